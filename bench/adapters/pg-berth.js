@@ -1,0 +1,37 @@
+// pg-berth's createPool, with the type preset that produces the values of `pg`.
+'use strict';
+
+async function open(url, { max }) {
+  const { createPool } = require('../..');
+  const pool = createPool({ connectionString: url, poolSize: max, types: 'pg' });
+
+  return {
+    query: (statement, values) => pool.query(statement.text, values),
+
+    transaction: (work) =>
+      pool.transaction((tx) => work((statement, values) => tx.query(statement.text, values))),
+
+    async stream(statement, batchSize, consume) {
+      let rows = [];
+      for await (const row of pool.stream(statement.text, [], { batchSize })) {
+        rows.push(row);
+        if (rows.length === batchSize) {
+          await consume(rows);
+          rows = [];
+        }
+      }
+      if (rows.length > 0) await consume(rows);
+    },
+
+    bulkWay: 'unnest',
+    async bulk(target, rows) {
+      const columns = [[], [], [], []];
+      for (const row of rows) for (let c = 0; c < 4; c++) columns[c].push(row[c]);
+      await pool.query(target.unnest, columns);
+    },
+
+    close: () => pool.end(),
+  };
+}
+
+module.exports = { open };

@@ -1,0 +1,23 @@
+// `pg` with `pipeline: true`: autocommit statements share a connection, else as in pg-named.
+'use strict';
+
+const { adapter } = require('./pg.js');
+
+async function open(url, options) {
+  const { Client } = require('pg');
+  const pooled = await adapter({ named: true }).open(url, options);
+  const client = new Client({ connectionString: url, pipeline: true });
+  await client.connect();
+  return {
+    ...pooled,
+    async query({ name, text }, values) {
+      return (await client.query({ name, text, values })).rows;
+    },
+    async close() {
+      await client.end();
+      await pooled.close();
+    },
+  };
+}
+
+module.exports = { open };

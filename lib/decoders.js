@@ -1,0 +1,96 @@
+// The decoders of one way to read results: a profile for the engine, and a compiled decoder per shape.
+'use strict';
+
+const native = require('./native.js');
+const { compile } = require('./rows/decoder.js');
+const { needsLookup } = require('./rows/user-types.js');
+
+/** @import { Decode, ResolvedTypes, Shape, TypeInfo } from '../types/rows.js' */
+/** @typedef {InstanceType<typeof import('./type-catalog.js').TypeCatalog>} TypeCatalog */
+
+/** Compiled decoders kept; the least recently made ones go first (rule J04). */
+const MAX_DECODERS = 1000;
+
+/** @typedef {{ decode: Decode, fields: Shape['fields'] }} Compiled */
+
+class Decoders {
+  /** @type {Map<number, Compiled>} */
+  #compiled = new Map();
+  /** Shapes whose types are being looked up; the engine may have let go of them when they are known. @type {Map<number, Shape>} */
+  #waiting = new Map();
+  #types;
+  #rowMode;
+  #catalog;
+
+  /**
+   * @param {ResolvedTypes} types
+   * @param {'object' | 'array'} rowMode
+   * @param {TypeCatalog | undefined} catalog what users' types mean; without it they stay text
+   */
+  constructor(types, rowMode, catalog) {
+    this.#types = types;
+    this.#rowMode = rowMode;
+    this.#catalog = types.preset === 'lossless' ? catalog : undefined;
+    const oids = Buffer.from(new Uint32Array(types.custom).buffer);
+    /** Number of the engine's profile. */
+    this.profile = native.profile(types.preset, oids);
+    this.encoding = types.preset;
+  }
+
+  /**
+   * @param {number} shape
+   * @returns {Decode | undefined} undefined until the shape's types are looked up
+   */
+  get(shape) {
+    return (this.#compiled.get(shape) ?? this.#compile(shape))?.decode;
+  }
+
+  /** Columns of a shape that a result has just named. @param {number} shape */
+  fields(shape) {
+    const compiled = this.#compiled.get(shape);
+    if (compiled !== undefined) return compiled.fields;
+    return shapeOf(shape).fields;
+  }
+
+  /** @param {number} number */
+  #compile(number) {
+    const shape = this.#waiting.get(number) ?? shapeOf(number);
+    const catalog = this.#catalog;
+    if (catalog !== undefined && !catalog.knows(needsLookup(shape))) {
+      this.#waiting.set(number, shape);
+      return undefined;
+    }
+    this.#waiting.delete(number);
+    const compiled = {
+      decode: compile(shape, {
+        rowMode: this.#rowMode,
+        parserFor: this.#types.parserFor,
+        typeInfo: catalog?.typeInfo,
+      }),
+      fields: shape.fields,
+    };
+    if (this.#compiled.size >= MAX_DECODERS) {
+      const [oldest] = this.#compiled.keys();
+      this.#compiled.delete(/** @type {number} */ (oldest));
+    }
+    this.#compiled.set(number, compiled);
+    return compiled;
+  }
+
+  /** The types that decoders are waiting for. */
+  unknown() {
+    return [...new Set([...this.#waiting.values()].flatMap(needsLookup))];
+  }
+
+  /** Looks up what those types mean. */
+  async lookUp() {
+    await this.#catalog?.lookUp(this.unknown());
+  }
+}
+
+/** @param {number} number @returns {Shape} */
+function shapeOf(number) {
+  return JSON.parse(native.shape(number));
+}
+
+module.exports = { Decoders };

@@ -1,0 +1,217 @@
+// The error classes, and how the engine's description of an error becomes one of them.
+'use strict';
+
+const errors = require('./error-classes.js');
+
+/** @import { Details, Face, NativeError } from '../types/native-error.js' */
+
+/** Codes of OpenSSL that do not begin with `ERR_TLS`; certificate failures keep them. */
+const CERTIFICATE_CODES = new Set([
+  'CERT_HAS_EXPIRED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/** What programs written for `pg` compare messages with. Source: pg 8.23.1, pg-pool 3.14. */
+const PG_CLOSED = /** @type {Record<string, string>} */ ({
+  pool: 'Cannot use a pool after calling end on the pool',
+  client: 'Client was closed and is not queryable',
+});
+const PG_TIMEOUT = /** @type {Record<string, string>} */ ({
+  connect: 'timeout expired',
+  acquire: 'timeout exceeded when trying to connect',
+  statement: 'Query read timeout',
+});
+const CLUSTER_CLOSED = /** @type {Record<string, string>} */ ({
+  pool: 'query: the pool is closed (end() was called)',
+  transaction: 'transaction: already committed or rolled back',
+});
+
+/**
+ * Makes the error to be thrown. Call it in the promise chain of the caller (after an `await` in the async function the
+ * user called), then the stack is the user's.
+ *
+ * @param {NativeError | Error} fields
+ * @param {Face} face `'cluster'` for createPool; `'pg'` for everything that stands in for `pg`
+ * @returns {Error} errors that JavaScript made already come back unchanged
+ */
+function fromNative(fields, face) {
+  if (fields instanceof Error) return fields;
+  const error = fields.outcome === 'unknown' ? doubt(fields, face) : build(fields, face);
+  // Takes this file out of the stack.
+  Error.captureStackTrace?.(error, fromNative);
+  return error;
+}
+
+/**
+ * Whatever left the outcome open is the cause of the one class that says so.
+ * @param {NativeError} fields @param {Face} face
+ */
+function doubt(fields, face) {
+  const original = build(fields, face);
+  const code = face === 'cluster' ? 'IN_DOUBT' : codeOf(original);
+  const cause = fields.kind === 'lost' && original.cause !== undefined ? original.cause : original;
+  return new errors.OutcomeUnknownError(original.message, { ...detailsOf(fields), code, cause });
+}
+
+/** @param {Error & { code?: string | undefined }} error */
+function codeOf(error) {
+  return error.code;
+}
+
+/**
+ * @param {NativeError} fields @param {Face} face
+ * @returns {Error}
+ */
+function build(fields, face) {
+  const cluster = face === 'cluster';
+  const details = detailsOf(fields);
+  if (fields.cause) {
+    // What broke the connection under a statement knows nothing of the statement: it has the same outcome.
+    const under = fields.kind === 'lost' || fields.kind === 'transactionLost';
+    details.cause = build(
+      under ? { ...fields.cause, outcome: fields.outcome } : fields.cause,
+      face,
+    );
+  }
+  switch (fields.kind) {
+    case 'server':
+      return serverError(fields, details);
+    case 'connect':
+      return connectError(fields, details, face);
+    case 'io':
+      if (cluster) details.code = '08006';
+      return new errors.ConnectError(fields.message, details);
+    case 'acquire':
+      return acquireError(fields, details, face);
+    case 'closed':
+      return new errors.ClosedError(
+        (cluster ? CLUSTER_CLOSED : PG_CLOSED)[fields.what ?? ''] ?? fields.message,
+        details,
+      );
+    case 'cancelled':
+      if (cluster) details.code = 'ABORT_ERR';
+      return new errors.CancelledError(
+        cluster ? 'query: aborted by signal' : fields.message,
+        details,
+      );
+    case 'timeout':
+      return timeoutError(fields, details, face);
+    case 'lost':
+      return lostError(fields, details, face);
+    case 'transactionLost':
+      return new errors.TransactionLostError(fields.message, details);
+    case 'rolledBack':
+      return new errors.TransactionRolledBackError(fields.message, details);
+    case 'protocol':
+      return new errors.ProtocolError(fields.message, details);
+    case 'lease':
+      return new errors.LeaseError(fields.message, details);
+    case 'encode':
+      return errors.argumentError(new TypeError(fields.message), { code: fields.code });
+    case 'config':
+      return errors.argumentError(new TypeError(fields.message), {
+        code: fields.code,
+        ...(fields.option === undefined ? {} : { option: fields.option }),
+      });
+    default:
+      return new errors.InternalError(fields.message, details);
+  }
+}
+
+/**
+ * @param {NativeError} fields
+ * @returns {Details}
+ */
+function detailsOf({ code, outcome, transient, host }) {
+  return { code, outcome, transient, host: host ?? undefined };
+}
+
+/** @param {NativeError} fields @param {Details} details */
+function serverError(fields, details) {
+  const error = new errors.ServerError(fields.message, fields.length ?? 0, 'error', details);
+  /** @type {any} */
+  const target = error;
+  /** @type {any} */
+  const source = fields;
+  for (const name of Object.keys(error))
+    if (name !== 'name') target[name] = source[name] ?? undefined;
+  return error;
+}
+
+/** @param {NativeError} fields @param {Details} details @param {Face} face */
+function connectError(fields, details, face) {
+  const { code } = fields;
+  const host = fields.host ?? '';
+  const lead = `cannot connect to ${host}: `;
+  const problem = fields.message.startsWith(lead)
+    ? fields.message.slice(lead.length)
+    : fields.message;
+  if (code.startsWith('ERR_TLS') || CERTIFICATE_CODES.has(code)) {
+    return new errors.TlsError(face === 'pg' ? problem : fields.message, details);
+  }
+  if (code === 'ERR_PROTOCOL') return new errors.ProtocolError(fields.message, details);
+  if (code === 'ERR_AUTH')
+    return new errors.AuthError(face === 'pg' ? problem : fields.message, details);
+  if (face === 'cluster') return new errors.ConnectError(fields.message, details);
+  return nodeError(code, host, details);
+}
+
+/**
+ * The shape of Node's own network errors, which retry code of `pg` users reads.
+ * @param {string} code @param {string} host @param {Details} details
+ */
+function nodeError(code, host, details) {
+  const [, name = host, port] = /^(.*):(\d+)$/.exec(host) ?? [];
+  const address = name.replace(/^\[(.*)\]$/, '$1');
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    const error = new errors.ConnectError(`getaddrinfo ${code} ${address}`, details);
+    return Object.assign(error, { syscall: 'getaddrinfo', hostname: address });
+  }
+  const error = new errors.ConnectError(`connect ${code} ${host}`, details);
+  return Object.assign(error, { syscall: 'connect', address }, port ? { port: Number(port) } : {});
+}
+
+/** @param {NativeError} fields @param {Details} details @param {Face} face */
+function acquireError(fields, details, face) {
+  details.waitedMs = fields.waitedMs;
+  details.counts = fields.counts;
+  if (face === 'pg') return new errors.AcquireTimeoutError(String(PG_TIMEOUT.acquire), details);
+  if (fields.cause && fields.counts?.size === 0) {
+    details.code = '08006';
+    const message = `query: no reachable node after ${fields.waitedMs}ms: ${fields.cause.message}`;
+    return new errors.NoNodeError(message, details);
+  }
+  details.code = '53300';
+  return new errors.AcquireTimeoutError(fields.message, details);
+}
+
+/** @param {NativeError} fields @param {Details} details @param {Face} face */
+function timeoutError(fields, details, face) {
+  details.phase = fields.phase;
+  details.afterMs = fields.afterMs;
+  if (face === 'pg')
+    return new errors.TimeoutError(PG_TIMEOUT[fields.phase ?? ''] ?? fields.message, details);
+  // The SQLSTATE says that the server proved the cancel.
+  if (fields.outcome === 'failed') details.code = '57014';
+  const lead = fields.phase === 'statement' ? 'query: ' : '';
+  return new errors.TimeoutError(lead + fields.message, details);
+}
+
+/** @param {NativeError} fields @param {Details} details @param {Face} face */
+function lostError(fields, details, face) {
+  if (face === 'cluster') details.code = '08006';
+  const message = face === 'cluster' ? fields.message : pgLostMessage(fields.cause);
+  return fields.outcome === 'failed'
+    ? new errors.TransactionLostError(message, details)
+    : new errors.ConnectError(message, details);
+}
+
+/** @param {NativeError | null | undefined} cause */
+function pgLostMessage(cause) {
+  if (cause?.kind === 'server') return cause.message;
+  return cause?.kind === 'closed' ? 'Connection terminated' : 'Connection terminated unexpectedly';
+}
+
+module.exports = { ...errors, fromNative };

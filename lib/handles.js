@@ -1,0 +1,109 @@
+// Handles of the engine: opening, sharing and letting go of pools, sessions and clients.
+'use strict';
+
+const os = require('node:os');
+const native = require('./native.js');
+const { fromNative } = require('./errors.js');
+
+/** @import { Face } from '../types/native-error.js' */
+/** @import { Target } from '../types/internal.js' */
+
+/** @param {number} handle generation × 2³² + slot @returns {Target} */
+function targetOf(handle) {
+  return Object.freeze({ slot: handle % 2 ** 32, generation: Math.floor(handle / 2 ** 32) });
+}
+
+/** What the engine may take settings from: the PG variables, the user's name and home. */
+function surroundings() {
+  /** @type {Record<string, string>} */
+  const environment = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (name.startsWith('PG') && value !== undefined) environment[name] = value;
+  }
+  const { username, homedir } = userInfo();
+  if (username !== undefined) environment.USER = username;
+  if (homedir !== undefined) environment.HOME = homedir;
+  return JSON.stringify(environment);
+}
+
+/** @returns {{ username?: string | undefined, homedir?: string | undefined }} */
+function userInfo() {
+  try {
+    return os.userInfo();
+  } catch {
+    // A container user without an entry in the password file.
+    return { username: process.env.USER, homedir: process.env.HOME };
+  }
+}
+
+/**
+ * Turns what the engine threw or rejected with into the caller's error.
+ * @param {unknown} error @param {Face} face @returns {Error}
+ */
+function thrown(error, face) {
+  const { fields } = /** @type {{ fields?: string }} */ (error);
+  return fields === undefined ? /** @type {Error} */ (error) : fromNative(JSON.parse(fields), face);
+}
+
+/** @param {readonly string[]} warnings */
+function warn(warnings) {
+  for (const warning of warnings) process.emitWarning(warning, { code: 'PG_BERTH_CONFIG' });
+}
+
+/**
+ * Opens a pool; connects to nothing.
+ * @param {object} options checked options under the engine's names
+ * @param {Face} face
+ * @returns {Target}
+ */
+function openPool(options, face) {
+  try {
+    const { handle, warnings } = JSON.parse(
+      native.poolOpen(JSON.stringify(options), surroundings()),
+    );
+    warn(warnings);
+    return targetOf(handle);
+  } catch (error) {
+    throw thrown(error, face);
+  }
+}
+
+/**
+ * Opens a single connection.
+ * @param {object} options @param {Face} face
+ * @returns {Promise<{ target: Target, pid: number, host: string, encrypted: boolean, parameters: Record<string, string> }>}
+ */
+async function openClient(options, face) {
+  try {
+    const opened = JSON.parse(await native.clientOpen(JSON.stringify(options), surroundings()));
+    const { handle, warnings, ...rest } = opened;
+    warn(warnings);
+    return { target: targetOf(handle), ...rest };
+  } catch (error) {
+    throw thrown(error, face);
+  }
+}
+
+/** @param {Target} pool @param {Face} face @returns {Target} */
+function openSession(pool, face) {
+  try {
+    return targetOf(native.sessionOpen(pool.slot, pool.generation));
+  } catch (error) {
+    throw thrown(error, face);
+  }
+}
+
+/** @param {Target} target */
+function release(target) {
+  native.release(target.slot, target.generation);
+}
+
+/** @param {Target} target @param {number} patienceMs */
+function end(target, patienceMs) {
+  return native.end(target.slot, target.generation, patienceMs);
+}
+
+/** Ends what was forgotten: an object of the engine lives until it is told otherwise. @type {FinalizationRegistry<Target>} */
+const forgotten = new FinalizationRegistry(release);
+
+module.exports = { end, forgotten, openClient, openPool, openSession, release };

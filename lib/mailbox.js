@@ -1,0 +1,350 @@
+// Both crossings: requests of a tick go out in one call, answers that have arrived come in by one call.
+'use strict';
+
+const native = require('./native.js');
+const { takeDropped } = require('./statements.js');
+const { encodeParams, encodeToBuffer } = require('./rows/params.js');
+
+/** @import { Answer, Target } from '../types/internal.js' */
+/** @import { Encoding } from './rows/prepare.js' */
+
+/** What is asked; the low bits of a request's flags (native/src/addon/requests.rs). */
+const OPERATION = Object.freeze({ EXECUTE: 0, SIMPLE: 1, OPEN: 2, FETCH: 3, CLOSE: 4, DROP: 5 });
+/** How it is asked. */
+const FLAG = Object.freeze({
+  UNNAMED: 0x10,
+  EXCLUSIVE: 0x20,
+  EITHER: 0x40,
+  TRANSACTION: 0x80,
+  COMMIT: 0x100,
+  FINISH: 0x200,
+});
+
+/** What a record holds (native/src/addon/mailbox.rs). */
+const FRAME = 1;
+const COMPLETE = 2;
+const FINAL = 4;
+const ERROR = 8;
+const SUSPENDED = 16;
+const SPILL = 32;
+const EVENT = 64;
+const TAG = 128;
+
+const REQUEST_HEADER = 48;
+const RECORD_HEADER = 32;
+const MORE = 2 ** 32;
+
+const OUTBOX_BYTES = 256 * 1024;
+/** The work of one turn of the event loop is bounded by what fits in here: timers and sockets get theirs in between. */
+const INBOX_BYTES = 256 * 1024;
+
+const outbox = Buffer.from(new ArrayBuffer(OUTBOX_BYTES));
+const outView = {
+  buffer: outbox,
+  view: new DataView(outbox.buffer),
+};
+const outWords = new Uint32Array(outbox.buffer);
+
+const inbox = viewOf(new ArrayBuffer(INBOX_BYTES));
+const inWords = new Uint32Array(inbox.buffer.buffer);
+
+/** Answers that are awaited, by request number. @type {(Answer | undefined)[]} */
+const pending = [];
+/** Numbers that are free again. @type {number[]} */
+const free = [];
+/** Answers awaited; while there are any, the event loop is kept alive. */
+let awaited = 0;
+let held = false;
+
+/** Bytes of the outbox in use. */
+let used = 0;
+let flushing = false;
+let draining = false;
+let returning = false;
+
+/** Who hears events, by the slot of its handle. @type {Map<number, (event: any) => void>} */
+const listeners = new Map();
+
+const words = native.setup(drain);
+
+/** @param {ArrayBuffer} memory */
+function viewOf(memory) {
+  const buffer = /** @type {import('../types/rows.js').FrameView['buffer']} */ (
+    Buffer.from(memory)
+  );
+  return {
+    buffer,
+    i32: new Int32Array(memory),
+    f64: new Float64Array(memory),
+    i64: new BigInt64Array(memory),
+  };
+}
+
+/** @param {Answer} answer */
+function number(answer) {
+  const id = free.length > 0 ? /** @type {number} */ (free.pop()) : pending.length;
+  pending[id] = answer;
+  awaited++;
+  return id;
+}
+
+/**
+ * Asks for something. The request goes out with all others of this tick.
+ *
+ * @param {Target} target
+ * @param {number} statement number of the text, 0 without one
+ * @param {number} flags
+ * @param {number} timeoutMs 0 = none
+ * @param {number} profile
+ * @param {readonly unknown[]} values prepared parameters
+ * @param {Encoding} encoding
+ * @param {number} begin statement of a BEGIN in front, 0 = none
+ * @param {number} batch rows of a batch, 0 for others
+ * @param {number} portal
+ * @param {Answer} answer
+ * @returns {number} the request's number, valid until it is answered
+ * @throws {TypeError | RangeError} when a value cannot be sent; then nothing was asked
+ */
+function ask(
+  target,
+  statement,
+  flags,
+  timeoutMs,
+  profile,
+  values,
+  encoding,
+  begin,
+  batch,
+  portal,
+  answer,
+) {
+  let at = used;
+  let end = -1;
+  if (values.length === 0) {
+    if (at + REQUEST_HEADER + 8 > OUTBOX_BYTES) at = flush();
+    end = at + REQUEST_HEADER + 4;
+    outWords[(end >> 2) - 1] = 0;
+  } else {
+    if (at + REQUEST_HEADER < OUTBOX_BYTES) {
+      end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
+    }
+    if (end < 0 && at > 0) {
+      at = flush();
+      end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
+    }
+  }
+  const large = end < 0 ? encodeToBuffer(values, encoding) : undefined;
+  const length = large === undefined ? end - at - REQUEST_HEADER : large.length;
+  const id = number(answer);
+  const place = at >> 2;
+  outWords[place] = target.slot;
+  outWords[place + 1] = target.generation;
+  outWords[place + 2] = id;
+  outWords[place + 3] = statement;
+  outWords[place + 4] = flags;
+  outWords[place + 5] = timeoutMs;
+  outWords[place + 6] = profile;
+  outWords[place + 7] = length;
+  outWords[place + 8] = begin;
+  outWords[place + 9] = batch;
+  outWords[place + 10] = portal;
+  outWords[place + 11] = 0;
+  if (large === undefined) {
+    used = (end + 7) & ~7;
+    if (!flushing) {
+      flushing = true;
+      // Behind all microtasks of this turn, so that everything they ask for goes out in the same call.
+      process.nextTick(flush);
+    }
+  } else {
+    submitLarge(at, large);
+  }
+  return id;
+}
+
+/**
+ * A request larger than the outbox goes by a call of its own, behind those that were asked before it.
+ * @param {number} at where its header is @param {Buffer} section
+ */
+function submitLarge(at, section) {
+  const record = Buffer.alloc((REQUEST_HEADER + section.length + 7) & ~7);
+  outbox.copy(record, 0, at, at + REQUEST_HEADER);
+  section.copy(record, REQUEST_HEADER);
+  flush();
+  hold();
+  native.submit(record, record.length, awaited === 1);
+}
+
+/** Submits what was asked for. @returns {number} the first free byte, 0 */
+function flush() {
+  flushing = false;
+  if (used > 0) {
+    const length = used;
+    used = 0;
+    hold();
+    // What is awaited alone is written by this thread: one hop less.
+    native.submit(outbox, length, awaited === 1);
+  }
+  const dropped = takeDropped();
+  if (dropped.length > 0) submitDropped(dropped);
+  return 0;
+}
+
+/**
+ * Statements are let go in line with the requests, behind those that use them.
+ * @param {number[]} numbers
+ */
+function submitDropped(numbers) {
+  const records = new Uint32Array((numbers.length * REQUEST_HEADER) / 4);
+  for (const [i, number] of numbers.entries()) {
+    records[(i * REQUEST_HEADER) / 4 + 3] = number;
+    records[(i * REQUEST_HEADER) / 4 + 4] = OPERATION.DROP;
+  }
+  native.submit(new Uint8Array(records.buffer), records.byteLength, false);
+}
+
+function hold() {
+  if (!held) {
+    held = true;
+    native.hold(true);
+  }
+}
+
+/** Nothing is awaited any more: the process may end. */
+function letLoopEnd() {
+  if (held && awaited === 0) {
+    held = false;
+    native.hold(false);
+  }
+}
+
+/** Takes what has arrived. Called by the engine, at most once per wake; never throws. */
+function drain() {
+  if (returning) return;
+  if (take()) {
+    // The rest in a fresh turn: otherwise a steady stream of answers would starve timers and sockets.
+    returning = true;
+    setImmediate(comeBack);
+  }
+}
+
+function comeBack() {
+  returning = false;
+  drain();
+}
+
+/** One inbox of answers. @returns {boolean} are more waiting? */
+function take() {
+  draining = true;
+  const taken = native.drain(inbox.buffer);
+  const more = taken >= MORE;
+  const end = more ? taken - MORE : taken;
+  for (let at = 0; at < end; ) {
+    const place = at >> 2;
+    const flags = /** @type {number} */ (inWords[place + 1]);
+    const length = /** @type {number} */ (inWords[place + 2]);
+    if ((flags & SPILL) === 0) {
+      record(inbox, at, flags, at + RECORD_HEADER);
+      at += RECORD_HEADER + length;
+    } else {
+      const spill = viewOf(new ArrayBuffer(length));
+      native.spilled(spill.buffer);
+      record(spill, at, flags, 0);
+      at += RECORD_HEADER;
+    }
+  }
+  draining = false;
+  letLoopEnd();
+  return more;
+}
+
+/**
+ * One record, its header in the inbox and its body in `view`.
+ * @param {import('../types/rows.js').FrameView} view
+ * @param {number} at @param {number} flags @param {number} body
+ */
+function record(view, at, flags, body) {
+  const place = at >> 2;
+  const id = /** @type {number} */ (inWords[place]);
+  const size = /** @type {number} */ (inWords[place + 4]);
+  if ((flags & EVENT) !== 0) {
+    const event = JSON.parse(view.buffer.toString('utf8', body, body + size));
+    const listener = listeners.get(id);
+    // Outside of this turn's work: whatever the listener does, the other answers are delivered.
+    if (listener !== undefined) process.nextTick(listener, event);
+    return;
+  }
+  const answer = pending[id];
+  if (answer === undefined) return;
+  if ((flags & ERROR) !== 0) {
+    settled(id);
+    answer.fail(JSON.parse(view.buffer.toString('utf8', body, body + size)));
+    return;
+  }
+  if ((flags & TAG) !== 0) {
+    answer.tag(view.buffer.latin1Slice(body, body + size));
+    return;
+  }
+  const shape = /** @type {number} */ (inWords[place + 3]);
+  if ((flags & FRAME) !== 0) answer.frame(shape, view, body, size);
+  if ((flags & COMPLETE) !== 0) {
+    const word = /** @type {number} */ (inWords[place + 5]);
+    const affected = /** @type {number} */ (inbox.f64[(at >> 3) + 3]);
+    answer.complete(shape, word === 0 ? undefined : words[word - 1], affected);
+  }
+  if ((flags & SUSPENDED) !== 0) answer.suspended(shape);
+  if ((flags & FINAL) !== 0) {
+    settled(id);
+    answer.done();
+  }
+}
+
+/** @param {number} id */
+function settled(id) {
+  pending[id] = undefined;
+  free.push(id);
+  awaited--;
+}
+
+/**
+ * Gives a request up.
+ * @param {Target} target @param {number} id @param {Answer} answer
+ */
+function cancel(target, id, answer) {
+  if (pending[id] !== answer) return;
+  flush();
+  native.cancel(target.slot, target.generation, id);
+}
+
+/**
+ * Blocks the thread until an answer is complete.
+ * @param {() => boolean} isDone @param {number} timeoutMs
+ * @returns {boolean} false when the time ran out
+ */
+function wait(isDone, timeoutMs) {
+  if (draining) throw new Error('a blocking call cannot be made from a type parser');
+  flush();
+  const deadline = performance.now() + timeoutMs;
+  while (!isDone()) {
+    if (!take()) {
+      const left = Math.ceil(deadline - performance.now());
+      if (isDone()) return true;
+      if (left <= 0) return false;
+      native.park(left);
+    }
+  }
+  return true;
+}
+
+/**
+ * Hears the events of a handle until the returned function is called.
+ * @param {number} slot @param {(event: any) => void} listener
+ */
+function listen(slot, listener) {
+  listeners.set(slot, listener);
+  return () => {
+    if (listeners.get(slot) === listener) listeners.delete(slot);
+  };
+}
+
+module.exports = { FLAG, OPERATION, ask, cancel, flush, listen, wait };

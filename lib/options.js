@@ -1,0 +1,200 @@
+// The options of the cluster face: what each accepts, and what this version has to refuse.
+'use strict';
+
+const rules = require('./option-rules.js');
+const { count, flag, group, isObject, ms, msOrNever, oneOf, positive, readOptions, text, wrong } =
+  rules;
+
+/** @import { Rule, Table } from './option-rules.js' */
+
+/** Spellings of the predecessor. */
+const MODES = /** @type {Record<string, string>} */ ({ readwrite: 'read-write', rw: 'read-write' });
+
+/**
+ * What the interface knows and this version does not do. It is refused: an option that is accepted and ignored is a lie.
+ * Whoever implements one moves it into its table.
+ */
+const NOT_AVAILABLE = Object.freeze({
+  modes: words('read-only readonly ro prefer-standby preferstandby primary standby'),
+  sslmodes: words('allow verify-ca verify-full'),
+  pool: words(
+    'channelBinding commitMarkerTable commitResolution dnsRecheckMs exactlyOnce fenceCheck fencedReads hostaddr lease',
+    'loadBalance maxConnecting maxLagBytes passfile raceDelayMs rebalanceMs requireAuth resolveTimeoutMs service',
+    'sslcert sslcrl sslkey sslnegotiation sslpassword sslrootcert sslsni ssl_max_protocol_version',
+    'ssl_min_protocol_version strictFence unref validationIntervalMs warmStatements',
+  ),
+  query: words('acquireTimeoutMs after exactlyOnce idempotent retry'),
+  begin: words('exactlyOnce lsn'),
+});
+
+/** @param {...string} lines */
+function words(...lines) {
+  return Object.freeze(lines.join(' ').split(' '));
+}
+
+/** A text that may be empty. @type {Rule} */
+const password = {
+  accepts: (value) => typeof value === 'string' && !value.includes('\0'),
+  says: 'a string without U+0000',
+  secret: true,
+};
+
+/** @type {Rule} */
+const hosts = {
+  copy: (value) => (Array.isArray(value) ? [...value] : value),
+  accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(rules.isText),
+  says: 'an array of at least one non-empty string',
+};
+
+/** @type {Rule} */
+const types = {
+  accepts: (value) =>
+    value === 'lossless' ||
+    value === 'pg' ||
+    (isObject(value) && Object.values(value).every((parser) => typeof parser === 'function')),
+  says: '"lossless", "pg", or an object of parsers by OID or type name',
+  words: ['lossless', 'pg'],
+  copy: (value) => (Array.isArray(value) ? value : { ...value }),
+};
+
+const rowMode = oneOf('object', 'array');
+
+/** @type {Table} */
+const RETRY = { maxAttempts: positive, baseDelayMs: msOrNever, maxDelayMs: msOrNever };
+
+/** @type {Table} Options of `createPool`. Defaults are in the engine. */
+const POOL_OPTIONS = Object.freeze({
+  connectionString: { ...text, secret: true },
+  hosts,
+  host: text,
+  port: rules.port,
+  user: text,
+  password,
+  database: text,
+  mode: { ...oneOf('read-write', 'any', 'readwrite', 'rw'), refused: NOT_AVAILABLE.modes },
+  applicationName: text,
+  options: text,
+  ssl: flag,
+  sslmode: { ...oneOf('disable', 'prefer', 'require'), refused: NOT_AVAILABLE.sslmodes },
+  poolSize: positive,
+  minIdle: count,
+  idleTimeoutMs: msOrNever,
+  maxLifetimeMs: msOrNever,
+  maxUses: positive,
+  acquireTimeoutMs: ms,
+  connectTimeoutMs: ms,
+  statementTimeoutMs: ms,
+  maxStatementMs: ms,
+  keepalive: group({ idleMs: ms, intervalMs: ms, count: positive }),
+  tcpUserTimeoutMs: msOrNever,
+  preparedStatements: oneOf('named', 'unnamed'),
+  statementCacheSize: count,
+  types,
+  rowMode,
+  maxResultBytes: rules.integer(1, Number.MAX_SAFE_INTEGER, 'a positive integer (bytes)'),
+  retry: group(RETRY),
+  logger: rules.callback,
+});
+
+/** @type {Table} Options of one statement. */
+const QUERY_OPTIONS = Object.freeze({ timeoutMs: ms, signal: rules.signal, rowMode, types });
+
+/** @type {Table} Options of a row stream; `fetchSize` is another name of `batchSize`. */
+const STREAM_OPTIONS = Object.freeze({
+  ...QUERY_OPTIONS,
+  batchSize: positive,
+  fetchSize: positive,
+});
+
+/** @type {Table} Options of `begin`. */
+const BEGIN_OPTIONS = Object.freeze({
+  isolation: oneOf('read-committed', 'repeatable-read', 'serializable'),
+  accessMode: oneOf('read-write', 'read-only', 'read write', 'read only'),
+  deferrable: flag,
+  timeoutMs: ms,
+  signal: rules.signal,
+});
+
+/** @type {Table} Options of `transaction`. */
+const TRANSACTION_OPTIONS = Object.freeze({ ...BEGIN_OPTIONS, maxAttempts: positive });
+
+/** @type {Table} Options of `end`, `commit` and `rollback`. */
+const END_OPTIONS = Object.freeze({ timeoutMs: ms });
+
+/**
+ * @param {unknown} options a connection string, or an object
+ * @returns {Record<string, any>} canonical words: `mode` is `read-write` or `any`, `ssl` is folded into `sslmode`
+ * @throws {TypeError} naming the option
+ */
+function readPoolOptions(options) {
+  const given = typeof options === 'string' ? { connectionString: options } : options;
+  const read = readOptions(POOL_OPTIONS, given, NOT_AVAILABLE.pool);
+  if (read.hosts !== undefined) {
+    if (read.host !== undefined) throw wrong('hosts', 'and "host" exclude each other');
+    if (read.hosts.length > 1) throw wrong('hosts', `with several entries ${rules.LATER}`);
+  }
+  if (read.mode !== undefined) read.mode = MODES[read.mode] ?? read.mode;
+  foldSsl(read);
+  if (read.minIdle > read.poolSize) {
+    throw wrong('minIdle', `must not exceed poolSize (${read.poolSize}), got ${read.minIdle}`);
+  }
+  // Whoever sets it defeats the way a demoted primary is kept from taking writes.
+  if (/default_transaction_read_only/i.test(read.options ?? '')) {
+    throw wrong('options', 'must not set default_transaction_read_only');
+  }
+  return read;
+}
+
+/** @param {Record<string, any>} read */
+function foldSsl(read) {
+  if (read.ssl === undefined) return;
+  const mode = read.ssl ? 'require' : 'disable';
+  if (read.sslmode !== undefined && (read.sslmode === 'disable') !== (mode === 'disable')) {
+    throw wrong('ssl', `contradicts sslmode "${read.sslmode}"`);
+  }
+  read.sslmode ??= mode;
+  delete read.ssl;
+}
+
+/** @param {unknown} options */
+function readQueryOptions(options) {
+  return readOptions(QUERY_OPTIONS, options, NOT_AVAILABLE.query);
+}
+
+/**
+ * @param {unknown} options
+ * @returns {Record<string, any>} `fetchSize` is folded into `batchSize`
+ */
+function readStreamOptions(options) {
+  const { fetchSize, ...read } = readOptions(STREAM_OPTIONS, options, NOT_AVAILABLE.query);
+  if (fetchSize === undefined) return read;
+  if (read.batchSize !== undefined && read.batchSize !== fetchSize) {
+    throw wrong('fetchSize', 'and "batchSize" mean the same and differ');
+  }
+  return { ...read, batchSize: fetchSize };
+}
+
+/**
+ * @param {unknown} options @param {Table} [table] `BEGIN_OPTIONS` or `TRANSACTION_OPTIONS`
+ * @returns {Record<string, any>} `accessMode` with a hyphen
+ */
+function readBeginOptions(options, table = BEGIN_OPTIONS) {
+  const read = readOptions(table, options, NOT_AVAILABLE.begin);
+  if (read.accessMode !== undefined) read.accessMode = read.accessMode.replace(' ', '-');
+  return read;
+}
+
+module.exports = {
+  BEGIN_OPTIONS,
+  END_OPTIONS,
+  NOT_AVAILABLE,
+  POOL_OPTIONS,
+  QUERY_OPTIONS,
+  STREAM_OPTIONS,
+  TRANSACTION_OPTIONS,
+  readBeginOptions,
+  readOptions,
+  readPoolOptions,
+  readQueryOptions,
+  readStreamOptions,
+};

@@ -1,0 +1,241 @@
+// createPool: the cluster face of the engine's pool.
+'use strict';
+
+const { setTimeout: sleep } = require('node:timers/promises');
+const { inspect } = require('node:util');
+const native = require('./native.js');
+const { BlockingAnswer } = require('./answer.js');
+const { end, forgotten, openPool, openSession, release } = require('./handles.js');
+const { FLAG, flush, wait } = require('./mailbox.js');
+const options = require('./options.js');
+const queryable = require('./queryable.js');
+const { resolveTypes, PRESETS } = require('./rows/types.js');
+const { RowStream } = require('./stream.js');
+const { Transaction: TransactionClass, mayRunAgain } = require('./transaction.js');
+const { TypeCatalog } = require('./type-catalog.js');
+const { send } = require('./request.js');
+
+/** @import { Reading, StatementOptions } from './queryable.js' */
+/** @import { Pool as PoolInterface, PoolOptions, PoolStatus, QueryResult, Rows } from '../types/pool.js' */
+/** @typedef {InstanceType<typeof import('./transaction.js').Transaction>} Transaction */
+
+const DEFAULT_RETRY = Object.freeze({ maxAttempts: 3, baseDelayMs: 50, maxDelayMs: 1000 });
+const DEFAULT_END_MS = 5000;
+/** A blocking call without a time limit of its own ends after this. */
+const DEFAULT_BLOCKING_MS = 30_000;
+/** How much longer than its statement a blocking call waits: the time a cancel may take. */
+const BLOCKING_GRACE_MS = 3000;
+
+/** @implements {PoolInterface} */
+class Pool {
+  #target;
+  /** @type {Reading} */
+  #reading;
+  #retry;
+  #maxStatementMs;
+  /** @type {Promise<void> | undefined} */
+  #ending;
+
+  /** @param {Record<string, any>} given checked options */
+  constructor(given) {
+    const { types, rowMode = 'object', retry, logger, ...rest } = given;
+    const resolved = resolveTypes(types, PRESETS.lossless);
+    this.#target = openPool(rest, 'cluster');
+    forgotten.register(this, this.#target, this);
+    const self = new WeakRef(this);
+    const catalog = new TypeCatalog((sql, params) => {
+      const pool = self.deref();
+      return pool
+        ? pool.query(sql, params, { types: 'lossless', rowMode: 'object' })
+        : Promise.resolve([]);
+    });
+    const decoders = queryable.decodersFor(resolved, rowMode, catalog);
+    this.#reading = { types: resolved, rowMode, catalog, decoders, logger };
+    this.#retry = { ...DEFAULT_RETRY, ...retry };
+    this.#maxStatementMs = /** @type {number | undefined} */ (rest.maxStatementMs);
+  }
+
+  /**
+   * @param {string} sql @param {readonly unknown[]} [params] @param {StatementOptions} [given]
+   * @returns {Promise<Rows<any>>}
+   */
+  async query(sql, params, given) {
+    queryable.checkText(sql);
+    const read = queryable.readOptions(given);
+    return queryable.toRows(
+      await queryable.run(this.#target, sql, params, read, this.#reading, undefined),
+    );
+  }
+
+  /**
+   * @param {string} sql @param {readonly unknown[]} [params] @param {StatementOptions} [given]
+   * @returns {Promise<QueryResult<any>>}
+   */
+  async queryResult(sql, params, given) {
+    queryable.checkText(sql);
+    const read = queryable.readOptions(given);
+    return queryable.toResult(
+      await queryable.run(this.#target, sql, params, read, this.#reading, undefined),
+    );
+  }
+
+  /**
+   * @param {string} sql @param {readonly unknown[]} [params] @param {object} [given]
+   * @returns {AsyncIterableIterator<any>}
+   */
+  stream(sql, params, given) {
+    queryable.checkText(sql);
+    const { batchSize, ...rest } = options.readStreamOptions(given);
+    const session = openSession(this.#target, 'cluster');
+    let isFirst = true;
+    const stream = new RowStream({
+      target: session,
+      sql,
+      params,
+      batchSize,
+      options: rest,
+      reading: this.#reading,
+      manner: () => {
+        const begin = isFirst ? 'BEGIN' : undefined;
+        isFirst = false;
+        return { flags: FLAG.TRANSACTION, begin, ...rest };
+      },
+      isOwner: true,
+      onEnd: () => {
+        forgotten.unregister(stream);
+        release(session);
+      },
+    });
+    forgotten.register(stream, session, stream);
+    return stream;
+  }
+
+  /** @param {object} [given] */
+  async begin(given) {
+    const read = options.readBeginOptions(given);
+    return TransactionClass.start(new TransactionClass(this.#target, this.#reading, read));
+  }
+
+  /**
+   * @template T
+   * @param {(tx: Transaction) => T | Promise<T>} fn @param {object} [given]
+   * @returns {Promise<T>}
+   */
+  async transaction(fn, given) {
+    if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
+    const read = options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
+    const { maxAttempts = this.#retry.maxAttempts, ...begin } = read;
+    for (let attempt = 1; ; attempt++) {
+      const tx = new TransactionClass(this.#target, this.#reading, begin);
+      try {
+        const value = await fn(tx);
+        if (!TransactionClass.isOver(tx)) await tx.commit();
+        return value;
+      } catch (error) {
+        // Whatever the rollback says, the caller wants to know why it was needed.
+        if (!TransactionClass.isOver(tx)) await tx.rollback().catch(() => {});
+        if (attempt >= maxAttempts || !mayRunAgain(error)) throw error;
+      }
+      await this.#pause(attempt, begin.signal);
+    }
+  }
+
+  /** @param {number} attempt @param {AbortSignal | undefined} signal */
+  async #pause(attempt, signal) {
+    const { baseDelayMs, maxDelayMs } = this.#retry;
+    const delay =
+      Math.min(baseDelayMs * 2 ** (attempt - 1), maxDelayMs) * (0.5 + Math.random() / 2);
+    signal?.throwIfAborted();
+    await sleep(Math.round(delay), undefined, signal === undefined ? {} : { signal }).catch(
+      (error) => {
+        throw signal?.aborted ? signal.reason : error;
+      },
+    );
+  }
+
+  /**
+   * @param {string} sql @param {readonly unknown[]} [params] @param {StatementOptions} [given]
+   * @returns {Rows<any>}
+   */
+  querySync(sql, params, given) {
+    queryable.checkText(sql);
+    const read = queryable.readOptions(given);
+    if (read.signal !== undefined) {
+      throw new TypeError('option "signal" has no effect on a blocking call; use timeoutMs');
+    }
+    return queryable.toRows(this.#block(sql, params, read));
+  }
+
+  /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions} read */
+  #block(sql, params, read) {
+    const decoders = queryable.decodersOf(this.#reading, read);
+    const timeoutMs = read.timeoutMs ?? this.#maxStatementMs ?? DEFAULT_BLOCKING_MS;
+    /** @type {unknown} */
+    let failure;
+    const answer = new BlockingAnswer(
+      decoders,
+      () => {},
+      (reason) => {
+        failure = reason;
+      },
+    );
+    send(this.#target, sql, params, decoders, { timeoutMs }, answer);
+    if (!wait(() => answer.isDone, timeoutMs + BLOCKING_GRACE_MS)) {
+      throw new Error(
+        `querySync: the engine did not answer within ${timeoutMs + BLOCKING_GRACE_MS}ms`,
+      );
+    }
+    if (answer.held !== undefined) {
+      const { catalog } = this.#reading;
+      const wanted = decoders.unknown();
+      const lookUp = (/** @type {string} */ text, /** @type {unknown[]} */ values) =>
+        this.#block(text, values, { types: 'lossless', rowMode: 'object' }).result.rows;
+      catalog?.lookUpBlocking(wanted, lookUp);
+      answer.finishHeld();
+    }
+    if (failure !== undefined) throw queryable.asError(failure);
+    return answer;
+  }
+
+  /** @returns {PoolStatus} */
+  status() {
+    const text = native.poolStatus(this.#target.slot, this.#target.generation);
+    const { max, size, available, waiting } =
+      text === null ? { max: 0, size: 0, available: 0, waiting: 0 } : JSON.parse(text);
+    return { maxSize: max, size, available, inUse: size - available, waiting };
+  }
+
+  /** @param {{ timeoutMs?: number }} [given] */
+  end(given) {
+    this.#ending ??= this.#end(given);
+    return this.#ending;
+  }
+
+  /** @param {{ timeoutMs?: number } | undefined} given */
+  async #end(given) {
+    const { timeoutMs = DEFAULT_END_MS } = options.readOptions(options.END_OPTIONS, given);
+    // What was asked for before is asked for before.
+    flush();
+    await end(this.#target, timeoutMs);
+    forgotten.unregister(this);
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.end();
+  }
+
+  /** Counts only: the options hold a password. */
+  [inspect.custom]() {
+    return `Pool ${inspect(this.status())}`;
+  }
+}
+
+/**
+ * @param {PoolOptions | string} given
+ * @returns {Pool}
+ */
+function createPool(given) {
+  return new Pool(options.readPoolOptions(given));
+}
+
+module.exports = { Pool, createPool };

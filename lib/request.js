@@ -1,0 +1,109 @@
+// One statement on its way: parameters prepared, abort signal wired, and the promise the caller awaits.
+'use strict';
+
+const { StatementAnswer } = require('./answer.js');
+const { FLAG, OPERATION, ask, cancel } = require('./mailbox.js');
+const { ArrayText, prepareParams } = require('./rows/prepare.js');
+const { statementNumber } = require('./statements.js');
+
+/** @typedef {InstanceType<typeof import('./decoders.js').Decoders>} Decoders */
+/** @import { Answer, Target } from '../types/internal.js' */
+
+/**
+ * How a statement is asked for.
+ * @typedef {{
+ *   operation?: number,
+ *   flags?: number,
+ *   begin?: string | undefined,
+ *   onAsked?: () => void,
+ *   batch?: number,
+ *   portal?: number,
+ *   timeoutMs?: number | undefined,
+ *   signal?: AbortSignal | undefined,
+ * }} Manner
+ */
+
+/** @type {Manner} */
+const PLAIN = Object.freeze({});
+
+/**
+ * Asks for a statement and hands its answer to `answer`.
+ *
+ * @param {Target} target
+ * @param {string | undefined} sql undefined for operations without a text
+ * @param {readonly unknown[] | null | undefined} params
+ * @param {Decoders} decoders
+ * @param {Manner} manner
+ * @param {Answer} answer
+ * @returns {number} the request's number
+ * @throws {TypeError | RangeError | Error} what is wrong with text or parameters; then nothing was asked
+ */
+function send(target, sql, params, decoders, manner, answer) {
+  const { encoding, profile } = decoders;
+  const values = prepareParams(params, encoding);
+  let flags = (manner.flags ?? 0) | (manner.operation ?? OPERATION.EXECUTE);
+  if (manner.signal !== undefined) flags |= FLAG.EXCLUSIVE;
+  // The same array comes back when nothing had to be prepared, and then there is no array among the values.
+  if (values !== params && values.some((value) => value instanceof ArrayText)) flags |= FLAG.EITHER;
+  const statement = sql === undefined ? 0 : statementNumber(sql);
+  const begin = manner.begin === undefined ? 0 : statementNumber(manner.begin);
+  const { timeoutMs = 0, batch = 0, portal = 0 } = manner;
+  manner.onAsked?.();
+  return ask(
+    target,
+    statement,
+    flags,
+    timeoutMs,
+    profile,
+    values,
+    encoding,
+    begin,
+    batch,
+    portal,
+    answer,
+  );
+}
+
+/**
+ * Runs a statement.
+ *
+ * @param {Target} target
+ * @param {string | undefined} sql
+ * @param {readonly unknown[] | null | undefined} params
+ * @param {Decoders} decoders
+ * @param {Manner} [manner]
+ * @returns {Promise<InstanceType<typeof StatementAnswer>>} rejects with the engine's fields or with what a parser threw
+ */
+function execute(target, sql, params, decoders, manner = PLAIN) {
+  if (manner.signal !== undefined) return executeAbortable(target, sql, params, decoders, manner);
+  return new Promise((resolve, reject) => {
+    send(target, sql, params, decoders, manner, new StatementAnswer(decoders, resolve, reject));
+  });
+}
+
+/**
+ * @param {Target} target @param {string | undefined} sql @param {readonly unknown[] | null | undefined} params
+ * @param {Decoders} decoders @param {Manner} manner
+ * @returns {Promise<InstanceType<typeof StatementAnswer>>}
+ */
+async function executeAbortable(target, sql, params, decoders, manner) {
+  const signal = /** @type {AbortSignal} */ (manner.signal);
+  signal.throwIfAborted();
+  let giveUp = () => {};
+  try {
+    return await new Promise((resolve, reject) => {
+      const answer = new StatementAnswer(decoders, resolve, reject);
+      const id = send(target, sql, params, decoders, manner, answer);
+      giveUp = () => cancel(target, id, answer);
+      signal.addEventListener('abort', giveUp, { once: true });
+    });
+  } catch (error) {
+    // The signal's own reason is thrown as it is, but a doubt about the outcome is never hidden by it.
+    const { kind, outcome } = /** @type {{ kind?: string, outcome?: string }} */ (error);
+    throw kind === 'cancelled' && outcome !== 'unknown' ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', giveUp);
+  }
+}
+
+module.exports = { execute, send };

@@ -1,0 +1,74 @@
+// Compiles the decoder of a shape: row frames into rows.
+'use strict';
+
+const kinds = require('./kinds.js');
+const { canGenerate, generateDecoder } = require('./generate.js');
+const { plainDecoder } = require('./plain.js');
+const { parserOfUserType } = require('./user-types.js');
+
+/** @import { Column, CompileOptions, Decode, Shape } from '../../types/rows.js' */
+
+/** Beyond so many columns a literal is slower than a loop (measured: 49 against 32 ns a cell at 1100 columns). */
+const MAX_LITERAL = 500;
+
+/** Generating costs as much as the first hundred rows take without it, and many shapes are seen once. */
+const GENERATE_AFTER_ROWS = 64;
+
+/**
+ * The decoder reads one frame per call and appends its rows to a list. It throws what a user's parser throws, and when the
+ * JSON of a column does not fit its rows; then only that frame's query has failed.
+ *
+ * @param {Shape} shape as `native.shape` describes it
+ * @param {CompileOptions} [options]
+ * @returns {Decode}
+ */
+function compile(shape, options = {}) {
+  const { rowMode = 'object', generateAfterRows = GENERATE_AFTER_ROWS } = options;
+  const columns = columnsOf(shape, options);
+  const plain = plainDecoder(columns, rowMode);
+  if (columns.length > MAX_LITERAL || !canGenerate()) return plain;
+  let left = generateAfterRows;
+  /** @type {Decode | undefined} */
+  let dense;
+  /** @type {Decode | undefined} */
+  let nullable;
+  return function decode(view, offset, rows, out, index) {
+    if (left > 0) {
+      left -= rows;
+      if (left > 0) return plain(view, offset, rows, out, index);
+    }
+    if (view.i32[offset / 4 + 2] === 0) {
+      dense ??= generateDecoder(columns, rowMode, false);
+      return dense(view, offset, rows, out, index);
+    }
+    nullable ??= generateDecoder(columns, rowMode, true);
+    return nullable(view, offset, rows, out, index);
+  };
+}
+
+/** @param {Shape} shape @param {CompileOptions} options @returns {Column[]} */
+function columnsOf(shape, options) {
+  const { parserFor, typeInfo } = options;
+  return shape.kinds.map((kind, i) => {
+    const field = /** @type {Shape['fields'][number]} */ (shape.fields[i]);
+    const name = interned(field[0]);
+    if (kind !== kinds.CUSTOM && kind !== kinds.STR) return { name, kind, parser: undefined };
+    const oid = field[3];
+    const parser =
+      parserFor?.(oid) ??
+      (kind === kinds.STR && typeInfo ? parserOfUserType(oid, typeInfo) : undefined);
+    return { name, kind, parser };
+  });
+}
+
+/**
+ * Names made by native code or `JSON.parse` may not be interned; with such keys V8 leaves its fast path for every property
+ * (measured: 588 instead of 7 ns per four-column row). A round trip through an object interns them.
+ *
+ * @param {string} name
+ */
+function interned(name) {
+  return /** @type {string} */ (Object.keys({ [name]: 0 })[0]);
+}
+
+module.exports = { compile };

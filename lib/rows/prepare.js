@@ -1,0 +1,207 @@
+// Turns parameter values that are objects into text or bytes, running all user code there is (getters, toJSON, toPostgres).
+'use strict';
+
+const { isAnyArrayBuffer, isDate, isMap, isPromise, isSet } = require('node:util/types');
+const { parameterError } = require('../error-classes.js');
+const { jsonText } = require('./json-text.js');
+const { prepareValue } = require('./pg-value.js');
+
+/** @typedef {'lossless' | 'pg'} Encoding */
+
+/** Arrays may be nested so deeply; PostgreSQL takes 6 dimensions, JSON more. Deeper is taken for a cycle. */
+const MAX_DEPTH = 1000;
+
+/** @type {readonly unknown[]} */
+const NONE = Object.freeze([]);
+
+/** An array parameter in its two spellings; the engine picks by the server's type. */
+class ArrayText {
+  /** @param {string} literal @param {string} json */
+  constructor(literal, json) {
+    this.literal = literal;
+    this.json = json;
+  }
+}
+
+/**
+ * Replaces what has to be computed: afterwards there are only null, undefined, booleans, numbers, bigints, strings, byte
+ * arrays and `ArrayText`s, and no user code runs any more. Returns the same array when there is nothing to do. Must be
+ * called before a place in the outbox is chosen, because user code may send statements of its own.
+ *
+ * @param {readonly unknown[] | null | undefined} values
+ * @param {Encoding} encoding `'lossless'` for createPool, `'pg'` for what `pg` does
+ * @param {boolean} [utcDates] `parseInputDatesAsUTC` of the pg encoding
+ * @returns {readonly unknown[]}
+ * @throws {TypeError} when a value has no text form; names the 1-based position and the type, never the value
+ */
+function prepareParams(values, encoding, utcDates = false) {
+  if (values === null || values === undefined) return NONE;
+  if (!Array.isArray(values)) throw new TypeError(`params must be an array, got ${typeof values}`);
+  const count = values.length;
+  for (let i = 0; i < count; i++) {
+    const value = values[i];
+    const type = typeof value;
+    if (type === 'string' || type === 'number' || type === 'boolean') continue;
+    if (value === null || type === 'undefined' || type === 'bigint') continue;
+    if (!(value instanceof Uint8Array)) return prepareAll(values, count, encoding, utcDates);
+  }
+  return values;
+}
+
+/**
+ * @param {readonly unknown[]} values @param {number} count
+ * @param {Encoding} encoding @param {boolean} utcDates
+ */
+function prepareAll(values, count, encoding, utcDates) {
+  const prepared = [];
+  for (let i = 0; i < count; i++) {
+    const value = values[i];
+    const type = typeof value;
+    if ((type !== 'object' || value === null) && type !== 'function' && type !== 'symbol') {
+      prepared.push(value);
+    } else if (ArrayBuffer.isView(value)) {
+      prepared.push(bytesOf(value, i));
+    } else {
+      prepared.push(encoding === 'pg' ? prepareValue(value, utcDates) : prepareLossless(value, i));
+    }
+  }
+  return prepared;
+}
+
+/**
+ * @param {unknown} value no primitive but a symbol, and no view
+ * @param {number} index
+ */
+function prepareLossless(value, index) {
+  if (isDate(value)) return dateText(value, index);
+  if (Array.isArray(value)) {
+    const text = new ArrayText('', '');
+    appendArray(text, value, index, 1);
+    return text;
+  }
+  return objectText(value, index);
+}
+
+/**
+ * Exactly the window of a view, without a copy.
+ * @param {ArrayBufferView} view @param {number} index
+ */
+function bytesOf(view, index) {
+  if (view instanceof Uint8Array) return view;
+  try {
+    return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  } catch {
+    throw parameterError(index, 'is a view of a detached ArrayBuffer');
+  }
+}
+
+/**
+ * UTC in PostgreSQL's spelling: years beyond 9999 without a sign, years before 1 as BC.
+ * @param {Date} date @param {number} index
+ */
+function dateText(date, index) {
+  const ms = Date.prototype.getTime.call(date);
+  if (Number.isNaN(ms)) throw parameterError(index, 'is an invalid Date');
+  const iso = new Date(ms).toISOString();
+  const year = iso.length > 24 || iso.startsWith('0000') ? Number(iso.slice(0, -20)) : 1;
+  if (year > 9999) return iso.slice(1).replace(/^0+/, '');
+  if (year < 1) return `${String(1 - year).padStart(4, '0')}${iso.slice(-20)} BC`;
+  return iso;
+}
+
+/**
+ * @param {unknown} value @param {number} index
+ * @returns {string}
+ */
+function objectText(value, index) {
+  if (typeof value === 'symbol' || typeof value === 'function') {
+    throw parameterError(index, `is a ${typeof value}, which has no SQL form`);
+  }
+  if (isPromise(value)) throw parameterError(index, 'is a Promise; is an await missing?');
+  if ((isMap(value) || isSet(value) || isAnyArrayBuffer(value)) && !('toJSON' in value)) {
+    throw parameterError(index, 'is a Map, Set or ArrayBuffer, which JSON loses');
+  }
+  const text = jsonText(value);
+  if (text === undefined) throw parameterError(index, 'has no JSON form');
+  if (text === null) throw parameterError(index, 'holds NaN or Infinity, which JSON lacks');
+  return text;
+}
+
+/**
+ * Appends both spellings in one pass, so that user code in elements runs once. NaN and infinities are legal in an array
+ * literal; in the JSON text they stay bare words, which the server refuses if it comes to that.
+ * @param {ArrayText} text @param {readonly unknown[]} array @param {number} index @param {number} depth
+ */
+function appendArray(text, array, index, depth) {
+  if (depth > MAX_DEPTH) {
+    throw parameterError(index, `is over ${MAX_DEPTH} arrays deep, or cyclic`);
+  }
+  let literal = text.literal;
+  let json = text.json;
+  let separator = '';
+  literal += '{';
+  json += '[';
+  for (let i = 0; i < array.length; i++) {
+    const item = array[i];
+    literal += separator;
+    json += separator;
+    separator = ',';
+    if (item === null || item === undefined) {
+      literal += 'NULL';
+      json += 'null';
+    } else if (typeof item === 'number') {
+      literal += numberText(item);
+      json += String(item);
+    } else if (typeof item === 'string') {
+      literal += quoteElement(item);
+      json += JSON.stringify(item);
+    } else if (typeof item === 'boolean' || typeof item === 'bigint') {
+      literal += String(item);
+      json += String(item);
+    } else if (Array.isArray(item)) {
+      text.literal = literal;
+      text.json = json;
+      appendArray(text, item, index, depth + 1);
+      literal = text.literal;
+      json = text.json;
+    } else if (ArrayBuffer.isView(item)) {
+      literal += bytesElement(bytesOf(item, index));
+      json += JSON.stringify(item);
+    } else if (isDate(item)) {
+      literal += quoteElement(dateText(item, index));
+      json += JSON.stringify(item);
+    } else {
+      const object = objectText(item, index);
+      literal += quoteElement(object);
+      json += object;
+    }
+  }
+  text.literal = `${literal}}`;
+  text.json = `${json}]`;
+}
+
+/** @param {Uint8Array} bytes */
+function bytesElement(bytes) {
+  return `"\\\\x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}"`;
+}
+
+/**
+ * Always quoted: an element may be empty, `NULL`, or hold braces and commas.
+ * @param {string} text
+ */
+function quoteElement(text) {
+  return /["\\]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : `"${text}"`;
+}
+
+/**
+ * The lossless text of a number. Integers beyond ±(2⁵³ − 1) may already have lost digits: they are written with an
+ * exponent (`9.007199254740994e15`), which `int8` refuses and `float8` and `numeric` take.
+ * @param {number} value
+ */
+function numberText(value) {
+  return Number.isInteger(value) && !Number.isSafeInteger(value)
+    ? value.toExponential().replace('+', '')
+    : String(value);
+}
+
+module.exports = { ArrayText, numberText, prepareParams };

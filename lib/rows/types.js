@@ -1,0 +1,132 @@
+// Which parser reads which type: the option `types` in all its forms, resolved for one query.
+'use strict';
+
+const { TYPE_NAMES } = require('./builtins.js');
+const { TEXT_PARSERS, identity } = require('./pg-types.js');
+const { TypeParsers } = require('./type-parsers.js');
+
+/** @import { ResolvedTypes, TextParser, TypesOption } from '../../types/rows.js' */
+
+/** @typedef {'pg' | 'lossless'} Preset */
+
+/** Maps of parsers are options of pools and clients: they do not change, and their resolution is kept. */
+const resolved = /** @type {WeakMap<object, Map<ResolvedTypes, ResolvedTypes>>} */ (new WeakMap());
+
+/** @type {Readonly<Record<Preset, ResolvedTypes>>} */
+const PRESETS = Object.freeze({ pg: preset('pg'), lossless: preset('lossless') });
+
+/** @param {Preset} name @returns {ResolvedTypes} */
+function preset(name) {
+  return Object.freeze({ preset: name, custom: [], parserFor: () => undefined, volatile: false });
+}
+
+/**
+ * Lays the option of a query over what its pool has, or that of a pool over the preset of its face.
+ *
+ * @param {TypesOption | undefined} option a preset's name replaces everything; parsers by OID or type name, or an object
+ *   with `getTypeParser`, come before those of `base`
+ * @param {ResolvedTypes} base
+ * @returns {ResolvedTypes} the same object for the same arguments, unless it is volatile
+ */
+function resolveTypes(option, base) {
+  if (option === undefined || option === null) return base;
+  if (typeof option === 'string') {
+    if (option !== 'pg' && option !== 'lossless') throw new TypeError(unknownPreset(option));
+    return PRESETS[option];
+  }
+  if (option instanceof TypeParsers) return fromParsers(option, base);
+  if (typeof option.getTypeParser === 'function') {
+    return fromForeign(/** @type {{ getTypeParser: GetTypeParser }} */ (option), base);
+  }
+  return remember(option, base, () =>
+    fromMap(/** @type {Readonly<Record<string, TextParser>>} */ (option), base),
+  );
+}
+
+/** @typedef {(oid: number, format?: 'text' | 'binary') => TextParser} GetTypeParser */
+
+/** @param {object} key @param {ResolvedTypes} base @param {() => ResolvedTypes} make */
+function remember(key, base, make) {
+  let byBase = resolved.get(key);
+  if (byBase === undefined) {
+    byBase = new Map();
+    resolved.set(key, byBase);
+  }
+  let types = byBase.get(base);
+  if (types === undefined) {
+    types = make();
+    // A base that is volatile or of an old version would be kept here for nothing.
+    if (byBase.size > 8) byBase.clear();
+    byBase.set(base, types);
+  }
+  return types;
+}
+
+/** @param {Readonly<Record<string, TextParser>>} map @param {ResolvedTypes} base @returns {ResolvedTypes} */
+function fromMap(map, base) {
+  const parsers = new Map(Object.entries(map).map(([key, parser]) => [typeOid(key), parser]));
+  return Object.freeze({
+    preset: base.preset,
+    custom: sorted([...base.custom, ...parsers.keys()]),
+    parserFor: (/** @type {number} */ oid) => parsers.get(oid) ?? base.parserFor(oid),
+    volatile: base.volatile,
+  });
+}
+
+/**
+ * `types` of this package or a `TypeOverrides`: changes are counted, so the result holds until the next one.
+ * @param {InstanceType<typeof TypeParsers>} parsers @param {ResolvedTypes} base @returns {ResolvedTypes}
+ */
+function fromParsers(parsers, base) {
+  if (parsers.isForeign) return fromForeign(parsers, base);
+  return remember(parsers.snapshot(), base, () => fromLookup(parsers, base, false));
+}
+
+/**
+ * An object of someone else, which may answer differently every time: it is asked anew for each result.
+ * @param {{ getTypeParser: GetTypeParser }} foreign @param {ResolvedTypes} base
+ */
+function fromForeign(foreign, base) {
+  return fromLookup(foreign, base, true);
+}
+
+/** @param {{ getTypeParser: GetTypeParser }} source @param {ResolvedTypes} base @param {boolean} volatile */
+function fromLookup(source, base, volatile) {
+  /** @param {number} oid */
+  const parserFor = (oid) => {
+    const parser = source.getTypeParser(oid, 'text');
+    return parser === (TEXT_PARSERS.get(oid) ?? identity) ? undefined : parser;
+  };
+  // Other types stay text under the preset, so a parser can be laid over them without the engine knowing.
+  const custom = [...TEXT_PARSERS.keys()].filter((oid) => parserFor(oid) !== undefined);
+  return Object.freeze({ preset: base.preset, custom: sorted(custom), parserFor, volatile });
+}
+
+/**
+ * `20`, `'20'`, `'int8'`, `'INT8'`, `'int8[]'`
+ * @param {string} key
+ */
+function typeOid(key) {
+  if (/^[1-9]\d{0,9}$/.test(key) && Number(key) <= 0xffffffff) return Number(key);
+  const isArray = key.endsWith('[]');
+  const name = (isArray ? key.slice(0, -2) : key).toLowerCase();
+  const oids = TYPE_NAMES.get(name);
+  if (oids === undefined) {
+    throw new TypeError(
+      `option "types": "${key}" is neither an OID nor the name of a built-in type`,
+    );
+  }
+  return oids[isArray ? 1 : 0];
+}
+
+/** @param {readonly number[]} oids */
+function sorted(oids) {
+  return Object.freeze([...new Set(oids)].sort((a, b) => a - b));
+}
+
+/** @param {string} name */
+function unknownPreset(name) {
+  return `option "types" must be "lossless", "pg", or an object of parsers, got "${name}"`;
+}
+
+module.exports = { PRESETS, resolveTypes, typeOid };

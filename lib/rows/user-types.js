@@ -1,0 +1,108 @@
+// Types the server's users made (arrays of enums and domains, composites): their text into values of the lossless preset.
+'use strict';
+
+const kinds = require('./kinds.js');
+const { parseArray, parseRecord } = require('./literals.js');
+const { isoDate, isoInstant, isoTime } = require('./iso-text.js');
+const { identity, parseBool, parseBytea } = require('./pg-types.js');
+
+/** @import { Shape, TypeInfo } from '../../types/rows.js' */
+
+/** @typedef {(text: string) => unknown} Parser */
+
+/** OIDs from here on are of types made after the server was set up; what they mean is only in its catalog. */
+const FIRST_USER_OID = 16_384;
+
+/** Types may contain types; deeper than this is taken for a cycle (rule W07). */
+const MAX_DEPTH = 64;
+
+/** @param {string} text */
+const toNumber = (text) => Number(text);
+/** @param {string} text */
+const toJson = (text) => JSON.parse(text);
+
+/**
+ * Text of a built-in type as the lossless preset has it; what is not here stays text.
+ * @type {ReadonlyMap<number, Parser>}
+ */
+const BUILTIN = new Map(
+  /** @type {[number, Parser][]} */ ([
+    [16, parseBool],
+    [17, parseBytea],
+    [20, BigInt],
+    [21, toNumber],
+    [23, toNumber],
+    [26, toNumber],
+    [114, toJson],
+    [700, toNumber],
+    [701, toNumber],
+    [1083, isoTime],
+    [1114, isoDate],
+    [1184, isoInstant],
+    [3802, toJson],
+  ]),
+);
+
+/**
+ * The types of a shape whose meaning has to be looked up in the catalog before rows can be taken apart.
+ * @param {Shape} shape
+ * @returns {number[]}
+ */
+function needsLookup(shape) {
+  const oids = new Set();
+  for (const [i, [, , , oid]] of shape.fields.entries()) {
+    if (oid >= FIRST_USER_OID && shape.kinds[i] === kinds.STR) oids.add(oid);
+  }
+  return [...oids];
+}
+
+/**
+ * What turns the text of a user's type into a value; undefined when it stays text.
+ *
+ * @param {number} oid
+ * @param {TypeInfo} typeInfo
+ * @returns {Parser | undefined}
+ */
+function parserOfUserType(oid, typeInfo) {
+  if (oid < FIRST_USER_OID) return undefined;
+  const parser = parserOf(oid, typeInfo, 0);
+  return parser === identity ? undefined : parser;
+}
+
+/** @param {number} oid @param {TypeInfo} typeInfo @param {number} depth @returns {Parser} */
+function parserOf(oid, typeInfo, depth) {
+  const builtin = BUILTIN.get(oid);
+  if (builtin !== undefined) return builtin;
+  const info = depth < MAX_DEPTH ? typeInfo(oid) : undefined;
+  if (info?.base !== undefined) return parserOf(info.base, typeInfo, depth + 1);
+  if (info?.array !== undefined) {
+    const element = parserOf(info.array, typeInfo, depth + 1);
+    const { delimiter } = info;
+    return (text) => parseArray(text, element, delimiter);
+  }
+  if (info?.attributes !== undefined) {
+    const attributes = info.attributes.map(
+      ([name, type]) => /** @type {const} */ ([name, parserOf(type, typeInfo, depth + 1)]),
+    );
+    return (text) => composite(attributes, parseRecord(text));
+  }
+  return identity;
+}
+
+/** @param {readonly (readonly [string, Parser])[]} attributes @param {readonly (string | null)[]} values */
+function composite(attributes, values) {
+  if (values.length !== attributes.length) {
+    throw new Error(
+      `a composite value of ${values.length} parts where ${attributes.length} are known`,
+    );
+  }
+  // `fromEntries` defines properties, so an attribute called __proto__ is one like any other.
+  return Object.fromEntries(
+    attributes.map(([name, parse], i) => {
+      const value = values[i] ?? null;
+      return [name, value === null ? null : parse(value)];
+    }),
+  );
+}
+
+module.exports = { needsLookup, parserOfUserType };

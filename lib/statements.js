@@ -1,0 +1,71 @@
+// SQL texts by number: a text crosses to the engine once, afterwards only its number.
+'use strict';
+
+const native = require('./native.js');
+const { argumentError, fromNative } = require('./errors.js');
+
+/** Texts held at the same time; least recently used ones are let go. */
+const MAX_TEXTS = 10_000;
+
+/** Texts longer than this are not worth keeping: generated inserts, scripts. */
+const MAX_KEPT_LENGTH = 100_000;
+
+/** Texts in the order they were last moved to the end. @type {Map<string, number>} */
+const numbers = new Map();
+
+/** Numbers that are let go once the requests that carry them are submitted. @type {number[]} */
+let dropped = [];
+
+/**
+ * @param {string} text
+ * @returns {number} valid for requests made before the next turn
+ */
+function statementNumber(text) {
+  const known = numbers.get(text);
+  if (known !== undefined) return known;
+  const number = register(text);
+  if (text.length > MAX_KEPT_LENGTH) {
+    dropped.push(number);
+    return number;
+  }
+  if (numbers.size >= MAX_TEXTS) evict();
+  numbers.set(text, number);
+  return number;
+}
+
+/**
+ * The oldest tenth goes at once, so that the order need not be kept up to date on every use: a text that is used again
+ * costs one crossing.
+ */
+function evict() {
+  let left = MAX_TEXTS / 10;
+  for (const [text, number] of numbers) {
+    if (left-- === 0) break;
+    numbers.delete(text);
+    dropped.push(number);
+  }
+}
+
+/** @param {string} text */
+function register(text) {
+  // The engine reads UTF-8, which would turn half of a surrogate pair into another character without a word.
+  if (!text.isWellFormed()) {
+    const problem = new TypeError('the SQL text contains a lone surrogate');
+    throw argumentError(problem, { code: '22021' });
+  }
+  try {
+    return native.statement(text);
+  } catch (error) {
+    const { fields } = /** @type {{ fields?: string }} */ (error);
+    throw fields === undefined ? error : fromNative(JSON.parse(fields), 'cluster');
+  }
+}
+
+/** The numbers to be let go behind the requests made so far. */
+function takeDropped() {
+  const taken = dropped;
+  if (taken.length > 0) dropped = [];
+  return taken;
+}
+
+module.exports = { statementNumber, takeDropped };

@@ -1,0 +1,199 @@
+// Rows of one statement in batches: a portal inside a transaction, the next batch asked for ahead of its use.
+'use strict';
+
+const { FLAG, OPERATION } = require('./mailbox.js');
+const queryable = require('./queryable.js');
+const { execute } = require('./request.js');
+
+/** @typedef {InstanceType<typeof import('./answer.js').StatementAnswer>} StatementAnswer */
+/** @typedef {InstanceType<typeof import('./decoders.js').Decoders>} Decoders */
+/** @import { Reading, StatementOptions } from './queryable.js' */
+/** @import { Manner } from './request.js' */
+/** @import { Target } from '../types/internal.js' */
+
+/** Rows of a batch unless the caller says otherwise: about 100 kB of ordinary rows. */
+const DEFAULT_BATCH = 500;
+
+let lastPortal = 0;
+
+/**
+ * @typedef {{
+ *   target: Target,
+ *   sql: string,
+ *   params: readonly unknown[] | undefined,
+ *   batchSize: number | undefined,
+ *   options: StatementOptions,
+ *   reading: Reading,
+ *   manner: () => Manner,
+ *   isOwner: boolean,
+ *   onEnd?: () => void,
+ * }} Source `manner` is asked before each request; `isOwner`: the transaction belongs to the stream and ends with it
+ */
+
+/** @implements {AsyncIterableIterator<any>} */
+class RowStream {
+  #source;
+  #decoders;
+  #portal;
+  #batchSize;
+  /** @type {unknown[]} */
+  #rows = [];
+  #index = 0;
+  /** @type {'fresh' | 'open' | 'drained' | 'over'} */
+  #state = 'fresh';
+  /** The batch on its way. @type {Promise<StatementAnswer> | undefined} */
+  #ahead;
+  /** Calls of `next` and `return` take turns. @type {Promise<unknown>} */
+  #turn = Promise.resolve();
+
+  /** @param {Source} source */
+  constructor(source) {
+    this.#source = source;
+    this.#decoders = /** @type {Decoders} */ (queryable.decodersOf(source.reading, source.options));
+    this.#batchSize = source.batchSize ?? DEFAULT_BATCH;
+    lastPortal = (lastPortal + 1) % 2 ** 32;
+    this.#portal = lastPortal;
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+
+  /** @returns {Promise<IteratorResult<any>>} */
+  next() {
+    // The usual case, a row that is here already, does not wait for anything.
+    if (this.#index < this.#rows.length && this.#state !== 'over') {
+      return Promise.resolve({ done: false, value: this.#take() });
+    }
+    return this.#inTurn(() => this.#advance());
+  }
+
+  /** Ends the stream early. @param {any} [value] @returns {Promise<IteratorResult<any>>} */
+  return(value) {
+    return this.#inTurn(async () => {
+      await this.#finish();
+      return { done: true, value };
+    });
+  }
+
+  /** @param {unknown} error @returns {Promise<IteratorResult<any>>} */
+  throw(error) {
+    return this.#inTurn(async () => {
+      await this.#finish();
+      throw error;
+    });
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.return();
+  }
+
+  /** @template T @param {() => Promise<T>} work @returns {Promise<T>} */
+  #inTurn(work) {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  #take() {
+    const row = this.#rows[this.#index];
+    this.#rows[this.#index++] = undefined;
+    // Half of the batch is used: the next one can be fetched while the rest is.
+    if (this.#index * 2 >= this.#rows.length && this.#state === 'open') this.#fetchAhead();
+    return row;
+  }
+
+  /** @returns {Promise<IteratorResult<any>>} */
+  async #advance() {
+    while (this.#index >= this.#rows.length) {
+      if (this.#state === 'over') return { done: true, value: undefined };
+      if (this.#state === 'drained') {
+        await this.#finish();
+        return { done: true, value: undefined };
+      }
+      try {
+        await this.#nextBatch();
+      } catch (error) {
+        await this.#abandon();
+        throw queryable.asError(error);
+      }
+    }
+    return { done: false, value: this.#take() };
+  }
+
+  async #nextBatch() {
+    if (this.#state === 'fresh') {
+      this.#state = 'open';
+      const { sql, params } = this.#source;
+      this.#ahead = this.#ask(sql, params, OPERATION.OPEN);
+    } else if (this.#ahead === undefined) {
+      this.#fetchAhead();
+    }
+    const answer = await this.#ahead;
+    this.#ahead = undefined;
+    if (answer === undefined) return;
+    this.#rows = answer.result.rows;
+    this.#index = 0;
+    if (!answer.isSuspended) this.#state = 'drained';
+  }
+
+  #fetchAhead() {
+    if (this.#ahead !== undefined) return;
+    this.#ahead = this.#ask(undefined, undefined, OPERATION.FETCH);
+    // Whoever takes the batch sees its failure; if nobody does, it is not an unhandled one.
+    this.#ahead.catch(() => {});
+  }
+
+  /**
+   * @param {string | undefined} sql @param {readonly unknown[] | undefined} params @param {number} operation
+   */
+  async #ask(sql, params, operation) {
+    const manner = this.#source.manner();
+    return execute(this.#source.target, sql, params, this.#decoders, {
+      ...manner,
+      operation,
+      portal: this.#portal,
+      batch: this.#batchSize,
+    });
+  }
+
+  /** The end without an error: the portal is closed, or the stream's own transaction is committed. */
+  async #finish() {
+    const state = this.#state;
+    if (state === 'over') return;
+    this.#state = 'over';
+    this.#rows = [];
+    this.#index = 0;
+    try {
+      if (state === 'fresh') return;
+      // A batch that failed on its way is nobody's any more, but the transaction has to be rolled back then.
+      const failed = await this.#ahead?.then(
+        () => false,
+        () => true,
+      );
+      if (this.#source.isOwner) await this.#end(failed ? 'ROLLBACK' : 'COMMIT');
+      else if (state === 'open' && !failed) await this.#ask(undefined, undefined, OPERATION.CLOSE);
+    } catch (error) {
+      throw queryable.asError(error);
+    } finally {
+      this.#source.onEnd?.();
+    }
+  }
+
+  /** The end after an error, which the caller is about to see: what goes wrong here as well is of no interest to him. */
+  async #abandon() {
+    this.#state = 'over';
+    if (!this.#source.isOwner) return;
+    await this.#end('ROLLBACK').catch(() => {});
+    this.#source.onEnd?.();
+  }
+
+  /** @param {'COMMIT' | 'ROLLBACK'} sql */
+  #end(sql) {
+    const commit = sql === 'COMMIT' ? FLAG.COMMIT : 0;
+    const flags = FLAG.TRANSACTION | FLAG.FINISH | commit;
+    return execute(this.#source.target, sql, undefined, this.#decoders, { flags });
+  }
+}
+
+module.exports = { RowStream };

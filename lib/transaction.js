@@ -1,0 +1,246 @@
+// Transactions of the cluster face: BEGIN travels with the first statement, COMMIT's tag is checked.
+'use strict';
+
+const { ClosedError, TimeoutError, TransactionLostError } = require('./error-classes.js');
+const { openSession, release, forgotten } = require('./handles.js');
+const { FLAG } = require('./mailbox.js');
+const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./options.js');
+const queryable = require('./queryable.js');
+const { RowStream } = require('./stream.js');
+
+/** @import { Reading, StatementOptions } from './queryable.js' */
+/** @import { Manner } from './request.js' */
+/** @import { Target } from '../types/internal.js' */
+/** @import { QueryResult, Rows, Transaction as TransactionInterface } from '../types/pool.js' */
+
+/** @typedef {{ isolation?: string, accessMode?: string, deferrable?: boolean, timeoutMs?: number, signal?: AbortSignal }} Begin */
+
+/** @param {Begin} options */
+function beginText({ isolation, accessMode, deferrable }) {
+  const modes = [];
+  if (isolation !== undefined)
+    modes.push(`ISOLATION LEVEL ${isolation.replace('-', ' ').toUpperCase()}`);
+  if (accessMode !== undefined) modes.push(accessMode.replace('-', ' ').toUpperCase());
+  if (deferrable !== undefined) modes.push(deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE');
+  return modes.length === 0 ? 'BEGIN' : `BEGIN ${modes.join(', ')}`;
+}
+
+/** @implements {TransactionInterface} */
+class Transaction {
+  #target;
+  #reading;
+  #begin;
+  #deadline;
+  #timeoutMs;
+  #signal;
+  /** `fresh`: nothing asked; `open`; `over`. */
+  #state = 'fresh';
+  /** A statement was answered, so BEGIN was as well. */
+  #isBegun = false;
+  #opened = () => {
+    if (this.#state === 'fresh') this.#state = 'open';
+  };
+
+  /**
+   * @param {Target} pool
+   * @param {Reading} reading
+   * @param {Begin} options checked
+   */
+  constructor(pool, reading, options) {
+    this.#target = openSession(pool, 'cluster');
+    this.#reading = reading;
+    this.#begin = beginText(options);
+    this.#timeoutMs = options.timeoutMs;
+    this.#deadline =
+      options.timeoutMs === undefined ? undefined : performance.now() + options.timeoutMs;
+    this.#signal = options.signal;
+    forgotten.register(this, this.#target, this);
+  }
+
+  /** Sends BEGIN now instead of with the first statement. @param {Transaction} tx */
+  static async start(tx) {
+    tx.#state = 'open';
+    try {
+      await tx.#run(tx.#begin, undefined, tx.#limited(queryable.NO_OPTIONS), {
+        flags: FLAG.TRANSACTION,
+      });
+      tx.#isBegun = true;
+    } catch (error) {
+      tx.#close();
+      throw error;
+    }
+    return tx;
+  }
+
+  /** Has it been ended by its owner? @param {Transaction} tx */
+  static isOver(tx) {
+    return tx.#state === 'over';
+  }
+
+  /**
+   * @param {string} sql @param {readonly unknown[]} [params] @param {StatementOptions} [options]
+   * @returns {Promise<Rows<any>>}
+   */
+  async query(sql, params, options) {
+    const answer = await this.#query(sql, params, options);
+    this.#isBegun = true;
+    return queryable.toRows(answer);
+  }
+
+  /**
+   * @param {string} sql @param {readonly unknown[]} [params] @param {StatementOptions} [options]
+   * @returns {Promise<QueryResult<any>>}
+   */
+  async queryResult(sql, params, options) {
+    const answer = await this.#query(sql, params, options);
+    this.#isBegun = true;
+    return queryable.toResult(answer);
+  }
+
+  /**
+   * @param {string} sql @param {readonly unknown[]} [params] @param {object} [options]
+   * @returns {AsyncIterableIterator<any>}
+   */
+  stream(sql, params, options) {
+    queryable.checkText(sql);
+    const { batchSize, ...rest } = readStreamOptions(options);
+    this.#checkOpen();
+    return new RowStream({
+      target: this.#target,
+      sql,
+      params,
+      batchSize,
+      options: rest,
+      reading: this.#reading,
+      manner: () => ({ ...this.#manner(), ...this.#limited(rest) }),
+      isOwner: false,
+    });
+  }
+
+  /** @param {{ timeoutMs?: number }} [options] */
+  async commit(options) {
+    const limits = readTable(END_OPTIONS, options);
+    this.#checkOpen();
+    const isFresh = this.#state === 'fresh';
+    this.#state = 'over';
+    try {
+      if (isFresh) return;
+      const flags = FLAG.TRANSACTION | FLAG.COMMIT | FLAG.FINISH;
+      await this.#run('COMMIT', undefined, this.#limited(limits), { flags });
+    } finally {
+      this.#close();
+    }
+  }
+
+  /** @param {{ timeoutMs?: number }} [options] */
+  async rollback(options) {
+    const limits = readTable(END_OPTIONS, options);
+    this.#checkOpen();
+    const isFresh = this.#state === 'fresh';
+    this.#state = 'over';
+    try {
+      if (isFresh) return;
+      await this.#run('ROLLBACK', undefined, limits, { flags: FLAG.TRANSACTION | FLAG.FINISH });
+    } catch (error) {
+      // The server rolls back what it loses the connection of.
+      if (!wasLost(error)) throw error;
+    } finally {
+      this.#close();
+    }
+  }
+
+  async [Symbol.asyncDispose]() {
+    if (this.#state !== 'over') await this.rollback();
+  }
+
+  /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} options */
+  async #query(sql, params, options) {
+    queryable.checkText(sql);
+    const read = queryable.readOptions(options);
+    this.#checkOpen();
+    return this.#run(sql, params, this.#limited(read), undefined);
+  }
+
+  /**
+   * @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions} options
+   * @param {Manner | undefined} manner
+   */
+  #run(sql, params, options, manner) {
+    return queryable.run(
+      this.#target,
+      sql,
+      params,
+      options,
+      this.#reading,
+      manner ?? this.#manner(),
+    );
+  }
+
+  /**
+   * Statements bring BEGIN along until one was answered, because those before may never be sent: a parameter was wrong,
+   * a signal fired. The engine sends the first one it needs (native/src/conn/exchange.rs).
+   * @returns {Manner}
+   */
+  #manner() {
+    if (this.#isBegun) return { flags: FLAG.TRANSACTION };
+    return { flags: FLAG.TRANSACTION, begin: this.#begin, onAsked: this.#opened };
+  }
+
+  /**
+   * A statement's own limits within those of the transaction.
+   * @param {StatementOptions} options
+   * @returns {StatementOptions}
+   */
+  #limited(options) {
+    if (this.#deadline === undefined && this.#signal === undefined) return options;
+    const limited = /** @type {StatementOptions} */ ({ ...options });
+    if (this.#deadline !== undefined) {
+      const left = Math.ceil(this.#deadline - performance.now());
+      if (left <= 0) {
+        const message = `query: cancelled after timeout of ${this.#timeoutMs}ms`;
+        throw new TimeoutError(message, { code: '57014', outcome: 'not-sent', transient: true });
+      }
+      limited.timeoutMs = Math.min(left, options.timeoutMs ?? left);
+    }
+    const signals = [this.#signal, options.signal].filter((signal) => signal !== undefined);
+    if (signals.length > 0)
+      limited.signal =
+        signals.length === 1 ? /** @type {AbortSignal} */ (signals[0]) : AbortSignal.any(signals);
+    return limited;
+  }
+
+  #checkOpen() {
+    if (this.#state === 'over') {
+      throw new ClosedError('transaction: already committed or rolled back', {
+        code: 'ERR_CLOSED',
+        outcome: 'not-sent',
+        transient: false,
+      });
+    }
+  }
+
+  #close() {
+    this.#state = 'over';
+    forgotten.unregister(this);
+    release(this.#target);
+  }
+}
+
+/** @param {any} error */
+function wasLost(error) {
+  return error instanceof TransactionLostError || error?.code === '08006';
+}
+
+/**
+ * May the whole closure run again? Serialization failures, a read-only server, and everything that certainly neither
+ * committed nor is the statement's own fault.
+ * @param {any} error
+ */
+function mayRunAgain(error) {
+  if (typeof error?.code !== 'string' || error.outcome === undefined || error.outcome === 'unknown')
+    return false;
+  if (['40001', '40P01', '25006', '26000'].includes(error.code)) return true;
+  return error.transient === true && error.name !== 'error';
+}
+
+module.exports = { Transaction, mayRunAgain };

@@ -1,0 +1,142 @@
+//! Everything JavaScript can call, and the only folder that knows Neon.
+//!
+//! The hot path is two functions: `submit` takes all requests of a JS turn, `drain` gives all answers that have
+//! arrived. Everything else is rare. Handles cross as two numbers, slot and generation.
+
+mod command;
+mod desk;
+mod environment;
+mod leases;
+mod mailbox;
+mod objects;
+mod registry;
+mod requests;
+mod runtime;
+mod settle;
+mod submissions;
+
+use std::time::Duration;
+
+use neon::prelude::*;
+use neon::types::buffer::TypedArray;
+
+use self::environment::current;
+use self::runtime::SHAPES;
+
+#[neon::main]
+fn main(mut cx: ModuleContext) -> NeonResult<()> {
+    cx.export_function("setup", setup)?;
+    cx.export_function("submit", submit)?;
+    cx.export_function("drain", drain)?;
+    cx.export_function("spilled", spilled)?;
+    cx.export_function("park", park)?;
+    cx.export_function("hold", hold)?;
+    cx.export_function("statement", statement)?;
+    cx.export_function("shape", shape)?;
+    cx.export_function("profile", objects::profile)?;
+    cx.export_function("poolOpen", objects::pool_open)?;
+    cx.export_function("poolStatus", objects::pool_status)?;
+    cx.export_function("sessionOpen", objects::session_open)?;
+    cx.export_function("clientOpen", objects::client_open)?;
+    cx.export_function("clientStatus", objects::client_status)?;
+    cx.export_function("cancel", objects::cancel)?;
+    cx.export_function("end", objects::end)?;
+    cx.export_function("release", objects::release)?;
+    cx.export_function("leaseInstance", leases::instance)?;
+    cx.export_function("leaseSign", leases::sign)?;
+    cx.export_function("leaseVerify", leases::verify)?;
+    cx.export_function("leaseToken", leases::token)?;
+    Ok(())
+}
+
+/// Runs the environment's drain function; it must not throw.
+fn wake(cx: &mut Cx<'_>) -> NeonResult<()> {
+    let on_wake = current(cx)?.on_wake.to_inner(cx);
+    on_wake.bind(cx).exec()
+}
+
+/// `setup(onWake) → string[]`: makes the calling thread an environment; gives the command words by number − 1.
+fn setup(mut cx: FunctionContext) -> JsResult<JsArray> {
+    let on_wake = cx.argument::<JsFunction>(0)?;
+    environment::set_up(&mut cx, on_wake);
+    let words = cx.empty_array();
+    for (index, word) in (0_u32..).zip(command::WORDS) {
+        let word = cx.string(word);
+        words.set(&mut cx, index, word)?;
+    }
+    Ok(words)
+}
+
+/// `submit(outbox: Uint8Array, length, alone)`: starts the requests in the first `length` bytes; `alone` when this
+/// thread awaits nothing but the one request in there.
+fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    let outbox = cx.argument::<JsUint8Array>(0)?;
+    let length = objects::whole(&mut cx, 1)?;
+    let alone = cx.argument::<JsBoolean>(2)?.value(&mut cx);
+    let environment = current(&mut cx)?;
+    let records = outbox
+        .as_slice(&cx)
+        .get(..usize::try_from(length).unwrap_or(usize::MAX));
+    match records.map(|records| submissions::submit(&environment.desk, records, alone)) {
+        Some(true) => Ok(cx.undefined()),
+        Some(false) => cx.throw_error("the outbox is no sequence of whole records"),
+        None => cx.throw_range_error("length exceeds the outbox"),
+    }
+}
+
+/// `drain(inbox: Uint8Array) → number`: bytes written, plus 2³² when more are waiting.
+fn drain(mut cx: FunctionContext) -> JsResult<JsNumber> {
+    let mut inbox = cx.argument::<JsUint8Array>(0)?;
+    let environment = current(&mut cx)?;
+    let (written, more) = environment.mailbox.drain(inbox.as_mut_slice(&mut cx));
+    let written = f64::from(u32::try_from(written).unwrap_or(u32::MAX));
+    Ok(cx.number(if more {
+        written + 4_294_967_296.0
+    } else {
+        written
+    }))
+}
+
+/// `spilled(buffer: Uint8Array)`: the next body that did not fit the inbox, into a buffer of exactly its size.
+fn spilled(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    let mut buffer = cx.argument::<JsUint8Array>(0)?;
+    let body = current(&mut cx)?.mailbox.spilled();
+    let target = buffer.as_mut_slice(&mut cx);
+    match body {
+        Some(body) if body.len() == target.len() => target.copy_from_slice(&body),
+        _ => return cx.throw_range_error("the buffer has not the size of the spilled body"),
+    }
+    Ok(cx.undefined())
+}
+
+/// `park(ms) → boolean`: blocks the thread until answers have arrived; `false` when the time ran out.
+fn park(mut cx: FunctionContext) -> JsResult<JsBoolean> {
+    let patience = Duration::from_millis(objects::whole(&mut cx, 0)?.into());
+    let arrived = current(&mut cx)?.mailbox.park(patience);
+    Ok(cx.boolean(arrived))
+}
+
+/// `hold(boolean)`: keeps the event loop alive while requests are pending.
+fn hold(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    let hold = cx.argument::<JsBoolean>(0)?.value(&mut cx);
+    current(&mut cx)?.hold(&mut cx, hold);
+    Ok(cx.undefined())
+}
+
+/// `statement(text) → number`: numbers a statement text for this environment.
+fn statement(mut cx: FunctionContext) -> JsResult<JsNumber> {
+    let text = objects::text(&mut cx, 0)?;
+    match current(&mut cx)?.desk.add_statement(&text) {
+        Ok(number) => Ok(cx.number(number)),
+        Err(error) => settle::throw(&mut cx, &error),
+    }
+}
+
+/// `shape(number) → JSON`: fields and kinds; throws when no frame of it can be under way.
+fn shape(mut cx: FunctionContext) -> JsResult<JsString> {
+    let number = objects::whole(&mut cx, 0)?;
+    match SHAPES.get(number) {
+        Some(shape) => Ok(cx.string(shape.describe())),
+        None => cx.throw_range_error(format!("shape {number} does not exist")),
+    }
+}

@@ -1,0 +1,255 @@
+//! Exports that open, look at and end pools, sessions and clients.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use neon::prelude::*;
+use neon::types::JsBuffer;
+use serde_json::json;
+
+use crate::addon::desk::{self, number_profile};
+use crate::addon::environment::current;
+use crate::addon::registry::{self, Handle, Object};
+use crate::addon::runtime::{SHAPES, runtime};
+use crate::addon::settle::{promise, throw};
+use crate::addon::submissions::start_pending;
+use crate::config::{Built, Settings, Surroundings};
+use crate::conn::client::Client;
+use crate::conn::dial::Route;
+use crate::conn::exchange::Manner;
+use crate::error::Error;
+use crate::frame::{Preset, Profile};
+use crate::pool::Pool;
+use crate::pool::session::Session;
+use crate::wire::TransactionStatus;
+
+/// The argument at a place, as text.
+pub(super) fn text(cx: &mut FunctionContext, place: usize) -> NeonResult<String> {
+    let text = cx.argument::<JsString>(place)?;
+    Ok(text.value(cx))
+}
+
+/// The argument at a place, as a whole number of milliseconds, slots and the like.
+pub(super) fn whole(cx: &mut FunctionContext, place: usize) -> NeonResult<u32> {
+    let number = cx.argument::<JsNumber>(place)?.value(cx);
+    match format!("{number}").parse() {
+        Ok(whole) => Ok(whole),
+        Err(_) => cx.throw_range_error(format!(
+            "argument {} must be a whole number below 2^32",
+            place + 1
+        )),
+    }
+}
+
+/// The two arguments from a place on, as a handle.
+fn handle(cx: &mut FunctionContext, place: usize) -> NeonResult<Handle> {
+    Ok(Handle {
+        slot: whole(cx, place)?,
+        generation: whole(cx, place + 1)?,
+    })
+}
+
+fn surroundings(cx: &mut FunctionContext, place: usize) -> NeonResult<Surroundings> {
+    let environment = text(cx, place)?;
+    let environment: BTreeMap<String, String> = match serde_json::from_str(&environment) {
+        Ok(environment) => environment,
+        Err(error) => {
+            return cx.throw_type_error(format!("the environment is no JSON object: {error}"));
+        }
+    };
+    Ok(Surroundings {
+        os_user: environment.get("USER").cloned(),
+        home: environment.get("HOME").map(Into::into),
+        environment,
+    })
+}
+
+fn settings(cx: &mut FunctionContext) -> NeonResult<Built> {
+    let options = text(cx, 0)?;
+    let surroundings = surroundings(cx, 1)?;
+    match Settings::from_json(&options).and_then(|settings| settings.build(&surroundings)) {
+        Ok(built) => Ok(built),
+        Err(error) => throw(cx, &error),
+    }
+}
+
+fn route(built: &Built) -> Result<Route, Error> {
+    let host = built.config.hosts.first().cloned();
+    let host = host.ok_or_else(|| Error::config("hosts", "must name a host"))?;
+    Route::new(Arc::new(built.config.clone()), host)
+}
+
+fn opened(built: &Built, handle: Handle) -> String {
+    json!({ "handle": handle.to_number(), "warnings": built.warnings }).to_string()
+}
+
+/// `poolOpen(options: JSON, environment: JSON) → JSON {handle, warnings}`. Opens no connection.
+pub(super) fn pool_open(mut cx: FunctionContext) -> JsResult<JsString> {
+    let built = settings(&mut cx)?;
+    let runtime = runtime(&mut cx)?.clone();
+    let handle = route(&built).and_then(|route| {
+        let environment = current(&mut cx).map_err(|_| Error::internal("no environment"))?;
+        let number = number_profile(Profile::new(Preset::Pg, []))?;
+        let profile = desk::profile(number)?;
+        let pool = Pool::new(
+            route,
+            built.pool.clone(),
+            Arc::clone(&SHAPES),
+            profile,
+            runtime,
+        );
+        Ok(environment.own(Object::Pool(pool)))
+    });
+    match handle {
+        Ok(handle) => Ok(cx.string(opened(&built, handle))),
+        Err(error) => throw(&mut cx, &error),
+    }
+}
+
+/// `poolStatus(slot, generation) → JSON {max, size, available, opening, waiting}`, or `null` when the handle is stale.
+pub(super) fn pool_status(mut cx: FunctionContext) -> JsResult<JsValue> {
+    let handle = handle(&mut cx, 0)?;
+    let Some(Object::Pool(pool)) = registry::get(handle) else {
+        return Ok(cx.null().upcast());
+    };
+    let counts = pool.counts();
+    let text = json!({
+        "max": counts.max, "size": counts.size, "available": counts.available,
+        "opening": counts.opening, "waiting": counts.waiting,
+    });
+    Ok(cx.string(text.to_string()).upcast())
+}
+
+/// `sessionOpen(pool slot, pool generation) → handle`. Takes its connection with the first request.
+pub(super) fn session_open(mut cx: FunctionContext) -> JsResult<JsNumber> {
+    let handle = handle(&mut cx, 0)?;
+    let Some(Object::Pool(pool)) = registry::get(handle) else {
+        return throw(&mut cx, &Error::Closed { what: "pool" });
+    };
+    let session = current(&mut cx)?.own(Object::Session(Session::new(&pool)));
+    Ok(cx.number(session.to_number()))
+}
+
+/// `clientOpen(options: JSON, environment: JSON) → Promise<JSON {handle, pid, parameters, warnings}>`.
+pub(super) fn client_open(mut cx: FunctionContext) -> JsResult<JsPromise> {
+    let built = settings(&mut cx)?;
+    let route = match route(&built) {
+        Ok(route) => route,
+        Err(error) => return throw(&mut cx, &error),
+    };
+    let runtime = runtime(&mut cx)?;
+    let manner = Manner {
+        depth: 1,
+        statements: built.pool.statement_cache_size.max(1),
+        max_message: built.config.max_message,
+    };
+    let open = async move { Client::open(&route, manner, Arc::clone(&SHAPES), runtime).await };
+    promise(&mut cx, open, move |cx, client| {
+        let connection = Arc::clone(client.connection());
+        let environment = current(cx)?;
+        let handle = environment.own(Object::Client(client));
+        connection.subscribe(environment.outlet(), handle.slot);
+        let parameters: BTreeMap<_, _> = connection.parameters.iter().cloned().collect();
+        let text = json!({
+            "handle": handle.to_number(), "pid": connection.pid, "host": connection.host,
+            "encrypted": connection.is_encrypted(), "parameters": parameters, "warnings": built.warnings,
+        });
+        Ok(cx.string(text.to_string()).upcast())
+    })
+}
+
+/// `clientStatus(slot, generation) → 'I' | 'T' | 'E'`: the server's transaction status with its last answer, also when the
+/// connection is lost; `null` when the handle is stale.
+pub(super) fn client_status(mut cx: FunctionContext) -> JsResult<JsValue> {
+    let handle = handle(&mut cx, 0)?;
+    let Some(Object::Client(client)) = registry::get(handle) else {
+        return Ok(cx.null().upcast());
+    };
+    let status = match client.connection().status() {
+        TransactionStatus::Idle => "I",
+        TransactionStatus::InTransaction => "T",
+        TransactionStatus::Failed => "E",
+    };
+    Ok(cx.string(status).upcast())
+}
+
+/// `end(slot, generation, patience in ms) → Promise<undefined>`: ends a pool or client; a stale handle has ended.
+pub(super) fn end(mut cx: FunctionContext) -> JsResult<JsPromise> {
+    let handle = handle(&mut cx, 0)?;
+    let patience = Duration::from_millis(whole(&mut cx, 2)?.into());
+    drop(start_pending());
+    let object = registry::get(handle);
+    let ending = async move {
+        match object {
+            Some(Object::Pool(pool)) => pool.end(patience).await,
+            Some(Object::Client(client)) => client.end(patience).await,
+            Some(Object::Session(session)) => session.abandon(),
+            None => {}
+        }
+        Ok(())
+    };
+    promise(&mut cx, ending, move |cx, ()| {
+        current(cx)?.disown(handle);
+        Ok(cx.undefined().upcast())
+    })
+}
+
+/// `release(slot, generation)`: lets an object go without waiting for its end.
+pub(super) fn release(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    let handle = handle(&mut cx, 0)?;
+    drop(start_pending());
+    if let Some(object) = current(&mut cx)?.disown(handle) {
+        abandon(object);
+    }
+    Ok(cx.undefined())
+}
+
+/// Ends an object nobody waits for.
+pub(super) fn abandon(object: Object) {
+    match object {
+        Object::Pool(pool) => pool.abandon(),
+        Object::Session(session) => session.abandon(),
+        // Dropping the last handle closes the connection.
+        Object::Client(client) => drop(client),
+    }
+}
+
+/// `cancel(slot, generation, request) → boolean`: the caller gives a request up.
+pub(super) fn cancel(mut cx: FunctionContext) -> JsResult<JsBoolean> {
+    let handle = handle(&mut cx, 0)?;
+    let id = whole(&mut cx, 2)?;
+    let outlet = current(&mut cx)?.outlet();
+    drop(start_pending());
+    let found = match registry::get(handle) {
+        Some(Object::Pool(pool)) => pool.cancel(&outlet, id),
+        Some(Object::Session(session)) => session.cancel(&outlet, id),
+        Some(Object::Client(client)) => client.cancel(&outlet, id),
+        None => false,
+    };
+    Ok(cx.boolean(found))
+}
+
+/// `profile(preset: 'pg' | 'lossless', custom: Buffer of u32 OIDs, little-endian) → number`.
+pub(super) fn profile(mut cx: FunctionContext) -> JsResult<JsNumber> {
+    let preset = match text(&mut cx, 0)?.as_str() {
+        "pg" => Preset::Pg,
+        "lossless" => Preset::Lossless,
+        other => return cx.throw_type_error(format!("unknown preset \"{other}\"")),
+    };
+    let custom = cx.argument::<JsBuffer>(1)?;
+    let custom: Vec<u32> = {
+        use neon::types::buffer::TypedArray;
+        let bytes = custom.as_slice(&cx);
+        bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|oid| u32::from_le_bytes(*oid))
+            .collect()
+    };
+    match number_profile(Profile::new(preset, custom)) {
+        Ok(number) => Ok(cx.number(number)),
+        Err(error) => throw(&mut cx, &error),
+    }
+}

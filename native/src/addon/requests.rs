@@ -1,0 +1,215 @@
+//! Requests of one JS turn: records of the outbox become requests of pools, sessions and clients.
+//!
+//! Record, little-endian, 8-aligned: 48 bytes of header, then the parameter section padded to 8.
+//!
+//! ```text
+//! 0 u32 slot, 4 u32 generation of the target · 8 u32 request · 12 u32 statement
+//! 16 u32 flags · 20 u32 timeout in ms, 0 = none · 24 u32 profile · 28 u32 length of the parameter section
+//! 32 u32 statement of a BEGIN in front, 0 = none · 36 u32 rows of a batch · 40 u32 portal · 44 0
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::addon::desk::{Desk, profile};
+use crate::addon::registry::{self, Handle, Object};
+use crate::conn::request::{Parameters, Part, Reply, Request, Work};
+use crate::error::Error;
+
+/// Bytes of a record's header.
+const HEADER: usize = 48;
+
+/// Low bits of the flags: what is asked.
+const OPERATION: u32 = 0xf;
+const EXECUTE: u32 = 0;
+const SIMPLE: u32 = 1;
+const OPEN: u32 = 2;
+const FETCH: u32 = 3;
+const CLOSE: u32 = 4;
+/// Lets a statement's number go.
+const DROP: u32 = 5;
+/// Not kept as a prepared statement.
+const UNNAMED: u32 = 0x10;
+/// May be cancelled: travels alone.
+const EXCLUSIVE: u32 = 0x20;
+/// Some parameters come as array literal and as JSON.
+const EITHER: u32 = 0x40;
+/// Inside a transaction the driver opened.
+const TRANSACTION: u32 = 0x80;
+/// The driver's own COMMIT.
+const COMMIT: u32 = 0x100;
+/// The last request of its session.
+const FINISH: u32 = 0x200;
+
+struct Record<'a> {
+    words: [u32; 12],
+    params: &'a [u8],
+}
+
+impl Record<'_> {
+    fn word(&self, place: usize) -> u32 {
+        self.words.get(place).copied().unwrap_or_default()
+    }
+
+    fn has(&self, flag: u32) -> bool {
+        self.word(4) & flag != 0
+    }
+}
+
+/// Reads the next record off the outbox; `None` when the bytes are no whole record.
+fn next<'a>(outbox: &mut &'a [u8]) -> Option<Record<'a>> {
+    let (header, rest) = outbox.split_first_chunk::<HEADER>()?;
+    let mut words = [0; 12];
+    for (word, bytes) in words.iter_mut().zip(header.as_chunks::<4>().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+    let length = usize::try_from(words.get(7).copied()?).ok()?;
+    let (params, rest) = rest.split_at_checked(length)?;
+    *outbox = rest.get(length.next_multiple_of(8) - length..)?;
+    Some(Record { words, params })
+}
+
+/// Starts everything a turn has asked for; each request is answered through the mailbox, whatever is wrong with it.
+///
+/// `alone`: the environment awaits nothing else, so the request may be written by the calling thread.
+/// Returns `false` when the outbox is no sequence of whole records, which only a bug can cause; what came before the
+/// broken record was started.
+pub(super) fn start_all(desk: &Desk, mut outbox: &[u8], alone: bool) -> bool {
+    let now = Instant::now();
+    while !outbox.is_empty() {
+        let Some(record) = next(&mut outbox) else {
+            return false;
+        };
+        if record.word(4) & OPERATION == DROP {
+            desk.drop_statement(record.word(3));
+        } else {
+            start(desk, &record, now, alone);
+        }
+    }
+    true
+}
+
+fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
+    let reply = Reply::Outlet {
+        outlet: desk.outlet(),
+        id: record.word(2),
+    };
+    let handle = Handle {
+        slot: record.word(0),
+        generation: record.word(1),
+    };
+    let Some(target) = registry::get(handle) else {
+        return reply.fail(&Error::Closed { what: "pool" });
+    };
+    let (request, target) = match assemble(desk, record, &target) {
+        Ok((work, profile)) => (Request::new(work, reply, profile), target),
+        Err(error) => return reply.fail(&error),
+    };
+    let mut request = request;
+    request.since = now;
+    request.timeout = timeout(record, &target);
+    request.exclusive = record.has(EXCLUSIVE);
+    request.part = if record.has(COMMIT) {
+        Part::Commit
+    } else if record.has(TRANSACTION) {
+        Part::Inside
+    } else {
+        Part::Single
+    };
+    request.finish = record.has(FINISH);
+    match target {
+        Object::Pool(pool) => pool.submit(request, alone),
+        Object::Session(session) => session.submit(request, alone),
+        Object::Client(client) => client.submit(request, alone),
+    }
+}
+
+fn timeout(record: &Record<'_>, target: &Object) -> Option<Duration> {
+    match (record.word(5), target) {
+        (0, Object::Pool(pool)) => pool.max_statement(),
+        (0, _) => None,
+        (ms, _) => Some(Duration::from_millis(ms.into())),
+    }
+}
+
+fn assemble(
+    desk: &Desk,
+    record: &Record<'_>,
+    target: &Object,
+) -> Result<(Work, Arc<crate::conn::statement::NumberedProfile>), Error> {
+    let profile = profile(record.word(6))?;
+    let statement = || desk.statement(record.word(3));
+    let begin = || match record.word(8) {
+        0 => Ok(None),
+        number => desk.statement(number).map(|begin| Some(begin.text.clone())),
+    };
+    let batch = || {
+        i32::try_from(record.word(9))
+            .map_err(|_| Error::encode("a batch of more than 2147483647 rows"))
+    };
+    let portal = || format!("berth_{}", record.word(10)).into_boxed_str();
+    let params = || Parameters {
+        section: record.params.into(),
+        either: record.has(EITHER),
+    };
+    let work = match record.word(4) & OPERATION {
+        EXECUTE => Work::Execute {
+            statement: statement()?,
+            params: params(),
+            named: !record.has(UNNAMED) && !matches!(target, Object::Pool(pool) if !pool.named()),
+            begin: begin()?,
+        },
+        SIMPLE => Work::Simple {
+            statement: statement()?,
+        },
+        OPEN => Work::Open {
+            statement: statement()?,
+            params: params(),
+            begin: begin()?,
+            portal: portal(),
+            batch: batch()?,
+        },
+        FETCH => Work::Fetch {
+            portal: portal(),
+            batch: batch()?,
+        },
+        CLOSE => Work::Close { portal: portal() },
+        other => return Err(Error::internal(format!("unknown operation {other}"))),
+    };
+    Ok((work, profile))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(words: [u32; 12], params: &[u8]) -> Vec<u8> {
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.extend_from_slice(params);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes
+    }
+
+    #[test]
+    fn records_are_read_one_after_the_other() {
+        let mut bytes = record([1, 2, 3, 4, 5, 6, 7, 5, 8, 9, 10, 0], b"abcde");
+        bytes.extend(record([11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], b""));
+        let mut outbox: &[u8] = &bytes;
+        let first = next(&mut outbox).unwrap();
+        assert_eq!(
+            (first.word(0), first.word(9), first.params),
+            (1, 9, &b"abcde"[..])
+        );
+        assert_eq!(next(&mut outbox).unwrap().word(0), 11);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn sec_f02_a_length_beyond_the_outbox_is_no_record() {
+        for length in [6, 8, u32::MAX] {
+            let bytes = record([0, 0, 0, 0, 0, 0, 0, length, 0, 0, 0, 0], b"");
+            assert!(next(&mut bytes.as_slice()).is_none(), "{length}");
+        }
+        assert!(next(&mut &[0; HEADER - 1][..]).is_none());
+    }
+}

@@ -1,0 +1,107 @@
+//! The options object as the JS layer hands it over, option names and all.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::Error;
+
+use super::secret::Secret;
+use super::tls::SslSetting;
+
+/// Options of a target and its pool. Everything is optional; defaults are written where `Config` is made.
+///
+/// Times end in `Ms`. Names are those of `createPool`, the pg face translates its own to them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Settings {
+    pub(super) hosts: Option<Vec<String>>,
+    pub(super) host: Option<String>,
+    pub(super) hostaddr: Option<String>,
+    pub(super) port: Option<u32>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) passfile: Option<String>,
+    pub(super) database: Option<String>,
+    pub(super) connection_string: Option<Secret>,
+    pub(super) application_name: Option<String>,
+    pub(super) fallback_application_name: Option<String>,
+    pub(super) options: Option<String>,
+    /// Further parameters of the session, by name.
+    pub(super) parameters: Option<BTreeMap<String, String>>,
+    pub(super) ssl: Option<SslSetting>,
+    pub(super) sslmode: Option<String>,
+    /// Path, `system`, or PEM text.
+    pub(super) sslrootcert: Option<String>,
+    pub(super) allow_cleartext: Option<bool>,
+    pub(super) scram_max_iterations: Option<u64>,
+    pub(super) max_message_bytes: Option<u64>,
+    pub(super) connect_timeout_ms: Option<u64>,
+    pub(super) statement_timeout_ms: Option<u64>,
+    pub(super) keepalive: Option<KeepaliveSetting>,
+    pub(super) tcp_user_timeout_ms: Option<u64>,
+    /// Values below 1 become 1, as in the original.
+    pub(super) pool_size: Option<i64>,
+    pub(super) min_idle: Option<u64>,
+    pub(super) acquire_timeout_ms: Option<u64>,
+    pub(super) idle_timeout_ms: Option<u64>,
+    pub(super) max_lifetime_ms: Option<u64>,
+    pub(super) max_uses: Option<u64>,
+    pub(super) validation_interval_ms: Option<u64>,
+    pub(super) statement_cache_size: Option<u64>,
+    pub(super) prepared_statements: Option<String>,
+    pub(super) max_statement_ms: Option<u64>,
+    pub(super) pipeline_depth: Option<u64>,
+}
+
+/// `keepalive`: `false`, `true` for the defaults, or single values in place of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum KeepaliveSetting {
+    Switch(bool),
+    Object(KeepaliveObject),
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct KeepaliveObject {
+    pub(super) idle_ms: Option<u64>,
+    pub(super) interval_ms: Option<u64>,
+    pub(super) count: Option<u64>,
+}
+
+impl Settings {
+    /// Reads the JSON text of an options object. Errors name the option and never show a value (rule D04).
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let not_an_object = || Error::config("options", "must be an object");
+        let Ok(Value::Object(object)) = serde_json::from_str(text) else {
+            return Err(not_an_object());
+        };
+        if let Ok(settings) = serde_json::from_str(text) {
+            return Ok(settings);
+        }
+        // serde names neither the option nor its own source safely: find the option that fails alone.
+        for (name, value) in object {
+            let reads = |value: Value| {
+                Self::deserialize(Value::Object([(name.clone(), value)].into_iter().collect()))
+            };
+            if reads(Value::Null).is_err() {
+                return Err(Error::config(name, "is not an option of this version"));
+            }
+            if let Err(error) = reads(value) {
+                return Err(Error::config(name, wanted(&error.to_string())));
+            }
+        }
+        Err(not_an_object())
+    }
+}
+
+/// What serde expected, without what it found: the found value may be a secret.
+fn wanted(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((_, "u32" | "u64" | "i64")) => "must be a whole number, not negative".into(),
+        Some((_, expected)) => format!("must be {expected}"),
+        None => "has a value of the wrong kind or an unknown member".into(),
+    }
+}

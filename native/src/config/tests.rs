@@ -1,0 +1,225 @@
+//! Settings, connection string and environment joined: defaults, precedence, units.
+
+#[cfg(unix)]
+mod files;
+mod refusals;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::error::Error;
+
+fn surroundings(environment: &[(&str, &str)]) -> Surroundings {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Surroundings {
+        environment: environment.iter().map(own).collect(),
+        os_user: Some("os-user".into()),
+        home: None,
+    }
+}
+
+fn build_in(options: &Value, surroundings: &Surroundings) -> Result<Built, Error> {
+    Settings::from_json(&options.to_string())?.build(surroundings)
+}
+
+fn build(options: &Value) -> Result<Built, Error> {
+    build_in(options, &surroundings(&[]))
+}
+
+fn problem(options: &Value) -> String {
+    build(options).map_or_else(
+        |error| error.to_string(),
+        |built| format!("accepted: {built:?}"),
+    )
+}
+
+fn hosts(config: &Config) -> String {
+    config
+        .hosts
+        .iter()
+        .map(Host::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn defaults_are_those_of_the_documents() {
+    let Built {
+        config,
+        pool,
+        warnings,
+    } = build(&json!({})).unwrap();
+    assert_eq!(hosts(&config), "localhost:5432");
+    assert_eq!((&*config.user, &*config.database), ("os-user", "os-user"));
+    assert_eq!(config.connect_timeout, Some(Duration::from_secs(2)));
+    assert_eq!(config.tcp_user_timeout, Some(Duration::from_secs(8)));
+    assert_eq!(config.keepalive, Some(Keepalive::default()));
+    assert_eq!(
+        (config.max_message, config.scram_max_iterations.get()),
+        (1 << 30, 100_000)
+    );
+    assert_eq!(
+        (config.ssl.mode, config.ssl.verify()),
+        (SslMode::Prefer, Verify::Nothing)
+    );
+    assert!(!config.allow_cleartext && config.password.is_none() && warnings.is_empty());
+    assert_eq!(
+        (pool.max.get(), pool.min_idle, pool.pipeline_depth.get()),
+        (10, 0, 8)
+    );
+    assert_eq!(
+        (pool.acquire_timeout, pool.idle_timeout),
+        (Duration::from_secs(5), Some(Duration::from_secs(30)))
+    );
+    assert_eq!(
+        (pool.statement_cache_size, pool.prepared, pool.max_statement),
+        (256, Prepared::Named, None)
+    );
+    assert_eq!(
+        (pool.max_uses, pool.validation_interval),
+        (None, Duration::ZERO)
+    );
+    for (roll, seconds) in [(0, 1620), (100, 1800), (200, 1980), (201, 1620)] {
+        assert_eq!(pool.lifetime(roll), Some(Duration::from_secs(seconds)));
+    }
+}
+
+#[test]
+fn cp41_explicit_option_over_connection_string_over_environment_over_default() {
+    let environment = surroundings(&[
+        ("PGHOST", "env"),
+        ("PGPORT", "1"),
+        ("PGUSER", "env"),
+        ("PGDATABASE", "env"),
+        ("PGAPPNAME", "env"),
+        ("PGPASSWORD", "env"),
+        ("PGCONNECT_TIMEOUT", "7"),
+        ("PGTZ", "UTC"),
+        ("PGSSLMODE", ""),
+    ]);
+    let text = "postgres://text:text@text/text";
+    let built = build_in(
+        &json!({ "connectionString": text, "user": "option" }),
+        &environment,
+    )
+    .unwrap()
+    .config;
+    assert_eq!(hosts(&built), "text:1");
+    assert_eq!((&*built.user, &*built.database), ("option", "text"));
+    assert_eq!(built.password.as_ref().map(Secret::expose), Some("text"));
+    assert_eq!(built.connect_timeout, Some(Duration::from_secs(7)));
+    let expected = [
+        ("client_encoding", "UTF8"),
+        ("application_name", "env"),
+        ("TimeZone", "UTC"),
+    ];
+    assert_eq!(
+        built.startup_parameters(),
+        expected.map(|(name, value)| (name.into(), value.into()))
+    );
+
+    let built = build_in(
+        &json!({ "hosts": ["a", "b:2"], "connectTimeoutMs": 5 }),
+        &environment,
+    )
+    .unwrap()
+    .config;
+    assert_eq!(
+        (hosts(&built).as_str(), built.connect_timeout),
+        ("a:1 b:2", Some(Duration::from_millis(5)))
+    );
+}
+
+#[test]
+fn lists_of_hosts_pair_with_ports_and_addresses_as_in_libpq() {
+    for (text, shown) in [
+        ("host=a,b port=1", "a:1 b:1"),
+        ("host=a,b port=1,2", "a:1 b:2"),
+        ("host=a,b port=1,", "a:1 b:5432"),
+        ("host=a,,c", "a:5432 localhost:5432 c:5432"),
+        ("hostaddr=10.0.0.1", "10.0.0.1:5432"),
+        ("hostaddr=::1 port=' 7 '", "[::1]:7"),
+        ("host=a,b hostaddr=10.0.0.1,10.0.0.2", "a:5432 b:5432"),
+        ("postgres:///?host=/run/pg", "/run/pg/.s.PGSQL.5432"),
+        ("host=@pg", "@pg/.s.PGSQL.5432"),
+        ("host=''", "localhost:5432"),
+    ] {
+        let built = build(&json!({ "connectionString": text })).unwrap();
+        assert_eq!(hosts(&built.config), shown, "{text}");
+    }
+    for text in [
+        "host=a,b port=1,2,3",
+        "host=a,b hostaddr=10.0.0.1",
+        "hostaddr=localhost",
+        "host=/run/pg hostaddr=10.0.0.1",
+        "port=0",
+        "port=65536",
+        "port=x",
+        "port=-1",
+    ] {
+        assert!(
+            build(&json!({ "connectionString": text })).is_err(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn startup_parameters_carry_what_was_asked_and_nothing_else() {
+    let options = json!({
+        "applicationName": "app", "options": "-c work_mem=1MB", "statementTimeoutMs": 1500,
+        "parameters": { "lock_timeout": "10" }, "user": "u", "database": "d",
+    });
+    let expected = [
+        ("client_encoding", "UTF8"),
+        ("application_name", "app"),
+        ("options", "-c work_mem=1MB"),
+        ("statement_timeout", "1500"),
+        ("lock_timeout", "10"),
+    ];
+    let config = build(&options).unwrap().config;
+    assert_eq!(
+        config.startup_parameters(),
+        expected.map(|(name, value)| (name.into(), value.into()))
+    );
+    assert!(problem(&json!({ "user": "" })).contains("\"user\" must not be empty"));
+}
+
+#[test]
+fn libpq_timing_keywords_have_their_units_and_zeros() {
+    let config = |text: &str| build(&json!({ "connectionString": text })).unwrap().config;
+    assert_eq!(config("connect_timeout=0").connect_timeout, None);
+    assert_eq!(config("connect_timeout=-1").connect_timeout, None);
+    assert_eq!(
+        config("tcp_user_timeout=1500").tcp_user_timeout,
+        Some(Duration::from_millis(1500))
+    );
+    assert_eq!(config("keepalives=0").keepalive, None);
+    let keepalive =
+        config("keepalives=2 keepalives_idle=0 keepalives_interval=9 keepalives_count=4")
+            .keepalive
+            .unwrap();
+    assert_eq!(
+        (keepalive.idle, keepalive.interval),
+        (None, Some(Duration::from_secs(9)))
+    );
+    assert_eq!(keepalive.count.map(NonZeroU32::get), Some(4));
+    assert_eq!(
+        build(&json!({ "keepalive": false }))
+            .unwrap()
+            .config
+            .keepalive,
+        None
+    );
+    let keepalive = build(&json!({ "keepalive": { "count": 9 } }))
+        .unwrap()
+        .config
+        .keepalive
+        .unwrap();
+    assert_eq!(
+        (keepalive.count.map(NonZeroU32::get), keepalive.idle),
+        (Some(9), Some(Duration::from_secs(5)))
+    );
+}

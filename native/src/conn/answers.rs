@@ -1,0 +1,449 @@
+//! Takes the events of the wire core and turns them into answers of the requests in flight.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::conn::request::{
+    Account, Command, Completion, Event, Outlet, Part, Reply, Request, Work,
+};
+use crate::conn::statement::{Described, Prepared, StatementCache};
+use crate::error::{Error, ServerError};
+use crate::frame::{FrameBuilder, Plan, Shapes};
+use crate::wire::{CopyFormat, ResultEnd, RowDescription, Sink, TransactionStatus};
+
+/// Marks the result of a BEGIN that travels in front of a statement.
+pub const PRELUDE: u8 = 1;
+/// Marks the result the caller asked for.
+pub const RESULT: u8 = 0;
+
+/// Rows are handed over once a frame holds so many bytes, so that JS decodes while the server still sends.
+const FRAME_BYTES: usize = 64 * 1024;
+
+/// How much of a request is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// All of it.
+    Whole,
+    /// Parse and Describe, to learn the parameter types; the request is encoded again afterwards.
+    Preparation,
+}
+
+/// A request whose Sync is on the wire.
+pub struct InFlight {
+    /// The request.
+    pub request: Request,
+    /// Its prepared statement, unless unnamed or simple.
+    pub prepared: Option<Arc<Prepared>>,
+    /// Parse is part of this request.
+    pub fresh: bool,
+    /// The BEGIN in front was not answered yet.
+    pub prelude: bool,
+    /// What was sent of it.
+    pub sent: Sent,
+    /// How rows become frames.
+    pub plan: Option<Arc<Plan>>,
+    /// Where in the output stream its bytes begin.
+    pub starts_at: u64,
+    /// When it was sent, or its predecessor answered.
+    pub since: Instant,
+    /// The server's error.
+    pub error: Option<Error>,
+    /// Why the caller gave up, once a cancel is under way.
+    pub cancelled: Option<Error>,
+    parameters: Vec<u32>,
+    command: Option<Command>,
+    suspended: bool,
+}
+
+impl InFlight {
+    /// A request about to be sent.
+    #[must_use]
+    pub fn new(request: Request, now: Instant) -> Self {
+        Self {
+            request,
+            prepared: None,
+            fresh: false,
+            prelude: false,
+            sent: Sent::Whole,
+            plan: None,
+            starts_at: 0,
+            since: now,
+            error: None,
+            cancelled: None,
+            parameters: Vec::new(),
+            command: None,
+            suspended: false,
+        }
+    }
+}
+
+/// The requests in flight on one connection, oldest first, and what they share.
+pub struct Answers {
+    /// In flight.
+    pub sent: VecDeque<InFlight>,
+    /// What this connection has prepared.
+    pub cache: StatementCache,
+    /// Shapes of the process.
+    pub shapes: Arc<Shapes>,
+    /// Plans of open portals by name.
+    pub portals: Vec<(Box<str>, Option<Arc<Plan>>)>,
+    /// Environments that something was delivered to and that were not told yet.
+    pub touched: Vec<Arc<dyn Outlet>>,
+    /// Undelivered bytes.
+    pub account: Arc<Account>,
+    /// Who hears the session's events.
+    pub subscriber: Option<(Arc<dyn Outlet>, u32)>,
+    /// Requests answered since the owner was told last.
+    pub finished: usize,
+    /// The session's last request was answered.
+    pub session_over: bool,
+    /// BEGIN failed: nothing behind it may run, it would run outside the transaction.
+    pub begin_failed: Option<Error>,
+    /// Requests to be sent again with a fresh Parse.
+    pub again: Vec<Request>,
+    /// A COPY FROM STDIN waits for data nobody will send.
+    pub refuse_copy: bool,
+    /// An error outside any request: the server's reason for ending the session.
+    pub last_words: Option<ServerError>,
+    /// The time of this turn.
+    pub now: Instant,
+    builder: FrameBuilder,
+}
+
+impl Answers {
+    /// Nothing in flight.
+    pub fn new(statements: usize, shapes: Arc<Shapes>) -> Self {
+        Self {
+            sent: VecDeque::new(),
+            cache: StatementCache::new(statements),
+            shapes,
+            portals: Vec::new(),
+            touched: Vec::new(),
+            account: Arc::default(),
+            subscriber: None,
+            finished: 0,
+            session_over: false,
+            begin_failed: None,
+            again: Vec::new(),
+            refuse_copy: false,
+            last_words: None,
+            now: Instant::now(),
+            builder: FrameBuilder::new(),
+        }
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if let Some((outlet, session)) = &self.subscriber {
+            outlet.event(*session, event);
+        }
+    }
+
+    /// Hands over what is complete of the oldest request; `last` together with its end.
+    fn deliver(&mut self, last: bool) {
+        let Some(sent) = self.sent.front_mut() else {
+            return;
+        };
+        let Reply::Outlet { outlet, id } = &sent.request.reply else {
+            return;
+        };
+        let shape = sent.plan.as_ref().map(|plan| &plan.shape);
+        let rows = match shape {
+            Some(shape) if self.builder.rows() > 0 => Some((shape, &mut self.builder)),
+            _ => None,
+        };
+        let command = sent.command.take();
+        let suspended = std::mem::take(&mut sent.suspended);
+        if rows.is_some() || command.is_some() || suspended || last {
+            outlet.deliver(Completion {
+                id: *id,
+                rows,
+                shape,
+                command: command.as_ref(),
+                suspended,
+                last,
+                error: None,
+                account: &self.account,
+            });
+            touch(&mut self.touched, outlet);
+        }
+    }
+
+    /// Has everything that was delivered looked at.
+    pub fn announce(&mut self) {
+        for outlet in self.touched.drain(..) {
+            outlet.announce();
+        }
+    }
+
+    /// Settles the request that was answered up to ReadyForQuery.
+    fn settle(&mut self, status: TransactionStatus) {
+        let Some(sent) = self.sent.front_mut() else {
+            return;
+        };
+        let error = sent.error.take();
+        let stale = error.as_ref().and_then(|error| sent.staleness(error));
+        let again = stale.is_some()
+            && !sent.request.repeated
+            && sent.cancelled.is_none()
+            && status == TransactionStatus::Idle
+            && sent.request.part == Part::Single;
+        if status == TransactionStatus::Idle && sent.request.work.begins() {
+            self.begin_failed.clone_from(&error);
+        }
+        let rolled_back = sent.request.part == Part::Commit
+            && sent
+                .command
+                .as_ref()
+                .is_some_and(|command| command.word() == "ROLLBACK");
+        let error = match error {
+            Some(error) => sent
+                .cancelled
+                .take()
+                .filter(|_| error.code() == "57014")
+                .or(Some(error)),
+            None if rolled_back => Some(Error::TransactionRolledBack),
+            // Given up while it was only being prepared: the statement itself never went out.
+            None if sent.sent == Sent::Preparation => sent.cancelled.take().map(Error::not_sent),
+            None => None,
+        };
+        if sent.sent == Sent::Preparation && error.is_none() || again {
+            let Some(mut sent) = self.sent.pop_front() else {
+                return;
+            };
+            self.drop_stale(&sent, stale);
+            sent.request.repeated |= again;
+            sent.request.work.begun();
+            self.again.push(sent.request);
+        } else {
+            if error.is_none() && matches!(sent.request.reply, Reply::Outlet { .. }) {
+                self.deliver(true);
+            }
+            let Some(sent) = self.sent.pop_front() else {
+                return;
+            };
+            self.drop_stale(&sent, stale);
+            if self.builder.rows() > 0 {
+                self.builder = FrameBuilder::new();
+            }
+            self.finished += 1;
+            self.session_over |= sent.request.finish;
+            if let Some(statement) = sent.request.work.statement() {
+                statement.took(self.now.saturating_duration_since(sent.since));
+            }
+            match error {
+                Some(error) => {
+                    if let Some(outlet) = sent.request.reply.fail_quietly(&error) {
+                        touch(&mut self.touched, &outlet);
+                    }
+                }
+                None => {
+                    if let Reply::Local(mut local) = sent.request.reply {
+                        if let Some(command) = sent.command {
+                            local.result.tag = command.tag;
+                        }
+                        // The waiting side may have given up meanwhile.
+                        drop(local.sender.send(Ok(local.result)));
+                    }
+                }
+            }
+        }
+        if let Some(next) = self.sent.front_mut() {
+            next.since = self.now;
+        }
+    }
+
+    fn drop_stale(&mut self, sent: &InFlight, stale: Option<Stale>) {
+        if let (Some(prepared), Some(statement)) = (&sent.prepared, sent.request.work.statement()) {
+            match stale {
+                Some(Stale::Gone) => self.cache.remove(statement, prepared, false),
+                Some(Stale::Changed) => self.cache.remove(statement, prepared, true),
+                None => {}
+            }
+        }
+    }
+}
+
+fn touch(touched: &mut Vec<Arc<dyn Outlet>>, outlet: &Arc<dyn Outlet>) {
+    if !touched.iter().any(|known| Arc::ptr_eq(known, outlet)) {
+        touched.push(Arc::clone(outlet));
+    }
+}
+
+/// Why a prepared statement cannot be used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stale {
+    /// The server does not know it.
+    Gone,
+    /// The server knows it, but its result type has changed.
+    Changed,
+}
+
+impl InFlight {
+    /// Does the error mean that the cached statement, not the caller's request, is at fault?
+    fn staleness(&self, error: &Error) -> Option<Stale> {
+        let Error::Server(server) = error else {
+            return None;
+        };
+        if self.fresh || self.prepared.is_none() {
+            return None;
+        }
+        match (&*server.code, server.routine.as_deref()) {
+            ("26000", _) => Some(Stale::Gone),
+            ("0A000", Some("RevalidateCachedQuery")) => Some(Stale::Changed),
+            _ => None,
+        }
+    }
+}
+
+impl Sink for Answers {
+    fn parse_complete(&mut self) {
+        if let Some(sent) = self.sent.front().filter(|sent| !sent.prelude)
+            && let Some(prepared) = &sent.prepared
+        {
+            // A second Parse of the same name is refused by the server, so this is set once.
+            let _ = prepared.parsed.set(());
+        }
+    }
+
+    fn close_complete(&mut self) {}
+
+    fn bind_complete(&mut self) {}
+
+    fn parameter_description(&mut self, oids: Vec<u32>) {
+        if let Some(sent) = self.sent.front_mut() {
+            sent.parameters = oids;
+        }
+    }
+
+    fn row_description(&mut self, description: Option<RowDescription>) {
+        let fields = description.map(|description| description.fields);
+        // Several results of one simple request: the one before is complete.
+        if self.sent.front().is_some_and(|sent| sent.command.is_some()) {
+            self.deliver(false);
+        }
+        let Some(sent) = self.sent.front_mut() else {
+            return;
+        };
+        let profile = &sent.request.profile;
+        match &sent.prepared {
+            Some(prepared) => {
+                let described = Described {
+                    parameters: std::mem::take(&mut sent.parameters).into(),
+                    fields: fields.map(Into::into),
+                };
+                // Described twice when two requests of the first round were pipelined; both say the same.
+                let _ = prepared.described.set(described);
+                sent.plan = prepared.plan(profile, true, &self.shapes);
+            }
+            None => {
+                sent.plan = fields.map(|fields| {
+                    Arc::new(Plan::all_text(&self.shapes, &fields, &profile.profile))
+                });
+            }
+        }
+        if let Work::Open { portal, .. } = &sent.request.work
+            && let Some(open) = self.portals.iter_mut().find(|(name, _)| name == portal)
+        {
+            open.1.clone_from(&sent.plan);
+        }
+    }
+
+    fn row(&mut self, body: &[u8]) -> Result<(), Error> {
+        let Some(sent) = self.sent.front_mut() else {
+            return Err(Error::protocol("a row without a request"));
+        };
+        match &mut sent.request.reply {
+            Reply::Local(local) => local.result.push(body),
+            Reply::Outlet { .. } => {
+                // A plan is missing only when the statement of a pipelined neighbour was not described in time.
+                if sent.plan.is_none() {
+                    sent.plan = sent.prepared.as_ref().and_then(|prepared| {
+                        prepared.plan(&sent.request.profile, true, &self.shapes)
+                    });
+                }
+                let plan = sent
+                    .plan
+                    .as_ref()
+                    .ok_or_else(|| Error::protocol("a row without a description"))?;
+                if sent.command.is_some() {
+                    return Err(Error::protocol("a row behind the end of its result"));
+                }
+                self.builder.push_row(plan, body)?;
+                if self.builder.size() >= FRAME_BYTES {
+                    self.deliver(false);
+                    // Rows to decode while the server still sends the rest.
+                    self.announce();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn complete(&mut self, tag: u8, end: ResultEnd<'_>) {
+        if self.sent.front().is_some_and(|sent| sent.command.is_some()) {
+            self.deliver(false);
+        }
+        let Some(sent) = self.sent.front_mut() else {
+            return;
+        };
+        if tag == PRELUDE {
+            sent.prelude = false;
+            return;
+        }
+        match end {
+            ResultEnd::Complete(tag) => sent.command = Some(Command { tag: tag.into() }),
+            ResultEnd::Empty => sent.command = Some(Command { tag: "".into() }),
+            ResultEnd::Suspended => sent.suspended = true,
+        }
+    }
+
+    fn copy_in(&mut self, _format: CopyFormat) {
+        self.refuse_copy = true;
+    }
+
+    fn copy_out(&mut self, _format: CopyFormat) {}
+
+    fn copy_data(&mut self, _data: &[u8]) {}
+
+    fn copy_done(&mut self) {}
+
+    fn error(&mut self, error: ServerError) {
+        match self.sent.front_mut() {
+            Some(sent) => {
+                // Parse failed, or was skipped because the BEGIN in front of it failed: the name was never taken.
+                if let (true, Some(prepared), Some(statement)) =
+                    (sent.fresh, &sent.prepared, sent.request.work.statement())
+                    && prepared.parsed.get().is_none()
+                {
+                    self.cache.remove(statement, prepared, false);
+                }
+                sent.error = Some(Error::Server(Box::new(error)));
+            }
+            None => self.last_words = Some(error),
+        }
+    }
+
+    fn ready(&mut self, status: TransactionStatus) {
+        if status == TransactionStatus::Idle {
+            self.portals.clear();
+        }
+        self.settle(status);
+    }
+
+    fn notice(&mut self, notice: ServerError) {
+        self.event(&Event::Notice(&notice));
+    }
+
+    fn notification(&mut self, pid: i32, channel: &str, payload: &str) {
+        self.event(&Event::Notification {
+            pid,
+            channel,
+            payload,
+        });
+    }
+
+    fn parameter_status(&mut self, name: &str, value: &str) {
+        self.event(&Event::Parameter { name, value });
+    }
+}

@@ -1,0 +1,57 @@
+//! Cancel requests: a connection of their own to the same address, with the same TLS.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::conn::dial::{Address, Route, open};
+use crate::error::Error;
+use crate::wire::frontend;
+
+/// How long delivering a cancel request may take.
+const DELIVERY: Duration = Duration::from_secs(1);
+/// How long after the decision to cancel an answer is awaited before the connection is given up: the delivery, and a
+/// second for the server to react.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where a cancel request goes, and what it must show.
+pub struct Target {
+    /// How the connection was reached.
+    pub route: Route,
+    /// The address that answered.
+    pub address: Address,
+    /// Process number of the backend.
+    pub pid: i32,
+    /// Its secret key.
+    pub key: Vec<u8>,
+}
+
+/// Asks the server to cancel what the target's backend runs. Returns when the server has closed the connection, which
+/// it does after it has signalled the backend, or with an error after a second.
+///
+/// Cancel-safe: dropping the future closes the socket; the request may have been delivered.
+pub async fn send(target: &Target) -> Result<(), Error> {
+    let mut message = BytesMut::new();
+    frontend::cancel_request(&mut message, target.pid, &target.key)?;
+    let attempt = async {
+        let mut stream = open(&target.route, &target.address).await?;
+        let delivered = async {
+            stream.write_all(&message).await?;
+            stream.flush().await?;
+            // The server never answers a cancel request, it only hangs up.
+            let mut nothing = [0; 16];
+            while stream.read(&mut nothing).await? > 0 {}
+            std::io::Result::Ok(())
+        };
+        delivered.await.map_err(|error| target.route.failed(&error))
+    };
+    tokio::time::timeout(DELIVERY, attempt)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Error::Io {
+                code: "ETIMEDOUT",
+                problem: "the cancel request was not delivered in time".into(),
+            })
+        })
+}

@@ -1,0 +1,118 @@
+//! A single connection with one owner, outside any pool: opened once, gone when it is gone.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::conn::dial::{Route, dial};
+use crate::conn::driver::Driver;
+use crate::conn::exchange::{Manner, Report};
+use crate::conn::request::{Outlet, Request};
+use crate::conn::{Connection, Owner};
+use crate::error::{Error, Outcome};
+use crate::frame::Shapes;
+
+/// A single connection.
+pub struct Client {
+    connection: Arc<Connection>,
+    /// Why it is over.
+    gone: Mutex<Option<Error>>,
+    over: watch::Sender<bool>,
+}
+
+impl Client {
+    /// Opens a connection and starts its driver.
+    ///
+    /// Cancel-safe: dropping the future closes the socket.
+    pub async fn open(
+        route: &Route,
+        manner: Manner,
+        shapes: Arc<Shapes>,
+        runtime: &Handle,
+    ) -> Result<Arc<Self>, Error> {
+        let connection = dial(route, 0, manner, shapes).await?;
+        let client = Arc::new_cyclic(|own: &Weak<Self>| {
+            let owner: Weak<dyn Owner> = own.clone();
+            connection.belongs_to(owner);
+            Self {
+                connection: Arc::new(connection),
+                gone: Mutex::new(None),
+                over: watch::Sender::new(false),
+            }
+        });
+        runtime.spawn(Driver::new(Arc::clone(&client.connection)));
+        Ok(client)
+    }
+
+    /// The connection itself.
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Sends a request behind the earlier ones. It is answered in any case.
+    pub fn submit(&self, request: Request, direct: bool) {
+        if let Err(request) = self.connection.submit(request, direct) {
+            let error = self.unsent();
+            request.fail(&error);
+        }
+    }
+
+    fn unsent(&self) -> Error {
+        let gone = self
+            .gone
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match gone {
+            Some(Error::Closed { .. }) | None => Error::Closed { what: "client" },
+            Some(cause) => Error::Lost {
+                outcome: Outcome::NotSent,
+                host: self.connection.host.clone(),
+                cause: Box::new(cause),
+            },
+        }
+    }
+
+    /// Gives up a request. `false` when it is not here.
+    pub fn cancel(&self, environment: &Arc<dyn Outlet>, id: u32) -> bool {
+        self.connection.cancel(environment, id)
+    }
+
+    /// Says goodbye after the requests in flight, or cuts the connection when that takes longer than `patience`.
+    ///
+    /// Cancel-safe: dropping the future does not take the end back. Safe to call any number of times.
+    pub async fn end(&self, patience: Duration) {
+        let mut over = self.over.subscribe();
+        self.connection.close();
+        let late = tokio::time::timeout(patience, over.wait_for(|over| *over))
+            .await
+            .is_err();
+        if late {
+            self.connection.interrupt();
+            self.connection.discard(Error::Closed { what: "client" });
+            // The driver's next turn ends it; the sender lives as long as this borrow.
+            drop(over.wait_for(|over| *over).await);
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.connection.discard(Error::Closed { what: "client" });
+    }
+}
+
+impl Owner for Client {
+    fn progressed(&self, _connection: &Arc<Connection>, _report: Report) {}
+
+    fn closed(&self, _connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>) {
+        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());
+        let error = self.unsent();
+        for request in unsent {
+            request.fail(&error);
+        }
+        self.over.send_replace(true);
+    }
+}

@@ -1,0 +1,316 @@
+//! The task that owns a socket: writes what was encoded, reads what comes, watches the deadlines.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::AsyncWrite;
+use tokio::time::Sleep;
+use tokio_util::io::poll_read_buf;
+
+use crate::conn::request::{Event, Request};
+use crate::conn::stream::{self, Stream};
+use crate::conn::{Closing, Connection, State, cancel};
+use crate::error::Error;
+use crate::wire::frontend;
+
+/// Bytes read in one turn before other connections get theirs.
+const TURN: usize = 256 * 1024;
+/// Room offered to a read: small while answers are small, large once a read has filled it.
+const SMALL_READ: usize = 16 * 1024;
+const LARGE_READ: usize = 128 * 1024;
+
+/// Runs until its connection is over.
+pub struct Driver {
+    connection: Arc<Connection>,
+    timer: Pin<Box<Sleep>>,
+    room: usize,
+    over: bool,
+}
+
+impl Driver {
+    /// The driver of a connection that has an owner.
+    pub fn new(connection: Arc<Connection>) -> Self {
+        Self {
+            connection,
+            timer: Box::pin(tokio::time::sleep(std::time::Duration::MAX)),
+            room: SMALL_READ,
+            over: false,
+        }
+    }
+
+    /// One turn under the lock. `Ready` with the reason when the connection is over.
+    fn turn(&mut self, state: &mut State, cx: &mut Context<'_>) -> Poll<Error> {
+        let mut budget = TURN;
+        loop {
+            if let Err(error) = flush(state, cx) {
+                return Poll::Ready(error);
+            }
+            match &state.closing {
+                Closing::Now(reason) => return Poll::Ready(reason.clone()),
+                Closing::Politely if state.exchange.pending() == 0 => {
+                    return goodbye(state, cx);
+                }
+                Closing::Politely | Closing::Open => {}
+            }
+            if state.exchange.account().is_full(cx.waker()) {
+                return Poll::Pending;
+            }
+            let Some(stream) = &mut state.stream else {
+                return Poll::Ready(Error::Closed { what: "connection" });
+            };
+            state.exchange.input.reserve(self.room);
+            let read = ready!(poll_read_buf(
+                Pin::new(stream),
+                cx,
+                &mut state.exchange.input
+            ));
+            match read {
+                Ok(0) => return Poll::Ready(hung_up()),
+                Ok(read) => {
+                    self.room = if read >= self.room {
+                        LARGE_READ
+                    } else {
+                        SMALL_READ
+                    };
+                    if let Err(error) = state.exchange.feed() {
+                        return Poll::Ready(error);
+                    }
+                    budget = budget.saturating_sub(read);
+                    if budget == 0 {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                Err(error) => return Poll::Ready(broken(&error)),
+            }
+        }
+    }
+
+    /// Arms the timer for the next deadline and applies those that have passed.
+    fn watch(&mut self, state: &mut State, cx: &mut Context<'_>) {
+        loop {
+            let give_up = state.cancel.as_ref().map(|cancel| cancel.give_up);
+            let Some(next) = state
+                .exchange
+                .next_deadline()
+                .into_iter()
+                .chain(give_up)
+                .min()
+            else {
+                return;
+            };
+            let next = tokio::time::Instant::from_std(next);
+            if self.timer.deadline() != next {
+                self.timer.as_mut().reset(next);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            let now = Instant::now();
+            if give_up.is_some_and(|give_up| give_up <= now) {
+                state.closing = Closing::Now(Error::Io {
+                    code: "ETIMEDOUT",
+                    problem: "the server did not answer a cancel request".into(),
+                });
+                state.cancel = None;
+                return;
+            }
+            let running = state.exchange.expire(now);
+            state.interrupt(running);
+            state.changed = true;
+        }
+    }
+
+    /// Settles everything and tells the owner.
+    fn finish(&mut self, cause: Error) {
+        self.over = true;
+        let (cause, unsent) = self.close(cause);
+        let owner = self.connection.owner.get();
+        match owner.and_then(std::sync::Weak::upgrade) {
+            Some(owner) => owner.closed(&self.connection, &cause, unsent),
+            None => {
+                for request in unsent {
+                    request.fail(&Error::Closed { what: "pool" });
+                }
+            }
+        }
+    }
+
+    /// Settles what is in flight; returns why it is over and the requests that were never sent.
+    fn close(&self, cause: Error) -> (Error, Vec<Request>) {
+        let (cause, unsent, subscriber) = {
+            let mut state = self.connection.lock();
+            state.stream = None;
+            // Whoever ends a connection himself knows why; of others the server's own words say more than the socket.
+            let cause = match cause {
+                Error::Closed { .. } => cause,
+                cause => state.exchange.last_words().unwrap_or(cause),
+            };
+            let unsent = state.exchange.abandon(&self.connection.host, &cause);
+            (cause, unsent, state.exchange.subscriber().cloned())
+        };
+        if let Some((outlet, session)) = subscriber {
+            let polite = matches!(cause, Error::Closed { .. });
+            outlet.event(session, &Event::Ended((!polite).then_some(&cause)));
+        }
+        (cause, unsent)
+    }
+}
+
+impl Drop for Driver {
+    /// Comes before the end only after a panic, which the runtime has caught: nobody waits for ever because of it (F01).
+    fn drop(&mut self) {
+        if !self.over {
+            self.finish(Error::internal("the driver of a connection panicked"));
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let connection = Arc::clone(&self.connection);
+        loop {
+            let (turn, report, start_cancel, touched) = {
+                let mut state = connection.lock();
+                if !state
+                    .waker
+                    .as_ref()
+                    .is_some_and(|waker| waker.will_wake(cx.waker()))
+                {
+                    state.waker = Some(cx.waker().clone());
+                }
+                self.watch(&mut state, cx);
+                let turn = self.turn(&mut state, cx);
+                self.watch(&mut state, cx);
+                let started = state
+                    .cancel
+                    .as_mut()
+                    .is_some_and(|cancel| std::mem::take(&mut cancel.wanted));
+                let changed = state.changed;
+                let report = state.report();
+                (
+                    turn,
+                    (changed || report.finished > 0).then_some(report),
+                    started,
+                    state.exchange.take_touched(),
+                )
+            };
+            if start_cancel {
+                let connection = Arc::clone(&connection);
+                tokio::spawn(async move {
+                    // One that was not delivered for certain may still arrive: then the connection is given up in time.
+                    if cancel::send(&connection.target).await.is_ok() {
+                        connection.cancel_delivered();
+                    }
+                });
+            }
+            let owner = connection.owner.get().and_then(std::sync::Weak::upgrade);
+            let reported = report.is_some();
+            if let (Some(report), Some(owner)) = (report, &owner) {
+                owner.progressed(&connection, report);
+            }
+            for outlet in touched {
+                outlet.announce();
+            }
+            match turn {
+                Poll::Ready(cause) => {
+                    self.finish(cause);
+                    return Poll::Ready(());
+                }
+                Poll::Pending => {
+                    // The owner may have handed over more meanwhile: write it in this turn.
+                    let state = connection.lock();
+                    let more = !state.exchange.output.is_empty() && reported
+                        || matches!(state.closing, Closing::Now(_))
+                        || matches!(state.closing, Closing::Politely)
+                            && state.exchange.pending() == 0;
+                    if !more {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Says Terminate and closes; whether the server still hears it does not matter.
+fn goodbye(state: &mut State, cx: &mut Context<'_>) -> Poll<Error> {
+    frontend::terminate(&mut state.exchange.output);
+    drop(flush(state, cx));
+    if let Some(stream) = &mut state.stream {
+        let _ = Pin::new(stream).poll_shutdown(cx);
+    }
+    Poll::Ready(Error::Closed { what: "connection" })
+}
+
+fn flush(state: &mut State, cx: &mut Context<'_>) -> Result<(), Error> {
+    while !state.exchange.output.is_empty() {
+        let Some(stream) = &mut state.stream else {
+            return Ok(());
+        };
+        match Pin::new(stream).poll_write(cx, &state.exchange.output) {
+            Poll::Ready(Ok(0)) => return Err(hung_up()),
+            Poll::Ready(Ok(written)) => state.wrote(written),
+            // The server may have said why before it hung up: reading goes first.
+            Poll::Ready(Err(error)) if ends(&error) => {
+                drain(state, cx);
+                return Err(broken(&error));
+            }
+            Poll::Ready(Err(error)) => return Err(broken(&error)),
+            Poll::Pending => return Ok(()),
+        }
+    }
+    if let Some(Stream::Tls(_)) = &state.stream
+        && let Some(stream) = &mut state.stream
+        && let Poll::Ready(Err(error)) = Pin::new(stream).poll_flush(cx)
+    {
+        return Err(broken(&error));
+    }
+    Ok(())
+}
+
+fn ends(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+    )
+}
+
+/// Reads what still arrives from a socket that cannot be written to any more.
+fn drain(state: &mut State, cx: &mut Context<'_>) {
+    let mut budget = TURN;
+    while let Some(stream) = &mut state.stream {
+        state.exchange.input.reserve(SMALL_READ);
+        match poll_read_buf(Pin::new(stream), cx, &mut state.exchange.input) {
+            Poll::Ready(Ok(read)) if read > 0 && budget > 0 => {
+                budget = budget.saturating_sub(read);
+                if state.exchange.feed().is_err() {
+                    return;
+                }
+            }
+            _ => return,
+        }
+    }
+}
+
+fn hung_up() -> Error {
+    Error::Io {
+        code: "ECONNRESET",
+        problem: "Connection terminated unexpectedly".into(),
+    }
+}
+
+fn broken(error: &io::Error) -> Error {
+    Error::Io {
+        code: stream::code(error),
+        problem: error.to_string().into(),
+    }
+}

@@ -1,0 +1,246 @@
+//! Turns one request into protocol messages and the answers they will have.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use crate::conn::answers::{Answers, InFlight, PRELUDE, RESULT, Sent};
+use crate::conn::request::{Parameters, Request, Work};
+use crate::conn::statement::{Prepared, Statement};
+use crate::error::Error;
+use crate::frame::Plan;
+use crate::wire::{Expect, Params, frontend};
+
+/// Result formats of a Bind: none given, so all columns come as text.
+const ALL_TEXT: &[u8] = &[0, 0];
+/// A parameter section without parameters.
+const NO_PARAMETERS: &[u8] = &[0, 0, 0, 0];
+
+/// OIDs of json and jsonb.
+const JSON_TYPES: [u32; 2] = [114, 3802];
+
+type Encoded = (InFlight, Vec<Expect>);
+
+/// Appends the messages of a request to `out`.
+///
+/// # Errors
+/// The request and what is wrong with it; the caller takes back what was appended.
+pub(super) fn encode(
+    request: Request,
+    out: &mut BytesMut,
+    answers: &mut Answers,
+) -> Result<Encoded, Box<(Request, Error)>> {
+    let mut sent = InFlight::new(request, answers.now);
+    let mut expected = Vec::with_capacity(8);
+    match messages(&mut sent, &mut expected, out, answers) {
+        Ok(()) => Ok((sent, expected)),
+        Err(error) => {
+            // Its Parse is taken back with the rest of the bytes, so the name must not stay known.
+            if let (true, Some(prepared), Some(statement)) =
+                (sent.fresh, &sent.prepared, sent.request.work.statement())
+            {
+                answers.cache.remove(statement, prepared, false);
+            }
+            Err(Box::new((sent.request, error)))
+        }
+    }
+}
+
+fn messages(
+    sent: &mut InFlight,
+    expected: &mut Vec<Expect>,
+    out: &mut BytesMut,
+    answers: &mut Answers,
+) -> Result<(), Error> {
+    if let Work::Simple { statement } = &sent.request.work {
+        frontend::simple_query(out, &statement.text)?;
+        expected.extend([Expect::Simple, Expect::Ready]);
+        return Ok(());
+    }
+    for name in answers.cache.take_evicted() {
+        frontend::close_statement(out, &name)?;
+        expected.push(Expect::CloseComplete);
+    }
+    match &sent.request.work {
+        Work::Simple { .. } => {}
+        Work::Execute {
+            statement,
+            params,
+            named,
+            begin,
+        } => {
+            let (statement, begin) = (Arc::clone(statement), begin.clone());
+            if *named {
+                let prepared = prepare(&statement, &mut sent.prepared, &mut sent.fresh, answers);
+                sent.prelude = prelude(begin.as_deref(), expected, out)?;
+                let Some(params) = resolve(params, &prepared)? else {
+                    return prepare_first(&statement, &prepared, sent, expected, out);
+                };
+                sent.plan = bind(
+                    &statement, &prepared, sent, "", &params, answers, expected, out,
+                )?;
+            } else {
+                sent.prelude = prelude(begin.as_deref(), expected, out)?;
+                frontend::parse(out, "", &statement.text, &[])?;
+                frontend::bind(out, "", "", &params.section, ALL_TEXT)?;
+                frontend::describe_portal(out, "")?;
+                expected.extend([
+                    Expect::ParseComplete,
+                    Expect::BindComplete,
+                    Expect::PortalDescription,
+                ]);
+            }
+            frontend::execute(out, "", 0)?;
+            expected.push(Expect::Result { tag: RESULT });
+        }
+        Work::Open {
+            statement,
+            params,
+            begin,
+            portal,
+            batch,
+        } => {
+            let (statement, portal, batch) = (Arc::clone(statement), portal.clone(), *batch);
+            let prepared = prepare(&statement, &mut sent.prepared, &mut sent.fresh, answers);
+            sent.prelude = prelude(begin.as_deref(), expected, out)?;
+            let Some(params) = resolve(params, &prepared)? else {
+                return prepare_first(&statement, &prepared, sent, expected, out);
+            };
+            sent.plan = bind(
+                &statement, &prepared, sent, &portal, &params, answers, expected, out,
+            )?;
+            answers.portals.retain(|(name, _)| *name != portal);
+            answers.portals.push((portal.clone(), sent.plan.clone()));
+            frontend::execute(out, &portal, batch)?;
+            expected.push(Expect::Result { tag: RESULT });
+        }
+        Work::Fetch { portal, batch } => {
+            let open = answers.portals.iter().find(|(name, _)| name == portal);
+            sent.plan = open.and_then(|(_, plan)| plan.clone());
+            frontend::execute(out, portal, *batch)?;
+            expected.push(Expect::Result { tag: RESULT });
+        }
+        Work::Close { portal } => {
+            frontend::close_portal(out, portal)?;
+            expected.push(Expect::CloseComplete);
+            answers.portals.retain(|(name, _)| name != portal);
+        }
+    }
+    frontend::sync(out);
+    expected.push(Expect::Ready);
+    Ok(())
+}
+
+/// BEGIN in the same packet and the same Sync: if it fails, the server skips what follows.
+fn prelude(
+    begin: Option<&str>,
+    expected: &mut Vec<Expect>,
+    out: &mut BytesMut,
+) -> Result<bool, Error> {
+    let Some(begin) = begin else {
+        return Ok(false);
+    };
+    frontend::parse(out, "", begin, &[])?;
+    frontend::bind(out, "", "", NO_PARAMETERS, ALL_TEXT)?;
+    frontend::execute(out, "", 0)?;
+    expected.extend([
+        Expect::ParseComplete,
+        Expect::BindComplete,
+        Expect::Result { tag: PRELUDE },
+    ]);
+    Ok(true)
+}
+
+/// The connection's prepared statement for a text, new or known.
+fn prepare(
+    statement: &Statement,
+    prepared: &mut Option<Arc<Prepared>>,
+    fresh: &mut bool,
+    answers: &mut Answers,
+) -> Arc<Prepared> {
+    let known = answers.cache.get(statement);
+    *fresh = known.is_none();
+    let known = known.unwrap_or_else(|| answers.cache.insert(statement));
+    *prepared = Some(Arc::clone(&known));
+    known
+}
+
+/// Only learns the parameter types (and begins the transaction, if asked to); the request is encoded again afterwards.
+fn prepare_first(
+    statement: &Statement,
+    prepared: &Prepared,
+    sent: &mut InFlight,
+    expected: &mut Vec<Expect>,
+    out: &mut BytesMut,
+) -> Result<(), Error> {
+    sent.sent = Sent::Preparation;
+    parse_and_describe(statement, prepared, sent.fresh, expected, out)?;
+    frontend::sync(out);
+    expected.push(Expect::Ready);
+    Ok(())
+}
+
+fn parse_and_describe(
+    statement: &Statement,
+    prepared: &Prepared,
+    fresh: bool,
+    expected: &mut Vec<Expect>,
+    out: &mut BytesMut,
+) -> Result<(), Error> {
+    if fresh {
+        frontend::parse(out, &prepared.name, &statement.text, &[])?;
+        expected.push(Expect::ParseComplete);
+    }
+    if prepared.described.get().is_none() {
+        frontend::describe_statement(out, &prepared.name)?;
+        expected.push(Expect::StatementDescription);
+    }
+    Ok(())
+}
+
+/// Parse and Describe as far as needed, and Bind: per-type formats once the description is known, text before.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one message sequence, used by two kinds of work"
+)]
+fn bind(
+    statement: &Statement,
+    prepared: &Arc<Prepared>,
+    sent: &InFlight,
+    portal: &str,
+    params: &[u8],
+    answers: &Answers,
+    expected: &mut Vec<Expect>,
+    out: &mut BytesMut,
+) -> Result<Option<Arc<Plan>>, Error> {
+    let plan = prepared.plan(&sent.request.profile, false, &answers.shapes);
+    parse_and_describe(statement, prepared, sent.fresh, expected, out)?;
+    let formats = plan.as_ref().map_or(ALL_TEXT, |plan| &plan.bind_formats);
+    frontend::bind(out, portal, &prepared.name, params, formats)?;
+    expected.push(Expect::BindComplete);
+    Ok(plan)
+}
+
+/// Chooses between array literal and JSON text by the server's parameter types; `None` when these are not known yet.
+fn resolve<'a>(
+    params: &'a Parameters,
+    prepared: &Prepared,
+) -> Result<Option<Cow<'a, [u8]>>, Error> {
+    let section = &*params.section;
+    if !params.either {
+        return Ok(Some(section.into()));
+    }
+    let Some(described) = prepared.described.get() else {
+        return Ok(None);
+    };
+    let is_json = |position: usize| {
+        described
+            .parameters
+            .get(position)
+            .is_some_and(|oid| JSON_TYPES.contains(oid))
+    };
+    let mut out = BytesMut::with_capacity(section.len());
+    Params::new(section)?.resolve(is_json, &mut out)?;
+    Ok(Some(Vec::from(out).into()))
+}

@@ -1,0 +1,435 @@
+//! Requests in, bytes out; bytes in, answers out: one connection's conversation without its socket.
+//!
+//! ```text
+//! push(request) ─▶ queue ─▶ encode ─▶ output ──▶ (socket)
+//!                             │ sent: one entry per Sync
+//! (socket) ──▶ input ─▶ wire::Core ─▶ Answers (sink) ─▶ request's outlet
+//! ```
+//!
+//! Every request has its own Sync, so an error stays with its own request. What became of a request whose answer
+//! never came follows from two counters: bytes put into `output` and bytes the socket has taken.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use crate::conn::answers::{Answers, InFlight, Sent};
+use crate::conn::encode;
+use crate::conn::request::{Account, Outlet, Part, Request};
+use crate::conn::statement::Class;
+use crate::error::{Error, Outcome, Phase};
+use crate::frame::Shapes;
+use crate::wire::{Core, TransactionStatus};
+
+/// What changed since the owner was told last.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Requests answered.
+    pub finished: usize,
+    /// Requests still queued or in flight.
+    pub pending: usize,
+    /// The session's last request was answered.
+    pub session_over: bool,
+    /// The session's BEGIN failed, for this reason: the session is over as well.
+    pub begin_failed: Option<Error>,
+    /// The server is inside a transaction.
+    pub in_transaction: bool,
+    /// A cancel request may still be on its way to the server.
+    pub cancelling: bool,
+}
+
+/// How one connection converses.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Requests sent ahead of their answers.
+    pub depth: usize,
+    /// Prepared statements kept.
+    pub statements: usize,
+    /// Longest message accepted, in bytes.
+    pub max_message: usize,
+}
+
+/// One connection's conversation.
+pub struct Exchange {
+    core: Core,
+    /// Bytes from the socket.
+    pub input: BytesMut,
+    /// Bytes for the socket.
+    pub output: BytesMut,
+    queue: VecDeque<Request>,
+    answers: Answers,
+    depth: usize,
+    /// A cancel request is under way: nothing new is sent, it could be hit in place of its predecessor (rule C02).
+    held: bool,
+    /// Bytes ever put into `output`, and bytes ever taken from it.
+    produced: u64,
+    written: u64,
+}
+
+impl Exchange {
+    /// A conversation on a connection whose start-up is over.
+    pub fn new(manner: Manner, shapes: Arc<Shapes>, input: BytesMut) -> Self {
+        Self {
+            core: Core::new(manner.max_message),
+            input,
+            output: BytesMut::new(),
+            queue: VecDeque::new(),
+            answers: Answers::new(manner.statements, shapes),
+            depth: manner.depth.max(1),
+            held: false,
+            produced: 0,
+            written: 0,
+        }
+    }
+
+    /// Takes a request and encodes as many as may be sent.
+    pub fn push(&mut self, request: Request) {
+        self.queue.push_back(request);
+        self.pump();
+    }
+
+    /// Encodes queued requests while the rules of the connection allow it: at most `depth` ahead, and a request that
+    /// may be cancelled has the connection to itself, so that a late cancel cannot hit a neighbour.
+    pub fn pump(&mut self) {
+        while !self.held && self.answers.sent.len() < self.depth {
+            let alone = |request: &Request| request.exclusive || request.timeout.is_some();
+            if self.answers.sent.back().is_some_and(|sent| {
+                sent.sent == Sent::Preparation
+                    || sent.request.work.begins()
+                    || alone(&sent.request)
+                    || self.queue.front().is_some_and(alone)
+            }) {
+                return;
+            }
+            let Some(mut request) = self.queue.pop_front() else {
+                return;
+            };
+            // Every statement of a transaction brings BEGIN along until one was answered: whichever is sent first
+            // needs it, and those before it may have been given up.
+            if self.core.status() != TransactionStatus::Idle {
+                request.work.begun();
+            }
+            let before = self.output.len();
+            match encode::encode(request, &mut self.output, &mut self.answers) {
+                Ok((mut sent, expected)) => {
+                    sent.starts_at = self.produced;
+                    self.produced += u64::try_from(self.output.len() - before).unwrap_or(u64::MAX);
+                    for expect in expected {
+                        self.core.expect(expect);
+                    }
+                    self.answers.sent.push_back(sent);
+                }
+                Err(refused) => {
+                    let (request, error) = *refused;
+                    self.output.truncate(before);
+                    request.fail(&error);
+                    self.answers.finished += 1;
+                }
+            }
+        }
+    }
+
+    /// The socket has taken bytes of `output`.
+    pub fn wrote(&mut self, bytes: usize) {
+        self.written += u64::try_from(bytes).unwrap_or(u64::MAX);
+    }
+
+    /// Reads `input` as far as messages are complete and answers the requests they belong to.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`]: the connection must be closed.
+    pub fn feed(&mut self) -> Result<(), Error> {
+        self.answers.now = Instant::now();
+        self.core.feed(&mut self.input, &mut self.answers)?;
+        if std::mem::take(&mut self.answers.refuse_copy) {
+            let before = self.output.len();
+            // Nobody feeds a COPY that came as an ordinary statement; refused in the words of `pg`.
+            self.core
+                .end_copy_in(&mut self.output, Err("No source stream defined"))?;
+            self.produced += u64::try_from(self.output.len() - before).unwrap_or(u64::MAX);
+        }
+        if let Some(cause) = self.answers.begin_failed.clone() {
+            self.answers.session_over = true;
+            self.answers.finished += fail_where(
+                &mut self.queue,
+                |_| true,
+                |_| Error::TransactionLost {
+                    cause: Box::new(cause.clone()),
+                },
+            );
+        }
+        for stale in self.answers.again.drain(..).rev() {
+            self.queue.push_front(stale);
+        }
+        self.pump();
+        Ok(())
+    }
+
+    /// Sends nothing new until [`Exchange::resume`].
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Sends on.
+    pub fn resume(&mut self) {
+        self.held = false;
+        self.pump();
+    }
+
+    /// Is everything that was sent answered?
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.answers.sent.is_empty()
+    }
+
+    /// Were requests answered since the last report?
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.answers.finished > 0
+    }
+
+    /// Environments to be told that something was delivered to them.
+    pub fn take_touched(&mut self) -> Vec<Arc<dyn Outlet>> {
+        std::mem::take(&mut self.answers.touched)
+    }
+
+    /// What changed since the last call.
+    pub fn report(&mut self) -> Report {
+        Report {
+            finished: std::mem::take(&mut self.answers.finished),
+            pending: self.pending(),
+            session_over: std::mem::take(&mut self.answers.session_over),
+            begin_failed: self.answers.begin_failed.take(),
+            in_transaction: self.core.status() != TransactionStatus::Idle,
+            cancelling: false,
+        }
+    }
+
+    /// Requests queued or in flight.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.queue.len() + self.answers.sent.len()
+    }
+
+    /// The server's transaction status with the last answer.
+    #[must_use]
+    pub fn status(&self) -> TransactionStatus {
+        self.core.status()
+    }
+
+    /// The bytes JS has not taken yet.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.answers.account
+    }
+
+    /// Sends events of the session to JS from now on.
+    pub fn subscribe(&mut self, outlet: Arc<dyn Outlet>, session: u32) {
+        self.answers.subscriber = Some((outlet, session));
+    }
+
+    /// Where events go.
+    #[must_use]
+    pub fn subscriber(&self) -> Option<&(Arc<dyn Outlet>, u32)> {
+        self.answers.subscriber.as_ref()
+    }
+
+    /// Forgets what was prepared: the session was reset.
+    pub fn forget_statements(&mut self) {
+        self.answers.cache.clear();
+    }
+
+    /// The earliest moment at which a caller gives up.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let sent = self
+            .answers
+            .sent
+            .iter()
+            .filter(|sent| sent.cancelled.is_none());
+        sent.filter_map(|sent| sent.request.deadline())
+            .chain(self.queue.iter().filter_map(Request::deadline))
+            .min()
+    }
+
+    /// Applies a deadline: what was not sent fails; returns what is to be done about the statement that runs.
+    pub fn expire(&mut self, now: Instant) -> Running {
+        self.answers.finished += fail_where(
+            &mut self.queue,
+            |request| request.deadline().is_some_and(|deadline| deadline <= now),
+            |request| Error::Timeout {
+                phase: Phase::Statement,
+                after: request.timeout.unwrap_or_default(),
+                outcome: Outcome::NotSent,
+            },
+        );
+        let due = self.answers.sent.front_mut().filter(|sent| {
+            sent.cancelled.is_none()
+                && sent
+                    .request
+                    .deadline()
+                    .is_some_and(|deadline| deadline <= now)
+        });
+        interrupt(due, |sent| Error::Timeout {
+            phase: Phase::Statement,
+            after: sent.request.timeout.unwrap_or_default(),
+            outcome: Outcome::Failed,
+        })
+    }
+
+    /// The caller gives a request up; `None` when it is not here.
+    pub fn cancel(&mut self, environment: &Arc<dyn Outlet>, id: u32) -> Option<Running> {
+        let unsent = fail_where(
+            &mut self.queue,
+            |request| request.reply.is(environment, id),
+            |_| Error::Cancelled {
+                outcome: Outcome::NotSent,
+            },
+        );
+        if unsent > 0 {
+            self.answers.finished += unsent;
+            return Some(Running::Nothing);
+        }
+        let front = self
+            .answers
+            .sent
+            .iter_mut()
+            .find(|sent| sent.cancelled.is_none() && sent.request.reply.is(environment, id))?;
+        Some(interrupt(Some(front), |_| Error::Cancelled {
+            outcome: Outcome::Failed,
+        }))
+    }
+
+    /// Something is in flight that may be cancelled on the server when the pool ends.
+    pub fn interrupt_all(&mut self) -> Running {
+        self.answers.finished += fail_where(
+            &mut self.queue,
+            |_| true,
+            |_| Error::Closed { what: "pool" },
+        );
+        let running = self
+            .answers
+            .sent
+            .front_mut()
+            .filter(|sent| sent.cancelled.is_none());
+        interrupt(running, |_| Error::Cancelled {
+            outcome: Outcome::Failed,
+        })
+    }
+
+    /// Why the server ended the session, if it said so: between requests, or in place of an answer.
+    #[must_use]
+    pub fn last_words(&self) -> Option<Error> {
+        if let Some(words) = &self.answers.last_words {
+            return Some(Error::Server(Box::new(words.clone())));
+        }
+        let answer = self.answers.sent.front()?.error.as_ref();
+        answer
+            .filter(|error| matches!(error, Error::Server(words) if &*words.severity != "ERROR"))
+            .cloned()
+    }
+
+    /// The connection is over: settles everything in flight with what is known about it, and returns the requests no
+    /// byte of which was written, for another connection.
+    pub fn abandon(&mut self, host: &str, cause: &Error) -> Vec<Request> {
+        let mut in_transaction = self.core.status() != TransactionStatus::Idle;
+        let mut unsent = Vec::new();
+        while let Some(sent) = self.answers.sent.pop_front() {
+            let InFlight {
+                request,
+                starts_at,
+                cancelled,
+                error,
+                ..
+            } = sent;
+            if starts_at >= self.written && cancelled.is_none() {
+                unsent.push(request);
+                continue;
+            }
+            self.answers.finished += 1;
+            let outcome = request.outcome_when_lost(in_transaction);
+            // Behind this one the status is known only if it cannot have begun or ended a transaction.
+            in_transaction &= request.may_share();
+            let error = match (cancelled, error) {
+                // The server's ERROR is its verdict, even if ReadyForQuery is missing; FATAL is only why it left.
+                (None, Some(Error::Server(verdict))) if &*verdict.severity == "ERROR" => {
+                    Error::Server(verdict)
+                }
+                (Some(Error::Timeout { phase, after, .. }), _) => Error::Timeout {
+                    phase,
+                    after,
+                    outcome,
+                },
+                (Some(_), _) => Error::Cancelled { outcome },
+                (None, words) => Error::Lost {
+                    outcome,
+                    host: host.into(),
+                    cause: Box::new(words.unwrap_or_else(|| cause.clone())),
+                },
+            };
+            request.fail(&error);
+        }
+        unsent.extend(self.queue.drain(..));
+        unsent
+    }
+}
+
+/// What must happen to the statement that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Running {
+    /// Nothing.
+    Nothing,
+    /// Ask the server to cancel it.
+    Cancel,
+    /// A COMMIT is on the wire: never cancelled (CP-2), the connection is given up and the outcome stays open.
+    GiveUp,
+}
+
+fn interrupt(sent: Option<&mut InFlight>, reason: impl FnOnce(&InFlight) -> Error) -> Running {
+    match sent {
+        None => Running::Nothing,
+        Some(sent) => {
+            let reason = reason(sent);
+            sent.cancelled = Some(reason);
+            let statement = sent.request.work.statement();
+            let by_hand = statement.is_some_and(|statement| statement.class == Class::Commit);
+            if by_hand || sent.request.part == Part::Commit {
+                Running::GiveUp
+            } else {
+                Running::Cancel
+            }
+        }
+    }
+}
+
+/// Fails the requests that match and keeps the order of the others; returns how many failed.
+pub fn fail_where(
+    queue: &mut VecDeque<Request>,
+    matches: impl Fn(&Request) -> bool,
+    error: impl Fn(&Request) -> Error,
+) -> usize {
+    if !queue.iter().any(&matches) {
+        return 0;
+    }
+    let before = queue.len();
+    let (failed, kept): (Vec<_>, VecDeque<_>) = {
+        let mut failed = Vec::new();
+        let mut kept = VecDeque::with_capacity(before);
+        for request in queue.drain(..) {
+            if matches(&request) {
+                failed.push(request);
+            } else {
+                kept.push_back(request);
+            }
+        }
+        (failed, kept)
+    };
+    *queue = kept;
+    let count = failed.len();
+    for request in failed {
+        let error = error(&request);
+        request.fail(&error);
+    }
+    count
+}

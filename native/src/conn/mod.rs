@@ -1,0 +1,267 @@
+//! One socket around one conversation.
+//!
+//! A [`Connection`] is a handle that any thread may use: requests are encoded under its lock, and its driver (one
+//! task on the engine's thread) is the only side that reads. What the driver learns goes to the [`Owner`] outside
+//! the lock, so the owner may hand over the next request from there.
+
+pub mod answers;
+pub mod cancel;
+pub mod client;
+pub mod dial;
+pub mod driver;
+mod encode;
+pub mod exchange;
+pub mod request;
+pub mod statement;
+pub mod stream;
+pub mod tls;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::wire::TransactionStatus;
+
+use self::cancel::Target;
+use self::exchange::{Exchange, Report, Running};
+use self::request::{Outlet, Request};
+use self::stream::Stream;
+
+/// Told what happens to a connection; never with the connection's lock held.
+pub trait Owner: Send + Sync {
+    /// Requests were answered, or the connection became free of a cancel.
+    fn progressed(&self, connection: &Arc<Connection>, report: Report);
+    /// The connection is over. `unsent`: requests no byte of which was written.
+    fn closed(&self, connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>);
+}
+
+/// An authenticated connection.
+pub struct Connection {
+    /// Number in its owner's books.
+    pub slot: usize,
+    /// `host:port` or the socket path, for messages.
+    pub host: Box<str>,
+    /// Process number of the backend.
+    pub pid: i32,
+    /// When it was opened.
+    pub opened: Instant,
+    /// Settings the server reported during start-up.
+    pub parameters: Vec<(String, String)>,
+    /// Where a cancel request goes.
+    target: Target,
+    owner: OnceLock<Weak<dyn Owner>>,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("slot", &self.slot)
+            .field("host", &self.host)
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct State {
+    exchange: Exchange,
+    /// Gone once the connection is over.
+    stream: Option<Stream>,
+    /// Wakes the driver.
+    waker: Option<Waker>,
+    closing: Closing,
+    cancel: Option<Cancelling>,
+    /// The owner must hear of a change that no answer announces.
+    changed: bool,
+}
+
+/// How far the end of a connection has come.
+#[derive(Debug)]
+enum Closing {
+    /// Not at all.
+    Open,
+    /// Say goodbye once the requests in flight are answered.
+    Politely,
+    /// At once, for this reason.
+    Now(Error),
+}
+
+/// A cancel request on its way.
+#[derive(Debug)]
+struct Cancelling {
+    /// The cancel connection was closed by the server.
+    delivered: bool,
+    /// The driver has not started it yet.
+    wanted: bool,
+    /// Without an answer by then, the connection is given up.
+    give_up: Instant,
+}
+
+impl Connection {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names the owner. Called once, before the driver runs.
+    pub fn belongs_to(&self, owner: Weak<dyn Owner>) {
+        // A second owner would be a bug of ours; the first one stays.
+        let _ = self.owner.set(owner);
+    }
+
+    /// Takes a request, encodes it as far as the rules of the connection allow, and has it written.
+    ///
+    /// `direct`: try to write on the calling thread, which saves a hop when nothing else is going on.
+    ///
+    /// # Errors
+    /// Gives the request back when the connection is over or about to be.
+    pub fn submit(&self, request: Request, direct: bool) -> Result<(), Box<Request>> {
+        let waker = {
+            let mut state = self.lock();
+            if state.stream.is_none() || !matches!(state.closing, Closing::Open) {
+                return Err(Box::new(request));
+            }
+            let timed = request.timeout.is_some();
+            state.exchange.push(request);
+            if direct {
+                state.write_now();
+            }
+            // A request that could not be encoded is answered already, and the owner has to hear of it.
+            let refused = state.exchange.has_news();
+            if state.exchange.output.is_empty() && !timed && !refused {
+                return Ok(());
+            }
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// The caller of a request gives it up. `false` when the request is not on this connection.
+    pub fn cancel(&self, environment: &Arc<dyn Outlet>, id: u32) -> bool {
+        let mut state = self.lock();
+        let Some(running) = state.exchange.cancel(environment, id) else {
+            return false;
+        };
+        state.interrupt(running);
+        state.wake();
+        true
+    }
+
+    /// Cancels what runs and fails what waits: the pool's patience at `end()` is over.
+    pub fn interrupt(&self) {
+        let mut state = self.lock();
+        let running = state.exchange.interrupt_all();
+        state.interrupt(running);
+        state.wake();
+    }
+
+    /// Ends the connection once everything in flight is answered.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        if matches!(state.closing, Closing::Open) {
+            state.closing = Closing::Politely;
+        }
+        state.wake();
+    }
+
+    /// Ends the connection at once; what is in flight fails with what is known about it.
+    pub fn discard(&self, reason: Error) {
+        let mut state = self.lock();
+        state.closing = Closing::Now(reason);
+        state.wake();
+    }
+
+    /// Is it over, or about to be?
+    pub fn is_closed(&self) -> bool {
+        let state = self.lock();
+        state.stream.is_none() || !matches!(state.closing, Closing::Open)
+    }
+
+    /// Does the traffic travel encrypted?
+    pub fn is_encrypted(&self) -> bool {
+        self.lock()
+            .stream
+            .as_ref()
+            .is_some_and(Stream::is_encrypted)
+    }
+
+    /// The server's transaction status with its last answer; after the end, the last one there was.
+    pub fn status(&self) -> TransactionStatus {
+        self.lock().exchange.status()
+    }
+
+    /// Sends events of the session (notices, notifications, its end) to JS from now on.
+    pub fn subscribe(&self, outlet: Arc<dyn Outlet>, session: u32) {
+        self.lock().exchange.subscribe(outlet, session);
+    }
+
+    /// The cancel connection is closed: from now on the target may be used again.
+    fn cancel_delivered(&self) {
+        let mut state = self.lock();
+        if let Some(cancel) = &mut state.cancel {
+            cancel.delivered = true;
+        }
+        state.changed = true;
+        state.wake();
+    }
+}
+
+impl State {
+    /// Writes what the socket takes without waiting. Errors are left to the driver, which sees them too.
+    fn write_now(&mut self) {
+        while let (false, Some(stream)) = (self.exchange.output.is_empty(), &self.stream) {
+            let Ok(written) = stream.try_write(&self.exchange.output) else {
+                return;
+            };
+            self.wrote(written);
+        }
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        bytes::Buf::advance(&mut self.exchange.output, bytes);
+        self.exchange.wrote(bytes);
+    }
+
+    fn wake(&mut self) {
+        self.changed = true;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Does what an expired or aborted statement needs.
+    fn interrupt(&mut self, running: Running) {
+        match running {
+            Running::Nothing => {}
+            Running::Cancel => {
+                self.exchange.hold();
+                self.cancel = Some(Cancelling {
+                    delivered: false,
+                    wanted: true,
+                    give_up: Instant::now() + cancel::PATIENCE,
+                });
+            }
+            Running::GiveUp => {
+                self.closing = Closing::Now(Error::Cancelled {
+                    outcome: crate::error::Outcome::Unknown,
+                });
+            }
+        }
+    }
+
+    /// A connection with a cancel under way is not reused until the cancel was delivered and the answer came.
+    fn report(&mut self) -> Report {
+        self.changed = false;
+        let delivered = self.cancel.as_ref().is_some_and(|cancel| cancel.delivered);
+        if delivered && self.exchange.is_quiet() {
+            self.cancel = None;
+            self.exchange.resume();
+        }
+        let mut report = self.exchange.report();
+        report.cancelling = self.cancel.is_some();
+        report
+    }
+}

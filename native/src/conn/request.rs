@@ -1,0 +1,454 @@
+//! What is asked of a connection, and where the answer goes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::conn::statement::{Class, NumberedProfile, Statement};
+use crate::error::{Error, Outcome, ServerError};
+use crate::frame::{FrameBuilder, Shape};
+use crate::wire::Row;
+
+/// Work for the server.
+#[derive(Debug)]
+pub enum Work {
+    /// Extended protocol, all rows at once.
+    Execute {
+        /// The text.
+        statement: Arc<Statement>,
+        /// The parameters.
+        params: Parameters,
+        /// Keep the statement prepared under a name of ours.
+        named: bool,
+        /// Text of a BEGIN that travels in the same packet and in front of the statement.
+        begin: Option<Box<str>>,
+    },
+    /// Simple protocol: one or several statements without parameters.
+    Simple {
+        /// The text.
+        statement: Arc<Statement>,
+    },
+    /// Extended protocol inside a transaction: a portal whose rows come in batches.
+    Open {
+        /// The text.
+        statement: Arc<Statement>,
+        /// The parameters.
+        params: Parameters,
+        /// Text of a BEGIN in front, as in [`Work::Execute`].
+        begin: Option<Box<str>>,
+        /// The portal's name.
+        portal: Box<str>,
+        /// Rows of the first batch.
+        batch: i32,
+    },
+    /// The next batch of an open portal.
+    Fetch {
+        /// The portal's name.
+        portal: Box<str>,
+        /// Rows.
+        batch: i32,
+    },
+    /// Closes a portal; closing one that does not exist is no error.
+    Close {
+        /// The portal's name.
+        portal: Box<str>,
+    },
+}
+
+impl Work {
+    /// Does it begin a transaction in front?
+    #[must_use]
+    pub fn begins(&self) -> bool {
+        matches!(
+            self,
+            Self::Execute { begin: Some(_), .. } | Self::Open { begin: Some(_), .. }
+        )
+    }
+
+    /// The transaction is begun: what follows needs no BEGIN any more.
+    pub fn begun(&mut self) {
+        if let Self::Execute { begin, .. } | Self::Open { begin, .. } = self {
+            *begin = None;
+        }
+    }
+
+    /// The statement this is about, if it names one.
+    #[must_use]
+    pub fn statement(&self) -> Option<&Arc<Statement>> {
+        match self {
+            Self::Execute { statement, .. }
+            | Self::Simple { statement }
+            | Self::Open { statement, .. } => Some(statement),
+            Self::Fetch { .. } | Self::Close { .. } => None,
+        }
+    }
+}
+
+/// The parameters of a statement.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    /// The body of Bind from the formats to the last value (layout in `wire/params.rs`).
+    pub section: Box<[u8]>,
+    /// Some come as array literal and as JSON, to be chosen by the server's parameter type.
+    pub either: bool,
+}
+
+impl Parameters {
+    /// No parameters.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            section: Box::new([0; 4]),
+            either: false,
+        }
+    }
+}
+
+/// What a statement is to a transaction that the driver manages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing: it stands for itself, or in a transaction that the caller manages by hand.
+    #[default]
+    Single,
+    /// A statement of it: its loss is certainly no commit.
+    Inside,
+    /// The COMMIT: never cancelled, and its tag is checked.
+    Commit,
+}
+
+/// One request of a caller.
+pub struct Request {
+    /// What to do.
+    pub work: Work,
+    /// Where the answer goes.
+    pub reply: Reply,
+    /// How rows become frames.
+    pub profile: Arc<NumberedProfile>,
+    /// How long the caller wants to wait, counted from `since`.
+    pub timeout: Option<Duration>,
+    /// When the caller asked.
+    pub since: Instant,
+    /// May be cancelled: nothing else travels with it.
+    pub exclusive: bool,
+    /// What it is to a transaction of the driver.
+    pub part: Part,
+    /// The last request of a session: its connection goes back afterwards.
+    pub finish: bool,
+    /// Sent again once after its prepared statement was found stale.
+    pub(super) repeated: bool,
+}
+
+impl Request {
+    /// A request without deadline, outside a transaction.
+    #[must_use]
+    pub fn new(work: Work, reply: Reply, profile: Arc<NumberedProfile>) -> Self {
+        Self {
+            work,
+            reply,
+            profile,
+            timeout: None,
+            since: Instant::now(),
+            exclusive: false,
+            part: Part::Single,
+            finish: false,
+            repeated: false,
+        }
+    }
+
+    /// May it travel behind and in front of requests of other callers on one connection?
+    #[must_use]
+    pub fn may_share(&self) -> bool {
+        self.timeout.is_none()
+            && !self.exclusive
+            && matches!(&self.work, Work::Execute { statement, begin: None, .. }
+                if statement.class == Class::Plain)
+    }
+
+    /// The moment at which the caller gives up.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timeout
+            .and_then(|timeout| self.since.checked_add(timeout))
+    }
+
+    /// What its loss without an answer means. `in_transaction`: the server was inside a transaction before it.
+    #[must_use]
+    pub fn outcome_when_lost(&self, in_transaction: bool) -> Outcome {
+        let may_commit = self.part == Part::Commit
+            || match &self.work {
+                // The simple protocol may carry a COMMIT behind the first statement.
+                Work::Simple { statement } => {
+                    statement.class != Class::Plain || statement.text.contains(';')
+                }
+                Work::Execute { statement, .. } | Work::Open { statement, .. } => {
+                    statement.class == Class::Commit
+                }
+                Work::Fetch { .. } | Work::Close { .. } => false,
+            };
+        if !may_commit && (self.part == Part::Inside || in_transaction) {
+            Outcome::Failed
+        } else {
+            Outcome::Unknown
+        }
+    }
+
+    /// Ends the request with an error.
+    pub fn fail(self, error: &Error) {
+        self.reply.fail(error);
+    }
+}
+
+/// The first word of a command tag and its number of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// The tag as the server sent it, for example `INSERT 0 1`; empty for an empty statement.
+    pub tag: Box<str>,
+}
+
+impl Command {
+    /// The first word: `SELECT`, `INSERT`, `CREATE` …
+    #[must_use]
+    pub fn word(&self) -> &str {
+        self.tag.split(' ').next().unwrap_or_default()
+    }
+
+    /// Rows returned or affected; `None` when the tag has no number.
+    #[must_use]
+    pub fn rows(&self) -> Option<u64> {
+        self.tag.rsplit(' ').next()?.parse().ok()
+    }
+}
+
+/// One piece of an answer.
+pub struct Completion<'a> {
+    /// The request's number in its environment.
+    pub id: u32,
+    /// Rows, if any: the frame is taken out of the builder.
+    pub rows: Option<(&'a Arc<Shape>, &'a mut FrameBuilder)>,
+    /// Columns of a result that is complete, even without rows.
+    pub shape: Option<&'a Arc<Shape>>,
+    /// A result is complete.
+    pub command: Option<&'a Command>,
+    /// A portal has more rows.
+    pub suspended: bool,
+    /// The request is over.
+    pub last: bool,
+    /// The request failed (implies `last`).
+    pub error: Option<&'a Error>,
+    /// Where undelivered bytes are counted.
+    pub account: &'a Arc<Account>,
+}
+
+/// Something a session hears without asking.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A message below ERROR.
+    Notice(&'a ServerError),
+    /// NOTIFY.
+    Notification {
+        /// The notifying backend.
+        pid: i32,
+        /// Channel.
+        channel: &'a str,
+        /// Payload, empty when none was given.
+        payload: &'a str,
+    },
+    /// A setting of the session changed.
+    Parameter {
+        /// Name.
+        name: &'a str,
+        /// Value.
+        value: &'a str,
+    },
+    /// The connection has ended; no request on it will be answered any more.
+    Ended(Option<&'a Error>),
+}
+
+/// Receives what belongs to one JS environment. Calls come from the engine's thread or from a JS thread, always
+/// short, never with a lock of the pool held.
+pub trait Outlet: Send + Sync {
+    /// Takes one piece of an answer; [`Outlet::announce`] follows.
+    fn deliver(&self, completion: Completion<'_>);
+    /// Has what was delivered looked at. A connection calls it once per turn, after its owner knows that the
+    /// connection is free again: otherwise the next request could come before, and find the pool busy.
+    fn announce(&self) {}
+    /// Takes an event of a session (its handle's slot).
+    fn event(&self, session: u32, event: &Event<'_>);
+    /// The environment is gone: nobody reads any more.
+    fn is_closed(&self) -> bool;
+}
+
+/// Where the answer goes.
+pub enum Reply {
+    /// To JS, through the environment's mailbox.
+    Outlet {
+        /// The environment.
+        outlet: Arc<dyn Outlet>,
+        /// The request's number there.
+        id: u32,
+    },
+    /// To the engine itself.
+    Local(LocalReply),
+}
+
+impl Reply {
+    /// A reply to the engine, and the future that waits for it.
+    #[must_use]
+    pub fn local() -> (Self, oneshot::Receiver<Result<LocalResult, Error>>) {
+        let (sender, receiver) = oneshot::channel();
+        (
+            Self::Local(LocalReply {
+                result: LocalResult::default(),
+                sender,
+            }),
+            receiver,
+        )
+    }
+
+    /// Ends the request with an error.
+    pub fn fail(self, error: &Error) {
+        if let Some(outlet) = self.fail_quietly(error) {
+            outlet.announce();
+        }
+    }
+
+    /// The same; whom it concerns is told by the caller, who gets him back.
+    pub(super) fn fail_quietly(self, error: &Error) -> Option<Arc<dyn Outlet>> {
+        match self {
+            Self::Outlet { outlet, id } => {
+                outlet.deliver(Completion {
+                    id,
+                    rows: None,
+                    shape: None,
+                    command: None,
+                    suspended: false,
+                    last: true,
+                    error: Some(error),
+                    account: &Arc::default(),
+                });
+                Some(outlet)
+            }
+            Self::Local(local) => {
+                // The waiting side has given up: it sees its own cancellation instead.
+                drop(local.sender.send(Err(error.clone())));
+                None
+            }
+        }
+    }
+
+    /// Does this answer go to that request of that environment?
+    pub fn is(&self, environment: &Arc<dyn Outlet>, number: u32) -> bool {
+        matches!(self, Self::Outlet { outlet, id } if *id == number && Arc::ptr_eq(outlet, environment))
+    }
+}
+
+/// Rows as text, for statements of the engine itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LocalResult {
+    /// Cells by row and column, in the format that was asked for, as UTF-8.
+    pub rows: Vec<Vec<Option<Box<str>>>>,
+    /// The last command tag.
+    pub tag: Box<str>,
+}
+
+impl LocalResult {
+    /// Takes one `DataRow` body; cells that are not UTF-8 are a protocol error, because the engine only asks for text.
+    pub(super) fn push(&mut self, body: &[u8]) -> Result<(), Error> {
+        let mut columns = Row::new(body)?;
+        let mut row = Vec::with_capacity(columns.columns().into());
+        while let Some(cell) = columns.next_column()? {
+            let text = cell.map(std::str::from_utf8).transpose();
+            let text = text.map_err(|_| Error::protocol("a cell that is not UTF-8"))?;
+            row.push(text.map(Into::into));
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+}
+
+/// Collects a [`LocalResult`].
+pub struct LocalReply {
+    pub(super) result: LocalResult,
+    pub(super) sender: oneshot::Sender<Result<LocalResult, Error>>,
+}
+
+/// Bytes of one connection that JS has not taken yet. Over the high-water mark the connection stops reading, so that
+/// TCP holds the server back.
+#[derive(Debug, Default)]
+pub struct Account {
+    bytes: AtomicUsize,
+    waker: std::sync::Mutex<Option<std::task::Waker>>,
+}
+
+/// Undelivered bytes at which a connection stops reading.
+const HIGH_WATER: usize = 1024 * 1024;
+
+impl Account {
+    /// Counts bytes on their way to JS.
+    pub fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// JS has taken bytes: reading goes on under half of the mark.
+    pub fn taken(&self, bytes: usize) {
+        let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        if before.saturating_sub(bytes) < HIGH_WATER / 2 {
+            let waker = self
+                .waker
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Must reading stop? Then the waker is called when it may go on.
+    pub(super) fn is_full(&self, waker: &std::task::Waker) -> bool {
+        if self.bytes.load(Ordering::Acquire) < HIGH_WATER {
+            return false;
+        }
+        *self
+            .waker
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(waker.clone());
+        // Taken between the two looks: go on at once instead of waiting for a wake that has passed.
+        self.bytes.load(Ordering::Acquire) >= HIGH_WATER / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_gives_its_first_word_and_its_last_number() {
+        for (tag, word, rows) in [
+            ("SELECT 5", "SELECT", Some(5)),
+            ("INSERT 0 3", "INSERT", Some(3)),
+            ("CREATE TABLE", "CREATE", None),
+            ("COMMIT", "COMMIT", None),
+            ("", "", None),
+        ] {
+            let command = Command { tag: tag.into() };
+            assert_eq!((command.word(), command.rows()), (word, rows), "{tag}");
+        }
+    }
+
+    #[test]
+    fn an_account_holds_back_over_the_mark_and_lets_go_under_half_of_it() {
+        let account = Account::default();
+        let waker = std::task::Waker::noop();
+        assert!(!account.is_full(waker));
+        account.add(HIGH_WATER);
+        assert!(account.is_full(waker));
+        account.taken(HIGH_WATER / 4);
+        assert!(account.waker.lock().unwrap().is_some());
+        account.taken(HIGH_WATER / 2);
+        assert!(account.waker.lock().unwrap().is_none());
+        assert!(!account.is_full(waker));
+    }
+}

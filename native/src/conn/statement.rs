@@ -1,0 +1,336 @@
+//! Statement texts shared by the process, and the bounded cache of what one connection has prepared.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use lru::LruCache;
+
+use crate::error::Error;
+use crate::field::Field;
+use crate::frame::{Plan, Profile, Shapes};
+
+/// A statement that took longer than this is not put behind or in front of others on a shared connection.
+const QUICK: Duration = Duration::from_millis(2);
+
+/// What the first keyword says about a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Cannot change the transaction state of its session: may share a connection with neighbours.
+    Plain,
+    /// COMMIT, END or PREPARE TRANSACTION: its loss leaves a transaction in doubt.
+    Commit,
+    /// Everything else (BEGIN, SET, DDL, CALL …): has its connection to itself.
+    Other,
+}
+
+/// One SQL text of the process. Every environment and connection that uses the same text shares it.
+#[derive(Debug)]
+pub struct Statement {
+    /// Number that is never used twice in a process.
+    pub id: u64,
+    /// The SQL text.
+    pub text: Box<str>,
+    /// What the first keyword says.
+    pub class: Class,
+    /// Microseconds of the last execution, 0 before the first.
+    micros: AtomicU32,
+}
+
+impl Statement {
+    /// The shared statement of this text.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] for U+0000, which no message can carry.
+    pub fn intern(text: &str) -> Result<Arc<Self>, Error> {
+        static TEXTS: OnceLock<Mutex<Texts>> = OnceLock::new();
+        if memchr::memchr(0, text.as_bytes()).is_some() {
+            return Err(Error::encode("the SQL text contains U+0000"));
+        }
+        let mut texts = TEXTS
+            .get_or_init(Mutex::default)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(texts.intern(text))
+    }
+
+    /// Remembers how long the last execution took.
+    pub fn took(&self, time: Duration) {
+        let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        self.micros.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    /// Was the last execution short enough to share a connection? `false` before the first.
+    pub fn is_quick(&self) -> bool {
+        let micros = self.micros.load(Ordering::Relaxed);
+        micros != 0 && Duration::from_micros(micros.into()) <= QUICK
+    }
+}
+
+#[derive(Default)]
+struct Texts {
+    by_text: HashMap<Box<str>, Weak<Statement>>,
+    /// Entries at which dead ones are swept out next.
+    sweep_at: usize,
+}
+
+impl Texts {
+    fn intern(&mut self, text: &str) -> Arc<Statement> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        if let Some(known) = self.by_text.get(text).and_then(Weak::upgrade) {
+            return known;
+        }
+        if self.by_text.len() >= self.sweep_at {
+            self.by_text.retain(|_, known| known.strong_count() > 0);
+            self.sweep_at = (self.by_text.len() * 2).max(1024);
+        }
+        let statement = Arc::new(Statement {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            text: text.into(),
+            class: classify(text),
+            micros: AtomicU32::new(0),
+        });
+        self.by_text.insert(text.into(), Arc::downgrade(&statement));
+        statement
+    }
+}
+
+/// Reads the first keyword behind white space, comments and opening parentheses.
+fn classify(text: &str) -> Class {
+    let mut rest = text;
+    let word = loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(' || c == ';');
+        if let Some(comment) = rest.strip_prefix("--") {
+            let Some((_, after)) = comment.split_once('\n') else {
+                return Class::Other;
+            };
+            rest = after;
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            // Nested comments are rare enough to give up the shared connection for them.
+            match comment.split_once("*/") {
+                Some((inner, after)) if !inner.contains("/*") => rest = after,
+                _ => return Class::Other,
+            }
+        } else {
+            let end = rest
+                .find(|c: char| !c.is_ascii_alphabetic())
+                .unwrap_or(rest.len());
+            break rest.get(..end).unwrap_or_default();
+        }
+    };
+    let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
+    if [
+        "select", "insert", "update", "delete", "with", "values", "table", "merge",
+    ]
+    .into_iter()
+    .any(is)
+    {
+        Class::Plain
+    } else if ["commit", "end", "prepare"].into_iter().any(is) {
+        Class::Commit
+    } else {
+        Class::Other
+    }
+}
+
+/// What the server said about a prepared statement.
+#[derive(Debug)]
+pub struct Described {
+    /// Types of the parameters.
+    pub parameters: Box<[u32]>,
+    /// Columns of the result; `None` when it returns no rows.
+    pub fields: Option<Box<[Field]>>,
+}
+
+/// A statement that this connection has prepared, or is preparing.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Its name on the server.
+    pub name: Box<str>,
+    /// Set when `ParseComplete` came.
+    pub parsed: OnceLock<()>,
+    /// Set when its description came.
+    pub described: OnceLock<Described>,
+    /// Plans by profile number: text for the execution that was sent before the description was known, per type later.
+    plans: Mutex<Vec<(u32, bool, Arc<Plan>)>>,
+}
+
+impl Prepared {
+    /// A statement about to be parsed under this name.
+    #[must_use]
+    pub fn new(name: Box<str>) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            parsed: OnceLock::new(),
+            described: OnceLock::new(),
+            plans: Mutex::default(),
+        })
+    }
+
+    /// How rows of this statement become frames under a profile; `None` before the description, or without rows.
+    pub fn plan(
+        &self,
+        profile: &NumberedProfile,
+        all_text: bool,
+        shapes: &Shapes,
+    ) -> Option<Arc<Plan>> {
+        let fields = self.described.get()?.fields.as_deref()?;
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, plan)) = plans
+            .iter()
+            .find(|(number, text, _)| *number == profile.number && *text == all_text)
+        {
+            return Some(Arc::clone(plan));
+        }
+        let plan = Arc::new(if all_text {
+            Plan::all_text(shapes, fields, &profile.profile)
+        } else {
+            Plan::per_type(shapes, fields, &profile.profile)
+        });
+        // Profiles are few; an application that makes them without end must not make this grow with it.
+        if plans.len() >= 8 {
+            plans.remove(0);
+        }
+        plans.push((profile.number, all_text, Arc::clone(&plan)));
+        Some(plan)
+    }
+}
+
+/// A type profile with the number under which plans are kept.
+#[derive(Debug)]
+pub struct NumberedProfile {
+    /// Process-wide number.
+    pub number: u32,
+    /// The mapping itself.
+    pub profile: Profile,
+}
+
+/// The statements one connection has prepared: least recently used ones make room.
+#[derive(Debug)]
+pub struct StatementCache {
+    known: LruCache<u64, Arc<Prepared>>,
+    next: u64,
+    /// Names to close with the next request.
+    evicted: Vec<Box<str>>,
+}
+
+impl StatementCache {
+    /// A cache of at most `size` statements (at least one).
+    #[must_use]
+    pub fn new(size: usize) -> Self {
+        Self {
+            known: LruCache::new(NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN)),
+            next: 1,
+            evicted: Vec::new(),
+        }
+    }
+
+    /// The prepared statement, freshened in the order of use.
+    pub fn get(&mut self, statement: &Statement) -> Option<Arc<Prepared>> {
+        self.known.get(&statement.id).cloned()
+    }
+
+    /// A new name for a statement about to be parsed.
+    pub fn insert(&mut self, statement: &Statement) -> Arc<Prepared> {
+        let prepared = Prepared::new(format!("berth_{}", self.next).into_boxed_str());
+        self.next += 1;
+        if let Some((_, old)) = self.known.push(statement.id, Arc::clone(&prepared)) {
+            self.evicted.push(old.name.clone());
+        }
+        prepared
+    }
+
+    /// Forgets a statement; `close` when the server still knows it.
+    pub fn remove(&mut self, statement: &Statement, prepared: &Arc<Prepared>, close: bool) {
+        if self
+            .known
+            .peek(&statement.id)
+            .is_some_and(|known| Arc::ptr_eq(known, prepared))
+        {
+            self.known.pop(&statement.id);
+            if close {
+                self.evicted.push(prepared.name.clone());
+            }
+        }
+    }
+
+    /// Forgets everything, because the session was reset (`DISCARD ALL`, `DEALLOCATE ALL`).
+    pub fn clear(&mut self) {
+        self.known.clear();
+        self.evicted.clear();
+    }
+
+    /// Names of evicted statements that the server still holds.
+    pub fn take_evicted(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.evicted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_keyword_decides_whether_a_connection_may_be_shared() {
+        for (text, class) in [
+            ("select 1", Class::Plain),
+            (
+                "  -- note\n/* more */ INSERT into t values (1)",
+                Class::Plain,
+            ),
+            ("(select 1) union (select 2)", Class::Plain),
+            ("with a as (select 1) select * from a", Class::Plain),
+            ("BEGIN", Class::Other),
+            ("begin;", Class::Other),
+            ("set search_path = a", Class::Other),
+            ("call p()", Class::Other),
+            ("commit", Class::Commit),
+            ("END", Class::Commit),
+            ("prepare transaction 'a'", Class::Commit),
+            ("/* /* nested */ */ select 1", Class::Other),
+            ("-- only a comment", Class::Other),
+            ("", Class::Other),
+        ] {
+            assert_eq!(classify(text), class, "{text}");
+        }
+    }
+
+    #[test]
+    fn equal_texts_are_one_statement_and_dead_ones_are_forgotten() {
+        let one = Statement::intern("select 'equal texts'").unwrap();
+        let two = Statement::intern("select 'equal texts'").unwrap();
+        assert!(Arc::ptr_eq(&one, &two));
+        let id = one.id;
+        drop((one, two));
+        assert_ne!(Statement::intern("select 'equal texts'").unwrap().id, id);
+        assert!(Statement::intern("select '\0'").is_err());
+    }
+
+    #[test]
+    fn the_least_recently_used_statement_makes_room_and_is_closed() {
+        let texts: Vec<_> = (0..3)
+            .map(|n| Statement::intern(&format!("select {n} as eviction")).unwrap())
+            .collect();
+        let mut cache = StatementCache::new(2);
+        let first = cache.insert(&texts[0]);
+        let second = cache.insert(&texts[1]);
+        assert!(cache.get(&texts[0]).is_some());
+        cache.insert(&texts[2]);
+        assert_eq!(cache.take_evicted(), vec![second.name.clone()]);
+        cache.remove(&texts[0], &first, true);
+        assert_eq!(cache.take_evicted(), vec![first.name.clone()]);
+        assert!(cache.get(&texts[0]).is_none());
+    }
+
+    #[test]
+    fn a_statement_is_quick_only_after_a_quick_execution() {
+        let statement = Statement::intern("select 'quick'").unwrap();
+        assert!(!statement.is_quick());
+        statement.took(Duration::from_micros(80));
+        assert!(statement.is_quick());
+        statement.took(Duration::from_millis(50));
+        assert!(!statement.is_quick());
+    }
+}

@@ -1,0 +1,405 @@
+//! The one error of the engine: what happened, what is known about the statement, and whether waiting may help.
+//!
+//! Every error answers with [`Error::outcome`] what became of the statement it belongs to. Retry logic of all faces
+//! reads that and [`Error::transient`], never a message.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::sqlstate;
+
+/// What is known about the effect of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// No byte of it reached the socket, or the server certainly did nothing.
+    NotSent,
+    /// The server answered with an error, or the transaction certainly did not commit.
+    Failed,
+    /// It was sent and the answer never came: it may or may not have taken effect.
+    Unknown,
+}
+
+impl Outcome {
+    /// The word JS sees in `error.outcome`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not-sent",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// All fields of an `ErrorResponse` or `NoticeResponse`.
+///
+/// Source: PostgreSQL protocol, "Error and Notice Message Fields".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerError {
+    /// Length of the whole message in bytes as announced by the server (`length` of `pg`).
+    pub length: u32,
+    /// Severity, never translated when the server is 9.6 or newer (field `V`, else `S`).
+    pub severity: Box<str>,
+    /// SQLSTATE, five characters.
+    pub code: Box<str>,
+    /// Primary message.
+    pub message: Box<str>,
+    /// Detail (`D`).
+    pub detail: Option<Box<str>>,
+    /// Hint (`H`).
+    pub hint: Option<Box<str>>,
+    /// Cursor position in the statement, 1-based, in characters (`P`).
+    pub position: Option<Box<str>>,
+    /// Cursor position in an internally generated command (`p`).
+    pub internal_position: Option<Box<str>>,
+    /// Text of that command (`q`).
+    pub internal_query: Option<Box<str>>,
+    /// Context, one entry a line, most recent first (`W`).
+    pub context: Option<Box<str>>,
+    /// Schema (`s`).
+    pub schema: Option<Box<str>>,
+    /// Table (`t`).
+    pub table: Option<Box<str>>,
+    /// Column (`c`).
+    pub column: Option<Box<str>>,
+    /// Data type (`d`).
+    pub data_type: Option<Box<str>>,
+    /// Constraint (`n`).
+    pub constraint: Option<Box<str>>,
+    /// Source file of the server (`F`).
+    pub file: Option<Box<str>>,
+    /// Line in that file (`L`).
+    pub line: Option<Box<str>>,
+    /// Routine that reported it (`R`).
+    pub routine: Option<Box<str>>,
+}
+
+/// What a deadline was waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Dial, TLS and authentication together.
+    Connect,
+    /// A connection of the pool.
+    Acquire,
+    /// The answer to a statement.
+    Statement,
+    /// `end()`.
+    Drain,
+}
+
+impl Phase {
+    /// The word JS sees in `error.phase`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Acquire => "acquire",
+            Self::Statement => "statement",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+/// Counts of a pool at the moment an error was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Most connections.
+    pub max: usize,
+    /// Open connections.
+    pub size: usize,
+    /// Open connections that nobody uses.
+    pub available: usize,
+    /// Connections being opened.
+    pub opening: usize,
+    /// Requests waiting for a connection.
+    pub waiting: usize,
+}
+
+/// Everything that can go wrong in the engine.
+#[derive(Clone, Debug)]
+pub enum Error {
+    /// The server answered with an error.
+    Server(Box<ServerError>),
+    /// The server refused the login: no statement ever reached it.
+    Refused(Box<ServerError>),
+    /// One attempt to connect failed before the server accepted it.
+    Connect {
+        /// `host:port` or the socket path.
+        host: Box<str>,
+        /// System code (`ECONNREFUSED`, `ENOTFOUND`, …) or one of `ERR_TLS`, `ERR_AUTH`, `ERR_PROTOCOL`.
+        code: &'static str,
+        /// What happened, without the host.
+        problem: Box<str>,
+    },
+    /// No connection of the pool became free in time.
+    Acquire {
+        /// How long was waited.
+        waited: Duration,
+        /// The pool's counts when the wait ended.
+        counts: Counts,
+        /// The last failure to open a connection, if that is what was in the way.
+        last: Option<Box<Error>>,
+    },
+    /// The pool, client or transaction was ended by its owner.
+    Closed {
+        /// `pool`, `client`, `transaction` or `stream`.
+        what: &'static str,
+    },
+    /// The caller gave up.
+    Cancelled {
+        /// What is known about the statement.
+        outcome: Outcome,
+    },
+    /// A deadline passed.
+    Timeout {
+        /// What was waited for.
+        phase: Phase,
+        /// The length of the deadline.
+        after: Duration,
+        /// What is known about the statement.
+        outcome: Outcome,
+    },
+    /// The connection ended under a statement.
+    Lost {
+        /// What is known about the statement.
+        outcome: Outcome,
+        /// `host:port` or the socket path.
+        host: Box<str>,
+        /// Why it ended: the server's last words, or the socket's error.
+        cause: Box<Error>,
+    },
+    /// The socket failed or was closed by the other side.
+    Io {
+        /// System code, for example `ECONNRESET`.
+        code: &'static str,
+        /// What happened.
+        problem: Box<str>,
+    },
+    /// A transaction is used whose connection was lost.
+    TransactionLost {
+        /// Why it was lost.
+        cause: Box<Error>,
+    },
+    /// COMMIT was answered with the tag `ROLLBACK`.
+    TransactionRolledBack,
+    /// The server broke the protocol; the connection was closed.
+    Protocol {
+        /// What was expected and what came.
+        problem: Box<str>,
+    },
+    /// A request cannot be put on the wire.
+    Encode {
+        /// What is wrong, and what the limit is.
+        problem: Box<str>,
+    },
+    /// A setting is wrong.
+    Config {
+        /// The option's name as the caller wrote it.
+        option: Box<str>,
+        /// What it must be.
+        problem: Box<str>,
+    },
+    /// A lease cannot be signed.
+    Lease {
+        /// What is wrong.
+        problem: Box<str>,
+    },
+    /// A caught panic or a broken invariant: always a bug of ours.
+    Internal {
+        /// The panic's message.
+        problem: Box<str>,
+    },
+}
+
+impl Error {
+    /// A broken protocol.
+    pub fn protocol(problem: impl Into<Box<str>>) -> Self {
+        Self::Protocol {
+            problem: problem.into(),
+        }
+    }
+
+    /// A request that cannot be put on the wire.
+    pub fn encode(problem: impl Into<Box<str>>) -> Self {
+        Self::Encode {
+            problem: problem.into(),
+        }
+    }
+
+    /// A wrong setting.
+    pub fn config(option: impl Into<Box<str>>, problem: impl Into<Box<str>>) -> Self {
+        Self::Config {
+            option: option.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// A bug of ours.
+    pub fn internal(problem: impl Into<Box<str>>) -> Self {
+        Self::Internal {
+            problem: problem.into(),
+        }
+    }
+
+    /// The `code` JS sees: the SQLSTATE, the system's code, or `ERR_…`.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Server(server) | Self::Refused(server) => &server.code,
+            Self::Connect { code, .. } | Self::Io { code, .. } => code,
+            Self::Acquire { .. } => "ERR_ACQUIRE_TIMEOUT",
+            Self::Closed { .. } => "ERR_CLOSED",
+            Self::Cancelled { .. } => "ERR_CANCELLED",
+            Self::Timeout { .. } => "ERR_TIMEOUT",
+            Self::Lost { cause, .. } => cause.code(),
+            Self::TransactionLost { .. } => "08006",
+            Self::TransactionRolledBack => "25P02",
+            Self::Protocol { .. } => "ERR_PROTOCOL",
+            Self::Encode { .. } => "ERR_ENCODE",
+            Self::Config { .. } => "ERR_CONFIG",
+            Self::Lease { .. } => "ERR_LEASE",
+            Self::Internal { .. } => "ERR_INTERNAL",
+        }
+    }
+
+    /// What is known about the statement this error belongs to.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Cancelled { outcome }
+            | Self::Timeout { outcome, .. }
+            | Self::Lost { outcome, .. } => *outcome,
+            Self::Server(_) | Self::TransactionLost { .. } | Self::TransactionRolledBack => {
+                Outcome::Failed
+            }
+            Self::Protocol { .. } | Self::Internal { .. } => Outcome::Unknown,
+            Self::Connect { .. }
+            | Self::Refused(_)
+            | Self::Acquire { .. }
+            | Self::Closed { .. }
+            | Self::Io { .. }
+            | Self::Encode { .. }
+            | Self::Config { .. }
+            | Self::Lease { .. } => Outcome::NotSent,
+        }
+    }
+
+    /// The same end of waiting, for a statement that turned out not to have been sent.
+    #[must_use]
+    pub fn not_sent(self) -> Self {
+        let outcome = Outcome::NotSent;
+        match self {
+            Self::Cancelled { .. } => Self::Cancelled { outcome },
+            Self::Timeout { phase, after, .. } => Self::Timeout {
+                phase,
+                after,
+                outcome,
+            },
+            other => other,
+        }
+    }
+
+    /// May the same statement be sent again without any risk of a second effect?
+    #[must_use]
+    pub fn safe_to_retry(&self) -> bool {
+        matches!(self.outcome(), Outcome::NotSent)
+    }
+
+    /// May waiting help?
+    #[must_use]
+    pub fn transient(&self) -> bool {
+        match self {
+            Self::Server(server) | Self::Refused(server) => sqlstate::is_transient(&server.code),
+            Self::Connect { code, .. } => !matches!(*code, "ERR_TLS" | "ERR_AUTH" | "ERR_PROTOCOL"),
+            Self::Acquire { .. }
+            | Self::Timeout { .. }
+            | Self::Lost { .. }
+            | Self::Io { .. }
+            | Self::TransactionLost { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(server) | Self::Refused(server) => f.write_str(&server.message),
+            Self::Connect { host, problem, .. } => write!(f, "cannot connect to {host}: {problem}"),
+            Self::Acquire {
+                waited,
+                counts,
+                last,
+            } => {
+                write!(
+                    f,
+                    "no connection available within {}ms ({} open, {} idle, {} opening, {} waiting, at most {})",
+                    waited.as_millis(),
+                    counts.size,
+                    counts.available,
+                    counts.opening,
+                    counts.waiting,
+                    counts.max
+                )?;
+                match last {
+                    Some(last) => write!(f, "; last failure: {last}"),
+                    None => f.write_str("; raise poolSize or acquireTimeoutMs, or look for connections that are held too long"),
+                }
+            }
+            Self::Closed { what } => write!(f, "the {what} is closed"),
+            Self::Cancelled { .. } => f.write_str("cancelled by the caller"),
+            Self::Timeout { phase, after, .. } => match phase {
+                Phase::Connect => write!(f, "no usable connection within {}ms", after.as_millis()),
+                Phase::Acquire => write!(f, "no connection available within {}ms", after.as_millis()),
+                Phase::Statement => write!(f, "cancelled after timeout of {}ms", after.as_millis()),
+                Phase::Drain => write!(f, "still busy {}ms after end() was called", after.as_millis()),
+            },
+            Self::Lost {
+                outcome,
+                host,
+                cause,
+            } => match outcome {
+                Outcome::Unknown => write!(
+                    f,
+                    "connection to {host} lost before the answer came, the statement may have taken effect: {cause}"
+                ),
+                Outcome::Failed => write!(
+                    f,
+                    "connection to {host} lost inside a transaction that cannot commit any more: {cause}"
+                ),
+                Outcome::NotSent => {
+                    write!(f, "connection to {host} lost before the statement was sent: {cause}")
+                }
+            },
+            Self::Io { problem, .. } | Self::Encode { problem } | Self::Lease { problem } => {
+                f.write_str(problem)
+            }
+            Self::TransactionLost { cause } => write!(
+                f,
+                "the transaction's connection was lost, nothing of it was committed: {cause}"
+            ),
+            Self::TransactionRolledBack => f.write_str(
+                "COMMIT was answered with ROLLBACK: an earlier statement of the transaction failed and nothing was committed",
+            ),
+            Self::Protocol { problem } => write!(f, "the server broke the protocol: {problem}"),
+            Self::Config { option, problem } => write!(f, "option \"{option}\" {problem}"),
+            Self::Internal { problem } => write!(
+                f,
+                "internal error: {problem}; this is a bug in pg-berth, please report it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Acquire {
+                last: Some(cause), ..
+            }
+            | Self::Lost { cause, .. }
+            | Self::TransactionLost { cause } => Some(&**cause),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! The pool: hands connections to requests and sessions, opens and retires them, and ends in bounded time.
+//!
+//! All decisions are made in the books ([`queue`]) under one short lock; connections are told outside of it.
+
+mod janitor;
+mod opener;
+pub mod queue;
+pub mod session;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+
+use crate::config::{PoolConfig, Prepared};
+use crate::conn::dial::Route;
+use crate::conn::exchange::{Manner, Report};
+use crate::conn::request::{LocalResult, Outlet, Parameters, Reply, Request, Work};
+use crate::conn::statement::{NumberedProfile, Statement};
+use crate::conn::{Connection, Owner};
+use crate::error::{Counts, Error};
+use crate::frame::Shapes;
+
+use self::queue::{Books, Bounds, Need, Use, Waiter};
+use self::session::Session;
+
+/// Connections opened at the same time (CP-23).
+const MAX_OPENING: usize = 4;
+
+/// What a waiter wants.
+enum Wanted {
+    /// A connection for one statement.
+    Request(Box<Request>),
+    /// A connection for a session.
+    Session(Arc<Session>),
+}
+
+impl Wanted {
+    fn need(&self) -> Need {
+        match self {
+            Self::Request(request) => need(request),
+            Self::Session(_) => Need::Whole,
+        }
+    }
+
+    fn fail(self, error: &Error) {
+        match self {
+            Self::Request(request) => request.fail(error),
+            Self::Session(session) => session.lose(error),
+        }
+    }
+}
+
+fn need(request: &Request) -> Need {
+    let quick = request
+        .work
+        .statement()
+        .is_some_and(|statement| statement.is_quick());
+    if quick && request.may_share() {
+        Need::Shared
+    } else {
+        Need::Single
+    }
+}
+
+type PoolBooks = Books<Arc<Connection>, Arc<Session>, Wanted>;
+
+/// A pool of connections to one target.
+pub struct Pool {
+    route: Route,
+    settings: PoolConfig,
+    shapes: Arc<Shapes>,
+    runtime: Handle,
+    books: Mutex<PoolBooks>,
+    opener: Mutex<opener::Backoff>,
+    alarm: janitor::Alarm,
+    /// The profile of the engine's own statements.
+    profile: Arc<NumberedProfile>,
+    drained: Notify,
+    /// Ends the attempts to open a connection: nobody waits for them once the pool is ended.
+    ended: Notify,
+    own: Weak<Self>,
+}
+
+impl Pool {
+    /// A pool that opens nothing until it is asked for something.
+    pub fn new(
+        route: Route,
+        settings: PoolConfig,
+        shapes: Arc<Shapes>,
+        profile: Arc<NumberedProfile>,
+        runtime: Handle,
+    ) -> Arc<Self> {
+        let bounds = Bounds {
+            max: settings.max.get(),
+            min_idle: settings.min_idle,
+            depth: settings.pipeline_depth.get(),
+            max_opening: MAX_OPENING,
+            idle_timeout: settings.idle_timeout,
+            max_uses: settings.max_uses.map(std::num::NonZero::get),
+        };
+        let pool = Arc::new_cyclic(|own| Self {
+            route,
+            settings,
+            shapes,
+            runtime,
+            books: Mutex::new(Books::new(bounds)),
+            opener: Mutex::default(),
+            alarm: janitor::Alarm::default(),
+            profile,
+            drained: Notify::new(),
+            ended: Notify::new(),
+            own: Weak::clone(own),
+        });
+        if bounds.min_idle > 0 {
+            pool.open_as_needed();
+        }
+        pool
+    }
+
+    fn books(&self) -> MutexGuard<'_, PoolBooks> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The counts users see.
+    pub fn counts(&self) -> Counts {
+        self.books().counts()
+    }
+
+    /// Are statements kept under names? Otherwise each execution parses again.
+    pub fn named(&self) -> bool {
+        self.settings.prepared == Prepared::Named
+    }
+
+    /// The longest a statement of this pool may take.
+    pub fn max_statement(&self) -> Option<Duration> {
+        self.settings.max_statement
+    }
+
+    /// Runs one statement on whatever connection is right. It is answered in any case.
+    ///
+    /// `alone`: nothing else was asked in this turn, so the statement may be written by the calling thread.
+    pub fn submit(&self, request: Request, alone: bool) {
+        let now = request.since;
+        let (placed, direct) = {
+            let mut books = self.books();
+            if books.is_ended() {
+                drop(books);
+                request.fail(&Error::Closed { what: "pool" });
+                return;
+            }
+            let direct = alone && books.is_quiet();
+            if let Some((_, connection)) = books.place(need(&request), now) {
+                (Some((connection, request)), direct)
+            } else {
+                let mut deadline = now + self.settings.acquire_timeout;
+                if let Some(given_up) = request.deadline() {
+                    deadline = deadline.min(given_up);
+                }
+                books.wait(Waiter {
+                    wanted: Wanted::Request(Box::new(request)),
+                    since: now,
+                    deadline,
+                });
+                (None, false)
+            }
+        };
+        match placed {
+            Some((connection, request)) => self.run(&connection, request, direct),
+            None => self.queue_grew(),
+        }
+    }
+
+    /// Gives a request to the connection that was chosen for it; a connection that has just ended sends it back.
+    fn run(&self, connection: &Arc<Connection>, request: Request, direct: bool) {
+        if let Err(request) = connection.submit(request, direct) {
+            self.again(*request);
+        }
+    }
+
+    /// Nothing of the request was sent: it goes to the front of the queue, with the deadline it had.
+    fn again(&self, request: Request) {
+        let mut books = self.books();
+        if books.is_ended() {
+            drop(books);
+            request.fail(&Error::Closed { what: "pool" });
+            return;
+        }
+        let since = request.since;
+        let mut deadline = since + self.settings.acquire_timeout;
+        if let Some(given_up) = request.deadline() {
+            deadline = deadline.min(given_up);
+        }
+        books.wait_again(Waiter {
+            wanted: Wanted::Request(Box::new(request)),
+            since,
+            deadline,
+        });
+        drop(books);
+        self.queue_grew();
+    }
+
+    /// A session asks for its connection.
+    pub(crate) fn want_session(&self, session: &Arc<Session>, direct: bool) {
+        let now = Instant::now();
+        let placed = {
+            let mut books = self.books();
+            if books.is_ended() {
+                drop(books);
+                session.lose(&Error::Closed { what: "pool" });
+                return;
+            }
+            let placed = books.place(Need::Whole, now);
+            match &placed {
+                Some((slot, _)) => books.hold(*slot, Arc::clone(session)),
+                None => books.wait(Waiter {
+                    wanted: Wanted::Session(Arc::clone(session)),
+                    since: now,
+                    deadline: now + self.settings.acquire_timeout,
+                }),
+            }
+            placed
+        };
+        match placed {
+            Some((slot, connection)) => self.hand_over(session, slot, &connection, direct),
+            None => self.queue_grew(),
+        }
+    }
+
+    fn hand_over(
+        &self,
+        session: &Arc<Session>,
+        slot: usize,
+        connection: &Arc<Connection>,
+        direct: bool,
+    ) {
+        if !session.activate(connection, direct) {
+            self.release(slot);
+        }
+    }
+
+    /// A session leaves the queue.
+    pub(crate) fn unwant_session(&self, session: &Arc<Session>) {
+        self.books().leave(
+            |waiter| matches!(&waiter.wanted, Wanted::Session(waiting) if Arc::ptr_eq(waiting, session)),
+        );
+    }
+
+    fn queue_grew(&self) {
+        self.open_as_needed();
+        // A connection may have become free between the look into the books and joining the queue.
+        self.serve();
+        self.watch(Instant::now());
+    }
+
+    /// Serves waiters as long as connections are free.
+    fn serve(&self) {
+        loop {
+            let now = Instant::now();
+            let (wanted, slot, connection) = {
+                let mut books = self.books();
+                let Some((wanted, slot, connection)) = books.serve(Wanted::need, now) else {
+                    return;
+                };
+                if let Wanted::Session(session) = &wanted {
+                    books.hold(slot, Arc::clone(session));
+                }
+                (wanted, slot, connection)
+            };
+            match wanted {
+                Wanted::Request(request) => self.run(&connection, *request, false),
+                Wanted::Session(session) => self.hand_over(&session, slot, &connection, false),
+            }
+        }
+    }
+
+    /// A connection is free again, or at the end of its life.
+    fn release(&self, slot: usize) {
+        /// A life that is over is noticed within this time.
+        const LATE: Duration = Duration::from_secs(60);
+        let now = Instant::now();
+        let worn = self.books().release(slot, now);
+        if let Some(connection) = worn {
+            connection.close();
+        } else {
+            self.serve();
+            self.watch(now + self.settings.idle_timeout.unwrap_or(LATE));
+        }
+    }
+
+    /// Brings a connection back out of a transaction that its user left open.
+    fn clean(&self, connection: &Arc<Connection>) {
+        if let Some(entry) = self.books().entry(connection.slot) {
+            entry.usage = Use::Cleaning;
+        }
+        let Ok(statement) = Statement::intern("ROLLBACK") else {
+            return;
+        };
+        let (reply, _nobody_waits) = Reply::local();
+        let mut request =
+            Request::new(Work::Simple { statement }, reply, Arc::clone(&self.profile));
+        request.timeout = Some(self.settings.acquire_timeout);
+        if connection.submit(request, false).is_err() {
+            // It is closing already: its end is reported by itself.
+        }
+    }
+
+    /// The caller of a request gives it up. `false` when it is not known here.
+    pub fn cancel(&self, environment: &Arc<dyn Outlet>, id: u32) -> bool {
+        let (left, connections) = {
+            let mut books = self.books();
+            let left = books.leave(
+                |waiter| matches!(&waiter.wanted, Wanted::Request(request) if request.reply.is(environment, id)),
+            );
+            let connections: Vec<_> = books
+                .connections()
+                .map(|entry| Arc::clone(&entry.connection))
+                .collect();
+            (left, connections)
+        };
+        let waited = !left.is_empty();
+        for waiter in left {
+            waiter.wanted.fail(&Error::Cancelled {
+                outcome: crate::error::Outcome::NotSent,
+            });
+        }
+        waited
+            || connections
+                .iter()
+                .any(|connection| connection.cancel(environment, id))
+    }
+
+    /// Runs a statement of the engine itself and gives its rows as text.
+    ///
+    /// Cancel-safe: dropping the future leaves the statement to run to its end; its answer is thrown away.
+    pub async fn execute(&self, text: &str) -> Result<LocalResult, Error> {
+        let statement = Statement::intern(text)?;
+        let (reply, answer) = Reply::local();
+        let work = Work::Execute {
+            statement,
+            params: Parameters::none(),
+            named: false,
+            begin: None,
+        };
+        self.submit(Request::new(work, reply, Arc::clone(&self.profile)), false);
+        answered(answer).await
+    }
+
+    /// Refuses new work at once, waits for the work in flight, then cancels what is left and closes everything.
+    ///
+    /// Bounded by `patience` plus the time a cancel may take; safe to call any number of times.
+    /// Cancel-safe: dropping the future does not take the end back.
+    pub async fn end(&self, patience: Duration) {
+        let refused = self.books().end();
+        for waiter in refused {
+            waiter.wanted.fail(&Error::Closed { what: "pool" });
+        }
+        for connection in self.books().retire(Instant::now()) {
+            connection.close();
+        }
+        self.ended.notify_waiters();
+        self.alarm.ring();
+        if tokio::time::timeout(patience, self.until_drained())
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        for connection in self.all_connections() {
+            connection.interrupt();
+        }
+        if tokio::time::timeout(crate::conn::cancel::PATIENCE, self.until_drained())
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        for connection in self.all_connections() {
+            connection.discard(Error::Closed { what: "pool" });
+        }
+        self.until_drained().await;
+    }
+
+    /// Ends the pool without anybody waiting for it: what is in flight is given a moment.
+    pub fn abandon(self: Arc<Self>) {
+        let runtime = self.runtime.clone();
+        runtime.spawn(async move { self.end(Duration::ZERO).await });
+    }
+
+    fn all_connections(&self) -> Vec<Arc<Connection>> {
+        self.books()
+            .connections()
+            .map(|entry| Arc::clone(&entry.connection))
+            .collect()
+    }
+
+    async fn until_ended(&self) {
+        let ended = self.ended.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        if !self.books().is_ended() {
+            ended.await;
+        }
+    }
+
+    async fn until_drained(&self) {
+        loop {
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            if self.books().is_empty() {
+                return;
+            }
+            drained.await;
+        }
+    }
+}
+
+/// Waits for an answer to the engine itself; an answer that can never come is a closed connection.
+pub(crate) async fn answered(
+    answer: oneshot::Receiver<Result<LocalResult, Error>>,
+) -> Result<LocalResult, Error> {
+    answer.await.unwrap_or(Err(Error::Closed { what: "pool" }))
+}
+
+impl Owner for Pool {
+    fn progressed(&self, connection: &Arc<Connection>, report: Report) {
+        let slot = connection.slot;
+        let free = {
+            let mut books = self.books();
+            let Some(entry) = books.entry(slot) else {
+                return;
+            };
+            match &entry.usage {
+                Use::Idle => return,
+                Use::Shared(_) => books.answered(slot, report.finished, Instant::now()),
+                Use::Held(session) => {
+                    if let Some(cause) = &report.begin_failed {
+                        session.lose(cause);
+                    } else if report.session_over {
+                        session.over();
+                    }
+                    report.pending == 0 && session.is_over()
+                }
+                Use::Cleaning => report.pending == 0,
+            }
+        };
+        if !free {
+            // Room behind the statements that are still unanswered.
+            self.serve();
+        } else if report.cancelling {
+            // Waits for the cancel request to be delivered: another report follows.
+        } else if report.in_transaction {
+            let failed = matches!(
+                self.books().entry(slot).map(|entry| &entry.usage),
+                Some(Use::Cleaning)
+            );
+            if failed && report.finished > 0 {
+                connection.discard(Error::Closed { what: "connection" });
+            } else {
+                self.clean(connection);
+            }
+        } else {
+            self.release(slot);
+        }
+    }
+
+    fn closed(&self, connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>) {
+        let usage = self.books().closed(connection.slot);
+        match usage {
+            Some(Use::Held(session)) => {
+                session.lose(cause);
+                Session::refuse(unsent, cause);
+            }
+            _ => {
+                for request in unsent.into_iter().rev() {
+                    self.again(request);
+                }
+            }
+        }
+        if self.books().is_empty() {
+            self.drained.notify_waiters();
+        }
+        self.open_as_needed();
+    }
+}

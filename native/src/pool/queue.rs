@@ -1,0 +1,345 @@
+//! The books of a pool: which connection is in whose hands, and who waits. No I/O, no clock of its own.
+//!
+//! Invariants, whatever happens: open + opening ≤ max; a connection is idle, shared or held, never two of these; every
+//! waiter leaves the queue exactly once and in the order of arrival.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use crate::error::Counts;
+
+/// Who uses a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Use<H> {
+    /// Nobody.
+    Idle,
+    /// Autocommit statements of any callers; so many are unanswered.
+    Shared(usize),
+    /// One session, until it is over.
+    Held(H),
+    /// The pool itself: a rollback brings it back into a clean state.
+    Cleaning,
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub struct Entry<C, H> {
+    /// The connection.
+    pub connection: C,
+    /// Who uses it.
+    pub usage: Use<H>,
+    /// Every statement on it is known to be short, so that another may queue behind them.
+    quick: bool,
+    /// Since when it is in its present use, or made progress there.
+    since: Instant,
+    /// When its life ends.
+    expires: Instant,
+    uses: u64,
+}
+
+/// Somebody who waits for a connection.
+#[derive(Debug)]
+pub struct Waiter<W> {
+    /// What for.
+    pub wanted: W,
+    /// Since when.
+    pub since: Instant,
+    /// Until when.
+    pub deadline: Instant,
+}
+
+/// What a waiter needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A connection to itself.
+    Whole,
+    /// A connection to itself, for one statement.
+    Single,
+    /// A short statement that may travel behind others.
+    Shared,
+}
+
+/// Bounds of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Most connections.
+    pub max: usize,
+    /// Connections kept although idle.
+    pub min_idle: usize,
+    /// Unanswered statements on a shared connection.
+    pub depth: usize,
+    /// Connections opened at the same time.
+    pub max_opening: usize,
+    /// Idle longer than this: closed. `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// Uses after which a connection is replaced.
+    pub max_uses: Option<u64>,
+}
+
+/// A shared connection without progress for so long gets no further statements: something slow is in front.
+const STALLED: Duration = Duration::from_millis(5);
+
+/// The books.
+#[derive(Debug)]
+pub struct Books<C, H, W> {
+    bounds: Bounds,
+    entries: Slab<Entry<C, H>>,
+    /// Slots of idle connections; the last one returned is the first one taken, because its backend is warm.
+    idle: Vec<usize>,
+    waiters: VecDeque<Waiter<W>>,
+    opening: usize,
+    ended: bool,
+}
+
+impl<C: Clone, H, W> Books<C, H, W> {
+    /// Empty books.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            entries: Slab::new(),
+            idle: Vec::new(),
+            waiters: VecDeque::new(),
+            opening: 0,
+            ended: false,
+        }
+    }
+
+    /// The counts users see.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            max: self.bounds.max,
+            size: self.entries.len(),
+            available: self.idle.len(),
+            opening: self.opening,
+            waiting: self.waiters.len(),
+        }
+    }
+
+    /// No new work is accepted any more.
+    pub fn end(&mut self) -> Vec<Waiter<W>> {
+        self.ended = true;
+        self.waiters.drain(..).collect()
+    }
+
+    /// Was the pool ended?
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Is every connection gone, and none on its way?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.opening == 0
+    }
+
+    /// Nothing is in use: the next statement has the engine to itself.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.idle.len() == self.entries.len() && self.waiters.is_empty()
+    }
+
+    /// A connection for somebody who arrives now; `None`: join the queue. Nobody overtakes the queue.
+    pub fn place(&mut self, need: Need, now: Instant) -> Option<(usize, C)> {
+        if self.waiters.is_empty() {
+            self.take(need, now)
+        } else {
+            None
+        }
+    }
+
+    /// Joins the queue.
+    pub fn wait(&mut self, waiter: Waiter<W>) {
+        self.waiters.push_back(waiter);
+    }
+
+    /// Goes back to the front of the queue: its connection ended before anything was sent.
+    pub fn wait_again(&mut self, waiter: Waiter<W>) {
+        self.waiters.push_front(waiter);
+    }
+
+    /// The next waiter that can be served, with its connection.
+    pub fn serve(&mut self, need: impl Fn(&W) -> Need, now: Instant) -> Option<(W, usize, C)> {
+        let need = need(&self.waiters.front()?.wanted);
+        let (slot, connection) = self.take(need, now)?;
+        let waiter = self.waiters.pop_front()?;
+        Some((waiter.wanted, slot, connection))
+    }
+
+    fn take(&mut self, need: Need, now: Instant) -> Option<(usize, C)> {
+        while let Some(slot) = self.idle.pop() {
+            if let Some(entry) = self.entries.get_mut(slot) {
+                entry.usage = Use::Shared(usize::from(need != Need::Whole));
+                entry.quick = need == Need::Shared;
+                entry.since = now;
+                entry.uses += 1;
+                return Some((slot, entry.connection.clone()));
+            }
+        }
+        let full = self.entries.len() + self.opening >= self.bounds.max || self.opening > 0;
+        if need != Need::Shared || !full {
+            return None;
+        }
+        let depth = self.bounds.depth;
+        let (slot, entry) = self
+            .entries
+            .iter_mut()
+            .filter(|(_, entry)| {
+                entry.quick
+                    && matches!(entry.usage, Use::Shared(unanswered) if unanswered < depth)
+                    && now.saturating_duration_since(entry.since) < STALLED
+            })
+            .min_by_key(|(_, entry)| match entry.usage {
+                Use::Shared(unanswered) => unanswered,
+                _ => usize::MAX,
+            })?;
+        if let Use::Shared(unanswered) = &mut entry.usage {
+            *unanswered += 1;
+        }
+        entry.uses += 1;
+        Some((slot, entry.connection.clone()))
+    }
+
+    /// A taken connection is handed to a session for as long as it likes.
+    pub fn hold(&mut self, slot: usize, holder: H) {
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.usage = Use::Held(holder);
+        }
+    }
+
+    /// The entry of a connection.
+    pub fn entry(&mut self, slot: usize) -> Option<&mut Entry<C, H>> {
+        self.entries.get_mut(slot)
+    }
+
+    /// Statements of a shared connection were answered; returns whether none is left.
+    pub fn answered(&mut self, slot: usize, finished: usize, now: Instant) -> bool {
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return false;
+        };
+        let Use::Shared(unanswered) = &mut entry.usage else {
+            return false;
+        };
+        *unanswered = unanswered.saturating_sub(finished);
+        entry.since = now;
+        *unanswered == 0
+    }
+
+    /// Gives a connection back. `Some`: its life is over, close it; its slot stays until it is closed.
+    pub fn release(&mut self, slot: usize, now: Instant) -> Option<C> {
+        let entry = self.entries.get_mut(slot)?;
+        let worn =
+            entry.expires <= now || self.bounds.max_uses.is_some_and(|max| entry.uses >= max);
+        if worn || self.ended {
+            entry.usage = Use::Cleaning;
+            return Some(entry.connection.clone());
+        }
+        entry.usage = Use::Idle;
+        entry.since = now;
+        self.idle.push(slot);
+        None
+    }
+
+    /// May, and should, another connection be opened? Then it is counted at once.
+    pub fn may_open(&mut self) -> bool {
+        let room = self.entries.len() + self.opening < self.bounds.max
+            && self.opening < self.bounds.max_opening
+            && !self.ended;
+        let wanted = self.waiters.len() > self.opening
+            || self.idle.len() + self.opening < self.bounds.min_idle.min(self.bounds.max)
+                && self.entries.len() + self.opening < self.bounds.min_idle;
+        let open = room && wanted;
+        self.opening += usize::from(open);
+        open
+    }
+
+    /// An attempt to open ended without a connection.
+    pub fn open_failed(&mut self) {
+        self.opening = self.opening.saturating_sub(1);
+    }
+
+    /// The slot the next connection will have.
+    #[must_use]
+    pub fn next_slot(&self) -> usize {
+        self.entries.vacant_key()
+    }
+
+    /// An attempt to open succeeded. The connection is in nobody's hands until it is released for the first time.
+    pub fn opened(&mut self, connection: C, expires: Instant, now: Instant) -> usize {
+        self.opening = self.opening.saturating_sub(1);
+        self.entries.insert(Entry {
+            connection,
+            usage: Use::Cleaning,
+            quick: false,
+            since: now,
+            expires,
+            uses: 0,
+        })
+    }
+
+    /// A connection is over; returns who held it.
+    pub fn closed(&mut self, slot: usize) -> Option<Use<H>> {
+        self.idle.retain(|idle| *idle != slot);
+        self.entries.try_remove(slot).map(|entry| entry.usage)
+    }
+
+    /// Waiters that match leave the queue.
+    pub fn leave(&mut self, matches: impl Fn(&Waiter<W>) -> bool) -> Vec<Waiter<W>> {
+        if !self.waiters.iter().any(&matches) {
+            return Vec::new();
+        }
+        let (left, kept): (Vec<_>, Vec<_>) = self.waiters.drain(..).partition(matches);
+        self.waiters = kept.into();
+        left
+    }
+
+    /// Idle connections whose time is over leave the idle list, oldest use first; `min_idle` are kept.
+    pub fn retire(&mut self, now: Instant) -> Vec<C> {
+        let spare = self.entries.len().saturating_sub(self.bounds.min_idle);
+        let (idle_timeout, ended) = (self.bounds.idle_timeout, self.ended);
+        let mut retired = Vec::new();
+        let entries = &mut self.entries;
+        self.idle.retain(|slot| {
+            let Some(entry) = entries.get_mut(*slot) else {
+                return false;
+            };
+            let bored = idle_timeout
+                .is_some_and(|limit| now.saturating_duration_since(entry.since) >= limit)
+                && retired.len() < spare;
+            if ended || bored || entry.expires <= now {
+                entry.usage = Use::Cleaning;
+                retired.push(entry.connection.clone());
+                return false;
+            }
+            true
+        });
+        retired
+    }
+
+    /// When something in the books is due next.
+    #[must_use]
+    pub fn next_alarm(&self) -> Option<Instant> {
+        let waiters = self.waiters.iter().map(|waiter| waiter.deadline);
+        let idle = self.idle.iter().filter_map(|slot| self.entries.get(*slot));
+        let spare = self.entries.len() > self.bounds.min_idle;
+        let idle_timeout = self.bounds.idle_timeout.filter(|_| spare);
+        waiters
+            .chain(idle.map(|entry| {
+                let bored = idle_timeout.and_then(|limit| entry.since.checked_add(limit));
+                bored.map_or(entry.expires, |bored| bored.min(entry.expires))
+            }))
+            .min()
+    }
+
+    /// Every open connection.
+    pub fn connections(&self) -> impl Iterator<Item = &Entry<C, H>> {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+}
+
+#[cfg(test)]
+mod tests;

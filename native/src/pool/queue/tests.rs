@@ -1,0 +1,1 @@
+//! Behaviour of the books, case by case.

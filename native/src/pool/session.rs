@@ -1,0 +1,220 @@
+//! One caller's exclusive use of a connection of the pool: a transaction, or a stream.
+//!
+//! A session takes its connection with its first request and gives it back with the answer to the request that is
+//! marked as its last. Requests that come before the connection wait in order.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::conn::Connection;
+use crate::conn::request::{Outlet, Request};
+use crate::error::Error;
+use crate::pool::Pool;
+
+/// One caller's exclusive use of a connection.
+pub struct Session {
+    pool: Weak<Pool>,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// Nothing was asked yet.
+    Fresh,
+    /// In the pool's queue.
+    Waiting(VecDeque<Request>),
+    /// Has its connection.
+    Active(Arc<Connection>),
+    /// Its last request is on the way.
+    Finishing(Arc<Connection>),
+    /// Its connection, or its place in the queue, was lost.
+    Lost(Error),
+    /// Ended by its owner.
+    Over,
+}
+
+impl Session {
+    /// A session that has asked for nothing yet.
+    pub fn new(pool: &Arc<Pool>) -> Arc<Self> {
+        Arc::new(Self {
+            pool: Arc::downgrade(pool),
+            state: Mutex::new(State::Fresh),
+        })
+    }
+
+    /// A session that is over already: what a handle of an ended transaction names.
+    #[cfg(test)]
+    #[must_use]
+    pub fn closed() -> Arc<Self> {
+        Arc::new(Self {
+            pool: Weak::new(),
+            state: Mutex::new(State::Over),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request behind the earlier ones. Every request is answered, if only with an error.
+    pub fn submit(self: &Arc<Self>, request: Request, direct: bool) {
+        let refused = {
+            let mut state = self.lock();
+            match &mut *state {
+                State::Fresh => {
+                    *state = State::Waiting(VecDeque::from([request]));
+                    drop(state);
+                    match self.pool.upgrade() {
+                        Some(pool) => pool.want_session(self, direct),
+                        None => self.lose(&Error::Closed { what: "pool" }),
+                    }
+                    return;
+                }
+                State::Waiting(queue) => {
+                    queue.push_back(request);
+                    return;
+                }
+                State::Active(connection) => {
+                    let connection = Arc::clone(connection);
+                    if request.finish {
+                        *state = State::Finishing(Arc::clone(&connection));
+                    }
+                    // Under the session's lock, so that requests of several threads keep their order.
+                    match connection.submit(request, direct) {
+                        Ok(()) => return,
+                        Err(request) => (
+                            *request,
+                            Error::TransactionLost {
+                                cause: Box::new(Error::Closed { what: "connection" }),
+                            },
+                        ),
+                    }
+                }
+                State::Lost(cause) => (request, lost(cause)),
+                State::Finishing(_) | State::Over => (
+                    request,
+                    Error::Closed {
+                        what: "transaction",
+                    },
+                ),
+            }
+        };
+        refused.0.fail(&refused.1);
+    }
+
+    /// The pool hands over a connection. `false`: the session does not want it any more.
+    pub(super) fn activate(&self, connection: &Arc<Connection>, direct: bool) -> bool {
+        let mut state = self.lock();
+        let State::Waiting(queue) = &mut *state else {
+            return false;
+        };
+        let queue = std::mem::take(queue);
+        let finishing = queue.iter().any(|request| request.finish);
+        *state = if finishing {
+            State::Finishing(Arc::clone(connection))
+        } else {
+            State::Active(Arc::clone(connection))
+        };
+        let mut refused = Vec::new();
+        for request in queue {
+            if let Err(request) = connection.submit(request, direct) {
+                refused.push(*request);
+            }
+        }
+        drop(state);
+        for request in refused {
+            request.fail(&Error::TransactionLost {
+                cause: Box::new(Error::Closed { what: "connection" }),
+            });
+        }
+        true
+    }
+
+    /// The connection, or the place in the queue, is lost.
+    pub(super) fn lose(&self, cause: &Error) {
+        let queue = {
+            let mut state = self.lock();
+            match std::mem::replace(&mut *state, State::Lost(cause.clone())) {
+                State::Waiting(queue) => queue,
+                State::Over => {
+                    *state = State::Over;
+                    return;
+                }
+                _ => return,
+            }
+        };
+        for request in queue {
+            request.fail(cause);
+        }
+    }
+
+    /// Requests of this session that its connection had not written when it ended.
+    pub(super) fn refuse(unsent: Vec<Request>, cause: &Error) {
+        for request in unsent {
+            request.fail(&lost(cause));
+        }
+    }
+
+    /// The answer to the last request came.
+    pub(super) fn over(&self) {
+        *self.lock() = State::Over;
+    }
+
+    /// Has it ended: by its last answer, by a BEGIN that failed, or by being abandoned?
+    pub(super) fn is_over(&self) -> bool {
+        matches!(&*self.lock(), State::Over | State::Lost(_))
+    }
+
+    /// Gives up a request. `false` when it is not here.
+    pub fn cancel(&self, environment: &Arc<dyn Outlet>, id: u32) -> bool {
+        let mut state = self.lock();
+        match &mut *state {
+            State::Waiting(queue) => {
+                let failed = crate::conn::exchange::fail_where(
+                    queue,
+                    |request| request.reply.is(environment, id),
+                    |_| Error::Cancelled {
+                        outcome: crate::error::Outcome::NotSent,
+                    },
+                );
+                failed > 0
+            }
+            State::Active(connection) | State::Finishing(connection) => {
+                let connection = Arc::clone(connection);
+                drop(state);
+                connection.cancel(environment, id)
+            }
+            State::Fresh | State::Lost(_) | State::Over => false,
+        }
+    }
+
+    /// Ends the session without a last request: an open transaction dies with its connection.
+    pub fn abandon(self: &Arc<Self>) {
+        let closed = Error::Closed {
+            what: "transaction",
+        };
+        let state = std::mem::replace(&mut *self.lock(), State::Over);
+        match state {
+            State::Waiting(queue) => {
+                if let Some(pool) = self.pool.upgrade() {
+                    pool.unwant_session(self);
+                }
+                for request in queue {
+                    request.fail(&closed);
+                }
+            }
+            State::Active(connection) => connection.discard(closed),
+            // The last request gives the connection back by itself.
+            State::Finishing(_) | State::Fresh | State::Lost(_) | State::Over => {}
+        }
+    }
+}
+
+fn lost(cause: &Error) -> Error {
+    match cause {
+        // Never had a connection: the reason says it all.
+        Error::Acquire { .. } | Error::Closed { .. } => cause.clone(),
+        cause => Error::TransactionLost {
+            cause: Box::new(cause.clone()),
+        },
+    }
+}

@@ -1,0 +1,167 @@
+//! The parameter section of Bind as JS writes it: checked, walked, and freed of the format only the engine knows.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::error::Error;
+
+/// "Either": the value holds two texts, of which the engine picks one by the server's parameter type.
+const CHOICE: u16 = 2;
+
+/// A checked parameter section, and an iterator over (format code, value or `None` for NULL).
+///
+/// Layout, all numbers big-endian: `u16` formats, that many `u16` codes, `u16` parameters, then per parameter `i32`
+/// length (−1 for NULL) and that many bytes. There are no formats (all text) or as many as parameters. Codes: 0 text,
+/// 1 binary, 2 either: `u32` n, n bytes array literal, the rest JSON text. Code 2 never goes on the wire.
+#[derive(Clone, Debug)]
+pub struct Params<'a> {
+    /// Two bytes per code; empty means all text.
+    formats: &'a [[u8; 2]],
+    /// Where the values begin.
+    values: &'a [u8],
+    count: u16,
+    choices: bool,
+}
+
+impl<'a> Params<'a> {
+    /// Checks the whole section: counts, lengths, codes, and that nothing follows the last value.
+    pub fn new(section: &'a [u8]) -> Result<Self, Error> {
+        let (formats, rest) = counted(section)?;
+        let (codes, rest) = rest
+            .split_at_checked(usize::from(formats) * 2)
+            .ok_or_else(|| broken("its formats are cut off"))?;
+        let (count, values) = counted(rest)?;
+        if formats != 0 && formats != count {
+            return Err(broken(format_args!("{formats} formats for {count} values")));
+        }
+        let params = Self {
+            formats: codes.as_chunks::<2>().0,
+            values,
+            count,
+            choices: false,
+        };
+        params.check()
+    }
+
+    fn check(self) -> Result<Self, Error> {
+        let mut rest = self.values;
+        let mut choices = false;
+        for position in 0..self.count {
+            let (value, after) = value(rest).ok_or_else(|| {
+                broken(format_args!("value {} is cut off", u32::from(position) + 1))
+            })?;
+            match self.format(position) {
+                0 | 1 => {}
+                CHOICE => {
+                    choices = true;
+                    if value.is_some_and(|value| split_choice(value).is_none()) {
+                        return Err(broken(format_args!(
+                            "value {} is cut off",
+                            u32::from(position) + 1
+                        )));
+                    }
+                }
+                other => return Err(broken(format_args!("unknown format code {other}"))),
+            }
+            rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(broken(format_args!(
+                "{} bytes after the last value",
+                rest.len()
+            )));
+        }
+        Ok(Self { choices, ..self })
+    }
+
+    /// Number of parameters.
+    #[must_use]
+    pub const fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// Does any parameter have format 2?
+    #[must_use]
+    pub const fn has_choices(&self) -> bool {
+        self.choices
+    }
+
+    fn format(&self, position: u16) -> u16 {
+        self.formats
+            .get(usize::from(position))
+            .map_or(0, |code| u16::from_be_bytes(*code))
+    }
+
+    /// The parameters in order: format code, and the value or `None` for NULL.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, Option<&'a [u8]>)> {
+        let mut rest = self.values;
+        (0..self.count).map_while(move |position| {
+            let (value, after) = value(rest)?;
+            rest = after;
+            Some((self.format(position), value))
+        })
+    }
+
+    /// Appends the section with every format 2 settled: JSON text where `is_json(position)` says that the server's
+    /// parameter type is json or jsonb (0-based), the array literal elsewhere. The result fits [`super::frontend::bind`].
+    pub fn resolve(
+        &self,
+        mut is_json: impl FnMut(usize) -> bool,
+        out: &mut BytesMut,
+    ) -> Result<(), Error> {
+        out.reserve(self.values.len().saturating_add(self.formats.len() * 2 + 4));
+        out.put_u16(u16::try_from(self.formats.len()).unwrap_or(u16::MAX));
+        for (format, _) in self.iter().take(self.formats.len()) {
+            out.put_u16(if format == CHOICE { 0 } else { format });
+        }
+        out.put_u16(self.count);
+        for (position, (format, value)) in self.iter().enumerate() {
+            let chosen = match (format, value) {
+                (CHOICE, Some(value)) => {
+                    let (literal, json) =
+                        split_choice(value).ok_or_else(|| broken("a value is cut off"))?;
+                    Some(if is_json(position) { json } else { literal })
+                }
+                (_, value) => value,
+            };
+            match chosen {
+                None => out.put_i32(-1),
+                Some(value) => {
+                    let length =
+                        i32::try_from(value.len()).map_err(|_| broken("a value is too long"))?;
+                    out.put_i32(length);
+                    out.put_slice(value);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn broken(what: impl std::fmt::Display) -> Error {
+    Error::encode(format!("the parameter section is malformed: {what}"))
+}
+
+fn counted(bytes: &[u8]) -> Result<(u16, &[u8]), Error> {
+    let (count, rest) = bytes
+        .split_first_chunk()
+        .ok_or_else(|| broken("a count is cut off"))?;
+    Ok((u16::from_be_bytes(*count), rest))
+}
+
+/// Splits the next value off: `None` when it is cut off or its length is neither −1 nor 0 and more.
+fn value(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    match i32::from_be_bytes(*length) {
+        -1 => Some((None, rest)),
+        length => {
+            let (value, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            Some((Some(value), rest))
+        }
+    }
+}
+
+/// The array literal and the JSON text of a value with format 2.
+fn split_choice(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = value.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
+}

@@ -1,0 +1,22 @@
+// Installs and builds what the benchmark needs, then hands over to bench/run.js.
+'use strict';
+
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const { prepare } = require('./support/prepared.js');
+const { ROOT } = require('./support/run.js');
+
+/** All options, --help too, are bench/run.js's own. */
+async function main() {
+  const args = process.argv.slice(2);
+  if (!args.includes('--help')) await prepare();
+  const child = spawn(process.execPath, ['bench/run.js', ...args], { cwd: ROOT, stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  const [code] = await once(child, 'exit');
+  process.exitCode = code ?? 1;
+}
+
+main().catch((error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

@@ -1,0 +1,55 @@
+// Builds the native addon and puts it where lib/native.js looks for it.
+'use strict';
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { Failure } = require('./cli.js');
+const { ROOT, run } = require('./run.js');
+
+const ADDON = path.join(ROOT, 'build/pg-berth.node');
+const LIBRARY = { win32: 'pg_berth.dll', darwin: 'libpg_berth.dylib' }[process.platform];
+const PROGRESS_EVERY_MS = 5_000;
+
+/** Prints what cargo is at, one line every few seconds: works in a log as in a terminal. */
+function progress() {
+  const started = Date.now();
+  let last = '';
+  const timer = setInterval(() => {
+    const seconds = Math.round((Date.now() - started) / 1000);
+    console.log(`  building ${last || 'waiting for cargo'}  ${seconds} s`);
+  }, PROGRESS_EVERY_MS);
+  return {
+    /** Cargo's bar reads `Building [==>   ] 45/105: tokio, rustls`. */
+    read(text) {
+      const [, done, all, names] = [...text.matchAll(/\] (\d+)\/(\d+): ([^\r\n]*)/g)].at(-1) ?? [];
+      if (done) last = `crate ${done} of ${all} (${names?.trim()})`;
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+/**
+ * @param {{ debug?: boolean }} [options]
+ * @returns {Promise<string>} path of the addon
+ */
+async function buildAddon({ debug = false } = {}) {
+  const shown = progress();
+  const args = ['build', '-p', 'pg-berth-native', '--locked', ...(debug ? [] : ['--release'])];
+  const env = { CARGO_TERM_PROGRESS_WHEN: 'always', CARGO_TERM_PROGRESS_WIDTH: '100' };
+  const { code, output } = await run('cargo', args, { env, onText: shown.read });
+  shown.stop();
+  if (code !== 0) throw new Failure(`cargo ${args.join(' ')} failed:\n${withoutBar(output)}`);
+  const target = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
+  const built = path.join(target, debug ? 'debug' : 'release', LIBRARY ?? 'libpg_berth.so');
+  // copied beside and renamed: a process that has the old file mapped keeps it whole
+  fs.mkdirSync(path.dirname(ADDON), { recursive: true });
+  const draft = `${ADDON}.${process.pid}`;
+  fs.copyFileSync(built, draft);
+  fs.renameSync(draft, ADDON);
+  return ADDON;
+}
+
+/** Cargo's messages without the frames of its progress bar. */
+const withoutBar = (text) => text.replaceAll(/\s*Building \[[^\r\n]*[\r\n]?/g, '\n').trim();
+
+module.exports = { buildAddon, ADDON };

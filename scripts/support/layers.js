@@ -1,0 +1,99 @@
+// The layers of the two languages: which module may use which. Imports point down only.
+'use strict';
+
+/** Every module of the engine may use itself; `*` is everything. The longest name that fits a path counts. */
+const RUST = {
+  error: ['sqlstate'],
+  sqlstate: [],
+  field: [],
+  metrics: [],
+  config: ['error', 'field', 'sqlstate'],
+  wire: ['error', 'field', 'sqlstate'],
+  frame: ['error', 'field', 'sqlstate'],
+  lease: ['config', 'error'], // of config only the type of a secret
+  'lease/renew': ['lease', 'conn', 'config', 'metrics', 'error', 'field', 'sqlstate'],
+  'lease/reaper': ['lease', 'conn', 'config', 'metrics', 'error', 'field', 'sqlstate'],
+  conn: ['wire', 'frame', 'config', 'lease', 'metrics', 'error', 'field', 'sqlstate'],
+  pool: ['conn', 'wire', 'frame', 'config', 'metrics', 'error', 'field', 'sqlstate'],
+  addon: '*',
+  lib: '*',
+};
+
+/** Only these may name the binding. */
+const KNOWS_NEON = ['addon', 'lib'];
+
+const WORDS = ['options', 'option-rules', 'errors', 'error-classes'];
+/** What asks the engine and reads its answers, from the lowest up. */
+const ENGINE = [
+  'native',
+  'statements',
+  'mailbox',
+  'rows',
+  'handles',
+  'decoders',
+  'answer',
+  'request',
+];
+const BELOW = [...ENGINE, ...WORDS];
+const INFRA = WORDS;
+
+/** Modules of lib/: a file there, or a folder with everything in it. */
+const JS = {
+  'error-classes': [],
+  errors: ['error-classes'],
+  'option-rules': ['error-classes'],
+  options: ['option-rules', 'error-classes'],
+  native: ['errors', 'error-classes'],
+  rows: ['errors', 'error-classes'],
+  handles: ['native', 'errors', 'error-classes'],
+  statements: ['native', 'errors', 'error-classes'],
+  mailbox: ['native', 'statements', 'rows', 'errors', 'error-classes'],
+  'type-catalog': [],
+  decoders: ['native', 'rows', 'type-catalog'],
+  answer: ['decoders'],
+  request: ['answer', 'decoders', 'mailbox', 'rows', 'statements'],
+  // the cluster face
+  queryable: [...BELOW, 'type-catalog'],
+  stream: [...BELOW, 'queryable'],
+  transaction: [...BELOW, 'queryable', 'stream'],
+  listener: BELOW,
+  pool: [...BELOW, 'type-catalog', 'queryable', 'stream', 'transaction', 'listener'],
+  pg: [...BELOW, 'transaction', 'listener', 'pool'],
+  serverless: [...BELOW, 'queryable', 'stream', 'transaction', 'listener', 'pool', 'pg'],
+  // these take any pool-like object, so they serve `pg` and Kysely too
+  health: INFRA,
+  metrics: INFRA,
+  breaker: INFRA,
+  retry: INFRA,
+  'pool-metrics': INFRA,
+  shutdown: INFRA,
+  debug: INFRA,
+  kysely: ['pool', ...INFRA],
+  index: '*',
+};
+
+/**
+ * The module that a path belongs to: `['lease', 'reaper']` is `lease/reaper` where that has rules of its own, else `lease`.
+ * @param {Record<string, unknown>} table
+ * @param {string[]} parts
+ */
+function moduleOf(table, parts) {
+  const two = parts.slice(0, 2).join('/');
+  return Object.hasOwn(table, two) ? two : (parts[0] ?? 'lib');
+}
+
+/**
+ * Why `from` may not import `to`, or undefined when it may.
+ * @param {Record<string, string[] | '*'>} table
+ */
+function complaint(table, from, to) {
+  const allowed = table[from];
+  if (allowed === undefined) return `${from} has no layer: add it to scripts/support/layers.js`;
+  const root = to.split('/')[0];
+  if (from === to || (root === from && !to.includes('/')) || allowed === '*') return undefined;
+  if (table[to] === undefined) return `${to} has no layer: add it to scripts/support/layers.js`;
+  if (allowed.includes(to)) return undefined;
+  return `${from} must not use ${to}; it may use: ${allowed.join(', ') || 'nothing of ours'}`;
+}
+
+module.exports = { RUST, JS, KNOWS_NEON, moduleOf, complaint };

@@ -1,0 +1,58 @@
+// Runs programs for the scripts: live or kept, always with their exit code and duration.
+'use strict';
+
+const { spawn } = require('node:child_process');
+const path = require('node:path');
+
+const ROOT = path.join(__dirname, '../..');
+const WINDOWS = process.platform === 'win32';
+
+/**
+ * @typedef {{ code: number, output: string, seconds: number }} Ended
+ * @typedef {{ live?: boolean, env?: NodeJS.ProcessEnv, onText?: (text: string) => void }} RunOptions
+ * `live` hands the output through; otherwise it is kept, and `onText` sees it as it comes
+ */
+
+/**
+ * Runs a program in the repository to its end, whatever its exit code.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {RunOptions} [options]
+ * @returns {Promise<Ended>}
+ */
+function run(command, args, { live = false, env = {}, onText } = {}) {
+  const started = performance.now();
+  const child = spawn(command, args, {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    shell: WINDOWS && command === 'npm', // npm is a batch file there
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const [stream, target] of [
+    [child.stdout, process.stdout],
+    [child.stderr, process.stderr],
+  ]) {
+    stream.setEncoding('utf8').on('data', (text) => {
+      output += text;
+      onText?.(text);
+      if (live) target.write(text);
+    });
+  }
+  return new Promise((resolve) => {
+    const end = (code) => resolve({ code, output, seconds: (performance.now() - started) / 1000 });
+    child.once('error', (error) => {
+      output += `${command}: ${error.message}\n`;
+      end(127);
+    });
+    child.once('close', (code, signal) => {
+      if (signal) output += `${command} was ended by ${signal}\n`;
+      end(code ?? 1);
+    });
+  });
+}
+
+/** A program of the development dependencies, run by its own launcher. */
+const tool = (name) => path.join(ROOT, 'node_modules/.bin', WINDOWS ? `${name}.cmd` : name);
+
+module.exports = { run, tool, ROOT };

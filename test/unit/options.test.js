@@ -1,0 +1,296 @@
+// The option tables and their one validator.
+'use strict';
+
+const assert = require('node:assert/strict');
+const test = require('node:test');
+const {
+  BEGIN_OPTIONS,
+  END_OPTIONS,
+  NOT_AVAILABLE,
+  POOL_OPTIONS,
+  QUERY_OPTIONS,
+  STREAM_OPTIONS,
+  TRANSACTION_OPTIONS,
+  readBeginOptions,
+  readOptions,
+  readPoolOptions,
+  readQueryOptions,
+  readStreamOptions,
+} = require('../../lib/options.js');
+
+const plain = (read) => ({ ...read });
+
+/** One right value and one wrong value with its message, for every option of every table. */
+const POOL = {
+  connectionString: ['postgres://u:p@h/d', '', 'a non-empty string without U+0000, got a string'],
+  hosts: [['h:1'], [], 'an array of at least one non-empty string, got an empty array'],
+  host: ['/run', 'a\0b', 'a non-empty string without U+0000, got a string'],
+  port: [5432, '5432', 'an integer from 1 to 65535, got a string'],
+  user: ['u', 1, 'a non-empty string without U+0000, got 1'],
+  password: ['', 12345, 'a string without U+0000, got a number'],
+  database: ['d', null, 'a non-empty string without U+0000, got null'],
+  mode: ['any', 'write', 'one of "read-write", "any", "readwrite", "rw", got "write"'],
+  applicationName: ['a', {}, 'a non-empty string without U+0000, got an object'],
+  options: ['-c a=b', [], 'a non-empty string without U+0000, got an empty array'],
+  ssl: [undefined, 1, 'true or false, got 1'],
+  sslmode: ['require', 'on', 'one of "disable", "prefer", "require", got "on"'],
+  poolSize: [1, 0, 'a positive integer, got 0'],
+  minIdle: [0, -1, 'an integer not below 0, got -1'],
+  idleTimeoutMs: [
+    0,
+    0.5,
+    'an integer not below 0 (milliseconds, at most 2147483647; 0 = never), got 0.5',
+  ],
+  maxLifetimeMs: [
+    0,
+    Number.NaN,
+    'an integer not below 0 (milliseconds, at most 2147483647; 0 = never), got NaN',
+  ],
+  maxUses: [7, 0, 'a positive integer, got 0'],
+  acquireTimeoutMs: [1, 0, 'a positive integer (milliseconds, at most 2147483647), got 0'],
+  connectTimeoutMs: [
+    2 ** 31 - 1,
+    2 ** 31,
+    'a positive integer (milliseconds, at most 2147483647), got 2147483648',
+  ],
+  statementTimeoutMs: [
+    1,
+    1n,
+    'a positive integer (milliseconds, at most 2147483647), got a bigint',
+  ],
+  maxStatementMs: [1, true, 'a positive integer (milliseconds, at most 2147483647), got true'],
+  keepalive: [{ idleMs: 5000, count: 3 }, 5, 'an object, got 5'],
+  tcpUserTimeoutMs: [
+    0,
+    '8',
+    'an integer not below 0 (milliseconds, at most 2147483647; 0 = never), got a string',
+  ],
+  preparedStatements: ['unnamed', false, 'one of "named", "unnamed", got false'],
+  statementCacheSize: [0, Number.POSITIVE_INFINITY, 'an integer not below 0, got Infinity'],
+  types: [
+    'pg',
+    'exact',
+    '"lossless", "pg", or an object of parsers by OID or type name, got "exact"',
+  ],
+  rowMode: ['array', 'rows', 'one of "object", "array", got "rows"'],
+  maxResultBytes: [2 ** 40, 0, 'a positive integer (bytes), got 0'],
+  retry: [{ maxAttempts: 3 }, [], 'an object, got an empty array'],
+  logger: [() => {}, {}, 'a function, got an object'],
+};
+
+test('every option of createPool accepts what is right and names what is wrong', () => {
+  assert.deepEqual(Object.keys(POOL).sort(), Object.keys(POOL_OPTIONS).sort());
+  for (const [name, [right, wrong, says]] of Object.entries(POOL)) {
+    assert.deepEqual(
+      plain(readPoolOptions({ [name]: right }))[name]?.constructor,
+      right?.constructor,
+    );
+    assert.throws(() => readPoolOptions({ [name]: wrong }), {
+      name: 'TypeError',
+      message: `option "${name}" must be ${says}`,
+      code: 'ERR_CONFIG',
+      option: name,
+      outcome: 'not-sent',
+    });
+  }
+});
+
+test('unknown options are named, with the option that was probably meant', () => {
+  const table = [
+    [readPoolOptions, 'poolsize', '; did you mean "poolSize"?'],
+    [readPoolOptions, 'application_name', '; did you mean "applicationName"?'],
+    [readPoolOptions, 'acquireTimeoutMillis', '; did you mean "acquireTimeoutMs"?'],
+    [readPoolOptions, 'usre', '; did you mean "user"?'],
+    [readPoolOptions, 'frobnicate', ''],
+    [readPoolOptions, '__proto__x', ''],
+    [readPoolOptions, 'constructor', ''],
+    [readQueryOptions, 'timeout', '; did you mean "timeoutMs"?'],
+    [readStreamOptions, 'fetchsize', '; did you mean "fetchSize"?'],
+    [readBeginOptions, 'isolationLevel', ''],
+  ];
+  for (const [read, name, hint] of table) {
+    assert.throws(() => read({ [name]: 1 }), {
+      message: `unknown option "${name}"${hint}`,
+      option: name,
+    });
+  }
+  assert.throws(() => readPoolOptions({ retry: { attempts: 3 } }), {
+    message: 'unknown option "retry.attempts"',
+  });
+  assert.throws(() => readPoolOptions({ keepalive: { idlems: 3 } }), {
+    message: 'unknown option "keepalive.idlems"; did you mean "keepalive.idleMs"?',
+  });
+  assert.throws(() => readPoolOptions({ retry: { maxAttempts: 0 } }), {
+    message: 'option "retry.maxAttempts" must be a positive integer, got 0',
+  });
+  assert.throws(() => readPoolOptions(JSON.parse('{"__proto__": 1}')), {
+    message: 'unknown option "__proto__"',
+  });
+});
+
+test('what this version cannot do is refused', () => {
+  const later = (option) => ({
+    name: 'TypeError',
+    message: /is not available in this version/,
+    option,
+  });
+  for (const name of NOT_AVAILABLE.pool) {
+    assert.throws(() => readPoolOptions({ [name]: 'x' }), later(name));
+    assert.ok(!(name in POOL_OPTIONS));
+  }
+  for (const name of NOT_AVAILABLE.query) {
+    assert.throws(() => readQueryOptions({ [name]: true }), later(name));
+    assert.throws(() => readStreamOptions({ [name]: true }), later(name));
+  }
+  for (const name of NOT_AVAILABLE.begin)
+    assert.throws(() => readBeginOptions({ [name]: true }), later(name));
+  for (const mode of NOT_AVAILABLE.modes)
+    assert.throws(() => readPoolOptions({ mode }), later('mode'));
+  for (const sslmode of NOT_AVAILABLE.sslmodes) {
+    assert.throws(() => readPoolOptions({ sslmode }), later('sslmode'));
+  }
+  assert.throws(() => readPoolOptions({ hosts: ['a', 'b'] }), later('hosts'));
+});
+
+test('createPool reads a string as connection string and gives canonical words', () => {
+  assert.deepEqual(plain(readPoolOptions('postgres://h/d')), {
+    connectionString: 'postgres://h/d',
+  });
+  assert.deepEqual(plain(readPoolOptions(undefined)), {});
+  assert.equal(readPoolOptions({ mode: 'rw' }).mode, 'read-write');
+  assert.equal(readPoolOptions({ mode: 'any' }).mode, 'any');
+  assert.deepEqual(plain(readPoolOptions({ ssl: true })), { sslmode: 'require' });
+  assert.deepEqual(plain(readPoolOptions({ ssl: false })), { sslmode: 'disable' });
+  assert.deepEqual(plain(readPoolOptions({ ssl: true, sslmode: 'prefer' })), { sslmode: 'prefer' });
+  assert.equal(readStreamOptions({ fetchSize: 5 }).batchSize, 5);
+  assert.deepEqual(plain(readStreamOptions({ batchSize: 5, fetchSize: 5 })), { batchSize: 5 });
+  assert.equal(readBeginOptions({ accessMode: 'read only' }).accessMode, 'read-only');
+  assert.equal(readBeginOptions({ maxAttempts: 2 }, TRANSACTION_OPTIONS).maxAttempts, 2);
+  assert.deepEqual(plain(readOptions(END_OPTIONS, { timeoutMs: 5 })), { timeoutMs: 5 });
+});
+
+test('options that contradict each other are refused', () => {
+  const table = [
+    [readPoolOptions, { hosts: ['a'], host: 'b' }, /hosts.*"host" exclude/],
+    [readPoolOptions, { ssl: true, sslmode: 'disable' }, /"ssl" contradicts sslmode/],
+    [readPoolOptions, { ssl: false, sslmode: 'require' }, /"ssl" contradicts sslmode/],
+    [
+      readPoolOptions,
+      { minIdle: 5, poolSize: 4 },
+      /"minIdle" must not exceed poolSize \(4\), got 5/,
+    ],
+    [readPoolOptions, { options: '-c Default_Transaction_Read_Only=off' }, /must not set/],
+    [readStreamOptions, { batchSize: 1, fetchSize: 2 }, /"fetchSize" and "batchSize"/],
+  ];
+  for (const [read, options, message] of table)
+    assert.throws(() => read(options), { name: 'TypeError', message });
+});
+
+test('query, stream and begin options are checked', () => {
+  const signal = AbortSignal.abort();
+  const parser = (text) => text;
+  const options = { timeoutMs: 5, signal, rowMode: 'array', types: { int8: parser, 1700: parser } };
+  assert.deepEqual(plain(readQueryOptions(options)), options);
+  assert.equal(readQueryOptions({ signal }).signal, signal);
+  for (const wrong of [
+    { signal: {} },
+    { signal: true },
+    { types: { int8: 1 } },
+    { types: [] },
+    { timeoutMs: -1 },
+  ]) {
+    assert.throws(() => readQueryOptions(wrong), {
+      name: 'TypeError',
+      option: Object.keys(wrong)[0],
+    });
+  }
+  for (const isolation of ['read-committed', 'repeatable-read', 'serializable']) {
+    assert.equal(readBeginOptions({ isolation }).isolation, isolation);
+  }
+  assert.throws(() => readBeginOptions({ isolation: 'snapshot' }), /one of "read-committed"/);
+  for (const table of [QUERY_OPTIONS, STREAM_OPTIONS, BEGIN_OPTIONS])
+    assert.ok(Object.isFrozen(table));
+});
+
+test('options must be an object', () => {
+  for (const [options, got] of [
+    [5, '5'],
+    [[], 'an empty array'],
+    [true, 'true'],
+    ['x', 'a string'],
+    [Symbol('s'), 'a symbol'],
+  ]) {
+    assert.throws(() => readQueryOptions(options), {
+      name: 'TypeError',
+      message: `options must be an object, got ${got}`,
+    });
+  }
+  for (const options of [undefined, null, {}, { timeoutMs: undefined }]) {
+    assert.deepEqual(plain(readQueryOptions(options)), {});
+  }
+});
+
+test('the object is read once, never written, and later changes of it are not seen', () => {
+  let reads = 0;
+  const nested = Object.freeze({ maxAttempts: 2 });
+  const hosts = ['h'];
+  const options = Object.freeze({
+    get poolSize() {
+      reads++;
+      return 3;
+    },
+    retry: nested,
+    hosts,
+  });
+  const read = readPoolOptions(options);
+  hosts[0] = 'other';
+  assert.deepEqual([reads, read.poolSize, read.retry.maxAttempts, read.hosts], [1, 3, 2, ['h']]);
+});
+
+test('getters of a class count, getters that throw are the caller’s, polluted prototypes do not count', () => {
+  class Config {
+    user = 'u';
+    get poolSize() {
+      return 4;
+    }
+    other() {}
+  }
+  assert.deepEqual(plain(readPoolOptions(new Config())), { user: 'u', poolSize: 4 });
+  const boom = new Error('boom');
+  const thrower = {
+    get host() {
+      throw boom;
+    },
+  };
+  assert.throws(
+    () => readPoolOptions(thrower),
+    (error) => error === boom,
+  );
+  Object.defineProperty(Object.prototype, 'host', { value: 'evil', configurable: true });
+  try {
+    assert.equal(Object.hasOwn(readPoolOptions({}), 'host'), false);
+    assert.equal(readPoolOptions({}).host, undefined);
+  } finally {
+    delete Object.prototype.host;
+  }
+});
+
+test('sec_a06: no message shows a value that may be a secret', () => {
+  const canary = 'canary';
+  for (const name of Object.keys(POOL_OPTIONS)) {
+    for (const value of [`${canary}\0${'x'.repeat(40)}`, [canary], { [`x${canary}`]: canary }]) {
+      try {
+        readPoolOptions({ [name]: value });
+      } catch (error) {
+        assert.ok(
+          !error.message.replaceAll(`x${canary}`, '').includes(canary),
+          `${name}: ${error.message}`,
+        );
+      }
+    }
+  }
+  assert.throws(
+    () => readPoolOptions({ password: 987654321 }),
+    (error) => !error.message.includes('987654321'),
+  );
+});

@@ -1,0 +1,126 @@
+// The options of ServerlessClient.
+'use strict';
+
+const assert = require('node:assert/strict');
+const test = require('node:test');
+const {
+  NOT_AVAILABLE,
+  SERVERLESS_OPTIONS,
+  readServerlessOptions,
+} = require('../../lib/serverless/options.js');
+
+const secret = 'a secret of 24 bytes, ok';
+const read = (config, env = {}) => readServerlessOptions({ secret, ...config }, env);
+
+test('defaults are those of pg-aequor', () => {
+  assert.deepEqual(read({}), {
+    secret,
+    leaseMode: 'required',
+    leaseTtlMs: 90_000,
+    serviceName: 'sls_pg',
+    applicationName: 'sls_pg',
+    hooks: {},
+    debug: false,
+    connection: {},
+  });
+});
+
+test('the secret is required unless leases are optional', () => {
+  for (const config of [undefined, {}, { secret: '' }, { coordinationSecret: null }]) {
+    assert.throws(
+      () => readServerlessOptions(config, {}),
+      (error) => {
+        assert.match(error.message, /Missing config\.coordinationSecret/);
+        assert.match(error.message, /"secret"/);
+        assert.match(error.message, /leaseMode="optional"/);
+        return true;
+      },
+    );
+    assert.equal(readServerlessOptions({ ...config, leaseMode: 'optional' }, {}).secret, undefined);
+  }
+});
+
+test('a short secret is refused in both modes, counted in bytes and never shown', () => {
+  for (const leaseMode of ['required', 'optional']) {
+    assert.throws(
+      () => readServerlessOptions({ secret: 'canary', leaseMode }, {}),
+      (error) => /too short/.test(error.message) && !error.message.includes('canary'),
+    );
+  }
+  assert.equal(read({ secret: 'éééééééé' }).secret, 'éééééééé');
+});
+
+test('coordinationSecret is another name of secret', () => {
+  assert.equal(readServerlessOptions({ coordinationSecret: secret }, {}).secret, secret);
+  assert.equal(read({ coordinationSecret: secret }).secret, secret);
+  assert.throws(
+    () => read({ coordinationSecret: `${secret}canary` }),
+    (error) => error instanceof TypeError && !error.message.includes('canary'),
+  );
+  assert.throws(
+    () => read({ secret: 1234567890123456 }),
+    (error) => error instanceof TypeError && !error.message.includes('1234567890'),
+  );
+});
+
+test('names: option, then environment, then sls_pg; cut at a character within 63 bytes', () => {
+  const env = { AWS_LAMBDA_FUNCTION_NAME: 'fn' };
+  assert.equal(read({ serviceName: 'svc' }, env).serviceName, 'svc');
+  assert.equal(read({ serviceName: '' }, env).serviceName, 'fn');
+  assert.equal(read({}, env).applicationName, 'fn');
+  assert.equal(read({ applicationName: 'b', application_name: 'a' }).applicationName, 'a');
+  assert.equal(read({ applicationName: 'b' }).applicationName, 'b');
+  assert.equal(read({ applicationName: `${'x'.repeat(62)}é` }).applicationName, 'x'.repeat(62));
+});
+
+test('connection options are handed on under their names', () => {
+  const password = async () => 'p';
+  const types = { getTypeParser: () => String };
+  const connection = {
+    host: 'h',
+    port: '5432',
+    password,
+    ssl: { ca: 'x' },
+    statement_timeout: 5,
+    types,
+  };
+  assert.deepEqual(read(connection).connection, connection);
+  assert.equal(read(connection).connection.types, types);
+  assert.deepEqual(read({ defaultQueryTimeoutMs: 7 }).connection, { query_timeout: 7 });
+  assert.deepEqual(read({ defaultQueryTimeoutMs: 7, query_timeout: 9 }).connection, {
+    query_timeout: 9,
+  });
+});
+
+test('wrong options are named', () => {
+  const table = [
+    [
+      { leaseMode: 'maybe' },
+      'option "leaseMode" must be one of "required", "optional", got "maybe"',
+    ],
+    [{ leaseTtlMs: 0 }, 'option "leaseTtlMs" must be a positive integer, got 0'],
+    [
+      { hooks: { onConect() {} } },
+      'unknown option "hooks.onConect"; did you mean "hooks.onConnect"?',
+    ],
+    [{ hooks: { onConnect: 1 } }, 'option "hooks.onConnect" must be a function, got 1'],
+    [
+      { reaper: true },
+      'option "reaper" must be false, because this version does not reap, got true',
+    ],
+    [
+      { port: 'x' },
+      'option "port" must be a number not below 0, or its decimal text, got a string',
+    ],
+    [{ secrt: 'x' }, 'unknown option "secrt"; did you mean "secret"?'],
+  ];
+  for (const [config, message] of table)
+    assert.throws(() => read(config), { name: 'TypeError', message });
+  for (const name of NOT_AVAILABLE) {
+    assert.throws(() => read({ [name]: 1 }), {
+      message: `option "${name}" is not available in this version`,
+    });
+    assert.ok(!(name in SERVERLESS_OPTIONS));
+  }
+  assert.equal(read({ reaper: false }).secret, secret);
+});

@@ -1,0 +1,90 @@
+// The checks find what they are for: imports that point up, undeclared names, blocks of documentation.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { test } = require('node:test');
+const { jsImports, neonLines, rustImports, rustPath } = require('../../scripts/support/imports.js');
+const { complaint, JS, moduleOf, RUST } = require('../../scripts/support/layers.js');
+const { snippetsOf } = require('../../scripts/support/snippets.js');
+
+/** What a Rust file is said to use wrongly. */
+const wrongIn = (file, source) =>
+  rustImports(file, source, RUST)
+    .map(({ path }) => complaint(RUST, moduleOf(RUST, rustPath(file)), moduleOf(RUST, path)))
+    .filter(Boolean)
+    .map((reason) => /use (\S+);/.exec(reason)?.[1] ?? reason);
+
+const RUST_CASES = [
+  ['a layer below', 'native/src/pool/mod.rs', 'use crate::conn::Client;', []],
+  ['a layer above', 'native/src/conn/mod.rs', 'use crate::pool::Pool;', ['pool']],
+  ['the other core', 'native/src/frame/cell.rs', 'let x = crate::wire::MAX;', ['wire']],
+  [
+    'a braced list',
+    'native/src/wire/mod.rs',
+    'use crate::{error::{A, B}, conn, pool::X};',
+    ['conn', 'pool'],
+  ],
+  ['by super', 'native/src/wire/auth.rs', 'use super::super::conn::Y;', ['conn']],
+  ['its own folder', 'native/src/wire/auth.rs', 'use super::frontend; use super::conn_words;', []],
+  ['in a comment', 'native/src/wire/auth.rs', '/// see [`crate::pool`]\n// crate::pool::x', []],
+  ['in a string', 'native/src/wire/auth.rs', 'let s = "crate::pool::x"; let c = \'"\'; ', []],
+  [
+    'a lifetime before',
+    'native/src/wire/a.rs',
+    "fn f<'a>(x: &'a u8) {} use crate::pool::X;",
+    ['pool'],
+  ],
+  ['an inline test', 'native/src/frame/a.rs', 'mod tests { use super::super::cell::X; }', []],
+  ['signing', 'native/src/lease/clock.rs', 'use crate::conn::Client;', ['conn']],
+  ['renewing', 'native/src/lease/renew.rs', 'use crate::conn::Client; use super::clock::X;', []],
+  ['anything from addon', 'native/src/addon/mod.rs', 'use crate::pool::Pool;', []],
+  ['addon from anywhere', 'native/src/pool/mod.rs', 'use crate::addon::X;', ['addon']],
+];
+for (const [name, file, source, expected] of RUST_CASES) {
+  test(`layers, Rust: ${name}`, () => assert.deepEqual(wrongIn(file, source), expected));
+}
+
+test('layers, Rust: an unknown module asks for a rule', () => {
+  assert.match(wrongIn('native/src/stray/mod.rs', 'use crate::error::X;')[0], /stray has no layer/);
+});
+
+test('the binding is found in code only', () => {
+  assert.deepEqual(neonLines('// neon::x\nuse neon::prelude::*;\nlet neon_like = 1;'), [2]);
+});
+
+const JS_CASES = [
+  ['a layer below', 'lib/pool.js', "require('./mailbox.js')", []],
+  ['a folder of a layer below', 'lib/mailbox.js', "require('./rows/decoder.js')", []],
+  ['a layer above', 'lib/rows/decoder.js', "require('../pool.js')", ['pool']],
+  ['the package from inside', 'lib/health.js', "require('./index.js')", ['index']],
+  ['only a type', 'lib/rows/decoder.js', "/** @import { Pool } from '../pool.js' */", []],
+  ['the standard library', 'lib/rows/decoder.js', "require('node:util')", []],
+  ['the index of a face', 'lib/serverless/client.js', "require('../pg/index.js')", []],
+];
+for (const [name, file, source, expected] of JS_CASES) {
+  test(`layers, JavaScript: ${name}`, () => {
+    const from = moduleOf(JS, file.replace(/^lib\/|\.js$/g, '').split('/'));
+    const wrong = jsImports(file, source)
+      .map(({ path }) => complaint(JS, from, moduleOf(JS, path)))
+      .filter(Boolean)
+      .map((reason) => /use (\S+);/.exec(reason)?.[1]);
+    assert.deepEqual(wrong, expected);
+  });
+}
+
+test('documentation: blocks run alone or after the hidden code above them', () => {
+  const text = [
+    '```js\nimport { Pool } from "pg-berth";\n```',
+    '```sh\nnpm test\n```',
+    '<!-- before: const pool = 1; -->\n```js\nawait pool;\n```',
+    '<!-- not run: needs a cluster -->\n```js\nfail();\n```',
+    "```js\nconst { Pool } = require('pg-berth');\n```",
+  ].join('\n');
+  const snippets = snippetsOf('docs/a.md', text);
+  assert.deepEqual(
+    snippets.map(({ name }) => name),
+    ['docs-a-md-1.mjs', 'docs-a-md-8.cjs', 'docs-a-md-15.cjs'],
+  );
+  assert.match(snippets[1]?.code ?? '', /const pool = 1; \n+await pool;/);
+  assert.doesNotMatch(snippets[2]?.code ?? '', /const pool = 1/);
+});

@@ -1,0 +1,183 @@
+// The errors of pg-berth.
+
+/**
+ * What is known about the statement an error belongs to.
+ *
+ * - `'not-sent'`: the server certainly did nothing; the statement may be sent again.
+ * - `'failed'`: the server answered with an error, or the transaction certainly did not commit.
+ * - `'unknown'`: it was sent and the answer never came; it may or may not have taken effect.
+ */
+export type Outcome = 'not-sent' | 'failed' | 'unknown';
+
+/** What every error of this package, and every argument error it makes, can tell. None of these is enumerable. */
+export interface Verdict {
+  readonly outcome: Outcome;
+  /** `outcome === 'unknown'`. Such an error is an {@link OutcomeUnknownError}. */
+  readonly outcomeUnknown: boolean;
+  /** `outcome === 'not-sent'`: sending the same statement again cannot have a second effect. */
+  readonly safeToRetry: boolean;
+  /** May waiting help? Lost connections, exhausted resources, serialization failures, a server that starts. */
+  readonly transient: boolean;
+}
+
+/** Beside the message, when users make errors of the family themselves. */
+export interface ErrorDetails {
+  /** SQLSTATE, code of the system (`ECONNREFUSED`), or `ERR_…`. */
+  code?: string | undefined;
+  cause?: unknown;
+  /** Default `'not-sent'`. */
+  outcome?: Outcome | undefined;
+  /** Default false. */
+  transient?: boolean | undefined;
+  /** `host:port` or the path of the socket. */
+  host?: string | undefined;
+}
+
+/**
+ * Base of the family. `instanceof` also holds for errors of another copy of this package.
+ * @example
+ * catch (error) {
+ *   if (error instanceof PgError && error.safeToRetry) return again();
+ *   throw error;
+ * }
+ */
+export class PgError extends Error implements Verdict {
+  constructor(message: string, details?: ErrorDetails);
+  readonly outcome: Outcome;
+  readonly outcomeUnknown: boolean;
+  readonly safeToRetry: boolean;
+  readonly transient: boolean;
+  /** SQLSTATE, code of the system (`ECONNREFUSED`), or `ERR_…`; each class says which. */
+  code?: string | undefined;
+  /** `host:port` or the path of the socket, where one is concerned. */
+  host?: string | undefined;
+}
+
+/**
+ * The server answered with an error. The fields, their names and their order are those of `pg`'s `DatabaseError`, which
+ * is another name of this class; absent ones are `undefined`. Texts are the server's own, in its language.
+ */
+export class ServerError extends PgError {
+  constructor(message: string, length?: number, name?: string);
+  /** Bytes of the server's message. */
+  readonly length: number;
+  /** Always `'error'`, as in `pg`. */
+  override name: string;
+  /** `ERROR`, `FATAL` or `PANIC`. */
+  severity: string | undefined;
+  /** SQLSTATE: five characters. */
+  override code: string | undefined;
+  detail: string | undefined;
+  hint: string | undefined;
+  /** Place in the statement, in characters from 1, as text. */
+  position: string | undefined;
+  internalPosition: string | undefined;
+  internalQuery: string | undefined;
+  /** Context: one entry a line, most recent first. */
+  where: string | undefined;
+  schema: string | undefined;
+  table: string | undefined;
+  column: string | undefined;
+  dataType: string | undefined;
+  constraint: string | undefined;
+  /** Source file of the server that reported the error. */
+  file: string | undefined;
+  line: string | undefined;
+  routine: string | undefined;
+}
+export { ServerError as DatabaseError };
+
+/**
+ * A connection could not be made, or was lost before the statement was sent. `code`: that of the system (`ECONNREFUSED`,
+ * `ENOTFOUND`, `ECONNRESET`, …); for a lost connection of a pool of `createPool` `'08006'`. On the `pg` face `syscall`,
+ * `address`, `port` and `hostname` as Node gives them.
+ */
+export class ConnectError extends PgError {
+  syscall?: string;
+  address?: string;
+  port?: number;
+  hostname?: string;
+}
+/** TLS could not be agreed on, or a certificate was refused. `code`: `ERR_TLS…` or OpenSSL's name. */
+export class TlsError extends ConnectError {}
+/** The client refused the server's way of authentication. `code`: `'ERR_AUTH'`. A wrong password is a `ServerError`. */
+export class AuthError extends ConnectError {}
+
+/**
+ * No connection of the pool became free in time. Raise `poolSize` or `acquireTimeoutMs`, or look for connections that
+ * are held too long. `code`: `'53300'` from `createPool`, else `'ERR_ACQUIRE_TIMEOUT'`. Always `'not-sent'`.
+ */
+export class AcquireTimeoutError extends PgError {
+  /** Milliseconds. */
+  readonly waitedMs: number | undefined;
+  /** Connections of the pool when the wait ended. */
+  readonly counts:
+    | {
+        readonly max: number;
+        readonly size: number;
+        readonly available: number;
+        readonly opening: number;
+        readonly waiting: number;
+      }
+    | undefined;
+}
+/** No server could be reached all the time; `cause` is the last failure. `code`: `'08006'`. */
+export class NoNodeError extends AcquireTimeoutError {}
+
+/** The pool, client, transaction or stream was ended by its owner. `code`: `'ERR_CLOSED'`. */
+export class ClosedError extends PgError {}
+
+/**
+ * The caller gave up and the signal had no reason of its own; else that reason is thrown unchanged. `code`:
+ * `'ABORT_ERR'` from `createPool`, else `'ERR_CANCELLED'`.
+ */
+export class CancelledError extends PgError {}
+
+/**
+ * A deadline passed. `code`: `'57014'` from `createPool` when the server proved that it stopped the statement, else
+ * `'ERR_TIMEOUT'`. If that cannot be known, an {@link OutcomeUnknownError} is thrown with this as `cause`.
+ */
+export class TimeoutError extends PgError {
+  readonly phase: 'connect' | 'acquire' | 'statement' | 'drain' | undefined;
+  /** Length of the deadline in milliseconds. */
+  readonly afterMs: number | undefined;
+}
+
+/** The server broke the protocol; the connection was closed. `code`: `'ERR_PROTOCOL'`. */
+export class ProtocolError extends PgError {}
+
+/** A lease cannot be signed. `code`: `'ERR_LEASE'`. */
+export class LeaseError extends PgError {}
+
+/**
+ * The statement or COMMIT was sent and its answer never came: it may or may not have taken effect. Never repeat a write
+ * on it blindly. `cause` is the original error. `code`: `'IN_DOUBT'` from `createPool`, else that of the cause.
+ */
+export class OutcomeUnknownError extends PgError {}
+
+/**
+ * The connection of a transaction was lost before COMMIT: nothing of it was committed, and every statement rejects until
+ * the transaction is ended. `code`: `'08006'`.
+ */
+export class TransactionLostError extends PgError {
+  readonly transactionLost: true;
+}
+
+/** COMMIT was answered with ROLLBACK: an earlier statement had failed and nothing was committed. `code`: `'25P02'`. */
+export class TransactionRolledBackError extends PgError {}
+
+/** A defect of this package. Please report it. `code`: `'ERR_INTERNAL'`. */
+export class InternalError extends PgError {}
+
+/**
+ * What wrong arguments throw: a plain `TypeError` or `RangeError` with these, before anything is sent. The message names
+ * the option or the parameter, never its value.
+ */
+export interface ArgumentError extends Error, Verdict {
+  /** `'ERR_CONFIG'` for options; for parameters the SQLSTATE the server would have used: `22P02`, `22003`, `54000`. */
+  readonly code: string;
+  /** Which parameter, from 1. */
+  readonly position?: number;
+  /** Which option. */
+  readonly option?: string;
+}

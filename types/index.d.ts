@@ -1,0 +1,4 @@
+// The public contract of pg-berth.
+
+export * from './errors.js';
+export * from './pool.js';

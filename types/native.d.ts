@@ -1,0 +1,49 @@
+// The exports of the engine's binary (internal; checked against the built file by scripts/check-api.js).
+
+/** Makes the calling thread an environment. `onWake` runs whenever answers have arrived; it must not throw. Returns the command words by number − 1. */
+export function setup(onWake: () => void): string[];
+/** Starts the requests in the first `length` bytes of the outbox; `alone` when nothing but the one in there is awaited. */
+export function submit(outbox: Uint8Array, length: number, alone: boolean): void;
+/** Takes answers: bytes written, plus 2³² when more are waiting. */
+export function drain(inbox: Uint8Array): number;
+/** Takes the next body that did not fit the inbox. */
+export function spilled(buffer: Uint8Array): void;
+/** Blocks the thread until answers have arrived; false when the time ran out. */
+export function park(ms: number): boolean;
+/** Keeps the event loop alive, or lets it end. */
+export function hold(hold: boolean): void;
+/** Numbers a statement text. */
+export function statement(text: string): number;
+/** JSON of types/rows.d.ts `Shape`. */
+export function shape(number: number): string;
+/** Number of a type profile; `custom` holds u32 OIDs, little-endian. */
+export function profile(preset: 'pg' | 'lossless', custom: Buffer): number;
+/** JSON options and environment in, JSON `{handle, warnings}` out. */
+export function poolOpen(options: string, environment: string): string;
+/** JSON counts, or null for a stale handle. */
+export function poolStatus(slot: number, generation: number): string | null;
+/** Handle of a session that takes its connection with its first request. */
+export function sessionOpen(slot: number, generation: number): number;
+/** JSON `{handle, pid, host, encrypted, parameters, warnings}`. */
+export function clientOpen(options: string, environment: string): Promise<string>;
+/** Transaction status with the last answer, also of a lost connection; null for a stale handle. */
+export function clientStatus(slot: number, generation: number): 'I' | 'T' | 'E' | null;
+/** Gives a request up; false when it is not known. */
+export function cancel(slot: number, generation: number, request: number): boolean;
+/** Ends a pool or client in bounded time. */
+export function end(slot: number, generation: number, patienceMs: number): Promise<void>;
+/** Lets an object go without waiting. */
+export function release(slot: number, generation: number): void;
+/** Eight random characters. */
+export function leaseInstance(): string;
+/** The `application_name` of a lease. */
+export function leaseSign(
+  service: string,
+  instance: string,
+  secret: string,
+  expiryMs: number,
+): string;
+/** JSON `{svc, inst, exp, isExpired}`, or null when it is no lease of this secret. */
+export function leaseVerify(name: string, secret: string, nowMs: number): string | null;
+/** JSON `{service, instance, weak}`: what leases of a service carry. */
+export function leaseToken(service: string, instance: string, secret: string): string;

@@ -1,0 +1,183 @@
+// ServerlessClient and LeaseManager: the drop-in for pg-aequor.
+
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import type { Field, Row } from './pool.js';
+
+/** Looks up the parser of a type; `pg`'s `types` and `TypeOverrides` are such objects. */
+export interface TypeParsers {
+  // biome-ignore lint/suspicious/noExplicitAny: a parser may return anything.
+  getTypeParser(oid: number, format?: 'text' | 'binary'): (value: any) => any;
+}
+
+/** Facts about the error that ended a connection. */
+export interface DeathMeta {
+  code: string | undefined;
+  sqlstate: string | undefined;
+  errno: number | undefined;
+  syscall: string | undefined;
+  address: string | undefined;
+  port: number | undefined;
+  severity: string | undefined;
+  routine: string | undefined;
+}
+
+/** Called synchronously; what they throw is swallowed, what they return ignored. Times in milliseconds. */
+export interface ServerlessHooks {
+  /** A connection is usable. `gen` counts the attempts of this client. */
+  onConnect?: (event: { gen: number }) => void;
+  /** An attempt to connect failed and will be repeated; `retries` starts at 1. */
+  onReconnect?: (event: { gen: number; retries: number; delay: number; err: Error }) => void;
+  /** Once per `query()`. */
+  onQueryStart?: (event: { args: unknown[]; startedAt: number }) => void;
+  /** Before the wait. */
+  onQueryRetry?: (event: { retries: number; delay: number; err: Error }) => void;
+  onQueryEnd?: (event: { args: unknown[]; res: ServerlessResult; duration: number }) => void;
+  /** Only for the failure that is thrown. */
+  onQueryError?: (event: { args: unknown[]; err: Error; duration: number }) => void;
+  /** The lease was renewed. */
+  onHeartbeat?: (event: { gen: number }) => void;
+  onHeartbeatFail?: (event: { gen: number; err: Error }) => void;
+  /** A pass of the reaper is over. */
+  onReap?: (event: { gen: number; locked: boolean; killed: number; durationMs: number }) => void;
+  /** The connection was lost; exactly once per loss, never for `clean()`. */
+  onClientDead?: (event: { source: 'error' | 'end'; err?: Error; meta?: DeathMeta }) => void;
+}
+
+/** Options of `ServerlessClient`. Connection options have the names, meanings and environment defaults of `pg`. */
+export interface ServerlessConfig {
+  /** Signs leases: at least 16 bytes of UTF-8. Required unless `leaseMode: 'optional'`. Never shown anywhere. */
+  secret?: string | null;
+  /** Another name of `secret`. Both given and different: `TypeError`. */
+  coordinationSecret?: string | null;
+  /** `'optional'`: without a secret the client works without leases. Default `'required'`. */
+  leaseMode?: 'required' | 'optional';
+  /** Milliseconds. Default 90 000. */
+  leaseTtlMs?: number;
+  /** Default: `AWS_LAMBDA_FUNCTION_NAME`, else `sls_pg`. */
+  serviceName?: string | null;
+  /** Name of the connection while leases are off, cut to 63 bytes. Default: `serviceName`. */
+  application_name?: string | null;
+  /** Another name of `application_name`, which wins. */
+  applicationName?: string | null;
+  /** Milliseconds; `query_timeout` unless that is set. Default 0: off. */
+  defaultQueryTimeoutMs?: number;
+  /** This version does not reap; only false is accepted. */
+  reaper?: false;
+  hooks?: ServerlessHooks;
+  /** Prints what happens, never the secret or the password. Default false. */
+  debug?: boolean;
+
+  /** Its parts win over the options beside it, as in `pg`. */
+  connectionString?: string | null;
+  /** A name, an address, or the folder of a socket. */
+  host?: string | null;
+  port?: number | string | null;
+  user?: string | null;
+  /** A function is asked for every new connection. */
+  password?: string | (() => string | Promise<string>) | null;
+  database?: string | null;
+  ssl?: boolean | TlsOptions | null;
+  /** Start-up options, for example `-c search_path=app`. */
+  options?: string | null;
+  /** Milliseconds, as the two below; limits of the server. */
+  statement_timeout?: number | string | false | null;
+  lock_timeout?: number | string | null;
+  idle_in_transaction_session_timeout?: number | string | null;
+  /** Milliseconds; limit of the client. */
+  query_timeout?: number | string | null;
+  /** Milliseconds for the whole of connecting. */
+  connectionTimeoutMillis?: number | null;
+  keepAlive?: boolean;
+  keepAliveInitialDelayMillis?: number | null;
+  client_encoding?: string | null;
+  fallback_application_name?: string | null;
+  /** Default `'pg'`. */
+  types?: 'pg' | 'lossless' | TypeParsers;
+}
+
+/** A statement with its values. */
+export interface ServerlessQuery {
+  text: string;
+  values?: readonly unknown[];
+  /** Prepares the statement under this name. */
+  name?: string;
+  rowMode?: 'array';
+  types?: TypeParsers;
+}
+
+/** The result in the shape of `pg`. */
+export interface ServerlessResult<T = Row> {
+  rows: T[];
+  rowCount: number | null;
+  command: string;
+  fields: Field[];
+  oid: number | null;
+}
+
+/**
+ * One connection that knows it may be frozen: for functions that are stopped and thawed. It is opened by the first
+ * `query`, opened again after a loss, and signed with a lease, so that what a frozen function left behind can be told
+ * from what is alive.
+ * @example
+ * const db = new ServerlessClient({ secret: process.env.DB_LEASE_SECRET, host: 'db', user: 'app' });
+ * export const handler = async ({ id }) => (await db.query('select * from users where id = $1', [id])).rows[0];
+ */
+export class ServerlessClient implements AsyncDisposable {
+  /**
+   * Connects to nothing yet.
+   * @throws {Error} the secret is missing or too short
+   * @throws {TypeError} an option is wrong
+   */
+  constructor(config?: ServerlessConfig);
+  /** Resolves only when there is a usable connection. Concurrent calls share one attempt. */
+  connect(): Promise<void>;
+  /**
+   * Runs a statement, connecting first if needed. Values are sent as `pg` sends them.
+   * @throws {TypeError} a callback was given
+   */
+  query<T = Row>(text: string, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
+  query<T = Row>(query: ServerlessQuery, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
+  /** Closes the connection. Never rejects, safe to call twice, and not final: the next `query` opens a new one. */
+  clean(): Promise<void>;
+  /** The same as `clean()`. */
+  end(): Promise<void>;
+  /** The live low-level connection, or null. */
+  getClient(): object | null;
+  /** `end()`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+/** The same class under the name of the predecessor. */
+export { ServerlessClient as AequorClient };
+
+/** What a verified lease says. */
+export interface Lease {
+  /** Service token. */
+  svc: string;
+  /** Instance id. */
+  inst: string;
+  /** End of the lease: Unix time in milliseconds. */
+  exp: number;
+  /** `now > exp`, by the clock of this machine. */
+  isExpired: boolean;
+  isValidSignature: true;
+}
+
+/** Signs and verifies leases: `s=<service>;i=<instance>;e=<expiry>;g=<signature>` in `application_name`. */
+export class LeaseManager {
+  /** Most bytes of a lease. */
+  static readonly APP_NAME_MAX_LEN: 63;
+  /** Characters of a signature. */
+  static readonly SIG_LEN: 11;
+  /** @throws {Error} the secret is empty */
+  constructor(serviceName: string, instanceId: string, secret: string);
+  readonly serviceName: string;
+  readonly instanceId: string;
+  readonly secret: string;
+  /**
+   * The signed name for a lease that ends at `expMs` (Unix time in milliseconds).
+   * @throws {LeaseError} it would not fit into 63 bytes
+   */
+  generateAppName(expMs: number): string;
+  /** Null unless the text is a lease with a right signature. */
+  parseAndVerify(text: string): Lease | null;
+}
