@@ -21,9 +21,13 @@ const {
   InternalError,
 } = require('./error-classes.js');
 const { createPool } = require('./pool.js');
+const { AequorClient, LeaseManager, ServerlessClient } = require('./serverless/index.js');
 
 module.exports = {
   createPool,
+  ServerlessClient,
+  AequorClient,
+  LeaseManager,
   PgError,
   ServerError,
   DatabaseError,

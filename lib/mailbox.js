@@ -62,7 +62,7 @@ let flushing = false;
 let draining = false;
 let returning = false;
 
-/** Who hears events, by the slot of its handle. @type {Map<number, (event: any) => void>} */
+/** Who hears events, by the slot of its handle. @type {Map<number, { generation: number, hear: (event: any) => void }>} */
 const listeners = new Map();
 
 const words = native.setup(drain);
@@ -270,8 +270,10 @@ function record(view, at, flags, body) {
   if ((flags & EVENT) !== 0) {
     const event = JSON.parse(view.buffer.toString('utf8', body, body + size));
     const listener = listeners.get(id);
-    // Outside of this turn's work: whatever the listener does, the other answers are delivered.
-    if (listener !== undefined) process.nextTick(listener, event);
+    // Outside of this turn's work: whatever the listener does, the other answers are delivered. A slot is used again: an
+    // event of its former owner is nobody's.
+    if (listener !== undefined && listener.generation === inWords[place + 3])
+      process.nextTick(listener.hear, event);
     return;
   }
   const answer = pending[id];
@@ -338,9 +340,10 @@ function wait(isDone, timeoutMs) {
 
 /**
  * Hears the events of a handle until the returned function is called.
- * @param {number} slot @param {(event: any) => void} listener
+ * @param {Target} target @param {(event: any) => void} hear
  */
-function listen(slot, listener) {
+function listen({ slot, generation }, hear) {
+  const listener = { generation, hear };
   listeners.set(slot, listener);
   return () => {
     if (listeners.get(slot) === listener) listeners.delete(slot);

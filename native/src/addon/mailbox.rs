@@ -3,7 +3,7 @@
 //! Record, little-endian, 8-aligned: 32 bytes of header, then the body padded to 8.
 //!
 //! ```text
-//! 0 u32 request (session slot for events) · 4 u32 flags · 8 u32 length of the body · 12 u32 shape, 0 = none
+//! 0 u32 request (slot for events) · 4 u32 flags · 8 u32 length of the body · 12 u32 shape, 0 = none (generation for events)
 //! 16 u32 rows in the frame, or unpadded bytes of a text body · 20 u32 command word, 0 = none · 24 f64 affected rows, NaN = none
 //! ```
 
@@ -182,7 +182,7 @@ impl Mailbox {
         !queue.is_empty()
     }
 
-    fn text(&self, id: u32, flags: u32, text: &str) {
+    fn text(&self, id: u32, flags: u32, shape: u32, text: &str) {
         if self.is_closed() {
             return;
         }
@@ -198,6 +198,7 @@ impl Mailbox {
             &Head {
                 id,
                 flags,
+                shape,
                 rows: length,
                 ..Head::default()
             },
@@ -319,12 +320,12 @@ impl Outlet for Mailbox {
             account,
         } = completion;
         if let Some(error) = error {
-            self.text(id, ERROR | FINAL, &settle::describe(error));
+            self.text(id, ERROR | FINAL, 0, &settle::describe(error));
             return;
         }
         let word = command.map(Command::word).map(command::number);
         if let (Some(command), Some(None)) = (command, word) {
-            self.text(id, TAG, &command.tag);
+            self.text(id, TAG, 0, &command.tag);
         }
         let mut head = Head {
             id,
@@ -369,7 +370,7 @@ impl Outlet for Mailbox {
         }
     }
 
-    fn event(&self, session: u32, event: &Event<'_>) {
+    fn event(&self, slot: u32, generation: u32, event: &Event<'_>) {
         let text = match event {
             Event::Notice(notice) => {
                 let mut fields = serde_json::Map::new();
@@ -396,7 +397,7 @@ impl Outlet for Mailbox {
                 json!({ "event": "end", "error": cause })
             }
         };
-        self.text(session, EVENT, &text.to_string());
+        self.text(slot, EVENT, generation, &text.to_string());
         self.announce();
     }
 

@@ -9,7 +9,7 @@ use neon::types::JsBuffer;
 use serde_json::json;
 
 use crate::addon::desk::{self, number_profile};
-use crate::addon::environment::current;
+use crate::addon::environment::{Environment, current};
 use crate::addon::registry::{self, Handle, Object};
 use crate::addon::runtime::{SHAPES, runtime};
 use crate::addon::settle::{promise, throw};
@@ -18,6 +18,7 @@ use crate::config::{Built, Settings, Surroundings};
 use crate::conn::client::Client;
 use crate::conn::dial::Route;
 use crate::conn::exchange::Manner;
+use crate::conn::request::Subscriber;
 use crate::error::Error;
 use crate::frame::{Preset, Profile};
 use crate::pool::Pool;
@@ -131,6 +132,14 @@ pub(super) fn session_open(mut cx: FunctionContext) -> JsResult<JsNumber> {
     Ok(cx.number(session.to_number()))
 }
 
+fn subscriber(environment: &Environment, handle: Handle) -> Subscriber {
+    Subscriber {
+        outlet: environment.outlet(),
+        slot: handle.slot,
+        generation: handle.generation,
+    }
+}
+
 /// `clientOpen(options: JSON, environment: JSON) → Promise<JSON {handle, pid, parameters, warnings}>`.
 pub(super) fn client_open(mut cx: FunctionContext) -> JsResult<JsPromise> {
     let built = settings(&mut cx)?;
@@ -149,7 +158,7 @@ pub(super) fn client_open(mut cx: FunctionContext) -> JsResult<JsPromise> {
         let connection = Arc::clone(client.connection());
         let environment = current(cx)?;
         let handle = environment.own(Object::Client(client));
-        connection.subscribe(environment.outlet(), handle.slot);
+        connection.subscribe(Some(subscriber(environment, handle)));
         let parameters: BTreeMap<_, _> = connection.parameters.iter().cloned().collect();
         let text = json!({
             "handle": handle.to_number(), "pid": connection.pid, "host": connection.host,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::conn::request::{
-    Account, Command, Completion, Event, Outlet, Part, Reply, Request, Work,
+    Account, Command, Completion, Event, Outlet, Part, Reply, Request, Subscriber, Work,
 };
 use crate::conn::statement::{Described, Prepared, StatementCache};
 use crate::error::{Error, ServerError};
@@ -93,7 +93,7 @@ pub struct Answers {
     /// Undelivered bytes.
     pub account: Arc<Account>,
     /// Who hears the session's events.
-    pub subscriber: Option<(Arc<dyn Outlet>, u32)>,
+    pub subscriber: Option<Subscriber>,
     /// Requests answered since the owner was told last.
     pub finished: usize,
     /// The session's last request was answered.
@@ -134,8 +134,8 @@ impl Answers {
     }
 
     fn event(&self, event: &Event<'_>) {
-        if let Some((outlet, session)) = &self.subscriber {
-            outlet.event(*session, event);
+        if let Some(subscriber) = &self.subscriber {
+            subscriber.tell(event);
         }
     }
 

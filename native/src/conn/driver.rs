@@ -153,9 +153,9 @@ impl Driver {
             let unsent = state.exchange.abandon(&self.connection.host, &cause);
             (cause, unsent, state.exchange.subscriber().cloned())
         };
-        if let Some((outlet, session)) = subscriber {
+        if let Some(subscriber) = subscriber {
             let polite = matches!(cause, Error::Closed { .. });
-            outlet.event(session, &Event::Ended((!polite).then_some(&cause)));
+            subscriber.tell(&Event::Ended((!polite).then_some(&cause)));
         }
         (cause, unsent)
     }

@@ -17,7 +17,7 @@ use bytes::BytesMut;
 
 use crate::conn::answers::{Answers, InFlight, Sent};
 use crate::conn::encode;
-use crate::conn::request::{Account, Outlet, Part, Request};
+use crate::conn::request::{Account, Outlet, Part, Request, Subscriber};
 use crate::conn::statement::Class;
 use crate::error::{Error, Outcome, Phase};
 use crate::frame::Shapes;
@@ -226,13 +226,13 @@ impl Exchange {
     }
 
     /// Sends events of the session to JS from now on.
-    pub fn subscribe(&mut self, outlet: Arc<dyn Outlet>, session: u32) {
-        self.answers.subscriber = Some((outlet, session));
+    pub fn subscribe(&mut self, subscriber: Option<Subscriber>) {
+        self.answers.subscriber = subscriber;
     }
 
     /// Where events go.
     #[must_use]
-    pub fn subscriber(&self) -> Option<&(Arc<dyn Outlet>, u32)> {
+    pub fn subscriber(&self) -> Option<&Subscriber> {
         self.answers.subscriber.as_ref()
     }
 

@@ -25,7 +25,7 @@ use crate::wire::TransactionStatus;
 
 use self::cancel::Target;
 use self::exchange::{Exchange, Report, Running};
-use self::request::{Outlet, Request};
+use self::request::{Outlet, Request, Subscriber};
 use self::stream::Stream;
 
 /// Told what happens to a connection; never with the connection's lock held.
@@ -193,9 +193,9 @@ impl Connection {
         self.lock().exchange.status()
     }
 
-    /// Sends events of the session (notices, notifications, its end) to JS from now on.
-    pub fn subscribe(&self, outlet: Arc<dyn Outlet>, session: u32) {
-        self.lock().exchange.subscribe(outlet, session);
+    /// Sends events of the session (notices, notifications, its end) to JS from now on, or to nobody.
+    pub fn subscribe(&self, subscriber: Option<Subscriber>) {
+        self.lock().exchange.subscribe(subscriber);
     }
 
     /// The cancel connection is closed: from now on the target may be used again.

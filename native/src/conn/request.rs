@@ -241,6 +241,25 @@ pub struct Completion<'a> {
     pub account: &'a Arc<Account>,
 }
 
+/// Who hears the events of a session: its environment, and the handle by which that knows it. Slots are used again, so
+/// a late event without the generation would reach the next object in the slot.
+#[derive(Clone)]
+pub struct Subscriber {
+    /// The environment.
+    pub outlet: Arc<dyn Outlet>,
+    /// Slot of the handle.
+    pub slot: u32,
+    /// Generation of the handle.
+    pub generation: u32,
+}
+
+impl Subscriber {
+    /// Tells it.
+    pub fn tell(&self, event: &Event<'_>) {
+        self.outlet.event(self.slot, self.generation, event);
+    }
+}
+
 /// Something a session hears without asking.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -274,8 +293,8 @@ pub trait Outlet: Send + Sync {
     /// Has what was delivered looked at. A connection calls it once per turn, after its owner knows that the
     /// connection is free again: otherwise the next request could come before, and find the pool busy.
     fn announce(&self) {}
-    /// Takes an event of a session (its handle's slot).
-    fn event(&self, session: u32, event: &Event<'_>);
+    /// Takes an event of a session, named by slot and generation of its handle.
+    fn event(&self, slot: u32, generation: u32, event: &Event<'_>);
     /// The environment is gone: nobody reads any more.
     fn is_closed(&self) -> bool;
 }

@@ -1,0 +1,123 @@
+// One connection of a ServerlessClient: what was asked of it and not answered, and the moment it is lost.
+'use strict';
+
+const native = require('../native.js');
+const { fromNative } = require('../errors.js');
+const { end, openClient, release } = require('../handles.js');
+const { listen } = require('../mailbox.js');
+const { execute } = require('../request.js');
+const { isOpenAfter } = require('./keywords.js');
+
+/** @import { NativeError } from '../../types/native-error.js' */
+/** @import { Manner } from '../request.js' */
+/** @typedef {InstanceType<typeof import('../decoders.js').Decoders>} Decoders */
+
+/** How long a polite end waits for statements in flight before it cancels them. */
+const PATIENCE_MS = 2000;
+
+/** A statement on its way. `isWithin`: its connection was lost, and a transaction was open in front of it. @typedef {{ text: string, isWithin: boolean }} Request */
+
+/**
+ * A loss. `opened`: the statement that had opened the transaction in which the connection was lost and was not answered
+ * itself; `isOpen`: as far as the caller can tell, he is inside a transaction.
+ * @typedef {{ error: Error | undefined, isOpen: boolean, opened: Request | undefined }} Loss
+ */
+
+class Connection {
+  #target;
+  /** @type {'open' | 'closing' | 'over'} */
+  #state = 'open';
+  /** @type {Set<Request>} */
+  #unanswered = new Set();
+  #onLost;
+  #unlisten;
+
+  /**
+   * @param {Awaited<ReturnType<typeof openClient>>} opened
+   * @param {(connection: Connection, loss: Loss) => void} onLost called once, never after `close()`
+   */
+  constructor(opened, onLost) {
+    this.#target = opened.target;
+    this.#onLost = onLost;
+    this.processID = opened.pid;
+    this.host = opened.host;
+    this.encrypted = opened.encrypted;
+    this.#unlisten = listen(opened.target, (event) => {
+      if (event.event === 'end') this.#ended(event.error);
+    });
+  }
+
+  /**
+   * @param {object} settings of the engine @param {(connection: Connection, loss: Loss) => void} onLost
+   */
+  static async open(settings, onLost) {
+    return new Connection(await openClient(settings, 'pg'), onLost);
+  }
+
+  /** Of the engine. @param {Connection} connection */
+  static targetOf(connection) {
+    return connection.#target;
+  }
+
+  get isOpen() {
+    return this.#state === 'open';
+  }
+
+  /**
+   * @param {Request} request @param {readonly unknown[] | undefined} values
+   * @param {Decoders} decoders @param {Manner} manner
+   * @returns {ReturnType<typeof execute>} rejects with the engine's fields, or with what a parser or a value threw
+   */
+  async run(request, values, decoders, manner) {
+    this.#unanswered.add(request);
+    try {
+      return await execute(this.#target, request.text, values, decoders, manner);
+    } catch (error) {
+      // The end itself is announced a moment later; until then nothing more must be sent here.
+      const { kind, outcome, cause } = /** @type {Partial<NativeError>} */ (error);
+      const isGone = kind === 'lost' || kind === 'protocol';
+      if (isGone) this.#lost(kind === 'lost' ? cause : /** @type {NativeError} */ (error));
+      else if (outcome === 'unknown' && kind !== 'internal') this.#lost(undefined);
+      throw error;
+    } finally {
+      this.#unanswered.delete(request);
+    }
+  }
+
+  /** The engine announces every end once. @param {NativeError | null} error */
+  #ended(error) {
+    this.#lost(error);
+    this.#state = 'over';
+    this.#unlisten();
+    release(this.#target);
+  }
+
+  /** @param {NativeError | null | undefined} cause */
+  #lost(cause) {
+    if (this.#state !== 'open') return;
+    this.#state = 'over';
+    const { slot, generation } = this.#target;
+    const status = native.clientStatus(slot, generation);
+    let isOpen = status === 'T' || status === 'E';
+    /** @type {Request | undefined} */
+    let opened;
+    for (const request of this.#unanswered) {
+      request.isWithin = isOpen;
+      const before = isOpen;
+      isOpen = isOpenAfter(request.text, before);
+      if (isOpen !== before) opened = isOpen ? request : undefined;
+    }
+    const error = cause ? fromNative(cause, 'pg') : undefined;
+    this.#onLost(this, { error, isOpen, opened });
+  }
+
+  /** Says goodbye behind the statements in flight. Never rejects. */
+  async close() {
+    if (this.#state === 'open') this.#state = 'closing';
+    await end(this.#target, PATIENCE_MS).catch(() => {
+      // The environment is being torn down, and its connections with it.
+    });
+  }
+}
+
+module.exports = { Connection };

@@ -1,0 +1,54 @@
+// Tells hooks and, with `debug`, the console; nothing they do reaches the client.
+'use strict';
+
+/** @import { DeathMeta } from '../../types/serverless.js' */
+
+class Hooks {
+  #hooks;
+  #debug;
+
+  /** @param {Readonly<Record<string, Function>>} hooks @param {boolean} debug */
+  constructor(hooks, debug) {
+    this.#hooks = hooks;
+    this.#debug = debug;
+  }
+
+  /**
+   * Calls a hook; what it throws or rejects with is its own failure.
+   * @param {string} name @param {object} payload
+   */
+  call(name, payload) {
+    const hook = this.#hooks[name];
+    if (hook === undefined) return;
+    try {
+      const returned = hook(payload);
+      if (typeof returned?.then === 'function')
+        Promise.resolve(returned).catch((error) => this.#failed(name, error));
+    } catch (error) {
+      this.#failed(name, error);
+    }
+  }
+
+  /** @param {string} name @param {unknown} error */
+  #failed(name, error) {
+    this.log(() => `hook ${name} failed: ${error instanceof Error ? error.message : typeof error}`);
+  }
+
+  /** @param {() => string} message never with a secret or a password in it */
+  log(message) {
+    // biome-ignore lint/suspicious/noConsole: this is what the option `debug` asks for.
+    if (this.#debug) console.log(`[ServerlessClient] ${message()}`);
+  }
+}
+
+/**
+ * What hooks are told about the error that ended a connection.
+ * @param {any} error @returns {DeathMeta}
+ */
+function metaOf(error) {
+  const { code, errno, syscall, address, port, severity, routine } = error;
+  const sqlstate = severity === undefined ? undefined : code;
+  return { code, sqlstate, errno, syscall, address, port, severity, routine };
+}
+
+module.exports = { Hooks, metaOf };

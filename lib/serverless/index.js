@@ -1,0 +1,7 @@
+// The public names of pg-berth/serverless, nothing else.
+'use strict';
+
+const { ServerlessClient } = require('./client.js');
+const { LeaseManager } = require('./lease.js');
+
+module.exports = { ServerlessClient, AequorClient: ServerlessClient, LeaseManager };

@@ -1,0 +1,142 @@
+// What the statements of a text do to the transaction they run in, read from their first words.
+'use strict';
+
+/** @typedef {'begin' | 'commit' | 'rollback' | 'other'} Effect `commit`: what is lost of it leaves a doubt */
+
+/** Comments and white space; a nested comment is skipped by hand. */
+const BLANK = /(?:\s|--[^\n]*)+/y;
+const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
+/** Everything between words that holds neither a quote, a comment, a dollar nor the end of a statement. */
+const PLAIN = /[^\s;'"$/\-A-Za-z_\u0080-\uffff]+/y;
+const QUOTED = /'(?:[^']|'')*(?:'|$)/y;
+const ESCAPED = /'(?:[^'\\]|''|\\[\s\S])*(?:'|$)/y;
+const IDENTIFIER = /"[^"]*(?:"|$)/y;
+const DOLLAR = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
+
+/** @param {RegExp} pattern sticky @param {string} text @param {number} at @returns {string} '' without a match */
+function match(pattern, text, at) {
+  pattern.lastIndex = at;
+  return pattern.exec(text)?.[0] ?? '';
+}
+
+/** Behind a comment that may hold others. @param {string} text @param {number} start */
+function skipComment(text, start) {
+  let depth = 0;
+  let at = start;
+  do {
+    if (text.startsWith('/*', at)) {
+      depth++;
+      at += 2;
+    } else if (text.startsWith('*/', at)) {
+      depth--;
+      at += 2;
+    } else {
+      at++;
+    }
+  } while (depth > 0 && at < text.length);
+  return at;
+}
+
+/** Behind a quote of any kind. @param {string} text @param {number} at @param {string} before the word in front */
+function skipQuote(text, at, before) {
+  const quote = text[at];
+  if (quote === "'") return at + match(before === 'E' ? ESCAPED : QUOTED, text, at).length;
+  if (quote === '"') return at + match(IDENTIFIER, text, at).length;
+  const tag = match(DOLLAR, text, at);
+  if (tag === '') return at + 1;
+  const end = text.indexOf(tag, at + tag.length);
+  return end < 0 ? text.length : end + tag.length;
+}
+
+/**
+ * The effects of the statements of a text, in their order.
+ * @param {string} text
+ * @returns {Effect[]}
+ */
+function effectsOf(text) {
+  /** @type {Effect[]} */
+  const effects = [];
+  /** The first words of the present statement, in capitals. @type {string[]} */
+  let words = [];
+  let isEmpty = true;
+  const finish = () => {
+    if (!isEmpty) effects.push(...classify(words));
+    words = [];
+    isEmpty = true;
+  };
+  let before = '';
+  for (let at = 0; at < text.length; ) {
+    const blank = match(BLANK, text, at).length;
+    if (blank > 0) {
+      at += blank;
+      before = '';
+      continue;
+    }
+    if (text.startsWith('/*', at)) {
+      at = skipComment(text, at);
+      continue;
+    }
+    const char = text[at];
+    if (char === ';') {
+      finish();
+      at++;
+      continue;
+    }
+    isEmpty = false;
+    const word = match(WORD, text, at);
+    if (word !== '') {
+      at += word.length;
+      // The body of a function in standard SQL holds semicolons; nothing behind it is looked at.
+      if (before === 'BEGIN' && /^atomic$/i.test(word)) break;
+      before = word.toUpperCase();
+      if (words.length < 5) words.push(before);
+      if (before === 'BEGIN') at += match(BLANK, text, at).length;
+    } else if (char === "'" || char === '"' || char === '$') {
+      at = skipQuote(text, at, before);
+      before = '';
+    } else {
+      at += match(PLAIN, text, at).length || 1;
+      before = '';
+    }
+  }
+  finish();
+  return effects;
+}
+
+/** @param {string[]} words @returns {Effect[]} */
+function classify([first = '', ...rest]) {
+  const [second, ...more] = rest;
+  if (first === 'BEGIN' || (first === 'START' && second === 'TRANSACTION')) return ['begin'];
+  if (first === 'PREPARE') return [second === 'TRANSACTION' ? 'commit' : 'other'];
+  const isCommit = first === 'COMMIT' || first === 'END';
+  if (!isCommit && first !== 'ROLLBACK' && first !== 'ABORT') return ['other'];
+  const [next, after] = second === 'WORK' || second === 'TRANSACTION' ? more : rest;
+  // ROLLBACK TO SAVEPOINT stays inside; COMMIT PREPARED is about another transaction.
+  if (next === 'TO' || next === 'PREPARED') return ['other'];
+  /** @type {Effect} */
+  const effect = isCommit ? 'commit' : 'rollback';
+  return next === 'AND' && after === 'CHAIN' ? [effect, 'begin'] : [effect];
+}
+
+/**
+ * Is a transaction open behind this text, as far as its writer can tell?
+ * @param {string} text @param {boolean} isOpen in front of it
+ */
+function isOpenAfter(text, isOpen) {
+  let open = isOpen;
+  for (const effect of effectsOf(text)) if (effect !== 'other') open = effect === 'begin';
+  return open;
+}
+
+/** May a loss of this text have committed something? @param {string} text */
+function mayCommit(text) {
+  return effectsOf(text).includes('commit');
+}
+
+/** Does the text roll back, and nothing else? @param {string} text */
+function isRollback(text) {
+  const effects = effectsOf(text);
+  return effects.length === 1 && effects[0] === 'rollback';
+}
+
+module.exports = { effectsOf, isOpenAfter, isRollback, mayCommit };

@@ -1,0 +1,149 @@
+// What `query()` was called with, and its result in the shape of `pg`.
+'use strict';
+
+const { LATER, wrong } = require('../option-rules.js');
+const { Decoders } = require('../decoders.js');
+const { FLAG, OPERATION } = require('../mailbox.js');
+const { decodersFor } = require('../queryable.js');
+const { PRESETS, resolveTypes } = require('../rows/types.js');
+
+/** @import { ResolvedTypes } from '../../types/rows.js' */
+/** @import { ServerlessResult } from '../../types/serverless.js' */
+/** @typedef {InstanceType<typeof import('../answer.js').StatementAnswer>} StatementAnswer */
+
+/**
+ * @typedef {object} Query
+ * @property {string | undefined} text
+ * @property {string | undefined} name
+ * @property {readonly unknown[] | undefined} values
+ * @property {'object' | 'array'} rowMode
+ * @property {any} types
+ * @property {boolean} isSimple
+ * @property {number | undefined} timeoutMs
+ */
+
+/** Members of a query that change what it does, and that this version does not do. */
+const NOT_AVAILABLE = ['idempotent', 'binary', 'rows', 'portal'];
+
+/** Programs written for callbacks would wait for ever. @param {readonly any[]} args */
+function refuseCallbacks(args) {
+  const [query] = args;
+  if (args.some((arg) => typeof arg === 'function') || typeof query?.callback === 'function') {
+    throw new TypeError('query() takes no callback; await the promise it returns');
+  }
+  if (typeof query?.submit === 'function') {
+    throw new TypeError('query() takes no submittable (a cursor, a stream, a Query object)');
+  }
+}
+
+/**
+ * @param {readonly any[]} args without callbacks
+ * @returns {Query}
+ * @throws {TypeError}
+ */
+function readQuery([query, values]) {
+  if (query === null || query === undefined) {
+    throw new TypeError('Client was passed a null or undefined query');
+  }
+  const config = typeof query === 'object' ? query : { text: query };
+  for (const name of NOT_AVAILABLE) if (config[name]) throw wrong(name, `of a query ${LATER}`);
+  const { text, name, rowMode, types, queryMode, query_timeout: timeout } = config;
+  const given = values ?? config.values ?? undefined;
+  if (given !== undefined && !Array.isArray(given)) {
+    throw new TypeError('Query values must be an array');
+  }
+  if (typeof text !== 'string' && typeof name !== 'string') {
+    throw new TypeError(
+      'A query must have either text or a name. Supplying neither is unsupported.',
+    );
+  }
+  if (timeout && !(Number.isInteger(timeout) && timeout > 0 && timeout < 2 ** 31)) {
+    throw wrong('query_timeout', 'must be an integer not below 0 (milliseconds)');
+  }
+  return {
+    text: typeof text === 'string' ? text : undefined,
+    name: name || undefined,
+    values: given,
+    rowMode: rowMode === 'array' ? 'array' : 'object',
+    types: types ?? undefined,
+    isSimple: !name && queryMode !== 'extended' && (given === undefined || given.length === 0),
+    timeoutMs: timeout ? timeout : undefined,
+  };
+}
+
+/** How the engine is asked; without a name nothing is left prepared on the server, as in `pg`. @param {Query} query */
+function mannerOf({ isSimple, name }) {
+  if (isSimple) return { operation: OPERATION.SIMPLE };
+  return { operation: OPERATION.EXECUTE, flags: name === undefined ? FLAG.UNNAMED : 0 };
+}
+
+/** Values are sent as `pg` sends them, however results are read. */
+class PgEncodedDecoders extends Decoders {
+  /** @override */
+  encoding = /** @type {const} */ ('pg');
+}
+
+/** The decoders of one client. */
+class Reading {
+  #types;
+  /** @type {Partial<Record<'object' | 'array', InstanceType<typeof Decoders>>>} */
+  #own = {};
+
+  /** @param {any} types the option of the client */
+  constructor(types) {
+    this.#types = resolveTypes(types, PRESETS.pg);
+  }
+
+  /** @param {Query} query */
+  decodersOf({ types, rowMode }) {
+    if (types !== undefined) return decoders(resolveTypes(types, this.#types), rowMode);
+    if (this.#types.volatile) return decoders(this.#types, rowMode);
+    this.#own[rowMode] ??= decoders(this.#types, rowMode);
+    return this.#own[rowMode];
+  }
+}
+
+/** @param {ResolvedTypes} types @param {'object' | 'array'} rowMode */
+function decoders(types, rowMode) {
+  return types.preset === 'pg'
+    ? decodersFor(types, rowMode, undefined)
+    : new PgEncodedDecoders(types, rowMode, undefined);
+}
+
+/**
+ * @param {StatementAnswer} answer
+ * @returns {any} one result, or an array of them when the text had several statements
+ */
+function toResult({ earlier, result, decoders }) {
+  if (earlier === undefined) return toOne(result, decoders);
+  return [...earlier, result].map((one) => toOne(one, decoders));
+}
+
+/**
+ * @param {StatementAnswer['result']} outcome @param {StatementAnswer['decoders']} decoders
+ * @returns {ServerlessResult}
+ */
+function toOne({ rows, shape, command, affected }, decoders) {
+  return {
+    // An empty text has no tag, which `pg` reports as null.
+    command: /** @type {string} */ (command || null),
+    rowCount: Number.isNaN(affected) ? null : affected,
+    // Tables with OIDs are gone since version 12; the server still says 0.
+    oid: command === 'INSERT' ? 0 : null,
+    rows: /** @type {any[]} */ (rows),
+    fields: shape === 0 ? [] : decoders.fields(shape).map(toField),
+  };
+}
+
+/** @param {import('../../types/rows.js').ShapeField} field */
+function toField([name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier]) {
+  const format = /** @type {const} */ ('text');
+  return { name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier, format };
+}
+
+/** A ROLLBACK that had nothing left to roll back. @returns {ServerlessResult} */
+function rolledBack() {
+  return { command: 'ROLLBACK', rowCount: null, oid: null, rows: [], fields: [] };
+}
+
+module.exports = { Reading, mannerOf, readQuery, refuseCallbacks, rolledBack, toResult };

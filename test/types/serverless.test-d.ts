@@ -1,0 +1,47 @@
+// The declared types of ServerlessClient and LeaseManager, checked by tsc alone.
+
+import {
+  type AequorClient,
+  type Lease,
+  LeaseManager,
+  ServerlessClient,
+} from '../../types/index.js';
+
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+declare function same<A, B>(equal: Equal<A, B>): void;
+
+same<typeof AequorClient, typeof ServerlessClient>(true);
+
+const client = new ServerlessClient({
+  secret: 'x',
+  host: 'h',
+  port: '5432',
+  password: async () => 'p',
+  ssl: { rejectUnauthorized: true },
+  hooks: { onConnect: ({ gen }) => same<typeof gen, number>(true) },
+});
+// @ts-expect-error not a mode
+new ServerlessClient({ leaseMode: 'never' });
+// @ts-expect-error misspelt
+new ServerlessClient({ hooks: { onConect() {} } });
+// @ts-expect-error this version does not reap
+new ServerlessClient({ reaper: true });
+
+export async function use(): Promise<void> {
+  await client.connect();
+  const { rows, rowCount } = await client.query<{ id: string }>('select 1', [1]);
+  same<typeof rows, { id: string }[]>(true);
+  same<typeof rowCount, number | null>(true);
+  await client.query({ text: 'select 1', values: [], rowMode: 'array' });
+  // @ts-expect-error no callbacks
+  await client.query('select 1', [], () => {});
+  same<ReturnType<typeof client.getClient>, object | null>(true);
+  await client.clean();
+  await client.end();
+
+  const leases = new LeaseManager('svc', 'instance', 'secret');
+  same<ReturnType<typeof leases.parseAndVerify>, Lease | null>(true);
+  same<typeof LeaseManager.APP_NAME_MAX_LEN, 63>(true);
+  leases.generateAppName(Date.now()).length;
+}
