@@ -93,6 +93,11 @@ function openSession(pool, face) {
   }
 }
 
+/** Has the events of a session's connection sent here; before its first request. @param {Target} session */
+function hear(session) {
+  native.sessionHear(session.slot, session.generation);
+}
+
 /** @param {Target} target */
 function release(target) {
   native.release(target.slot, target.generation);
@@ -106,4 +111,4 @@ function end(target, patienceMs) {
 /** Ends what was forgotten: an object of the engine lives until it is told otherwise. @type {FinalizationRegistry<Target>} */
 const forgotten = new FinalizationRegistry(release);
 
-module.exports = { end, forgotten, openClient, openPool, openSession, release };
+module.exports = { end, forgotten, hear, openClient, openPool, openSession, release };

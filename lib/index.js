@@ -20,6 +20,7 @@ const {
   TransactionRolledBackError,
   InternalError,
 } = require('./error-classes.js');
+const { createListener } = require('./listener.js');
 const { createPool } = require('./pool.js');
 const { AequorClient, LeaseManager, ServerlessClient } = require('./serverless/index.js');
 
@@ -28,6 +29,7 @@ module.exports = {
   ServerlessClient,
   AequorClient,
   LeaseManager,
+  createListener,
   PgError,
   ServerError,
   DatabaseError,

@@ -54,6 +54,8 @@ const pending = [];
 const free = [];
 /** Answers awaited; while there are any, the event loop is kept alive. */
 let awaited = 0;
+/** Open things that await nothing and keep the event loop alive all the same. */
+let kept = 0;
 let held = false;
 
 /** Bytes of the outbox in use. */
@@ -212,10 +214,23 @@ function hold() {
 
 /** Nothing is awaited any more: the process may end. */
 function letLoopEnd() {
-  if (held && awaited === 0) {
+  if (held && awaited === 0 && kept === 0) {
     held = false;
     native.hold(false);
   }
+}
+
+/** Keeps the process alive until the returned function is called; calling that again does nothing. */
+function keepAlive() {
+  kept++;
+  hold();
+  let isKept = true;
+  return () => {
+    if (!isKept) return;
+    isKept = false;
+    kept--;
+    letLoopEnd();
+  };
 }
 
 /** Takes what has arrived. Called by the engine, at most once per wake; never throws. */
@@ -350,4 +365,4 @@ function listen({ slot, generation }, hear) {
   };
 }
 
-module.exports = { FLAG, OPERATION, ask, cancel, flush, listen, wait };
+module.exports = { FLAG, OPERATION, ask, cancel, flush, keepAlive, listen, wait };

@@ -24,6 +24,8 @@ export function poolOpen(options: string, environment: string): string;
 export function poolStatus(slot: number, generation: number): string | null;
 /** Handle of a session that takes its connection with its first request. */
 export function sessionOpen(slot: number, generation: number): number;
+/** Has events of the session's connection sent here; to be called before its first request. */
+export function sessionHear(slot: number, generation: number): void;
 /** JSON `{handle, pid, host, encrypted, parameters, warnings}`. */
 export function clientOpen(options: string, environment: string): Promise<string>;
 /** Transaction status with the last answer, also of a lost connection; null for a stale handle. */

@@ -22,7 +22,7 @@ const RUST = {
 /** Only these may name the binding. */
 const KNOWS_NEON = ['addon', 'lib'];
 
-const WORDS = ['options', 'option-rules', 'errors', 'error-classes'];
+const WORDS = ['options', 'option-rules', 'errors', 'error-classes', 'identifiers'];
 /** What asks the engine and reads its answers, from the lowest up. */
 const ENGINE = [
   'native',
@@ -39,6 +39,7 @@ const INFRA = WORDS;
 
 /** Modules of lib/: a file there, or a folder with everything in it. */
 const JS = {
+  identifiers: [],
   'error-classes': [],
   errors: ['error-classes'],
   'option-rules': ['error-classes'],

@@ -37,6 +37,7 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("poolOpen", objects::pool_open)?;
     cx.export_function("poolStatus", objects::pool_status)?;
     cx.export_function("sessionOpen", objects::session_open)?;
+    cx.export_function("sessionHear", objects::session_hear)?;
     cx.export_function("clientOpen", objects::client_open)?;
     cx.export_function("clientStatus", objects::client_status)?;
     cx.export_function("cancel", objects::cancel)?;

@@ -132,6 +132,15 @@ pub(super) fn session_open(mut cx: FunctionContext) -> JsResult<JsNumber> {
     Ok(cx.number(session.to_number()))
 }
 
+/// `sessionHear(slot, generation)`: events of the session's connection go to this environment; before its first request.
+pub(super) fn session_hear(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    let handle = handle(&mut cx, 0)?;
+    if let Some(Object::Session(session)) = registry::get(handle) {
+        session.subscribe(subscriber(current(&mut cx)?, handle));
+    }
+    Ok(cx.undefined())
+}
+
 fn subscriber(environment: &Environment, handle: Handle) -> Subscriber {
     Subscriber {
         outlet: environment.outlet(),

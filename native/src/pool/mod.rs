@@ -427,6 +427,7 @@ pub(crate) async fn answered(
 impl Owner for Pool {
     fn progressed(&self, connection: &Arc<Connection>, report: Report) {
         let slot = connection.slot;
+        let mut heard = false;
         let free = {
             let mut books = self.books();
             let Some(entry) = books.entry(slot) else {
@@ -441,11 +442,15 @@ impl Owner for Pool {
                     } else if report.session_over {
                         session.over();
                     }
+                    heard = session.is_heard();
                     report.pending == 0 && session.is_over()
                 }
                 Use::Cleaning => report.pending == 0,
             }
         };
+        if free && heard {
+            connection.subscribe(None);
+        }
         if !free {
             // Room behind the statements that are still unanswered.
             self.serve();

@@ -4,10 +4,10 @@
 //! marked as its last. Requests that come before the connection wait in order.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::conn::Connection;
-use crate::conn::request::{Outlet, Request};
+use crate::conn::request::{Outlet, Request, Subscriber};
 use crate::error::Error;
 use crate::pool::Pool;
 
@@ -15,6 +15,8 @@ use crate::pool::Pool;
 pub struct Session {
     pool: Weak<Pool>,
     state: Mutex<State>,
+    /// Hears the events of the connection while the session has it.
+    subscriber: OnceLock<Subscriber>,
 }
 
 enum State {
@@ -38,6 +40,7 @@ impl Session {
         Arc::new(Self {
             pool: Arc::downgrade(pool),
             state: Mutex::new(State::Fresh),
+            subscriber: OnceLock::new(),
         })
     }
 
@@ -48,7 +51,19 @@ impl Session {
         Arc::new(Self {
             pool: Weak::new(),
             state: Mutex::new(State::Over),
+            subscriber: OnceLock::new(),
         })
+    }
+
+    /// Names who hears the events of the connection; to be called before the first request.
+    pub fn subscribe(&self, subscriber: Subscriber) {
+        // A second subscriber would be a bug of ours; the first one stays.
+        let _ = self.subscriber.set(subscriber);
+    }
+
+    /// Does anybody hear the events of its connection?
+    pub(super) fn is_heard(&self) -> bool {
+        self.subscriber.get().is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -107,6 +122,9 @@ impl Session {
         let State::Waiting(queue) = &mut *state else {
             return false;
         };
+        if let Some(subscriber) = self.subscriber.get() {
+            connection.subscribe(Some(subscriber.clone()));
+        }
         let queue = std::mem::take(queue);
         let finishing = queue.iter().any(|request| request.finish);
         *state = if finishing {

@@ -1,0 +1,386 @@
+// LISTEN for any number of channels on one connection, which is opened anew whenever it is lost.
+'use strict';
+
+const { EventEmitter } = require('node:events');
+const { setTimeout: sleep } = require('node:timers/promises');
+const { Decoders } = require('./decoders.js');
+const { argumentError, ClosedError } = require('./error-classes.js');
+const { fromNative } = require('./errors.js');
+const { end, hear, openPool, openSession, release } = require('./handles.js');
+const { quoteIdentifier } = require('./identifiers.js');
+const { FLAG, OPERATION, keepAlive, listen } = require('./mailbox.js');
+const { wrong } = require('./option-rules.js');
+const { readPoolOptions } = require('./options.js');
+const { execute } = require('./request.js');
+const { PRESETS, resolveTypes } = require('./rows/types.js');
+
+/** @import { Notification } from '../types/listener.js' */
+/** @import { NativeError } from '../types/native-error.js' */
+/** @import { Target } from '../types/internal.js' */
+
+/** @typedef {(notification: Notification) => void} Handler */
+
+/** Names are cut to this by the server, and notifications come under the cut name. Source: `NAMEDATALEN` − 1. */
+const MAX_NAME_BYTES = 63;
+/** Pause before the second attempt to connect, doubled for each further one up to the longest, and scattered. */
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5000;
+/** How long `end` waits for the server's farewell. */
+const FAREWELL_MS = 1000;
+
+/** Options of a pool that mean nothing for one connection without results. */
+const REFUSED = [
+  'poolSize',
+  'minIdle',
+  'idleTimeoutMs',
+  'maxLifetimeMs',
+  'maxUses',
+  'types',
+  'rowMode',
+  'maxResultBytes',
+  'retry',
+  'logger',
+];
+
+/** @typedef {{ promise: Promise<Link>, resolve: (link: Link) => void, reject: (error: Error) => void }} Attempt */
+
+/** A connection of the listener. @typedef {{ session: Target, stop: () => void, early: Notification[] | undefined, end: Error | undefined }} Link `early`: what came before the gap was announced; `end`: why it is over */
+
+class Listener extends EventEmitter {
+  #options;
+  #decoders = new Decoders(resolveTypes(undefined, PRESETS.lossless), 'object', undefined);
+  /** Channels that are wanted, and who hears them. @type {Map<string, Set<Handler>>} */
+  #channels = new Map();
+  /** @type {Target | undefined} */
+  #pool;
+  /** LISTEN is in force on this connection. @type {Link | undefined} */
+  #live;
+  /** The attempt that runs or comes next. @type {Attempt | undefined} */
+  #attempt;
+  /** When the server was last heard, while a gap is open. @type {{ since: Date, cause: Error } | undefined} */
+  #gap;
+  #lastHeard = new Date();
+  #pause = new AbortController();
+  #letExit = () => {};
+  /** @type {Promise<void> | undefined} */
+  #ending;
+
+  /** @param {Record<string, any>} options checked options of createPool */
+  constructor(options) {
+    super();
+    // One connection of its own, which is never retired for age or idleness.
+    this.#options = { ...options, poolSize: 1, minIdle: 0, idleTimeoutMs: 0, maxLifetimeMs: 0 };
+  }
+
+  /**
+   * @param {string} channel @param {Handler} [handler]
+   * @returns {Promise<() => Promise<void>>}
+   */
+  async listen(channel, handler = () => {}) {
+    checkChannel(channel);
+    if (typeof handler !== 'function') {
+      throw new TypeError(`handler must be a function, got ${typeof handler}`);
+    }
+    this.#checkOpen();
+    // The same function may listen twice, and stops once for each.
+    const own = (/** @type {Notification} */ notification) => handler(notification);
+    const handlers = this.#channels.get(channel) ?? new Set();
+    handlers.add(own);
+    this.#channels.set(channel, handlers);
+    try {
+      await this.#establish(channel);
+    } catch (error) {
+      this.#remove(channel, own);
+      throw asError(error);
+    }
+    return () => this.#unlisten(channel, own);
+  }
+
+  /** LISTEN is in force when this resolves; a connection that is lost meanwhile is replaced. @param {string} channel */
+  async #establish(channel) {
+    for (;;) {
+      const link = await this.#link();
+      try {
+        // The connection may have listened to it from its beginning; saying it again changes nothing.
+        await this.#run(link.session, `LISTEN ${quoteIdentifier(channel)}`);
+        return;
+      } catch (error) {
+        if (this.#live === link && !isLoss(error)) throw error;
+        this.#lost(link, asError(error));
+      }
+    }
+  }
+
+  /** @param {string} channel @param {Handler} handler */
+  async #unlisten(channel, handler) {
+    if (!this.#remove(channel, handler) || this.#live === undefined) return;
+    const { session } = this.#live;
+    try {
+      await this.#run(session, `UNLISTEN ${quoteIdentifier(channel)}`);
+    } catch (error) {
+      // A lost connection listens to nothing, and the next one is not told of this channel.
+      if (!isLoss(error)) throw asError(error);
+    }
+  }
+
+  /** @param {string} channel @param {Handler} handler @returns {boolean} was it the last one? */
+  #remove(channel, handler) {
+    const handlers = this.#channels.get(channel);
+    if (!handlers?.delete(handler) || handlers.size > 0) return false;
+    this.#channels.delete(channel);
+    if (this.#channels.size === 0) this.#letExit();
+    return true;
+  }
+
+  /** The connection that listens, opened if there is none. @returns {Promise<Link>} */
+  #link() {
+    this.#checkOpen();
+    if (this.#live !== undefined) return Promise.resolve(this.#live);
+    if (this.#attempt === undefined) this.#connect();
+    return /** @type {Attempt} */ (this.#attempt).promise;
+  }
+
+  /** Tries until the connection stands or nobody wants it any more. Whoever waits hears of each attempt that fails. */
+  async #connect() {
+    const { signal } = this.#pause;
+    let pauseMs = FIRST_PAUSE_MS;
+    this.#letExit();
+    this.#letExit = keepAlive();
+    this.#attempt = newAttempt();
+    while (!signal.aborted) {
+      const attempt = /** @type {Attempt} */ (this.#attempt);
+      try {
+        const link = await this.#open();
+        this.#attempt = undefined;
+        attempt.resolve(link);
+        return;
+      } catch (cause) {
+        const error = asError(cause);
+        attempt.reject(error);
+        // Behind the microtasks in which those who waited give their channels up.
+        await new Promise(setImmediate);
+        this.#report(error);
+      }
+      if (this.#channels.size === 0) {
+        this.#attempt = undefined;
+        return;
+      }
+      this.#attempt = newAttempt();
+      await sleep(pauseMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+    }
+    this.#attempt?.reject(closed());
+  }
+
+  /** One attempt. @returns {Promise<Link>} */
+  async #open() {
+    this.#pool ??= openPool(this.#options, 'cluster');
+    const session = openSession(this.#pool, 'cluster');
+    hear(session);
+    /** @type {Link} */
+    const link = { session, stop: () => {}, early: [], end: undefined };
+    // Holds the listener: one that nobody refers to any more goes on calling its handlers.
+    link.stop = listen(session, (event) => this.#hear(link, event));
+    const channels = [...this.#channels.keys()];
+    const sql = channels.map((channel) => `LISTEN ${quoteIdentifier(channel)}`).join('; ');
+    try {
+      // An empty text opens the connection as well.
+      await this.#run(session, sql);
+      if (link.end !== undefined) throw link.end;
+      if (this.#pause.signal.aborted) throw closed();
+    } catch (error) {
+      link.stop();
+      release(session);
+      throw error;
+    }
+    this.#live = link;
+    this.#announceGap(channels);
+    const early = link.early ?? [];
+    link.early = undefined;
+    for (const notification of early) this.#deliver(notification);
+    return link;
+  }
+
+  /** What was sent between the last word of the old connection and now is lost. @param {string[]} channels */
+  #announceGap(channels) {
+    const gap = this.#gap;
+    if (gap === undefined) return;
+    this.#gap = undefined;
+    this.#tell('gap', { channels, since: gap.since, until: new Date(), cause: gap.cause });
+  }
+
+  /** @param {Link} link @param {any} event */
+  #hear(link, event) {
+    if (event.event === 'notification') {
+      this.#lastHeard = new Date();
+      const { channel, payload, processId } = event;
+      const notification = Object.freeze({ channel, payload, processId });
+      if (link.early === undefined) this.#deliver(notification);
+      else link.early.push(notification);
+    } else if (event.event === 'end') {
+      const cause = event.error === null ? closed() : asError(event.error);
+      link.end = cause;
+      this.#lost(link, cause);
+    }
+  }
+
+  /** @param {Notification} notification */
+  #deliver(notification) {
+    for (const handler of this.#channels.get(notification.channel) ?? []) {
+      this.#guard(() => handler(notification));
+    }
+    this.#tell('notification', notification);
+  }
+
+  /** The connection is gone: a gap begins with the last thing that was heard on it. @param {Link} link @param {Error} cause */
+  #lost(link, cause) {
+    if (this.#live !== link) return;
+    this.#live = undefined;
+    link.stop();
+    release(link.session);
+    if (this.#channels.size === 0 || this.#ending !== undefined) return;
+    this.#gap ??= { since: this.#lastHeard, cause };
+    this.#tell('lost', cause);
+    if (this.#attempt === undefined) this.#connect();
+  }
+
+  /** @param {Target} session @param {string} sql */
+  async #run(session, sql) {
+    const answer = await execute(session, sql, undefined, this.#decoders, {
+      operation: OPERATION.SIMPLE,
+    });
+    this.#lastHeard = new Date();
+    return answer;
+  }
+
+  /** @param {string} name @param {unknown} value */
+  #tell(name, value) {
+    for (const listener of this.rawListeners(name)) this.#guard(() => listener.call(this, value));
+  }
+
+  /** What a handler throws is its own failure: the others are called, and the connection goes on (J05). @param {() => unknown} call */
+  #guard(call) {
+    try {
+      const returned = call();
+      if (returned instanceof Promise) returned.catch((error) => this.#report(error, true));
+    } catch (error) {
+      this.#report(error, true);
+    }
+  }
+
+  /** @param {unknown} error @param {boolean} [isUsers] thrown by a handler */
+  #report(error, isUsers = false) {
+    const listeners = this.rawListeners('error');
+    if (listeners.length === 0) {
+      if (isUsers)
+        process.emitWarning(`a handler of a Listener threw: ${error}`, {
+          code: 'PG_BERTH_HANDLER',
+        });
+      return;
+    }
+    for (const listener of listeners) {
+      try {
+        listener.call(this, error);
+      } catch (failure) {
+        process.emitWarning(`an error handler of a Listener threw: ${failure}`, {
+          code: 'PG_BERTH_HANDLER',
+        });
+      }
+    }
+  }
+
+  #checkOpen() {
+    if (this.#ending !== undefined) throw closed();
+  }
+
+  end() {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  async #end() {
+    this.#pause.abort();
+    this.#channels.clear();
+    const link = this.#live;
+    this.#live = undefined;
+    try {
+      if (link !== undefined) {
+        link.stop();
+        // The last request of the session: the connection goes back, and the pool closes it politely.
+        const manner = { operation: OPERATION.SIMPLE, flags: FLAG.FINISH, timeoutMs: FAREWELL_MS };
+        await execute(link.session, 'UNLISTEN *', undefined, this.#decoders, manner).catch(
+          () => {},
+        );
+        release(link.session);
+      }
+      if (this.#pool !== undefined) await end(this.#pool, FAREWELL_MS);
+    } finally {
+      this.#letExit();
+    }
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.end();
+  }
+}
+
+/** @returns {Attempt} an attempt nobody may be waiting for */
+function newAttempt() {
+  /** @type {any} */
+  const attempt = {};
+  attempt.promise = new Promise((resolve, reject) => Object.assign(attempt, { resolve, reject }));
+  attempt.promise.catch(() => {});
+  return attempt;
+}
+
+/** @param {unknown} channel */
+function checkChannel(channel) {
+  const problem =
+    typeof channel !== 'string'
+      ? `must be a string, got ${typeof channel}`
+      : channel === ''
+        ? 'must not be empty'
+        : channel.includes('\0')
+          ? 'must not contain U+0000'
+          : Buffer.byteLength(channel) > MAX_NAME_BYTES
+            ? `must have at most ${MAX_NAME_BYTES} bytes: the server would cut it`
+            : undefined;
+  if (problem !== undefined) {
+    throw argumentError(new TypeError(`channel ${problem}`), { code: 'ERR_CONFIG' });
+  }
+}
+
+function closed() {
+  return new ClosedError('the listener is closed (end() was called)', {
+    code: 'ERR_CLOSED',
+    outcome: 'not-sent',
+    transient: false,
+  });
+}
+
+/** Did the connection go, rather than the statement fail? @param {any} error */
+function isLoss(error) {
+  const fields = /** @type {NativeError} */ (error);
+  return ['lost', 'closed', 'transactionLost', 'io'].includes(fields?.kind);
+}
+
+/** @param {any} cause */
+function asError(cause) {
+  return cause instanceof Error || typeof cause?.kind !== 'string'
+    ? cause
+    : fromNative(cause, 'cluster');
+}
+
+/**
+ * @param {unknown} options
+ * @returns {Listener}
+ */
+function createListener(options) {
+  const read = readPoolOptions(options);
+  for (const name of REFUSED) {
+    if (name in read) throw wrong(name, 'has no meaning for a listener');
+  }
+  return new Listener(read);
+}
+
+module.exports = { Listener, createListener };

@@ -1,0 +1,258 @@
+// Listener: many channels on one connection, which is replaced when it is lost, and the gap is told.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
+const { once } = require('node:events');
+const { promisify } = require('node:util');
+const { createListener } = require('../../lib/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { startProxy } = require('../support/proxy.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+
+const db = testDatabase();
+
+function open(t, options = {}) {
+  const listener = createListener({ connectionString: db.url, ...options });
+  t.after(() => listener.end());
+  return listener;
+}
+
+/** `events.once` would reject at an `error`. */
+const next = (listener, name) => new Promise((resolve) => listener.once(name, resolve));
+const notify = (channel, payload = '') => db.sql('select pg_notify($1, $2)', [channel, payload]);
+const backends = () =>
+  db.sql(`select pid from pg_stat_activity where datname = current_database()
+    and query ~ '^(UN)?LISTEN' and application_name <> 'observer'`);
+const kill = () =>
+  db.sql(`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and query ~ '^(UN)?LISTEN'`);
+
+test('a handler hears what is committed after listen resolved, with payload and process', async (t) => {
+  const listener = open(t);
+  const heard = [];
+  await listener.listen('jobs', (notification) => heard.push(notification));
+  const [{ pid }] = await db.sql('select pg_backend_pid() as pid');
+  await notify('jobs', 'ünïcode');
+  await notify('jobs');
+  await waitFor(() => heard.length === 2, { what: 'both notifications' });
+  assert.deepEqual(heard, [
+    { channel: 'jobs', payload: 'ünïcode', processId: pid },
+    { channel: 'jobs', payload: '', processId: pid },
+  ]);
+});
+
+test('many channels share one connection, in the order of the server', async (t) => {
+  const listener = open(t);
+  const heard = [];
+  const channels = Array.from({ length: 20 }, (_, i) => `c${i}`);
+  await Promise.all(
+    channels.map((channel) => listener.listen(channel, ({ payload }) => heard.push(payload))),
+  );
+  assert.equal((await backends()).length, 1);
+  await db.sql(`select pg_notify('c' || i % 20, i::text) from generate_series(0, 999) i`);
+  await waitFor(() => heard.length === 1000, { what: 'a thousand notifications' });
+  assert.deepEqual(
+    heard,
+    Array.from({ length: 1000 }, (_, i) => String(i)),
+  );
+});
+
+test('the longest payload and names that need quotes arrive as they are', async (t) => {
+  const listener = open(t);
+  const heard = [];
+  const names = ['Mixed Case', 'q"uote', "it's; drop table x", 'ä'.repeat(31), '$$', 'new\nline'];
+  for (const name of names) await listener.listen(name, (n) => heard.push([n.channel, n.payload]));
+  for (const name of names) await notify(name, 'x'.repeat(7999));
+  await waitFor(() => heard.length === names.length, { what: 'one for each name' });
+  assert.deepEqual(
+    heard,
+    names.map((name) => [name, 'x'.repeat(7999)]),
+  );
+});
+
+test('sec_q02: a name the server would cut or refuse is refused before anything is sent', async (t) => {
+  const listener = open(t);
+  for (const [name, message] of [
+    ['', /must not be empty/],
+    ['x'.repeat(64), /at most 63 bytes/],
+    ['ä'.repeat(32), /at most 63 bytes/],
+    ['a\0b', /U\+0000/],
+    [42, /must be a string, got number/],
+  ]) {
+    await assert.rejects(listener.listen(name), { name: 'TypeError', message });
+  }
+  assert.deepEqual(await backends(), []);
+});
+
+test('a lost connection is replaced, all channels are heard again, and the gap comes first', async (t) => {
+  const listener = open(t);
+  const order = [];
+  listener.on('lost', (cause) => order.push(['lost', cause.code]));
+  listener.on('gap', (gap) => order.push(['gap', gap]));
+  listener.on('notification', ({ channel }) => order.push(['heard', channel]));
+  await listener.listen('a');
+  await listener.listen('b');
+  await notify('a');
+  await waitFor(() => order.length === 1, { what: 'the first notification' });
+  const before = new Date();
+  const gap = next(listener, 'gap');
+  await kill();
+  await gap;
+  await notify('a');
+  await notify('b');
+  await waitFor(() => order.length === 5, { what: 'lost, gap and both notifications' });
+  assert.deepEqual(
+    order.map(([what]) => what),
+    ['heard', 'lost', 'gap', 'heard', 'heard'],
+  );
+  assert.equal(order[1][1], '57P01');
+  const [, { channels, since, until, cause }] = order[2];
+  assert.deepEqual(channels, ['a', 'b']);
+  assert.ok(since <= until && since.getTime() <= before.getTime() + 1000);
+  assert.equal(cause.code, '57P01');
+  assert.equal((await backends()).length, 1);
+});
+
+test('twenty losses in a row lose no channel', async (t) => {
+  const listener = open(t);
+  const heard = [];
+  await listener.listen('kept', ({ payload }) => heard.push(payload));
+  for (let round = 0; round < 20; round++) {
+    const gap = next(listener, 'gap');
+    await kill();
+    await gap;
+    await notify('kept', String(round));
+    await waitFor(() => heard.includes(String(round)), { what: `notification ${round}` });
+  }
+  assert.equal(heard.length, 20);
+});
+
+test('a server that is away is tried again until it is back', async (t) => {
+  const proxy = await startProxy({ host: '127.0.0.1', ...hostOf(db.url) });
+  t.after(() => proxy.close());
+  const listener = open(t, { connectionString: proxy.url(db.url), acquireTimeoutMs: 200 });
+  const failures = [];
+  listener.on('error', (error) => failures.push(error));
+  const heard = [];
+  await listener.listen('away', ({ payload }) => heard.push(payload));
+  proxy.refuse();
+  const lost = next(listener, 'lost');
+  await kill();
+  await lost;
+  await waitFor(() => failures.length >= 2, { what: 'two failed attempts' });
+  await assert.rejects(listener.listen('more'), ({ code }) => code === '08006');
+  const gap = next(listener, 'gap');
+  proxy.heal();
+  const { channels } = await gap;
+  assert.deepEqual(channels, ['away']);
+  await notify('away', 'again');
+  await waitFor(() => heard.length === 1, { what: 'the notification after the return' });
+});
+
+test('listen without a server rejects in time and leaves nothing behind', async (t) => {
+  const listener = open(t, {
+    connectionString: 'postgres://x@127.0.0.1:1/x',
+    acquireTimeoutMs: 100,
+  });
+  await assert.rejects(listener.listen('nowhere'), { code: '08006' });
+  await listener.end();
+});
+
+test('the last handler of a channel ends LISTEN, the others go on', async (t) => {
+  const listener = open(t);
+  const heard = [];
+  const handler = ({ payload }) => heard.push(payload);
+  const stopFirst = await listener.listen('twice', handler);
+  const stopSecond = await listener.listen('twice', handler);
+  await notify('twice', '1');
+  await waitFor(() => heard.length === 2, { what: 'both calls of the handler' });
+  await stopFirst();
+  await stopFirst();
+  await notify('twice', '2');
+  await waitFor(() => heard.length === 3, { what: 'the call of the other one' });
+  await stopSecond();
+  await listener.listen('other', handler);
+  await notify('twice', '3');
+  await notify('other', '4');
+  await waitFor(() => heard.includes('4'), { what: 'the other channel' });
+  assert.deepEqual(heard, ['1', '1', '2', '4']);
+});
+
+test('sec_j05: a handler that throws stops neither its neighbours nor the connection', async (t) => {
+  const listener = open(t);
+  const heard = [];
+  const errors = [];
+  listener.on('error', (error) => errors.push(error.message));
+  listener.on('error', () => {
+    throw new Error('even the error handler');
+  });
+  await listener.listen('bad', () => {
+    throw new Error('sync');
+  });
+  await listener.listen('bad', async () => {
+    throw new Error('async');
+  });
+  await listener.listen('bad', ({ payload }) => heard.push(payload));
+  const warned = once(process, 'warning');
+  await notify('bad', '1');
+  await notify('bad', '2');
+  await waitFor(() => heard.length === 2 && errors.length === 4, { what: 'everything' });
+  assert.deepEqual([...errors].sort(), ['async', 'async', 'sync', 'sync']);
+  assert.match((await warned)[0].message, /even the error handler/);
+});
+
+test('end is idempotent, refuses new channels, and closes the connection politely', async () => {
+  const listener = createListener(db.url);
+  await listener.listen('ended');
+  const ending = listener.end();
+  assert.equal(listener.end(), ending);
+  await ending;
+  await waitFor(async () => (await db.connections()) === 0, { what: 'the end of the connection' });
+  await assert.rejects(listener.listen('late'), { name: 'ClosedError' });
+});
+
+test('end while it connects and while it pauses settles every call', async () => {
+  const listener = createListener({
+    connectionString: 'postgres://x@127.0.0.1:1/x',
+    acquireTimeoutMs: 5000,
+  });
+  const waiting = assert.rejects(listener.listen('never'));
+  await listener.end();
+  await waiting;
+});
+
+test('options about results and sizes of pools are refused by name', () => {
+  for (const name of ['poolSize', 'logger', 'types', 'maxUses']) {
+    const value = { poolSize: 2, logger: () => {}, types: 'pg', maxUses: 1 }[name];
+    assert.throws(() => createListener({ connectionString: db.url, [name]: value }), {
+      message: new RegExp(`"${name}" has no meaning`),
+    });
+  }
+});
+
+test('it keeps the process alive while it listens, and lets it end afterwards', async () => {
+  const script = `
+    const { createListener } = require('./lib/index.js');
+    const listener = createListener(process.argv[1]);
+    listener.listen('exit', async ({ payload }) => {
+      console.log(payload);
+      await listener.end();
+    }).then(() => console.log('listening'));`;
+  const child = execFile(process.execPath, ['-e', script, db.url]);
+  const output = promisify((done) => {
+    let text = '';
+    child.stdout.on('data', (chunk) => {
+      text += chunk;
+      if (text === 'listening\n') notify('exit', 'bye');
+    });
+    child.on('close', (code) => done(null, [code, text]));
+  })();
+  assert.deepEqual(await output, [0, 'listening\nbye\n']);
+});
+
+function hostOf(url) {
+  const { port } = new URL(url);
+  return { port: Number(port) };
+}
