@@ -23,6 +23,21 @@ const {
 const { createListener } = require('./listener.js');
 const { createPool } = require('./pool.js');
 const { AequorClient, LeaseManager, ServerlessClient } = require('./serverless/index.js');
+const {
+  HealthMonitor,
+  checkDatabaseHealth,
+  getMetrics,
+  hasDatabaseMetrics,
+  performHealthCheck,
+} = require('./health.js');
+const { createMetricsPool, isMetricsPool } = require('./pool-metrics.js');
+const {
+  CircuitBreaker,
+  CircuitBreakerError,
+  createRetryWrapper,
+  isTransientError,
+  withRetry,
+} = require('./resilience.js');
 
 module.exports = {
   createPool,
@@ -47,4 +62,16 @@ module.exports = {
   TransactionLostError,
   TransactionRolledBackError,
   InternalError,
+  HealthMonitor,
+  checkDatabaseHealth,
+  getMetrics,
+  hasDatabaseMetrics,
+  performHealthCheck,
+  createMetricsPool,
+  isMetricsPool,
+  CircuitBreaker,
+  CircuitBreakerError,
+  createRetryWrapper,
+  isTransientError,
+  withRetry,
 };

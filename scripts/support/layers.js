@@ -35,7 +35,9 @@ const ENGINE = [
   'request',
 ];
 const BELOW = [...ENGINE, ...WORDS];
-const INFRA = WORDS;
+/** What the modules for any driver share; it loads no native code and no module of Node. */
+const SHARED = ['hooks', 'infra-logger', 'infra-options', 'transient'];
+const INFRA = [...WORDS, ...SHARED];
 
 /** Modules of lib/: a file there, or a folder with everything in it. */
 const JS = {
@@ -62,10 +64,17 @@ const JS = {
   pg: [...BELOW, 'transaction', 'listener', 'pool'],
   serverless: [...BELOW, 'queryable', 'stream', 'transaction', 'listener', 'pool', 'pg'],
   // these take any pool-like object, so they serve `pg` and Kysely too
-  health: INFRA,
-  metrics: INFRA,
+  hooks: [],
+  transient: [],
+  'infra-logger': ['hooks'],
+  'infra-options': ['option-rules', 'error-classes'],
   breaker: INFRA,
   retry: INFRA,
+  resilience: [...INFRA, 'breaker', 'retry'],
+  'health-check': INFRA,
+  'health-monitor': [...INFRA, 'health-check'],
+  metrics: INFRA,
+  health: [...INFRA, 'health-check', 'health-monitor', 'metrics'],
   'pool-metrics': INFRA,
   shutdown: INFRA,
   debug: INFRA,

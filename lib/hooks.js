@@ -1,0 +1,33 @@
+// Calls what users hand over, so that what it throws or rejects with stays with it.
+'use strict';
+
+/**
+ * @param {unknown} hook nothing happens unless it is a function
+ * @param {readonly unknown[]} args
+ * @param {(error: unknown) => void} [onError] told what was thrown, at once or later
+ */
+function callHook(hook, args, onError = () => {}) {
+  if (typeof hook !== 'function') return;
+  try {
+    const result = hook(...args);
+    // A hook may be an async function: its rejection must not become an unhandled one.
+    if (typeof result?.then === 'function') result.then(undefined, onError);
+  } catch (error) {
+    onError(error);
+  }
+}
+
+/**
+ * The text of an error, whatever was thrown.
+ * @param {unknown} error
+ */
+function messageOf(error) {
+  if (error instanceof Error) return error.message;
+  try {
+    return String(error);
+  } catch {
+    return 'unknown error';
+  }
+}
+
+module.exports = { callHook, messageOf };

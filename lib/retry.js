@@ -1,0 +1,173 @@
+// withRetry: calls a function again while its errors are transient.
+'use strict';
+
+const { argumentError } = require('./error-classes.js');
+const { callHook } = require('./hooks.js');
+const { inRange, notBelowZero, number, timerMs } = require('./infra-options.js');
+const { callback, flag, readOptions, signal } = require('./option-rules.js');
+const { isOutcomeUnknown, isTransientError } = require('./transient.js');
+
+/** @import { RetryOptions } from '../types/resilience.js' */
+
+const DEFAULT_CAP_MS = 30_000;
+
+const RETRY_OPTIONS = Object.freeze({
+  maxAttempts: number,
+  delayMs: number,
+  maxDelayMs: number,
+  backoff: flag,
+  jitterFactor: number,
+  shouldRetry: callback,
+  onRetry: callback,
+  signal,
+  maxElapsedMs: number,
+  idempotent: flag,
+});
+
+/** @param {unknown} given */
+function readRetryOptions(given) {
+  const read = readOptions(RETRY_OPTIONS, given);
+  const {
+    maxAttempts = 3,
+    delayMs = 1000,
+    maxDelayMs = Math.max(DEFAULT_CAP_MS, delayMs),
+    backoff = true,
+    jitterFactor = 0.25,
+    maxElapsedMs = Number.POSITIVE_INFINITY,
+    shouldRetry = isTransientError,
+    onRetry,
+    signal: abort,
+    idempotent = false,
+  } = read;
+  checkAttempts(maxAttempts);
+  notBelowZero('delayMs', delayMs);
+  notBelowZero('maxDelayMs', maxDelayMs);
+  if (maxDelayMs < delayMs) {
+    throw refusal(
+      'maxDelayMs',
+      `maxDelayMs (${maxDelayMs}) must be greater than or equal to delayMs (${delayMs})`,
+    );
+  }
+  inRange('jitterFactor', jitterFactor, (share) => share >= 0 && share <= 1, 'from 0 to 1');
+  inRange('maxElapsedMs', maxElapsedMs, (ms) => ms >= 0, 'a number not below 0 (milliseconds)');
+  return {
+    ...{ maxAttempts, delayMs, maxDelayMs, backoff, jitterFactor, maxElapsedMs },
+    ...{ shouldRetry, onRetry, signal: abort, idempotent },
+  };
+}
+
+/** @param {number} value */
+function checkAttempts(value) {
+  if (value >= 1 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY)) return;
+  const wanted = value >= 1 ? 'a whole number' : 'at least 1';
+  throw refusal('maxAttempts', `maxAttempts must be ${wanted}, got ${value}`);
+}
+
+/** @param {string} option @param {string} message */
+function refusal(option, message) {
+  return argumentError(new RangeError(message), { code: 'ERR_CONFIG', option });
+}
+
+/**
+ * @template T
+ * @param {() => Promise<T>} fn
+ * @param {RetryOptions} [options]
+ * @returns {Promise<T>}
+ */
+async function withRetry(fn, options) {
+  if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
+  const read = readRetryOptions(options);
+  const { shouldRetry, onRetry, maxAttempts, maxElapsedMs, idempotent } = read;
+  const start = performance.now();
+  // Waits are added up too, so that simulated timers count like real ones.
+  let waited = 0;
+  for (let attempt = 1; ; attempt++) {
+    read.signal?.throwIfAborted();
+    try {
+      return await settledOrAborted(fn, read.signal);
+    } catch (error) {
+      if (read.signal?.aborted) throw read.signal.reason;
+      const isOpen = !idempotent && isOutcomeUnknown(error);
+      if (attempt >= maxAttempts || isOpen || !shouldRetry(error)) throw error;
+      const delay = delayAfter(attempt, read);
+      const elapsed = Math.max(waited, performance.now() - start);
+      if (elapsed + delay > maxElapsedMs) throw error;
+      callHook(onRetry, [attempt, error]);
+      await pause(delay, read.signal);
+      waited += delay;
+    }
+  }
+}
+
+/** @param {number} attempt from 1 @param {ReturnType<typeof readRetryOptions>} options */
+function delayAfter(attempt, { delayMs, maxDelayMs, backoff, jitterFactor }) {
+  const plain = backoff ? delayMs * 2 ** (attempt - 1) : delayMs;
+  const capped = Math.min(plain, maxDelayMs);
+  const jitter = capped * jitterFactor * (Math.random() * 2 - 1);
+  return Math.min(capped + jitter, maxDelayMs);
+}
+
+/**
+ * What `fn` gives, or the signal's reason as soon as it fires; what the attempt does later is nobody's business then.
+ * @template T
+ * @param {() => Promise<T>} fn @param {AbortSignal | undefined} signal
+ * @returns {Promise<T>}
+ */
+async function settledOrAborted(fn, signal) {
+  if (signal === undefined) return fn();
+  const { promise, dispose } = aborted(signal);
+  try {
+    return await Promise.race([fn(), promise]);
+  } finally {
+    dispose();
+  }
+}
+
+/** @param {number} ms @param {AbortSignal | undefined} signal */
+async function pause(ms, signal) {
+  const { promise, dispose } =
+    signal === undefined ? { promise: undefined, dispose: undefined } : aborted(signal);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const time = new Promise((resolve) => {
+    timer = setTimeout(resolve, timerMs(ms), undefined);
+  });
+  try {
+    await (promise ? Promise.race([time, promise]) : time);
+  } finally {
+    clearTimeout(timer);
+    dispose?.();
+  }
+}
+
+/**
+ * A promise that rejects with the signal's reason, and what takes its listener away.
+ * @param {AbortSignal} signal
+ */
+function aborted(signal) {
+  /** @type {() => void} */
+  let listener = () => {};
+  const promise = /** @type {Promise<never>} */ (
+    new Promise((_, reject) => {
+      listener = () => reject(signal.reason);
+      signal.addEventListener('abort', listener, { once: true });
+      if (signal.aborted) listener();
+    })
+  );
+  // The race may be over before it rejects.
+  promise.catch(() => {});
+  return { promise, dispose: () => signal.removeEventListener('abort', listener) };
+}
+
+/**
+ * @template {unknown[]} A
+ * @template T
+ * @param {(...args: A) => Promise<T>} fn
+ * @param {RetryOptions} [options]
+ * @returns {(...args: A) => Promise<T>}
+ */
+function createRetryWrapper(fn, options) {
+  return (...args) => withRetry(() => fn(...args), options);
+}
+
+module.exports = { createRetryWrapper, withRetry };

@@ -1,0 +1,493 @@
+// Rules R1 to R8 and C1 to C10: retry and circuit breaker.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { mock, test } = require('node:test');
+const {
+  CircuitBreaker,
+  CircuitBreakerError,
+  createRetryWrapper,
+  isTransientError,
+  withRetry,
+} = require('../../lib/resilience.js');
+const { testDatabase } = require('../support/pools.js');
+const { startProxy } = require('../support/proxy.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+const database = testDatabase('create table r8 (n int)');
+
+const coded = (code, more = {}) =>
+  Object.assign(new Error(`failed with ${code}`), { code, ...more });
+
+/** A function that fails with each of the errors in turn and then gives 'done'. */
+function failing(...errors) {
+  const fn = mock.fn(async () => {
+    if (errors.length > 0) throw errors.shift();
+    return 'done';
+  });
+  return fn;
+}
+
+/** The delays that withRetry asks timers for, without waiting for them. */
+async function delaysOf(t, options) {
+  const delays = [];
+  const real = globalThis.setTimeout;
+  t.mock.method(globalThis, 'setTimeout', (fn, ms, ...rest) => {
+    delays.push(ms);
+    return real(fn, 0, ...rest);
+  });
+  const fn = mock.fn(async () => {
+    throw coded('ECONNRESET');
+  });
+  await assert.rejects(withRetry(fn, options), { code: 'ECONNRESET' });
+  t.mock.restoreAll();
+  return delays;
+}
+
+test('retry: the last error, and one that is not transient, come back as the same object', async () => {
+  const unique = coded('23505');
+  const fn = failing(unique);
+  await assert.rejects(withRetry(fn), (error) => error === unique);
+  assert.equal(fn.mock.callCount(), 1);
+  const last = coded('40001');
+  const three = failing(coded('40P01'), coded('ECONNRESET'), last);
+  await assert.rejects(withRetry(three, { delayMs: 0 }), (error) => error === last);
+  assert.equal(three.mock.callCount(), 3);
+});
+
+test('retry: delays double up to the cap, or stay the same without backoff', async (t) => {
+  const exact = { maxAttempts: 5, delayMs: 100, maxDelayMs: 500, jitterFactor: 0 };
+  assert.deepEqual(await delaysOf(t, exact), [100, 200, 400, 500]);
+  assert.deepEqual(await delaysOf(t, { ...exact, backoff: false }), [100, 100, 100, 100]);
+});
+
+test('retry: a wrapper passes its arguments through', async () => {
+  const fn = mock.fn(async (a, b) => a + b);
+  assert.equal(await createRetryWrapper(fn)(1, 2), 3);
+  const refused = createRetryWrapper(fn, { maxAttempts: 0 });
+  await assert.rejects(refused(1, 2), { message: 'maxAttempts must be at least 1, got 0' });
+});
+
+test('retry: onRetry gets the number of the failed attempt and its error', async () => {
+  const seen = [];
+  const error = coded('ETIMEDOUT');
+  await withRetry(failing(error, error), { delayMs: 0, onRetry: (...args) => seen.push(args) });
+  assert.deepEqual(seen, [
+    [1, error],
+    [2, error],
+  ]);
+});
+
+test('R1: no delay exceeds maxDelayMs, whatever the jitter', async (t) => {
+  t.mock.method(Math, 'random', () => 0.999);
+  const delays = await delaysOf(t, { maxAttempts: 4, delayMs: 400, maxDelayMs: 400 });
+  assert.deepEqual(delays, [400, 400, 400]);
+});
+
+test('R1: jitter spreads over plus and minus its share', async (t) => {
+  t.mock.method(Math, 'random', () => 0);
+  assert.deepEqual(await delaysOf(t, { maxAttempts: 2, delayMs: 400 }), [300]);
+  t.mock.method(Math, 'random', () => 0.75);
+  assert.deepEqual(await delaysOf(t, { maxAttempts: 2, delayMs: 400 }), [450]);
+});
+
+test('R2: a first delay above the default cap raises the cap', async (t) => {
+  const delays = await delaysOf(t, { maxAttempts: 3, delayMs: 60_000, jitterFactor: 0 });
+  assert.deepEqual(delays, [60_000, 60_000]);
+  const fn = failing();
+  await assert.rejects(withRetry(fn, { delayMs: 1000, maxDelayMs: 500 }), {
+    message: 'maxDelayMs (500) must be greater than or equal to delayMs (1000)',
+  });
+  assert.equal(fn.mock.callCount(), 0);
+});
+
+test('R3: maxAttempts is a whole number of at least 1, or Infinity', async () => {
+  for (const maxAttempts of [Number.NaN, 2.5, 0, -1, 0.5, Number.NEGATIVE_INFINITY]) {
+    const fn = failing();
+    await assert.rejects(withRetry(fn, { maxAttempts }), /maxAttempts must be .*, got/);
+    assert.equal(fn.mock.callCount(), 0, String(maxAttempts));
+  }
+  const many = failing(...Array.from({ length: 20 }, () => coded('EPIPE')));
+  assert.equal(
+    await withRetry(many, { maxAttempts: Number.POSITIVE_INFINITY, delayMs: 0 }),
+    'done',
+  );
+});
+
+test('R3: options are checked by name and type', async () => {
+  await assert.rejects(withRetry(failing(), { maxAttempt: 3 }), /did you mean "maxAttempts"/);
+  await assert.rejects(withRetry(failing(), { delayMs: '1' }), /option "delayMs" must be a number/);
+  await assert.rejects(withRetry(failing(), { delayMs: Number.NaN }), /"delayMs"/);
+  await assert.rejects(withRetry(failing(), { jitterFactor: 2 }), /"jitterFactor"/);
+});
+
+test('R4: an onRetry that throws or rejects ends nothing', async () => {
+  const throwing = () => {
+    throw new Error('hook');
+  };
+  assert.equal(await withRetry(failing(coded('EPIPE')), { delayMs: 0, onRetry: throwing }), 'done');
+  const rejecting = async () => throwing();
+  assert.equal(
+    await withRetry(failing(coded('EPIPE')), { delayMs: 0, onRetry: rejecting }),
+    'done',
+  );
+});
+
+test('R5: a signal stops the wait at once with its reason', async () => {
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const fn = failing(coded('EPIPE'), coded('EPIPE'));
+  const options = { delayMs: 60_000, signal: controller.signal };
+  const retried = withRetry(fn, { ...options, onRetry: () => controller.abort(reason) });
+  await assert.rejects(retried, (error) => error === reason);
+  assert.equal(fn.mock.callCount(), 1);
+});
+
+test('R5: a signal ends an attempt that never settles, and an aborted one starts none', async () => {
+  const controller = new AbortController();
+  const hanging = withRetry(() => new Promise(() => {}), { signal: controller.signal });
+  controller.abort(new Error('gone'));
+  await assert.rejects(hanging, { message: 'gone' });
+  const fn = failing();
+  await assert.rejects(
+    withRetry(fn, { signal: AbortSignal.abort('before') }),
+    (e) => e === 'before',
+  );
+  assert.equal(fn.mock.callCount(), 0);
+});
+
+test('R5: no attempt begins after maxElapsedMs', async () => {
+  const errors = Array.from({ length: 9 }, () => coded('EPIPE'));
+  const fn = failing(...errors);
+  const options = {
+    maxAttempts: 9,
+    delayMs: 20,
+    backoff: false,
+    jitterFactor: 0,
+    maxElapsedMs: 50,
+  };
+  await assert.rejects(withRetry(fn, options), { code: 'EPIPE' });
+  assert.ok(
+    fn.mock.callCount() >= 1 && fn.mock.callCount() <= 3,
+    `${fn.mock.callCount()} attempts`,
+  );
+});
+
+test('R6: the transient codes', () => {
+  const codes = `ECONNREFUSED ETIMEDOUT ECONNRESET EPIPE EAI_AGAIN EHOSTUNREACH ENETUNREACH 08000 08001 08003 08004 08006
+    40001 40P01 53300 57P01 57P02 57P03 57P05 ER_LOCK_DEADLOCK ER_LOCK_WAIT_TIMEOUT ER_CON_COUNT_ERROR
+    PROTOCOL_CONNECTION_LOST SQLITE_BUSY SQLITE_LOCKED -2 -1 233 1205 1222 10053 10054`;
+  for (const code of codes.split(/\s+/)) assert.equal(isTransientError({ code }), true, code);
+  assert.equal(isTransientError({ number: 1205 }), true);
+  for (const other of [{ code: '23505' }, {}, null, undefined, 'ECONNRESET', new Error('x')]) {
+    assert.equal(isTransientError(other), false);
+  }
+});
+
+test('R6: causes are looked through, loops included, and errors when all are transient', () => {
+  const wrapped = new Error('outer', {
+    cause: new Error('middle', { cause: coded('ECONNRESET') }),
+  });
+  assert.equal(isTransientError(wrapped), true);
+  const loop = new Error('loop');
+  loop.cause = loop;
+  assert.equal(isTransientError(loop), false);
+  const all = new AggregateError([coded('ECONNREFUSED'), coded('EHOSTUNREACH')]);
+  assert.equal(isTransientError(all), true);
+  assert.equal(
+    isTransientError(new AggregateError([coded('ECONNREFUSED'), coded('23505')])),
+    false,
+  );
+  assert.equal(isTransientError(new AggregateError([])), false);
+  all.errors.push(all);
+  assert.equal(isTransientError(all), false);
+});
+
+test('R6: connection failures of this driver are transient', async (t) => {
+  const { createPool } = require('../../lib/index.js');
+  const pool = createPool({ host: '127.0.0.1', port: 1, user: 'x', acquireTimeoutMs: 300 });
+  t.after(() => pool.end());
+  const error = await pool.query('select 1').then(assert.fail, (failure) => failure);
+  assert.equal(isTransientError(error), true);
+  assert.equal(isTransientError({ code: error.code }), true, `code ${error.code}`);
+});
+
+test('R6: what a failed transaction refuses is not transient', async (t) => {
+  const pool = database.openPool(t);
+  const tx = await pool.begin();
+  await assert.rejects(tx.query('select 1/0'), { code: '22012' });
+  const error = await tx.query('select 1').then(assert.fail, (failure) => failure);
+  await tx.rollback();
+  assert.equal(error.code, '25P02');
+  assert.equal(isTransientError(error), false);
+});
+
+test('R7: an unknown outcome is retried only when that is harmless', async () => {
+  const doubt = () => coded('ECONNRESET', { outcomeUnknown: true });
+  const fn = failing(doubt());
+  await assert.rejects(withRetry(fn, { delayMs: 0 }), { outcomeUnknown: true });
+  assert.equal(fn.mock.callCount(), 1);
+  const hidden = failing(new Error('wrapped', { cause: doubt() }));
+  await assert.rejects(withRetry(hidden, { delayMs: 0, shouldRetry: () => true }), /wrapped/);
+  assert.equal(await withRetry(failing(doubt()), { delayMs: 0, idempotent: true }), 'done');
+});
+
+test('R8: an insert whose answer was lost is not done twice', async (t) => {
+  const { hostname, port } = new URL(database.url);
+  const proxy = await startProxy({ host: hostname, port: Number(port) });
+  t.after(() => proxy.close());
+  const pool = database.openPool(t, { connectionString: proxy.url(database.url) });
+  await pool.query('select 1');
+  const inserted = withRetry(() => pool.query('insert into r8 select 1 from pg_sleep(0.3)', []), {
+    delayMs: 1,
+  });
+  await database.running('insert into r8');
+  await proxy.cutAll();
+  await assert.rejects(inserted, { outcomeUnknown: true });
+  await waitFor(async () => (await database.sql('select from r8')).length === 1, {
+    what: 'the row',
+  });
+});
+
+const down = async () => {
+  throw coded('ECONNREFUSED');
+};
+const up = async () => 'up';
+const failTimes = async (breaker, times, fn = down) => {
+  for (let i = 0; i < times; i++) await breaker.execute(fn).catch(() => {});
+};
+
+/** A function with the means to settle its promise. */
+function pending() {
+  const { promise, resolve, reject } = deferred();
+  return { fn: () => promise, resolve, reject };
+}
+
+function deferred() {
+  let resolve;
+  let reject;
+  const promise = new Promise((yes, no) => {
+    [resolve, reject] = [yes, no];
+  });
+  return { promise, resolve, reject };
+}
+
+test('breaker: opens at the threshold, fails fast, and closes after a good probe', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'] });
+  const changes = [];
+  const onStateChange = (...states) => changes.push(states.join('<'));
+  const breaker = new CircuitBreaker({ threshold: 3, resetTimeMs: 1000, onStateChange });
+  await failTimes(breaker, 3);
+  assert.deepEqual(breaker.getState(), {
+    state: 'open',
+    failures: 3,
+    lastFailureTime: Date.now(),
+    isTestingHalfOpen: false,
+  });
+  const fn = mock.fn(up);
+  await assert.rejects(breaker.execute(fn), { message: 'Circuit breaker is open' });
+  assert.equal(fn.mock.callCount(), 0);
+  t.mock.timers.tick(1001);
+  const probe = pending();
+  const probing = breaker.execute(probe.fn);
+  assert.equal(breaker.getState().isTestingHalfOpen, true);
+  await assert.rejects(breaker.execute(fn), { message: 'Circuit breaker is testing recovery' });
+  probe.resolve('fine');
+  assert.equal(await probing, 'fine');
+  assert.equal(breaker.isClosed(), true);
+  assert.equal(breaker.getState().failures, 0);
+  assert.deepEqual(changes, ['open<closed', 'half-open<open', 'closed<half-open']);
+});
+
+test('breaker: a failed probe opens it again', async () => {
+  const breaker = new CircuitBreaker(1, 0);
+  await failTimes(breaker, 1);
+  await assert.rejects(breaker.execute(down), { code: 'ECONNREFUSED' });
+  assert.equal(breaker.isOpen(), true);
+});
+
+test('C1: failures count only when they are consecutive', async () => {
+  const breaker = new CircuitBreaker(3);
+  for (let i = 0; i < 10; i++) {
+    await failTimes(breaker, 2);
+    await breaker.execute(up);
+  }
+  assert.deepEqual([breaker.isClosed(), breaker.getState().failures], [true, 0]);
+});
+
+test('C2: answers of the server about a statement do not count', async () => {
+  const breaker = new CircuitBreaker(1);
+  const abort = Object.assign(new Error('aborted'), { name: 'AbortError' });
+  for (const error of [coded('23505'), coded('40001'), coded('22012'), abort]) {
+    await failTimes(breaker, 1, () => Promise.reject(error));
+    assert.equal(breaker.isClosed(), true, error.message);
+  }
+  for (const error of [
+    coded('08006'),
+    coded('53300'),
+    coded('XX000'),
+    coded('EPIPE'),
+    new Error('bug'),
+  ]) {
+    const strict = new CircuitBreaker(1);
+    await failTimes(strict, 1, () => Promise.reject(error));
+    assert.equal(strict.isOpen(), true, error.message);
+  }
+});
+
+test('C2: an error that does not count clears the count and closes a half-open breaker', async () => {
+  const breaker = new CircuitBreaker(2, 0);
+  await failTimes(breaker, 1);
+  await failTimes(breaker, 1, () => Promise.reject(coded('23505')));
+  assert.equal(breaker.getState().failures, 0);
+  await failTimes(breaker, 2);
+  assert.equal(breaker.isOpen(), true);
+  await failTimes(breaker, 1, () => Promise.reject(coded('23505')));
+  assert.equal(breaker.isClosed(), true);
+});
+
+test('C2: isFailure decides, and one that throws counts', async () => {
+  const lenient = new CircuitBreaker({ threshold: 1, isFailure: () => false });
+  await failTimes(lenient, 3);
+  assert.equal(lenient.isClosed(), true);
+  const isFailure = () => {
+    throw new Error('hook');
+  };
+  const broken = new CircuitBreaker({ threshold: 1, isFailure });
+  await assert.rejects(broken.execute(down), { code: 'ECONNREFUSED' });
+  assert.equal(broken.isOpen(), true);
+});
+
+test('C3: a probe that never settles gives its place away', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'] });
+  const breaker = new CircuitBreaker({ threshold: 1, resetTimeMs: 1000, probeTimeoutMs: 500 });
+  await failTimes(breaker, 1);
+  t.mock.timers.tick(1000);
+  const hung = pending();
+  const first = breaker.execute(hung.fn);
+  t.mock.timers.tick(499);
+  await assert.rejects(breaker.execute(up), CircuitBreakerError);
+  t.mock.timers.tick(1);
+  assert.equal(await breaker.execute(up), 'up');
+  hung.reject(coded('ECONNREFUSED'));
+  await assert.rejects(first, { code: 'ECONNREFUSED' });
+  assert.equal(breaker.isClosed(), true, 'what the old probe did is ignored');
+});
+
+test('C4: calls begun in an earlier state change nothing', async () => {
+  const breaker = new CircuitBreaker(1, 0);
+  const old = pending();
+  const early = breaker.execute(old.fn);
+  await failTimes(breaker, 1);
+  const probe = pending();
+  const probing = breaker.execute(probe.fn);
+  old.reject(coded('ECONNREFUSED'));
+  await assert.rejects(early);
+  assert.equal(breaker.getState().state, 'half-open');
+  probe.resolve('ok');
+  await probing;
+  assert.equal(breaker.isClosed(), true);
+});
+
+test('C4: a late success of before the opening does not close it', async () => {
+  const breaker = new CircuitBreaker(1);
+  const old = pending();
+  const early = breaker.execute(old.fn);
+  await failTimes(breaker, 1);
+  old.resolve('late');
+  assert.equal(await early, 'late');
+  assert.equal(breaker.isOpen(), true);
+});
+
+test('C5: an onStateChange that throws changes nothing and is logged', async () => {
+  const logged = [];
+  const onStateChange = () => {
+    throw new Error('hook');
+  };
+  const logger = { error: (message) => logged.push(message) };
+  const breaker = new CircuitBreaker({ threshold: 1, resetTimeMs: 0, onStateChange, logger });
+  await assert.rejects(breaker.execute(down), { code: 'ECONNREFUSED' });
+  assert.equal(await breaker.execute(up), 'up');
+  assert.equal(breaker.isClosed(), true);
+  assert.equal(logged.length, 3);
+});
+
+test('C6: wrong thresholds and times are refused by name', () => {
+  for (const threshold of [0, -1, Number.NaN, 1.5]) {
+    assert.throws(() => new CircuitBreaker({ threshold }), {
+      name: 'RangeError',
+      message: /threshold/,
+    });
+    assert.throws(() => new CircuitBreaker(threshold), RangeError);
+  }
+  for (const resetTimeMs of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    assert.throws(() => new CircuitBreaker({ resetTimeMs }), /resetTimeMs/);
+    assert.throws(() => new CircuitBreaker(5, resetTimeMs), RangeError);
+  }
+  assert.throws(() => new CircuitBreaker({ probeTimeoutMs: 0 }), /probeTimeoutMs/);
+  assert.throws(() => new CircuitBreaker({ treshold: 5 }), /did you mean "threshold"/);
+});
+
+test('C7: the error says when to come back, and is the same class from both entries', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'] });
+  const breaker = new CircuitBreaker(1, 1000);
+  await failTimes(breaker, 1);
+  t.mock.timers.tick(400);
+  const error = await breaker.execute(up).then(assert.fail, (failure) => failure);
+  assert.ok(error instanceof CircuitBreakerError);
+  assert.equal(error.retryAfterMs, 600);
+  assert.deepEqual([error.name, error.code], ['CircuitBreakerError', 'DB_CONNECTION_FAILED']);
+  const { name, message, code, detail } = error;
+  assert.deepEqual(error.toJSON(), { name, message, code, detail });
+  assert.equal(require('../../lib/index.js').CircuitBreakerError, CircuitBreakerError);
+});
+
+test('C8: forceOpen and reset take effect at once', async () => {
+  const breaker = new CircuitBreaker(5);
+  const opened = breaker.forceOpen();
+  assert.equal(breaker.isOpen(), true);
+  assert.equal(breaker.getState().failures, 5);
+  const closed = breaker.reset();
+  assert.equal(breaker.isClosed(), true);
+  assert.equal(breaker.getState().failures, 0);
+  await Promise.all([opened, closed]);
+});
+
+test('C9: at exactly the reset time it is open no longer', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'] });
+  const breaker = new CircuitBreaker(1, 1000);
+  await failTimes(breaker, 1);
+  t.mock.timers.tick(999);
+  await assert.rejects(breaker.execute(up), CircuitBreakerError);
+  t.mock.timers.tick(1);
+  assert.equal(await breaker.execute(up), 'up');
+});
+
+test('C10: execute calls its function at once and adds one await around it', async () => {
+  const breaker = new CircuitBreaker();
+  let turns = 0;
+  let isDone = false;
+  const count = async () => {
+    while (!isDone) {
+      turns++;
+      await null;
+    }
+  };
+  const counting = count();
+  const result = breaker.execute(() => Promise.resolve('x'));
+  await result;
+  isDone = true;
+  await counting;
+  // One turn of the queue for the await inside, one for the await here.
+  assert.ok(turns <= 4, `${turns} turns`);
+});
+
+test('C10: callers that arrive together after the reset time make one probe', async () => {
+  const breaker = new CircuitBreaker(1, 0);
+  await failTimes(breaker, 1);
+  const fn = mock.fn(up);
+  const results = await Promise.allSettled(Array.from({ length: 5 }, () => breaker.execute(fn)));
+  assert.equal(fn.mock.callCount(), 1);
+  assert.equal(results.filter(({ status }) => status === 'rejected').length, 4);
+});
