@@ -20,7 +20,7 @@ const FLAG = Object.freeze({
   FINISH: 0x200,
 });
 
-/** What a record holds (native/src/addon/mailbox.rs). */
+/** What a record holds (native/src/addon/records.rs). */
 const FRAME = 1;
 const COMPLETE = 2;
 const FINAL = 4;

@@ -49,6 +49,17 @@ test('command and rowCount say what the server did', async (t) => {
   }
 });
 
+test('an error message and its detail may be long', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const sql = `do $$ begin
+    raise exception using message = repeat('m', 900000), detail = repeat('é', 300000);
+  end $$`;
+  const error = await pool.query(sql).then(assert.fail, (reason) => reason);
+  assert.equal(error.message, 'm'.repeat(900_000));
+  assert.equal(error.detail, 'é'.repeat(300_000));
+  assert.deepEqual(await pool.query('select 1 as still'), [{ still: 1 }]);
+});
+
 test('queryResult describes the columns', async (t) => {
   const pool = db.openPool(t, { poolSize: 1 });
   await pool.query('create table described (id int primary key, label varchar(10))');

@@ -6,9 +6,11 @@
 mod command;
 mod desk;
 mod environment;
+mod inbox;
 mod leases;
 mod mailbox;
 mod objects;
+mod records;
 mod registry;
 mod requests;
 mod runtime;

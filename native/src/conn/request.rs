@@ -426,7 +426,7 @@ impl Account {
     }
 
     /// Must reading stop? Then the waker is called when it may go on.
-    pub(super) fn is_full(&self, waker: &std::task::Waker) -> bool {
+    pub(crate) fn is_full(&self, waker: &std::task::Waker) -> bool {
         if self.bytes.load(Ordering::Acquire) < HIGH_WATER {
             return false;
         }
