@@ -85,9 +85,10 @@ class Flow {
     for (const cut of this.#proxy.cuts) {
       if (cut.direction !== this.direction) continue;
       const end = cut.text === undefined ? cut.byte - this.#passed : this.#textEnd(cut, seen);
-      if (end !== undefined && end <= bytes.length) {
+      // A connection that is past that byte already has not reached it: another one will.
+      if (end !== undefined && end >= 0 && end <= bytes.length) {
         this.#proxy.cuts.delete(cut);
-        return { end: Math.max(end, 0), reset: cut.reset };
+        return { end, reset: cut.reset };
       }
     }
     this.#tail = seen.slice(-256); // a text may be spread over packets
@@ -97,7 +98,7 @@ class Flow {
   #textEnd({ text, before }, seen) {
     const at = seen.indexOf(text);
     if (at < 0) return undefined;
-    return before ? 0 : at + text.length - this.#tail.length;
+    return before ? 0 : Math.max(at + text.length - this.#tail.length, 0);
   }
 }
 
@@ -133,8 +134,9 @@ class Pair {
 
   /** Closes both sides, after the bytes written to `last` have gone out unless it is to be a reset. */
   async cut(reset = false, last = undefined) {
+    // 'drain' comes only after a write that found the buffer full; the callback of a write always comes.
     if (last && last.writableLength > 0)
-      await Promise.race([once(last, 'drain'), this.closed]).catch(() => {});
+      await Promise.race([new Promise((written) => last.write('', written)), this.closed]);
     if (reset) this.client.resetAndDestroy();
     else this.client.destroySoon();
     this.upstream.destroy();

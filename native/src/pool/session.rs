@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
 
 use crate::conn::Connection;
 use crate::conn::request::{Outlet, Request, Subscriber};
-use crate::error::Error;
+use crate::error::{Error, Outcome, Phase};
 use crate::pool::Pool;
 
 /// One caller's exclusive use of a connection.
@@ -72,6 +73,7 @@ impl Session {
 
     /// Sends a request behind the earlier ones. Every request is answered, if only with an error.
     pub fn submit(self: &Arc<Self>, request: Request, direct: bool) {
+        let deadline = request.deadline();
         let refused = {
             let mut state = self.lock();
             match &mut *state {
@@ -82,10 +84,13 @@ impl Session {
                         Some(pool) => pool.want_session(self, direct),
                         None => self.lose(&Error::Closed { what: "pool" }),
                     }
+                    self.watch(deadline);
                     return;
                 }
                 State::Waiting(queue) => {
                     queue.push_back(request);
+                    drop(state);
+                    self.watch(deadline);
                     return;
                 }
                 State::Active(connection) => {
@@ -114,6 +119,39 @@ impl Session {
             }
         };
         refused.0.fail(&refused.1);
+    }
+
+    /// A request that waits together with its session has a time limit of its own: it fails when that is over, and the
+    /// session waits on for the others.
+    fn watch(self: &Arc<Self>, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else {
+            return;
+        };
+        let is_waiting = matches!(&*self.lock(), State::Waiting(_));
+        let (true, Some(pool)) = (is_waiting, self.pool.upgrade()) else {
+            return;
+        };
+        let session = Arc::downgrade(self);
+        pool.runtime.spawn(async move {
+            tokio::time::sleep_until(deadline.into()).await;
+            if let Some(session) = session.upgrade() {
+                session.expire(Instant::now());
+            }
+        });
+    }
+
+    fn expire(&self, now: Instant) {
+        if let State::Waiting(queue) = &mut *self.lock() {
+            crate::conn::exchange::fail_where(
+                queue,
+                |request| request.deadline().is_some_and(|deadline| deadline <= now),
+                |request| Error::Timeout {
+                    phase: Phase::Acquire,
+                    after: request.timeout.unwrap_or_default(),
+                    outcome: Outcome::NotSent,
+                },
+            );
+        }
     }
 
     /// The pool hands over a connection. `false`: the session does not want it any more.
@@ -191,7 +229,7 @@ impl Session {
                     queue,
                     |request| request.reply.is(environment, id),
                     |_| Error::Cancelled {
-                        outcome: crate::error::Outcome::NotSent,
+                        outcome: Outcome::NotSent,
                     },
                 );
                 failed > 0
