@@ -4,6 +4,7 @@
 const { randomBytes } = require('node:crypto');
 const { createPool } = require('..');
 const { compare } = require('./demo/comparison.js');
+const { showLeases } = require('./demo/leases.js');
 const { showOutcomes } = require('./demo/outcomes.js');
 const { showPool } = require('./demo/pool.js');
 const { showStream } = require('./demo/stream.js');
@@ -13,6 +14,7 @@ const STEPS = [
   ['A pool, typed results, a transaction', showPool],
   ['Errors that say what became of the statement', showOutcomes],
   ['A stream: rows as fast as they are used', showStream],
+  ['Twenty serverless clients, each with a signed lease', showLeases],
   ['Throughput beside pg', compare],
 ];
 

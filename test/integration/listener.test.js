@@ -73,6 +73,8 @@ test('the longest payload and names that need quotes arrive as they are', async 
 });
 
 test('sec_q02: a name the server would cut or refuse is refused before anything is sent', async (t) => {
+  const isQuiet = async () => (await backends()).length === 0;
+  await waitFor(isQuiet, { what: 'the end of the last listener' });
   const listener = open(t);
   for (const [name, message] of [
     ['', /must not be empty/],
