@@ -23,6 +23,7 @@ const {
 const { createListener } = require('./listener.js');
 const { createPool } = require('./pool.js');
 const { AequorClient, LeaseManager, ServerlessClient } = require('./serverless/index.js');
+const { withDebug } = require('./debug.js');
 const {
   HealthMonitor,
   checkDatabaseHealth,
@@ -38,6 +39,12 @@ const {
   isTransientError,
   withRetry,
 } = require('./resilience.js');
+const {
+  createShutdownController,
+  gracefulShutdown,
+  registerShutdownHandlers,
+  shutdownDatabase,
+} = require('./shutdown.js');
 
 module.exports = {
   createPool,
@@ -74,4 +81,9 @@ module.exports = {
   createRetryWrapper,
   isTransientError,
   withRetry,
+  createShutdownController,
+  gracefulShutdown,
+  registerShutdownHandlers,
+  shutdownDatabase,
+  withDebug,
 };

@@ -1,5 +1,6 @@
 // The public contract of pg-berth.
 
+export * from './debug.js';
 export * from './errors.js';
 export * from './health.js';
 export type * from './listener.js';
@@ -9,3 +10,4 @@ export * from './pool.js';
 export * from './pool-metrics.js';
 export * from './resilience.js';
 export * from './serverless.js';
+export * from './shutdown.js';

@@ -36,7 +36,7 @@ const ENGINE = [
 ];
 const BELOW = [...ENGINE, ...WORDS];
 /** What the modules for any driver share; it loads no native code and no module of Node. */
-const SHARED = ['hooks', 'infra-logger', 'infra-options', 'transient'];
+const SHARED = ['hooks', 'sample-ring', 'infra-logger', 'infra-options', 'transient'];
 const INFRA = [...WORDS, ...SHARED];
 
 /** Modules of lib/: a file there, or a folder with everything in it. */
@@ -66,6 +66,7 @@ const JS = {
   // these take any pool-like object, so they serve `pg` and Kysely too
   hooks: [],
   transient: [],
+  'sample-ring': [],
   'infra-logger': ['hooks'],
   'infra-options': ['option-rules', 'error-classes'],
   breaker: INFRA,
@@ -76,7 +77,8 @@ const JS = {
   metrics: INFRA,
   health: [...INFRA, 'health-check', 'health-monitor', 'metrics'],
   'pool-metrics': INFRA,
-  shutdown: INFRA,
+  'shutdown-signals': INFRA,
+  shutdown: [...INFRA, 'shutdown-signals'],
   debug: INFRA,
   kysely: ['pool', ...INFRA],
   index: '*',

@@ -9,7 +9,7 @@ const { test } = require('node:test');
 const { exports: entries } = require('../../package.json');
 
 const ROOT = path.join(__dirname, '../..');
-const SUBPATHS = ['health', 'resilience', 'pool'];
+const SUBPATHS = ['health', 'resilience', 'pool', 'shutdown', 'debug'];
 
 /** Runs a program inside the repository, so that `pg-berth` means this package, and reads the JSON it prints. */
 function runProgram(code, ...options) {

@@ -1,0 +1,191 @@
+// pg-berth/shutdown: closes databases in time, once, and in the right order.
+'use strict';
+
+const { messageOf } = require('./hooks.js');
+const { aboveZero, logger, number, timerMs } = require('./infra-options.js');
+const { loggerOf } = require('./infra-logger.js');
+const { callback, flag, isText, readOptions } = require('./option-rules.js');
+const { isWorker, onSignals, processOf } = require('./shutdown-signals.js');
+
+/** @import * as api from '../types/shutdown.js' */
+
+/** One table for all functions, so that one object of options serves them all. */
+const SHUTDOWN_OPTIONS = Object.freeze({
+  timeout: number,
+  onShutdown: callback,
+  logger,
+  signals: {
+    accepts: (/** @type {unknown} */ value) => Array.isArray(value) && value.every(isText),
+    says: 'an array of signal names',
+    copy: (/** @type {object} */ value) => (Array.isArray(value) ? [...value] : value),
+  },
+  exit: flag,
+  exitCode: callback,
+});
+
+/** What is kept back from `onShutdown` for closing: at most this, and at most this share of the whole. */
+const RESERVE_MS = 5000;
+const RESERVE_SHARE = 0.3;
+
+/** The shutdown of a database, under way or done: signals, controllers and direct calls share it. @type {WeakMap<object, Promise<any>>} */
+const shutdowns = new WeakMap();
+
+/** @param {unknown} given */
+function readShutdownOptions(given) {
+  const read = readOptions(SHUTDOWN_OPTIONS, given);
+  const { timeout = 30_000, onShutdown, signals = ['SIGTERM', 'SIGINT'], exit = true } = read;
+  aboveZero('timeout', timeout);
+  return {
+    timeout,
+    onShutdown,
+    signals,
+    exit,
+    exitCode: read.exitCode,
+    log: loggerOf(read.logger),
+  };
+}
+
+/** @typedef {ReturnType<typeof readShutdownOptions>} Options */
+
+/** @param {any} db @returns {Promise<any>} */
+function shutdownDatabase(db) {
+  return db.destroy();
+}
+
+/**
+ * @param {any} db
+ * @param {api.ShutdownOptions} [options]
+ * @returns {Promise<any>}
+ */
+async function gracefulShutdown(db, options) {
+  return shutDownOnce(db, readShutdownOptions(options));
+}
+
+/** @param {any} db @param {Options} options */
+function shutDownOnce(db, options) {
+  let shutdown = shutdowns.get(db);
+  if (shutdown === undefined) {
+    shutdown = shutDown(db, options);
+    shutdowns.set(db, shutdown);
+    // After a failure it may be tried again.
+    shutdown.catch(() => shutdowns.delete(db));
+  }
+  return shutdown;
+}
+
+/** @param {any} db @param {Options} options */
+async function shutDown(db, { timeout, onShutdown, log }) {
+  const expired = new Error(`Shutdown timeout after ${timeout}ms`);
+  const deadline = startTimer(timeout);
+  /** @type {{ error: unknown } | undefined} */
+  let failure;
+  const note = (/** @type {unknown} */ error) => {
+    log.error(`Error during shutdown: ${messageOf(error)}`);
+    failure ??= { error };
+  };
+  try {
+    if (onShutdown) {
+      const share = startTimer(timeout - Math.min(RESERVE_MS, timeout * RESERVE_SHARE));
+      const hooked = (async () => onShutdown())();
+      // It may reject when nobody waits for it any more.
+      hooked.catch(() => {});
+      try {
+        if ((await Promise.race([hooked, share.expired])) === EXPIRED) note(expired);
+      } catch (error) {
+        note(error);
+      }
+      share.clear();
+    }
+    const closed = (async () => shutdownDatabase(db))();
+    closed.catch(() => {});
+    let report;
+    try {
+      report = await Promise.race([closed, deadline.expired]);
+    } catch (error) {
+      note(error);
+    }
+    if (report === EXPIRED && failure?.error !== expired) note(expired);
+    if (failure) throw failure.error;
+    return report;
+  } finally {
+    deadline.clear();
+  }
+}
+
+const EXPIRED = Symbol('expired');
+
+/** @param {number} ms */
+function startTimer(ms) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const expired = new Promise((resolve) => {
+    timer = setTimeout(() => resolve(EXPIRED), timerMs(ms));
+  });
+  return { expired, clear: () => clearTimeout(timer) };
+}
+
+/**
+ * @param {any} db
+ * @param {api.RegisterShutdownOptions} [options]
+ * @returns {() => void}
+ */
+function registerShutdownHandlers(db, options) {
+  return register(db, readShutdownOptions(options));
+}
+
+/** @param {any} db @param {Options} options */
+function register(db, options) {
+  const { log, signals, exit, exitCode = defaultExitCode } = options;
+  if (processOf() === undefined) {
+    log.warn('There is no process to listen to: no shutdown handlers registered');
+    return () => {};
+  }
+  if (isWorker()) {
+    log.warn('Signals do not arrive in worker threads: no shutdown handlers registered');
+    return () => {};
+  }
+  return onSignals(signals, {
+    exits: exit,
+    exitCode,
+    async begin(signal) {
+      log.info(`Received ${signal}, starting graceful shutdown...`);
+      try {
+        await shutDownOnce(db, options);
+        return {};
+      } catch (error) {
+        return { error: error ?? new Error('shutdown failed') };
+      }
+    },
+  });
+}
+
+/** @param {unknown} error */
+function defaultExitCode(error) {
+  return error === undefined ? 0 : 1;
+}
+
+/**
+ * @param {any} db
+ * @param {api.RegisterShutdownOptions} [options]
+ * @returns {api.ShutdownController}
+ */
+function createShutdownController(db, options) {
+  const read = readShutdownOptions(options);
+  /** @type {Promise<any> | undefined} */
+  let execution;
+  return {
+    execute() {
+      execution ??= shutDownOnce(db, read);
+      return execution;
+    },
+    registerSignals: () => register(db, read),
+    isShuttingDown: () => execution !== undefined || shutdowns.has(db),
+  };
+}
+
+module.exports = {
+  createShutdownController,
+  gracefulShutdown,
+  registerShutdownHandlers,
+  shutdownDatabase,
+};

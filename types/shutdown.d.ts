@@ -1,0 +1,65 @@
+// pg-berth/shutdown: closes databases in time, once, and in the right order.
+
+import type { Logger } from './logger.js';
+
+/** What a shutdown asks of a database: a Kysely instance has it. */
+export interface DestroyableDatabase {
+  destroy(): Promise<unknown> | unknown;
+}
+
+export interface ShutdownOptions {
+  /** Milliseconds for everything. Default 30 000. */
+  timeout?: number;
+  /**
+   * Runs first and may still use the database. It has `timeout` less a reserve for closing: the smaller of 5 s and 30 %.
+   * If it throws or takes longer, the database is closed all the same.
+   */
+  onShutdown?: () => void | Promise<void>;
+  logger?: Logger;
+}
+
+/** The options of registration may also be given to `gracefulShutdown`, where they have nothing to decide. */
+export interface RegisterShutdownOptions extends ShutdownOptions {
+  /** Default `['SIGTERM', 'SIGINT']`. */
+  signals?: readonly NodeJS.Signals[];
+  /** false: the process goes on, until a second signal. Default true. */
+  exit?: boolean;
+  /** The status to end with; by default 0, or 1 when the shutdown failed or ran out of time. */
+  exitCode?: (error: unknown, signal: NodeJS.Signals) => number;
+}
+
+export interface ShutdownController {
+  /** Shuts down once; every call gives the same promise. */
+  execute(): Promise<void>;
+  /** As `registerShutdownHandlers`. */
+  registerSignals(): () => void;
+  /** True from the first moment on, whoever began it, and after the end. */
+  isShuttingDown(): boolean;
+}
+
+/**
+ * Runs `onShutdown`, then `db.destroy()`. Calls for the same database, controllers and signals share one shutdown.
+ * @throws {Error} `Shutdown timeout after <n>ms`, what `onShutdown` threw, or what `destroy` rejected with
+ */
+export function gracefulShutdown(
+  db: DestroyableDatabase,
+  options?: RegisterShutdownOptions,
+): Promise<void>;
+
+/** `db.destroy()`. */
+export function shutdownDatabase(db: DestroyableDatabase): Promise<void>;
+
+/**
+ * On the first of the signals shuts the database down and ends the process, when all registered databases have ended. A
+ * second signal ends it at once with 128 plus its number. In a worker thread nothing is registered, with a warning.
+ * @returns takes the registration back
+ */
+export function registerShutdownHandlers(
+  db: DestroyableDatabase,
+  options?: RegisterShutdownOptions,
+): () => void;
+
+export function createShutdownController(
+  db: DestroyableDatabase,
+  options?: RegisterShutdownOptions,
+): ShutdownController;
