@@ -1,6 +1,10 @@
 // One statement's answer: frames become rows, the end settles the caller's promise.
 'use strict';
 
+const { OutcomeUnknownError } = require('./error-classes.js');
+const { StaleTypeError } = require('./rows/user-types.js');
+
+/** @import { Target } from '../types/internal.js' */
 /** @typedef {InstanceType<typeof import('./decoders.js').Decoders>} Decoders */
 /** @import { FrameView } from '../types/rows.js' */
 /** @import { NativeError } from '../types/native-error.js' */
@@ -8,6 +12,9 @@
 /** @typedef {(value: any) => void} Settle */
 
 /** A frame whose column types are still being looked up. @typedef {{ shape: number, view: FrameView, rows: number }} HeldFrame */
+
+/** How often the types of one result are looked up: others may alter them at the same time. */
+const MAX_LOOKUPS = 3;
 
 /** What a statement came to. */
 class Outcome {
@@ -38,30 +45,45 @@ class StatementAnswer {
     this.earlier = undefined;
     this.isComplete = false;
     this.isSuspended = false;
-    /** The first thing a decoder threw: this statement's own failure. @type {Error | undefined} */
+    /** A decoder threw `failure`, which may be anything: this statement's own failure. */
+    this.hasFailed = false;
+    /** @type {unknown} */
     this.failure = undefined;
     /** @type {string | undefined} */
     this.tagText = undefined;
     /** @type {HeldFrame[] | undefined} */
     this.held = undefined;
+    /** The transaction in which types are looked up. @type {Target | undefined} */
+    this.session = undefined;
+    this.lookups = 0;
     this.isDone = false;
   }
 
   /** @param {number} shape @param {FrameView} view @param {number} offset @param {number} rows */
   frame(shape, view, offset, rows) {
     if (this.isComplete) this.next();
-    if (this.failure !== undefined) return;
+    if (this.hasFailed) return;
+    const target = this.result.rows;
+    const before = target.length;
     try {
       const decode = this.held === undefined ? this.decoders.get(shape) : undefined;
       if (decode === undefined) {
         this.hold(shape, view, offset, rows);
         return;
       }
-      const target = this.result.rows;
-      decode(view, offset, rows, target, target.length);
+      decode(view, offset, rows, target, before);
     } catch (error) {
-      this.failure = /** @type {Error} */ (error);
+      if (error instanceof StaleTypeError && this.decoders.again(shape) === undefined) {
+        target.length = before;
+        this.hold(shape, view, offset, rows);
+      } else this.failWith(error);
     }
+  }
+
+  /** @param {unknown} failure */
+  failWith(failure) {
+    this.hasFailed = true;
+    this.failure = failure;
   }
 
   /**
@@ -97,6 +119,7 @@ class StatementAnswer {
     result.command = command ?? this.tagText?.split(' ', 1)[0];
     result.affected = affected;
     this.tagText = undefined;
+    if (result.command !== undefined) this.decoders.carriedOut(result.command);
   }
 
   next() {
@@ -114,30 +137,39 @@ class StatementAnswer {
 
   done() {
     if (this.held !== undefined) {
-      this.decoders.lookUp().then(
-        () => this.finishHeld(),
-        (/** @type {Error} */ error) => this.reject(error),
-      );
+      this.lookUp();
       return;
     }
     this.isDone = true;
-    if (this.failure === undefined) this.resolve(this);
-    else this.reject(this.failure);
+    if (this.hasFailed) this.reject(/** @type {Error} */ (this.failure));
+    else this.resolve(this);
+  }
+
+  lookUp() {
+    this.lookups++;
+    this.decoders.lookUp(this.session).then(
+      () => this.finishHeld(),
+      (cause) => this.reject(unreadable(cause)),
+    );
   }
 
   /** The types are known now. Held frames are all of the same result: simple queries look nothing up. */
   finishHeld() {
-    const held = this.held ?? [];
-    this.held = undefined;
+    const target = this.result.rows;
     try {
-      for (const { shape, view, rows } of held) {
+      for (let first = this.held?.[0]; first !== undefined; first = this.held?.[0]) {
+        const { shape, view, rows } = first;
         const decode = this.decoders.get(shape);
-        if (decode === undefined) throw new Error(`the types of shape ${shape} are not known`);
-        const target = this.result.rows;
+        // Somebody has altered types meanwhile.
+        if (decode === undefined && this.lookups < MAX_LOOKUPS) break;
+        if (decode === undefined) throw new Error(`the types of shape ${shape} keep changing`);
         decode(view, 0, rows, target, target.length);
+        this.held?.shift();
       }
+      if (this.held?.length === 0) this.held = undefined;
     } catch (error) {
-      this.failure = /** @type {Error} */ (error);
+      this.held = undefined;
+      this.failWith(error);
     }
     this.done();
   }
@@ -149,12 +181,34 @@ class StatementAnswer {
   }
 }
 
+/**
+ * The statement was carried out, so its error must never say otherwise: whoever runs it again does it twice.
+ * @param {any} cause
+ */
+function unreadable(cause) {
+  const message = `the statement was carried out, but the types of its result could not be looked up: ${cause?.message}`;
+  return new OutcomeUnknownError(message, { code: 'IN_DOUBT', cause });
+}
+
 /** An answer somebody blocks for: what has to be looked up is looked up by the waiting side. */
 class BlockingAnswer extends StatementAnswer {
   /** @override */
   done() {
     if (this.held === undefined) super.done();
     else this.isDone = true;
+  }
+
+  /** Looks the types up with a call that blocks. @param {() => void} lookUp */
+  finish(lookUp) {
+    while (this.held !== undefined) {
+      this.lookups++;
+      try {
+        lookUp();
+      } catch (cause) {
+        throw unreadable(cause);
+      }
+      this.finishHeld();
+    }
   }
 }
 

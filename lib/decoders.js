@@ -5,13 +5,14 @@ const native = require('./native.js');
 const { compile } = require('./rows/decoder.js');
 const { needsLookup } = require('./rows/user-types.js');
 
+/** @import { Target } from '../types/internal.js' */
 /** @import { Decode, ResolvedTypes, Shape, TypeInfo } from '../types/rows.js' */
 /** @typedef {InstanceType<typeof import('./type-catalog.js').TypeCatalog>} TypeCatalog */
 
 /** Compiled decoders kept; the least recently made ones go first (rule J04). */
 const MAX_DECODERS = 1000;
 
-/** @typedef {{ decode: Decode, fields: Shape['fields'] }} Compiled */
+/** `epoch`: of the catalog, undefined when nothing can change what the shape's types mean. @typedef {{ decode: Decode, fields: Shape['fields'], epoch: number | undefined, freshUntil: number }} Compiled */
 
 class Decoders {
   /** @type {Map<number, Compiled>} */
@@ -42,7 +43,27 @@ class Decoders {
    * @returns {Decode | undefined} undefined until the shape's types are looked up
    */
   get(shape) {
-    return (this.#compiled.get(shape) ?? this.#compile(shape))?.decode;
+    const compiled = this.#compiled.get(shape);
+    if (compiled === undefined) return this.#compile(shape)?.decode;
+    const { epoch } = compiled;
+    if (epoch === undefined || epoch === this.#catalog?.epochAt(compiled.freshUntil))
+      return compiled.decode;
+    return this.#compile(shape)?.decode;
+  }
+
+  /**
+   * A value did not fit what is known about its type: it is looked up again.
+   * @param {number} shape
+   * @returns {Decode | undefined}
+   */
+  again(shape) {
+    this.#catalog?.forget();
+    return this.get(shape);
+  }
+
+  /** A statement was carried out: it may have changed what types mean. @param {string} command */
+  carriedOut(command) {
+    this.#catalog?.forgetAfter(command);
   }
 
   /** Columns of a shape that a result has just named. @param {number} shape */
@@ -61,6 +82,7 @@ class Decoders {
       return undefined;
     }
     this.#waiting.delete(number);
+    const freshUntil = catalog?.freshUntil(needsLookup(shape)) ?? Number.POSITIVE_INFINITY;
     const compiled = {
       decode: compile(shape, {
         rowMode: this.#rowMode,
@@ -68,6 +90,8 @@ class Decoders {
         typeInfo: catalog?.typeInfo,
       }),
       fields: shape.fields,
+      epoch: freshUntil === Number.POSITIVE_INFINITY ? undefined : catalog?.epochAt(freshUntil),
+      freshUntil,
     };
     if (this.#compiled.size >= MAX_DECODERS) {
       const [oldest] = this.#compiled.keys();
@@ -82,9 +106,9 @@ class Decoders {
     return [...new Set([...this.#waiting.values()].flatMap(needsLookup))];
   }
 
-  /** Looks up what those types mean. */
-  async lookUp() {
-    await this.#catalog?.lookUp(this.unknown());
+  /** Looks up what those types mean. @param {Target | undefined} session */
+  async lookUp(session) {
+    await this.#catalog?.lookUp(this.unknown(), session);
   }
 }
 

@@ -5,6 +5,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { inspect } = require('node:util');
 const native = require('./native.js');
 const { BlockingAnswer } = require('./answer.js');
+const { ClosedError } = require('./error-classes.js');
 const { end, forgotten, openPool, openSession, release } = require('./handles.js');
 const { FLAG, flush, wait } = require('./mailbox.js');
 const options = require('./options.js');
@@ -16,6 +17,7 @@ const { TypeCatalog } = require('./type-catalog.js');
 const { send } = require('./request.js');
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
+/** @import { Target } from '../types/internal.js' */
 /** @import { Pool as PoolInterface, PoolOptions, PoolStatus, QueryResult, Rows } from '../types/pool.js' */
 /** @typedef {InstanceType<typeof import('./transaction.js').Transaction>} Transaction */
 
@@ -42,13 +44,7 @@ class Pool {
     const resolved = resolveTypes(types, PRESETS.lossless);
     this.#target = openPool(rest, 'cluster');
     forgotten.register(this, this.#target, this);
-    const self = new WeakRef(this);
-    const catalog = new TypeCatalog((sql, params) => {
-      const pool = self.deref();
-      return pool
-        ? pool.query(sql, params, { types: 'lossless', rowMode: 'object' })
-        : Promise.resolve([]);
-    });
+    const catalog = new TypeCatalog(catalogQuery(this.#target));
     const decoders = queryable.decodersFor(resolved, rowMode, catalog);
     this.#reading = { types: resolved, rowMode, catalog, decoders, logger };
     this.#retry = { ...DEFAULT_RETRY, ...retry };
@@ -172,11 +168,13 @@ class Pool {
     const timeoutMs = read.timeoutMs ?? this.#maxStatementMs ?? DEFAULT_BLOCKING_MS;
     /** @type {unknown} */
     let failure;
+    let hasFailed = false;
     const answer = new BlockingAnswer(
       decoders,
       () => {},
       (reason) => {
         failure = reason;
+        hasFailed = true;
       },
     );
     send(this.#target, sql, params, decoders, { timeoutMs }, answer);
@@ -185,15 +183,13 @@ class Pool {
         `querySync: the engine did not answer within ${timeoutMs + BLOCKING_GRACE_MS}ms`,
       );
     }
-    if (answer.held !== undefined) {
-      const { catalog } = this.#reading;
-      const wanted = decoders.unknown();
+    if (hasFailed) throw queryable.asError(failure);
+    answer.finish(() => {
       const lookUp = (/** @type {string} */ text, /** @type {unknown[]} */ values) =>
         this.#block(text, values, { types: 'lossless', rowMode: 'object' }).result.rows;
-      catalog?.lookUpBlocking(wanted, lookUp);
-      answer.finishHeld();
-    }
-    if (failure !== undefined) throw queryable.asError(failure);
+      this.#reading.catalog?.lookUpBlocking(decoders.unknown(), lookUp);
+    });
+    if (hasFailed) throw queryable.asError(failure);
     return answer;
   }
 
@@ -228,6 +224,31 @@ class Pool {
   [inspect.custom]() {
     return `Pool ${inspect(this.status())}`;
   }
+}
+
+/**
+ * How the catalog of a pool is asked: inside the transaction whose result is to be read, else on any connection.
+ * @param {Target} pool
+ * @returns {(sql: string, params: unknown[], session: Target | undefined) => Promise<any[]>}
+ */
+function catalogQuery(pool) {
+  const types = PRESETS.lossless;
+  const decoders = queryable.decodersFor(types, 'object', undefined);
+  const { NO_OPTIONS, run } = queryable;
+  /** @type {Reading} */
+  const reading = { types, rowMode: 'object', catalog: undefined, decoders, logger: undefined };
+  return async (sql, params, session) => {
+    if (session !== undefined) {
+      try {
+        const manner = { flags: FLAG.TRANSACTION };
+        return (await run(session, sql, params, NO_OPTIONS, reading, manner)).result.rows;
+      } catch (error) {
+        // It ended behind the statement: what it made can be seen by everybody now.
+        if (!(error instanceof ClosedError)) throw error;
+      }
+    }
+    return (await run(pool, sql, params, NO_OPTIONS, reading, undefined)).result.rows;
+  };
 }
 
 /**

@@ -65,6 +65,14 @@ function send(target, sql, params, decoders, manner, answer) {
 }
 
 /**
+ * Where types are looked up that a statement's result has: inside its transaction.
+ * @param {Target} target @param {Manner} manner
+ */
+function sessionOf(target, { flags = 0 }) {
+  return (flags & FLAG.TRANSACTION) === 0 ? undefined : target;
+}
+
+/**
  * Runs a statement.
  *
  * @param {Target} target
@@ -77,7 +85,9 @@ function send(target, sql, params, decoders, manner, answer) {
 function execute(target, sql, params, decoders, manner = PLAIN) {
   if (manner.signal !== undefined) return executeAbortable(target, sql, params, decoders, manner);
   return new Promise((resolve, reject) => {
-    send(target, sql, params, decoders, manner, new StatementAnswer(decoders, resolve, reject));
+    const answer = new StatementAnswer(decoders, resolve, reject);
+    if (manner !== PLAIN) answer.session = sessionOf(target, manner);
+    send(target, sql, params, decoders, manner, answer);
   });
 }
 
@@ -93,13 +103,14 @@ async function executeAbortable(target, sql, params, decoders, manner) {
   try {
     return await new Promise((resolve, reject) => {
       const answer = new StatementAnswer(decoders, resolve, reject);
+      answer.session = sessionOf(target, manner);
       const id = send(target, sql, params, decoders, manner, answer);
       giveUp = () => cancel(target, id, answer);
       signal.addEventListener('abort', giveUp, { once: true });
     });
   } catch (error) {
     // The signal's own reason is thrown as it is, but a doubt about the outcome is never hidden by it.
-    const { kind, outcome } = /** @type {{ kind?: string, outcome?: string }} */ (error);
+    const { kind, outcome } = /** @type {{ kind?: string, outcome?: string }} */ (error ?? {});
     throw kind === 'cancelled' && outcome !== 'unknown' ? signal.reason : error;
   } finally {
     signal.removeEventListener('abort', giveUp);

@@ -10,6 +10,9 @@ const { identity, parseBool, parseBytea } = require('./pg-types.js');
 
 /** @typedef {(text: string) => unknown} Parser */
 
+/** A value does not fit what is known about its type, which was altered. */
+class StaleTypeError extends Error {}
+
 /** OIDs from here on are of types made after the server was set up; what they mean is only in its catalog. */
 const FIRST_USER_OID = 16_384;
 
@@ -92,7 +95,7 @@ function parserOf(oid, typeInfo, depth) {
 /** @param {readonly (readonly [string, Parser])[]} attributes @param {readonly (string | null)[]} values */
 function composite(attributes, values) {
   if (values.length !== attributes.length) {
-    throw new Error(
+    throw new StaleTypeError(
       `a composite value of ${values.length} parts where ${attributes.length} are known`,
     );
   }
@@ -105,4 +108,4 @@ function composite(attributes, values) {
   );
 }
 
-module.exports = { needsLookup, parserOfUserType };
+module.exports = { StaleTypeError, needsLookup, parserOfUserType };

@@ -53,7 +53,7 @@ const JS = {
   mailbox: ['native', 'statements', 'rows', 'errors', 'error-classes'],
   'type-catalog': [],
   decoders: ['native', 'rows', 'type-catalog'],
-  answer: ['decoders'],
+  answer: ['decoders', 'rows', 'error-classes'],
   request: ['answer', 'decoders', 'mailbox', 'rows', 'statements'],
   // the cluster face
   queryable: [...BELOW, 'type-catalog'],
