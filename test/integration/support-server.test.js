@@ -60,7 +60,7 @@ test('a server keeps port and data over a restart and over kill −9', async (t)
   await server.restart();
   await server.sql('insert into kept values (1)');
   await server.kill();
-  await assert.rejects(server.sql('select'), { code: 'ECONNREFUSED' });
+  await assert.rejects(server.sql('select'), { code: /^ECONNRE(FUSED|SET)$/ });
   await server.start();
   assert.deepEqual(await server.sql('select n from kept'), [{ n: 1 }]);
   assert.equal(server.port, port);
