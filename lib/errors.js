@@ -8,8 +8,12 @@ const errors = require('./error-classes.js');
 /** Codes of OpenSSL that do not begin with `ERR_TLS`; certificate failures keep them. */
 const CERTIFICATE_CODES = new Set([
   'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_REVOKED',
+  'CRL_HAS_EXPIRED',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_CRL',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 

@@ -4,6 +4,7 @@
 const os = require('node:os');
 const native = require('./native.js');
 const { fromNative } = require('./errors.js');
+const { answering } = require('./passwords.js');
 
 /** @import { Face } from '../types/native-error.js' */
 /** @import { Target } from '../types/internal.js' */
@@ -51,16 +52,29 @@ function warn(warnings) {
 }
 
 /**
+ * The three arguments of the engine's `…Open`: options, surroundings, and who is asked for passwords.
+ * @param {Record<string, any>} options
+ * @returns {[string, string, import('./passwords.js').Ask | undefined]}
+ */
+function openArguments({ password, ...options }) {
+  const isFunction = typeof password === 'function';
+  const source = isFunction ? { passwordFunction: true } : { password };
+  return [
+    JSON.stringify({ ...options, ...source }),
+    surroundings(),
+    isFunction ? answering(password) : undefined,
+  ];
+}
+
+/**
  * Opens a pool; connects to nothing.
- * @param {object} options checked options under the engine's names
+ * @param {object} options checked options under the engine's names; `password` may be a function
  * @param {Face} face
  * @returns {Target}
  */
 function openPool(options, face) {
   try {
-    const { handle, warnings } = JSON.parse(
-      native.poolOpen(JSON.stringify(options), surroundings()),
-    );
+    const { handle, warnings } = JSON.parse(native.poolOpen(...openArguments(options)));
     warn(warnings);
     return targetOf(handle);
   } catch (error) {
@@ -75,7 +89,7 @@ function openPool(options, face) {
  */
 async function openClient(options, face) {
   try {
-    const opened = JSON.parse(await native.clientOpen(JSON.stringify(options), surroundings()));
+    const opened = JSON.parse(await native.clientOpen(...openArguments(options)));
     const { handle, warnings, ...rest } = opened;
     warn(warnings);
     return { target: targetOf(handle), ...rest };

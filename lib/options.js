@@ -5,6 +5,9 @@ const rules = require('./option-rules.js');
 const { count, flag, group, isObject, ms, msOrNever, oneOf, positive, readOptions, text, wrong } =
   rules;
 
+const { LOGIN_OPTIONS } = require('./login-options.js');
+const { readSsl } = require('./ssl-options.js');
+
 /** @import { Rule, Table } from './option-rules.js' */
 
 /** Spellings of the predecessor. */
@@ -16,12 +19,10 @@ const MODES = /** @type {Record<string, string>} */ ({ readwrite: 'read-write', 
  */
 const NOT_AVAILABLE = Object.freeze({
   modes: words('read-only readonly ro prefer-standby preferstandby primary standby'),
-  sslmodes: words('allow verify-ca verify-full'),
   pool: words(
-    'channelBinding commitMarkerTable commitResolution dnsRecheckMs exactlyOnce fenceCheck fencedReads hostaddr lease',
-    'loadBalance maxConnecting maxLagBytes passfile raceDelayMs rebalanceMs requireAuth resolveTimeoutMs service',
-    'sslcert sslcrl sslkey sslnegotiation sslpassword sslrootcert sslsni ssl_max_protocol_version',
-    'ssl_min_protocol_version strictFence unref validationIntervalMs warmStatements',
+    'commitMarkerTable commitResolution dnsRecheckMs exactlyOnce fenceCheck fencedReads lease',
+    'loadBalance maxConnecting maxLagBytes raceDelayMs rebalanceMs resolveTimeoutMs',
+    'strictFence unref validationIntervalMs warmStatements',
   ),
   query: words('acquireTimeoutMs after exactlyOnce idempotent retry'),
   begin: words('exactlyOnce lsn'),
@@ -31,13 +32,6 @@ const NOT_AVAILABLE = Object.freeze({
 function words(...lines) {
   return Object.freeze(lines.join(' ').split(' '));
 }
-
-/** A text that may be empty. @type {Rule} */
-const password = {
-  accepts: (value) => typeof value === 'string' && !value.includes('\0'),
-  says: 'a string without U+0000',
-  secret: true,
-};
 
 /** @type {Rule} */
 const hosts = {
@@ -57,6 +51,12 @@ const types = {
   copy: (value) => (Array.isArray(value) ? value : { ...value }),
 };
 
+/** Its members are read by a table of their own. @type {Rule} */
+const ssl = {
+  accepts: (value) => typeof value === 'boolean' || isObject(value),
+  says: 'true, false, or an object of TLS options',
+};
+
 const rowMode = oneOf('object', 'array');
 
 /** @type {Table} */
@@ -69,13 +69,12 @@ const POOL_OPTIONS = Object.freeze({
   host: text,
   port: rules.port,
   user: text,
-  password,
   database: text,
   mode: { ...oneOf('read-write', 'any', 'readwrite', 'rw'), refused: NOT_AVAILABLE.modes },
   applicationName: text,
   options: text,
-  ssl: flag,
-  sslmode: { ...oneOf('disable', 'prefer', 'require'), refused: NOT_AVAILABLE.sslmodes },
+  ssl,
+  ...LOGIN_OPTIONS,
   poolSize: positive,
   minIdle: count,
   idleTimeoutMs: msOrNever,
@@ -123,7 +122,7 @@ const END_OPTIONS = Object.freeze({ timeoutMs: ms });
 
 /**
  * @param {unknown} options a connection string, or an object
- * @returns {Record<string, any>} canonical words: `mode` is `read-write` or `any`, `ssl` is folded into `sslmode`
+ * @returns {Record<string, any>} canonical words: `mode` is `read-write` or `any`, `ssl` holds PEM texts
  * @throws {TypeError} naming the option
  */
 function readPoolOptions(options) {
@@ -134,7 +133,11 @@ function readPoolOptions(options) {
     if (read.hosts.length > 1) throw wrong('hosts', `with several entries ${rules.LATER}`);
   }
   if (read.mode !== undefined) read.mode = MODES[read.mode] ?? read.mode;
-  foldSsl(read);
+  if (read.ssl !== undefined) {
+    const other = Object.keys(read).find((name) => /^ssl./.test(name));
+    if (other !== undefined) throw wrong('ssl', `and "${other}" exclude each other`);
+    read.ssl = readSsl(read.ssl);
+  }
   if (read.minIdle > read.poolSize) {
     throw wrong('minIdle', `must not exceed poolSize (${read.poolSize}), got ${read.minIdle}`);
   }
@@ -143,17 +146,6 @@ function readPoolOptions(options) {
     throw wrong('options', 'must not set default_transaction_read_only');
   }
   return read;
-}
-
-/** @param {Record<string, any>} read */
-function foldSsl(read) {
-  if (read.ssl === undefined) return;
-  const mode = read.ssl ? 'require' : 'disable';
-  if (read.sslmode !== undefined && (read.sslmode === 'disable') !== (mode === 'disable')) {
-    throw wrong('ssl', `contradicts sslmode "${read.sslmode}"`);
-  }
-  read.sslmode ??= mode;
-  delete read.ssl;
 }
 
 /** @param {unknown} options */

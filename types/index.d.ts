@@ -11,3 +11,4 @@ export * from './pool-metrics.js';
 export * from './resilience.js';
 export * from './serverless.js';
 export * from './shutdown.js';
+export * from './ssl.js';

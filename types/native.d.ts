@@ -18,8 +18,10 @@ export function statement(text: string): number;
 export function shape(number: number): string;
 /** Number of a type profile; `custom` holds u32 OIDs, little-endian. */
 export function profile(preset: 'pg' | 'lossless', custom: Buffer): number;
+/** Asked for a password; the answer comes by `passwordAnswer`. `question` is JSON; must not throw. */
+export type Ask = (number: number, question: string) => void;
 /** JSON options and environment in, JSON `{handle, warnings}` out. */
-export function poolOpen(options: string, environment: string): string;
+export function poolOpen(options: string, environment: string, ask?: Ask): string;
 /** JSON counts, or null for a stale handle. */
 export function poolStatus(slot: number, generation: number): string | null;
 /** Handle of a session that takes its connection with its first request. */
@@ -27,7 +29,9 @@ export function sessionOpen(slot: number, generation: number): number;
 /** Has events of the session's connection sent here; to be called before its first request. */
 export function sessionHear(slot: number, generation: number): void;
 /** JSON `{handle, pid, host, encrypted, parameters, warnings}`. */
-export function clientOpen(options: string, environment: string): Promise<string>;
+export function clientOpen(options: string, environment: string, ask?: Ask): Promise<string>;
+/** Answers a question: the password, or why there is none. */
+export function passwordAnswer(number: number, password: string | undefined, problem: string): void;
 /** Transaction status with the last answer, also of a lost connection; null for a stale handle. */
 export function clientStatus(slot: number, generation: number): 'I' | 'T' | 'E' | null;
 /** Gives a request up; false when it is not known. */

@@ -1,5 +1,7 @@
 // createPool, Pool and Transaction: the cluster face.
 
+import type { SslOptions } from './ssl.js';
+
 /** A row: column name → value. Of two columns with the same name the later wins; `rowMode: 'array'` keeps both. */
 // biome-ignore lint/suspicious/noExplicitAny: what a column holds depends on the statement; give `query` a type argument.
 export type Row = Record<string, any>;
@@ -133,6 +135,23 @@ export interface LogEvent {
   readonly error?: Error;
 }
 
+/**
+ * Gives the password for one connection, now or later; the deadline of the connection holds for it too. When the server
+ * refuses the password, the function is asked once more with `refused: true`. It cannot run while `querySync` blocks.
+ */
+export type PasswordFunction = (
+  /** Name or address as configured. */
+  host: string,
+  question: {
+    readonly host: string;
+    readonly port: number;
+    readonly user: string;
+    readonly database: string;
+    /** The server has just refused the last answer. */
+    readonly refused: boolean;
+  },
+) => string | Promise<string>;
+
 /** Options of `createPool`. All times in milliseconds. Unknown names and wrong values throw a `TypeError` naming them. */
 export interface PoolOptions {
   /** `postgres://…` or `key=value …`. Options beside it win. */
@@ -145,8 +164,8 @@ export interface PoolOptions {
   port?: number;
   /** Default: `PGUSER`, else the name of the system's user. */
   user?: string;
-  /** Never appears in errors, logs or `inspect`. */
-  password?: string;
+  /** Never appears in errors, logs or `inspect`. A function is asked for each connection whose server wants a password. */
+  password?: string | PasswordFunction;
   /** Default: `PGDATABASE`, else the user's name. */
   database?: string;
   /** `'read-write'` (also `'rw'`, `'readwrite'`): only a server that takes writes. Default `'read-write'`. */
@@ -155,10 +174,52 @@ export interface PoolOptions {
   applicationName?: string;
   /** Start-up options, for example `-c search_path=app`. Must not set `default_transaction_read_only`. */
   options?: string;
-  /** true = `sslmode: 'require'`, false = `'disable'`. */
-  ssl?: boolean;
-  /** As libpq: `'require'` encrypts and does not check who the server is. Default `'prefer'`. */
-  sslmode?: 'disable' | 'prefer' | 'require';
+  /** As in `pg`: true = a certificate that names the host and that Node's roots have signed. Not beside `sslmode` and its companions. */
+  ssl?: boolean | SslOptions;
+  /** As libpq: `'require'` encrypts, and checks who has signed only where there are roots. Default `'prefer'`. */
+  sslmode?: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
+  /** `'direct'` starts with the TLS handshake, which saves a round trip: PostgreSQL 17 or newer, `sslmode` from `'require'`. Default `'postgres'`. */
+  sslnegotiation?: 'postgres' | 'direct';
+  /** Trusted roots: a path, PEM text, a Buffer, or `'system'` for those of the operating system. Default `~/.postgresql/root.crt` if it exists. */
+  sslrootcert?: string | Uint8Array;
+  /** Revocation lists. Default `~/.postgresql/root.crl` if it exists. */
+  sslcrl?: string | Uint8Array;
+  /** A folder of revocation lists. */
+  sslcrldir?: string;
+  /** Certificate to show. Default `~/.postgresql/postgresql.crt` if it exists. */
+  sslcert?: string | Uint8Array;
+  /** Its private key; a file must not be open to group or others. Default `~/.postgresql/postgresql.key`. */
+  sslkey?: string | Uint8Array;
+  /** Password of an encrypted `sslkey`. */
+  sslpassword?: string;
+  /** `'require'`: a server that does not ask for the certificate is left. Default `'allow'`. */
+  sslcertmode?: 'disable' | 'allow' | 'require';
+  /** Send the host's name in the handshake. Default true. */
+  sslsni?: boolean;
+  /** Default `'TLSv1.2'`. */
+  ssl_min_protocol_version?: 'TLSv1.2' | 'TLSv1.3';
+  /** Default `'TLSv1.3'`. */
+  ssl_max_protocol_version?: 'TLSv1.2' | 'TLSv1.3';
+  /** `'require'`: a login that is not bound to the TLS connection (SCRAM-SHA-256-PLUS) fails. Default `'prefer'`. */
+  channelBinding?: 'disable' | 'prefer' | 'require';
+  /** Methods the server may ask for, for example `'scram-sha-256'` or `'!password,!md5'`; `'none'` for no question. Default: all. */
+  requireAuth?: string;
+  /** Send a password in clear text without TLS when the server asks for it. Default false. */
+  allowCleartext?: boolean;
+  /** A server that asks for more SCRAM iterations is refused. Default 100 000. */
+  scramMaxIterations?: number;
+  /** Default `'3.0'`. */
+  minProtocolVersion?: '3.0' | '3.2';
+  /** `'3.2'` (also `'latest'`) has longer cancel keys: PostgreSQL 18 or newer, older ones agree on 3.0. Default `'3.0'`. */
+  maxProtocolVersion?: '3.0' | '3.2' | 'latest';
+  /** Password file. Default `~/.pgpass`; ignored with a warning if group or others can read it. */
+  passfile?: string;
+  /** Section of the service file, whose settings count behind those given here. Default `PGSERVICE`. */
+  service?: string;
+  /** Default `PGSERVICEFILE`, else `~/.pg_service.conf`, else that of the system. */
+  servicefile?: string;
+  /** Address to dial instead of looking `host` up; certificates are still compared with `host`. */
+  hostaddr?: string;
   /** Most connections. Default 10. */
   poolSize?: number;
   /** Connections kept open when idle. Default 0. */

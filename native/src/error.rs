@@ -310,7 +310,8 @@ impl Error {
     pub fn transient(&self) -> bool {
         match self {
             Self::Server(server) | Self::Refused(server) => sqlstate::is_transient(&server.code),
-            Self::Connect { code, .. } => !matches!(*code, "ERR_TLS" | "ERR_AUTH" | "ERR_PROTOCOL"),
+            // Everything but the network: the same certificate or method would come again.
+            Self::Connect { code, .. } => !is_final(code),
             Self::Acquire { .. }
             | Self::Timeout { .. }
             | Self::Lost { .. }
@@ -319,6 +320,15 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// Would connecting again fail the same way? Codes of certificates are Node's and have no common beginning.
+#[must_use]
+pub fn is_final(code: &str) -> bool {
+    code.starts_with("ERR_")
+        || code.starts_with("CERT_")
+        || code.starts_with("CRL_")
+        || code.starts_with("UNABLE_TO_")
 }
 
 impl fmt::Display for Error {

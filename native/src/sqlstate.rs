@@ -26,6 +26,12 @@ pub fn ends_session(code: &str) -> bool {
         )
 }
 
+/// Was the password wrong, or may it have been? Then a fresh one may be right (rule A05).
+#[must_use]
+pub fn rejects_password(code: &str) -> bool {
+    matches!(code, "28P01" | "28000")
+}
+
 /// Would another attempt to connect with the same settings fail the same way? Authentication failures (class 28) and
 /// an unknown database.
 #[must_use]

@@ -22,7 +22,15 @@ const RUST = {
 /** Only these may name the binding. */
 const KNOWS_NEON = ['addon', 'lib'];
 
-const WORDS = ['options', 'option-rules', 'errors', 'error-classes', 'identifiers'];
+const WORDS = [
+  'options',
+  'option-rules',
+  'login-options',
+  'ssl-options',
+  'errors',
+  'error-classes',
+  'identifiers',
+];
 /** What asks the engine and reads its answers, from the lowest up. */
 const ENGINE = [
   'native',
@@ -45,10 +53,13 @@ const JS = {
   'error-classes': [],
   errors: ['error-classes'],
   'option-rules': ['error-classes'],
-  options: ['option-rules', 'error-classes'],
+  'login-options': ['option-rules'],
+  'ssl-options': ['option-rules', 'error-classes'],
+  options: ['option-rules', 'login-options', 'ssl-options', 'error-classes'],
   native: ['errors', 'error-classes'],
   rows: ['errors', 'error-classes'],
-  handles: ['native', 'errors', 'error-classes'],
+  passwords: ['native'],
+  handles: ['native', 'passwords', 'errors', 'error-classes'],
   statements: ['native', 'errors', 'error-classes'],
   mailbox: ['native', 'statements', 'rows', 'errors', 'error-classes'],
   'type-catalog': [],

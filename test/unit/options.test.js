@@ -27,13 +27,42 @@ const POOL = {
   host: ['/run', 'a\0b', 'a non-empty string without U+0000, got a string'],
   port: [5432, '5432', 'an integer from 1 to 65535, got a string'],
   user: ['u', 1, 'a non-empty string without U+0000, got 1'],
-  password: ['', 12345, 'a string without U+0000, got a number'],
+  password: [
+    '',
+    12345,
+    'a string without U+0000, or a function that returns one or a promise of one, got a number',
+  ],
+  passfile: ['/p', '', 'a non-empty string without U+0000, got a string'],
+  service: ['s', 1, 'a non-empty string without U+0000, got 1'],
+  servicefile: ['/s', 1, 'a non-empty string without U+0000, got 1'],
+  hostaddr: ['::1', 1, 'a non-empty string without U+0000, got 1'],
   database: ['d', null, 'a non-empty string without U+0000, got null'],
   mode: ['any', 'write', 'one of "read-write", "any", "readwrite", "rw", got "write"'],
   applicationName: ['a', {}, 'a non-empty string without U+0000, got an object'],
   options: ['-c a=b', [], 'a non-empty string without U+0000, got an empty array'],
-  ssl: [undefined, 1, 'true or false, got 1'],
-  sslmode: ['require', 'on', 'one of "disable", "prefer", "require", got "on"'],
+  ssl: [false, 1, 'true, false, or an object of TLS options, got 1'],
+  sslmode: [
+    'verify-full',
+    'on',
+    'one of "disable", "allow", "prefer", "require", "verify-ca", "verify-full", got "on"',
+  ],
+  sslnegotiation: ['direct', 'tls', 'one of "postgres", "direct", got "tls"'],
+  sslrootcert: ['/ca', 1, 'the path of a PEM file, PEM text, or a Buffer of it, got 1'],
+  sslcrl: ['/crl', {}, 'the path of a PEM file, PEM text, or a Buffer of it, got an object'],
+  sslcrldir: ['/crls', 1, 'a non-empty string without U+0000, got 1'],
+  sslcert: ['/crt', '', 'the path of a PEM file, PEM text, or a Buffer of it, got a string'],
+  sslkey: ['/key', 7, 'the path of a PEM file, PEM text, or a Buffer of it, got a number'],
+  sslpassword: ['x', 7, 'a non-empty string without U+0000, got a number'],
+  sslcertmode: ['require', 'prefer', 'one of "disable", "allow", "require", got "prefer"'],
+  sslsni: [true, 1, 'true or false, got 1'],
+  ssl_min_protocol_version: ['TLSv1.3', 'TLSv1', 'one of "TLSv1.2", "TLSv1.3", got "TLSv1"'],
+  ssl_max_protocol_version: ['TLSv1.2', '1.2', 'one of "TLSv1.2", "TLSv1.3", got "1.2"'],
+  channelBinding: ['require', true, 'one of "disable", "prefer", "require", got true'],
+  requireAuth: ['scram-sha-256', 1, 'a non-empty string without U+0000, got 1'],
+  allowCleartext: [true, 'yes', 'true or false, got a string'],
+  scramMaxIterations: [4096, 0, 'a positive integer, got 0'],
+  minProtocolVersion: ['3.0', '3.1', 'one of "3.0", "3.2", got "3.1"'],
+  maxProtocolVersion: ['latest', '3.1', 'one of "3.0", "3.2", "latest", got "3.1"'],
   poolSize: [1, 0, 'a positive integer, got 0'],
   minIdle: [0, -1, 'an integer not below 0, got -1'],
   idleTimeoutMs: [
@@ -146,9 +175,6 @@ test('what this version cannot do is refused', () => {
     assert.throws(() => readBeginOptions({ [name]: true }), later(name));
   for (const mode of NOT_AVAILABLE.modes)
     assert.throws(() => readPoolOptions({ mode }), later('mode'));
-  for (const sslmode of NOT_AVAILABLE.sslmodes) {
-    assert.throws(() => readPoolOptions({ sslmode }), later('sslmode'));
-  }
   assert.throws(() => readPoolOptions({ hosts: ['a', 'b'] }), later('hosts'));
 });
 
@@ -159,9 +185,7 @@ test('createPool reads a string as connection string and gives canonical words',
   assert.deepEqual(plain(readPoolOptions(undefined)), {});
   assert.equal(readPoolOptions({ mode: 'rw' }).mode, 'read-write');
   assert.equal(readPoolOptions({ mode: 'any' }).mode, 'any');
-  assert.deepEqual(plain(readPoolOptions({ ssl: true })), { sslmode: 'require' });
-  assert.deepEqual(plain(readPoolOptions({ ssl: false })), { sslmode: 'disable' });
-  assert.deepEqual(plain(readPoolOptions({ ssl: true, sslmode: 'prefer' })), { sslmode: 'prefer' });
+  assert.deepEqual(plain(readPoolOptions({ ssl: false })), { ssl: false });
   assert.equal(readStreamOptions({ fetchSize: 5 }).batchSize, 5);
   assert.deepEqual(plain(readStreamOptions({ batchSize: 5, fetchSize: 5 })), { batchSize: 5 });
   assert.equal(readBeginOptions({ accessMode: 'read only' }).accessMode, 'read-only');
@@ -172,8 +196,8 @@ test('createPool reads a string as connection string and gives canonical words',
 test('options that contradict each other are refused', () => {
   const table = [
     [readPoolOptions, { hosts: ['a'], host: 'b' }, /hosts.*"host" exclude/],
-    [readPoolOptions, { ssl: true, sslmode: 'disable' }, /"ssl" contradicts sslmode/],
-    [readPoolOptions, { ssl: false, sslmode: 'require' }, /"ssl" contradicts sslmode/],
+    [readPoolOptions, { ssl: true, sslmode: 'disable' }, /"ssl" and "sslmode" exclude/],
+    [readPoolOptions, { ssl: {}, sslrootcert: '/ca' }, /"ssl" and "sslrootcert" exclude/],
     [
       readPoolOptions,
       { minIdle: 5, poolSize: 4 },

@@ -10,6 +10,7 @@ mod inbox;
 mod leases;
 mod mailbox;
 mod objects;
+mod passwords;
 mod records;
 mod registry;
 mod requests;
@@ -42,6 +43,7 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("sessionHear", objects::session_hear)?;
     cx.export_function("clientOpen", objects::client_open)?;
     cx.export_function("clientStatus", objects::client_status)?;
+    cx.export_function("passwordAnswer", passwords::answer)?;
     cx.export_function("cancel", objects::cancel)?;
     cx.export_function("end", objects::end)?;
     cx.export_function("release", objects::release)?;

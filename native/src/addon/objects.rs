@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::addon::desk::{self, number_profile};
 use crate::addon::environment::{Environment, current};
+use crate::addon::passwords;
 use crate::addon::registry::{self, Handle, Object};
 use crate::addon::runtime::{SHAPES, runtime};
 use crate::addon::settle::{promise, throw};
@@ -18,6 +19,7 @@ use crate::config::{Built, Settings, Surroundings};
 use crate::conn::client::Client;
 use crate::conn::dial::Route;
 use crate::conn::exchange::Manner;
+use crate::conn::passwords::Passwords;
 use crate::conn::request::Subscriber;
 use crate::error::Error;
 use crate::frame::{Preset, Profile};
@@ -75,21 +77,22 @@ fn settings(cx: &mut FunctionContext) -> NeonResult<Built> {
     }
 }
 
-fn route(built: &Built) -> Result<Route, Error> {
+fn route(built: &Built, passwords: Option<Arc<dyn Passwords>>) -> Result<Route, Error> {
     let host = built.config.hosts.first().cloned();
     let host = host.ok_or_else(|| Error::config("hosts", "must name a host"))?;
-    Route::new(Arc::new(built.config.clone()), host)
+    Ok(Route::new(Arc::new(built.config.clone()), host)?.with_passwords(passwords))
 }
 
 fn opened(built: &Built, handle: Handle) -> String {
     json!({ "handle": handle.to_number(), "warnings": built.warnings }).to_string()
 }
 
-/// `poolOpen(options: JSON, environment: JSON) → JSON {handle, warnings}`. Opens no connection.
+/// `poolOpen(options: JSON, environment: JSON, ask?: function) → JSON {handle, warnings}`. Opens no connection.
 pub(super) fn pool_open(mut cx: FunctionContext) -> JsResult<JsString> {
     let built = settings(&mut cx)?;
+    let passwords = passwords::source(&mut cx, 2)?;
     let runtime = runtime(&mut cx)?.clone();
-    let handle = route(&built).and_then(|route| {
+    let handle = route(&built, passwords).and_then(|route| {
         let environment = current(&mut cx).map_err(|_| Error::internal("no environment"))?;
         let number = number_profile(Profile::new(Preset::Pg, []))?;
         let profile = desk::profile(number)?;
@@ -149,10 +152,11 @@ fn subscriber(environment: &Environment, handle: Handle) -> Subscriber {
     }
 }
 
-/// `clientOpen(options: JSON, environment: JSON) → Promise<JSON {handle, pid, parameters, warnings}>`.
+/// `clientOpen(options: JSON, environment: JSON, ask?: function) → Promise<JSON {handle, pid, parameters, warnings}>`.
 pub(super) fn client_open(mut cx: FunctionContext) -> JsResult<JsPromise> {
     let built = settings(&mut cx)?;
-    let route = match route(&built) {
+    let passwords = passwords::source(&mut cx, 2)?;
+    let route = match route(&built, passwords) {
         Ok(route) => route,
         Err(error) => return throw(&mut cx, &error),
     };

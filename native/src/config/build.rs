@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -13,7 +12,7 @@ use super::pass::PassFile;
 use super::secret::Secret;
 use super::settings::Settings;
 use super::value::{check_length, check_text, limit, number};
-use super::{Config, PoolConfig, env, guard, tls, url};
+use super::{Config, PoolConfig, env, guard, service, tls, tls_keywords, tls_object, url};
 
 /// Largest startup packet the server reads (`MAX_STARTUP_PACKET_LENGTH`, rule D03).
 const MAX_STARTUP_BYTES: usize = 10_000;
@@ -75,9 +74,21 @@ impl Settings {
     fn gather(&self, surroundings: &Surroundings) -> Result<Values, Error> {
         let mut values = Values::default();
         let port = self.port.map(|port| port.to_string());
-        let password = self.password.as_ref().map(Secret::expose);
+        let sni = self.sslsni.map(|on| if on { "1" } else { "0" });
+        let secret =
+            |given: &'_ Option<Secret>| given.as_ref().map(|secret| secret.expose().to_owned());
+        for (name, value) in [
+            ("password", secret(&self.password)),
+            ("sslkey", secret(&self.sslkey)),
+            ("sslpassword", secret(&self.sslpassword)),
+        ] {
+            if let Some(value) = value {
+                values.offer(name, Secret::new(value), Source::Option);
+            }
+        }
         for (name, value) in [
             ("application_name", self.application_name.as_deref()),
+            ("channel_binding", self.channel_binding.as_deref()),
             ("dbname", self.database.as_deref()),
             (
                 "fallback_application_name",
@@ -85,12 +96,30 @@ impl Settings {
             ),
             ("host", self.host.as_deref()),
             ("hostaddr", self.hostaddr.as_deref()),
+            ("max_protocol_version", self.max_protocol_version.as_deref()),
+            ("min_protocol_version", self.min_protocol_version.as_deref()),
             ("options", self.options.as_deref()),
             ("passfile", self.passfile.as_deref()),
-            ("password", password),
             ("port", port.as_deref()),
+            ("require_auth", self.require_auth.as_deref()),
+            ("service", self.service.as_deref()),
+            ("servicefile", self.servicefile.as_deref()),
+            (
+                "ssl_max_protocol_version",
+                self.ssl_max_protocol_version.as_deref(),
+            ),
+            (
+                "ssl_min_protocol_version",
+                self.ssl_min_protocol_version.as_deref(),
+            ),
+            ("sslcert", self.sslcert.as_deref()),
+            ("sslcertmode", self.sslcertmode.as_deref()),
+            ("sslcrl", self.sslcrl.as_deref()),
+            ("sslcrldir", self.sslcrldir.as_deref()),
             ("sslmode", self.sslmode.as_deref()),
+            ("sslnegotiation", self.sslnegotiation.as_deref()),
             ("sslrootcert", self.sslrootcert.as_deref()),
+            ("sslsni", sni),
             ("user", self.user.as_deref()),
         ] {
             if let Some(value) = value {
@@ -106,6 +135,7 @@ impl Settings {
                 values.offer(name, value, Source::Text);
             }
         }
+        service::offer(&mut values, surroundings)?;
         env::offer(&mut values, &surroundings.environment);
         Ok(values)
     }
@@ -132,9 +162,12 @@ impl Settings {
         if let Some(password) = &password {
             check_password(values, password)?;
         }
+        let password_function = self.password_function.unwrap_or(false);
+        // The function is an explicit option; it wins over a password from anywhere else.
+        let password = password.filter(|_| !password_function);
         let passfile = match password {
-            None => passfile(values, surroundings, warnings),
-            Some(_) => PassFile::default(),
+            None if !password_function => passfile(values, surroundings, warnings),
+            _ => PassFile::default(),
         };
         let application_name = values
             .filled("application_name")
@@ -146,17 +179,12 @@ impl Settings {
         if let Some(options) = options {
             guard::check_options(values.label("options"), options)?;
         }
-        let iterations = number(
-            "scramMaxIterations",
-            self.scram_max_iterations,
-            &(1..=u64::from(u32::MAX)),
-            100_000,
-        )?;
         Ok(Config {
             hosts: self.hosts(values)?,
             database: database.into(),
             user: user.into(),
             password,
+            password_function,
             passfile,
             application_name: application_name.map(Into::into),
             options: options.map(Into::into),
@@ -172,8 +200,7 @@ impl Settings {
                 &(65_536..=1 << 30),
                 1 << 30,
             )?,
-            scram_max_iterations: NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN),
-            allow_cleartext: self.allow_cleartext.unwrap_or(false),
+            login: self.login(values)?,
         })
     }
 
@@ -211,13 +238,43 @@ impl Settings {
 
     fn tls(&self, values: &Values, surroundings: &Surroundings) -> Result<tls::Tls, Error> {
         match &self.ssl {
-            Some(_) if self.sslmode.is_some() || self.sslrootcert.is_some() => Err(Error::config(
-                "ssl",
-                "cannot be combined with sslmode or sslrootcert",
-            )),
-            Some(setting) => tls::from_setting(setting.clone()),
-            None => tls::from_values(values, surroundings.home.as_deref()),
+            Some(setting) => match self.ssl_option() {
+                Some(option) => Err(Error::config(
+                    "ssl",
+                    format!("cannot be combined with {option}"),
+                )),
+                None => tls_object::from_setting(setting.clone()),
+            },
+            None => tls_keywords::from_values(values, surroundings.home.as_deref()),
         }
+    }
+}
+
+impl Settings {
+    /// The first option of libpq's that says the same as a part of `ssl`.
+    fn ssl_option(&self) -> Option<&'static str> {
+        [
+            ("sslmode", self.sslmode.is_some()),
+            ("sslrootcert", self.sslrootcert.is_some()),
+            ("sslcert", self.sslcert.is_some()),
+            ("sslkey", self.sslkey.is_some()),
+            ("sslpassword", self.sslpassword.is_some()),
+            ("sslcrl", self.sslcrl.is_some()),
+            ("sslcrldir", self.sslcrldir.is_some()),
+            ("sslcertmode", self.sslcertmode.is_some()),
+            ("sslsni", self.sslsni.is_some()),
+            ("sslnegotiation", self.sslnegotiation.is_some()),
+            (
+                "ssl_min_protocol_version",
+                self.ssl_min_protocol_version.is_some(),
+            ),
+            (
+                "ssl_max_protocol_version",
+                self.ssl_max_protocol_version.is_some(),
+            ),
+        ]
+        .into_iter()
+        .find_map(|(name, is_given)| is_given.then_some(name))
     }
 }
 

@@ -28,4 +28,15 @@ pub(super) fn offer(values: &mut Values, environment: &BTreeMap<String, String>)
             );
         }
     }
+    // The variable of old, still read by libpq where there is no mode.
+    if environment
+        .get("PGREQUIRESSL")
+        .is_some_and(|value| value.starts_with('1'))
+    {
+        values.offer(
+            "sslmode",
+            Secret::new("require".into()),
+            Source::Environment,
+        );
+    }
 }

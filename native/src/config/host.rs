@@ -58,6 +58,16 @@ impl Host {
         }
     }
 
+    /// Its name or address as configured, the directory of a socket, or an abstract name with its `@`.
+    #[must_use]
+    pub fn name(&self) -> Box<str> {
+        match self {
+            Self::Tcp { name, .. } => name.clone(),
+            Self::Unix { dir, .. } => dir.clone(),
+            Self::Abstract { name, .. } => format!("@{name}").into(),
+        }
+    }
+
     /// Is it on this machine, where TLS and keepalive have no meaning?
     #[must_use]
     pub const fn is_local(&self) -> bool {

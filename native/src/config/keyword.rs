@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::error::Error;
 
+use super::pem::is_pem;
 use super::secret::Secret;
-use super::tls::is_pem;
 use super::value::check_text;
 
 /// Longest value of a keyword: a startup packet has 10 000 bytes for all of them.
@@ -57,7 +57,7 @@ const fn keyword(
 #[rustfmt::skip]
 pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("application_name", Some("PGAPPNAME"), Some("applicationName"), Obeyed),
-    keyword("channel_binding", Some("PGCHANNELBINDING"), None, Only(&["prefer"])),
+    keyword("channel_binding", Some("PGCHANNELBINDING"), Some("channelBinding"), Obeyed),
     keyword("client_encoding", Some("PGCLIENTENCODING"), None, Only(&["utf8", "utf-8", "unicode"])),
     keyword("connect_timeout", Some("PGCONNECT_TIMEOUT"), None, Obeyed),
     keyword("dbname", Some("PGDATABASE"), Some("database"), Obeyed),
@@ -74,8 +74,8 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("keepalives_interval", None, None, Obeyed),
     keyword("krbsrvname", None, None, Refused),
     keyword("load_balance_hosts", Some("PGLOADBALANCEHOSTS"), None, Only(&["disable"])),
-    keyword("max_protocol_version", Some("PGMAXPROTOCOLVERSION"), None, Refused),
-    keyword("min_protocol_version", Some("PGMINPROTOCOLVERSION"), None, Only(&["3.0"])),
+    keyword("max_protocol_version", Some("PGMAXPROTOCOLVERSION"), Some("maxProtocolVersion"), Obeyed),
+    keyword("min_protocol_version", Some("PGMINPROTOCOLVERSION"), Some("minProtocolVersion"), Obeyed),
     keyword("oauth_client_id", None, None, Refused),
     keyword("oauth_client_secret", None, None, Refused),
     keyword("oauth_issuer", None, None, Refused),
@@ -85,27 +85,26 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("password", Some("PGPASSWORD"), Some("password"), Obeyed),
     keyword("port", Some("PGPORT"), Some("port"), Obeyed),
     keyword("replication", None, None, Refused),
-    keyword("require_auth", Some("PGREQUIREAUTH"), None, Refused),
+    keyword("require_auth", Some("PGREQUIREAUTH"), Some("requireAuth"), Obeyed),
     keyword("requirepeer", Some("PGREQUIREPEER"), None, Refused),
     keyword("scram_client_key", None, None, Refused),
     keyword("scram_server_key", None, None, Refused),
-    keyword("service", Some("PGSERVICE"), None, Refused),
-    keyword("servicefile", None, None, Refused),
-    // rustls speaks TLS 1.2 and 1.3 only, so any older minimum is kept.
-    keyword("ssl_max_protocol_version", Some("PGSSLMAXPROTOCOLVERSION"), None, Only(&["TLSv1.3"])),
-    keyword("ssl_min_protocol_version", Some("PGSSLMINPROTOCOLVERSION"), None, Only(&["TLSv1", "TLSv1.1", "TLSv1.2"])),
-    keyword("sslcert", Some("PGSSLCERT"), None, Refused),
-    keyword("sslcertmode", Some("PGSSLCERTMODE"), None, Only(&["disable", "allow"])),
+    keyword("service", Some("PGSERVICE"), Some("service"), Obeyed),
+    keyword("servicefile", None, Some("servicefile"), Obeyed),
+    keyword("ssl_max_protocol_version", Some("PGSSLMAXPROTOCOLVERSION"), Some("ssl_max_protocol_version"), Obeyed),
+    keyword("ssl_min_protocol_version", Some("PGSSLMINPROTOCOLVERSION"), Some("ssl_min_protocol_version"), Obeyed),
+    keyword("sslcert", Some("PGSSLCERT"), Some("sslcert"), Obeyed),
+    keyword("sslcertmode", Some("PGSSLCERTMODE"), Some("sslcertmode"), Obeyed),
     keyword("sslcompression", Some("PGSSLCOMPRESSION"), None, Only(&["0"])),
-    keyword("sslcrl", Some("PGSSLCRL"), None, Refused),
-    keyword("sslcrldir", Some("PGSSLCRLDIR"), None, Refused),
-    keyword("sslkey", Some("PGSSLKEY"), None, Refused),
+    keyword("sslcrl", Some("PGSSLCRL"), Some("sslcrl"), Obeyed),
+    keyword("sslcrldir", Some("PGSSLCRLDIR"), Some("sslcrldir"), Obeyed),
+    keyword("sslkey", Some("PGSSLKEY"), Some("sslkey"), Obeyed),
     keyword("sslkeylogfile", None, None, Refused),
     keyword("sslmode", Some("PGSSLMODE"), Some("sslmode"), Obeyed),
-    keyword("sslnegotiation", Some("PGSSLNEGOTIATION"), None, Only(&["postgres"])),
-    keyword("sslpassword", None, None, Refused),
+    keyword("sslnegotiation", Some("PGSSLNEGOTIATION"), Some("sslnegotiation"), Obeyed),
+    keyword("sslpassword", None, Some("sslpassword"), Obeyed),
     keyword("sslrootcert", Some("PGSSLROOTCERT"), Some("sslrootcert"), Obeyed),
-    keyword("sslsni", Some("PGSSLSNI"), None, Only(&["1"])),
+    keyword("sslsni", Some("PGSSLSNI"), Some("sslsni"), Obeyed),
     keyword("target_session_attrs", Some("PGTARGETSESSIONATTRS"), None, Only(&["any"])),
     keyword("tcp_user_timeout", None, None, Obeyed),
     keyword("user", Some("PGUSER"), Some("user"), Obeyed),
@@ -157,6 +156,8 @@ pub(super) enum Source {
     Option,
     /// The connection string.
     Text,
+    /// A section of the service file.
+    Service,
     /// An environment variable.
     Environment,
 }
@@ -193,7 +194,7 @@ impl Values {
         let source = self.0.get(name).map(|(_, source)| *source);
         let label = find(name).and_then(|keyword| match source {
             Some(Source::Environment) => keyword.variable,
-            Some(Source::Text) => None,
+            Some(Source::Text | Source::Service) => None,
             Some(Source::Option) | None => keyword.option,
         });
         label.unwrap_or(name)
@@ -208,18 +209,25 @@ impl Values {
     /// that this version would have to ignore.
     pub(super) fn check(&self) -> Result<(), Error> {
         for (keyword, value) in self.iter() {
-            // A password may hold anything but NUL, and certificates may be given as text with line ends.
-            if keyword.name != "password" && !(keyword.name == "sslrootcert" && is_pem(value)) {
+            // Passwords may hold anything but NUL, and certificates may be given as text with line ends.
+            let may_be_pem = matches!(
+                keyword.name,
+                "sslrootcert" | "sslcert" | "sslkey" | "sslcrl"
+            );
+            let is_password = matches!(keyword.name, "password" | "sslpassword");
+            let is_free = is_password || (may_be_pem && is_pem(value));
+            if !is_free {
                 check_text(self.label(keyword.name), value, MAX_VALUE_BYTES)?;
             }
             match keyword.support {
                 Obeyed => {}
                 Only(values) if values.iter().any(|known| known.eq_ignore_ascii_case(value)) => {}
                 Only(values) => {
-                    let problem = format!("must be {} in this version", values.join(" or "));
+                    let problem =
+                        format!("must be {}: nothing else is supported", values.join(" or "));
                     return Err(self.error(keyword.name, problem));
                 }
-                Refused => return Err(self.error(keyword.name, "is not supported by this version")),
+                Refused => return Err(self.error(keyword.name, "is not supported")),
             }
         }
         Ok(())

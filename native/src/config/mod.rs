@@ -2,34 +2,39 @@
 //!
 //! [`Settings`] come from JS, [`Surroundings`] from the process; [`Settings::build`] joins them, checks every value
 //! once and gives a [`Config`] and a [`PoolConfig`] that are right by construction. Precedence of one setting:
-//! explicit option, connection string, environment, default (rule CP-41).
+//! explicit option, connection string, service file, environment, default (rule CP-41).
 
 mod build;
 mod env;
 mod guard;
 mod host;
 mod keyword;
+mod login;
 mod pass;
+mod pem;
 mod pool;
 mod secret;
+mod service;
 mod settings;
 mod socket;
 mod tls;
+mod tls_keywords;
+mod tls_object;
 mod url;
 mod value;
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use build::{Built, Surroundings};
 pub use host::{DEFAULT_PORT, Host};
+pub use login::{ChannelBinding, Login};
 pub use pass::PassFile;
 pub use pool::{PoolConfig, Prepared};
 pub use secret::Secret;
 pub use settings::Settings;
 pub use socket::Keepalive;
-pub use tls::{Roots, SslMode, Tls, Verify};
+pub use tls::{ClientCertificate, Identity, Roots, SslMode, Tls, TlsVersion, Verify};
 pub use url::parse_connection_string;
 
 /// How to reach one target, log in and keep the socket honest.
@@ -43,6 +48,8 @@ pub struct Config {
     pub database: Box<str>,
     /// The configured password; see [`Config::password_for`].
     pub password: Option<Secret>,
+    /// Passwords come from a function of the caller's; then there is no other.
+    pub password_function: bool,
     /// Passwords by host, used when there is no other.
     pub passfile: PassFile,
     /// `application_name`. Default: none.
@@ -63,10 +70,8 @@ pub struct Config {
     pub tcp_user_timeout: Option<Duration>,
     /// Largest message taken from the server, in bytes. Default 1 GiB, the server's own limit (rule W05).
     pub max_message: usize,
-    /// Most SCRAM iterations that are derived. Default 100 000 (rule A03).
-    pub scram_max_iterations: NonZeroU32,
-    /// May a password go out in clear text without TLS? Default: no (rule A01).
-    pub allow_cleartext: bool,
+    /// What is demanded of the login.
+    pub login: Login,
 }
 
 impl Config {
@@ -119,8 +124,7 @@ impl fmt::Debug for Config {
             .field("keepalive", &self.keepalive)
             .field("tcp_user_timeout", &self.tcp_user_timeout)
             .field("max_message", &self.max_message)
-            .field("scram_max_iterations", &self.scram_max_iterations)
-            .field("allow_cleartext", &self.allow_cleartext)
+            .field("login", &self.login)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::Error;
 
 use super::secret::Secret;
-use super::tls::SslSetting;
+use super::tls_object::SslSetting;
 
 /// Options of a target and its pool. Everything is optional; defaults are written where `Config` is made.
 ///
@@ -25,6 +25,11 @@ pub struct Settings {
     pub(super) passfile: Option<String>,
     pub(super) database: Option<String>,
     pub(super) connection_string: Option<Secret>,
+    /// Passwords come from a function of the caller's, asked for each connection.
+    pub(super) password_function: Option<bool>,
+    /// Section of the service file.
+    pub(super) service: Option<String>,
+    pub(super) servicefile: Option<String>,
     pub(super) application_name: Option<String>,
     pub(super) fallback_application_name: Option<String>,
     pub(super) options: Option<String>,
@@ -34,6 +39,23 @@ pub struct Settings {
     pub(super) sslmode: Option<String>,
     /// Path, `system`, or PEM text.
     pub(super) sslrootcert: Option<String>,
+    /// Path or PEM text, as the next two.
+    pub(super) sslcert: Option<String>,
+    pub(super) sslkey: Option<Secret>,
+    pub(super) sslcrl: Option<String>,
+    pub(super) sslcrldir: Option<String>,
+    pub(super) sslpassword: Option<Secret>,
+    pub(super) sslcertmode: Option<String>,
+    pub(super) sslsni: Option<bool>,
+    pub(super) sslnegotiation: Option<String>,
+    #[serde(rename = "ssl_min_protocol_version")]
+    pub(super) ssl_min_protocol_version: Option<String>,
+    #[serde(rename = "ssl_max_protocol_version")]
+    pub(super) ssl_max_protocol_version: Option<String>,
+    pub(super) channel_binding: Option<String>,
+    pub(super) require_auth: Option<String>,
+    pub(super) min_protocol_version: Option<String>,
+    pub(super) max_protocol_version: Option<String>,
     pub(super) allow_cleartext: Option<bool>,
     pub(super) scram_max_iterations: Option<u64>,
     pub(super) max_message_bytes: Option<u64>,

@@ -4,6 +4,7 @@
 mod files;
 mod refusals;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -57,14 +58,14 @@ fn defaults_are_those_of_the_documents() {
     assert_eq!(config.tcp_user_timeout, Some(Duration::from_secs(8)));
     assert_eq!(config.keepalive, Some(Keepalive::default()));
     assert_eq!(
-        (config.max_message, config.scram_max_iterations.get()),
+        (config.max_message, config.login.scram_max_iterations.get()),
         (1 << 30, 100_000)
     );
     assert_eq!(
         (config.ssl.mode, config.ssl.verify()),
         (SslMode::Prefer, Verify::Nothing)
     );
-    assert!(!config.allow_cleartext && config.password.is_none() && warnings.is_empty());
+    assert!(!config.login.allow_cleartext && config.password.is_none() && warnings.is_empty());
     assert_eq!(
         (pool.max.get(), pool.min_idle, pool.pipeline_depth.get()),
         (10, 0, 8)

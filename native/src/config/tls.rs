@@ -1,18 +1,6 @@
-//! What is asked of TLS: mode, trusted roots, server name. Settings only; the handshake belongs to `conn`.
+//! TLS of a target as settings: when it is used, whose certificates are trusted, what is shown to the server.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
-
-use serde::Deserialize;
-
-use crate::error::Error;
-
-use super::keyword::Values;
-use super::value::check_text;
-
-/// Largest file of root certificates. The bundle of a Linux distribution has about 220 KiB.
-const MAX_PEM_BYTES: u64 = 4_194_304;
+use super::secret::Secret;
 
 /// `sslmode`, with libpq's meaning (rule CP-30).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +34,12 @@ impl SslMode {
             _ => return None,
         })
     }
+
+    /// May the connection end up in plain text?
+    #[must_use]
+    pub const fn is_weak(self) -> bool {
+        matches!(self, Self::Disable | Self::Allow | Self::Prefer)
+    }
 }
 
 /// Whose signature makes a certificate trusted.
@@ -71,15 +65,76 @@ pub enum Verify {
     ChainAndName,
 }
 
+/// A version of the TLS protocol that the engine speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// 1.2
+    Tls12,
+    /// 1.3
+    Tls13,
+}
+
+/// `sslcertmode`: is the client's certificate shown?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// Never.
+    Disable,
+    /// When the server asks for it and there is one.
+    #[default]
+    Allow,
+    /// Always: a server that does not ask for it is left.
+    Require,
+}
+
+/// A certificate to show, with its private key.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The certificate and its intermediates, PEM.
+    pub certificates: Box<[u8]>,
+    /// The key, PEM and decrypted.
+    pub key: Secret,
+}
+
 /// TLS settings of a target.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Tls {
     /// When TLS is used.
     pub mode: SslMode,
+    /// Start with the handshake instead of asking for it (`sslnegotiation=direct`).
+    pub direct: bool,
     /// Trusted roots.
     pub roots: Roots,
+    /// Certificate revocation lists, PEM; with one, every certificate of a chain needs a list that clears it.
+    pub revoked: Vec<Box<[u8]>>,
+    /// What is shown when the server asks who we are.
+    pub identity: Option<Identity>,
+    /// When it is shown.
+    pub certificate: ClientCertificate,
+    /// Oldest version of the protocol. Default 1.2.
+    pub oldest: TlsVersion,
+    /// Newest version of the protocol. Default 1.3.
+    pub newest: TlsVersion,
+    /// Send the host's name in the handshake. Default: yes.
+    pub sni: bool,
     /// Name to send and to check in place of the host's own.
     pub server_name: Option<Box<str>>,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            mode: SslMode::default(),
+            direct: false,
+            roots: Roots::None,
+            revoked: Vec::new(),
+            identity: None,
+            certificate: ClientCertificate::default(),
+            oldest: TlsVersion::Tls12,
+            newest: TlsVersion::Tls13,
+            sni: true,
+            server_name: None,
+        }
+    }
 }
 
 impl Tls {
@@ -92,167 +147,4 @@ impl Tls {
             (_, Roots::None) => Verify::Nothing,
         }
     }
-}
-
-/// The option `ssl` of `pg`: a boolean or an object as Node's TLS takes it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum SslSetting {
-    Switch(bool),
-    Object(SslObject),
-}
-
-/// The members of that object that have a meaning here; any other is an error.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct SslObject {
-    ca: Option<Pem>,
-    reject_unauthorized: Option<bool>,
-    servername: Option<Box<str>>,
-}
-
-/// One PEM text or several.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum Pem {
-    One(String),
-    Many(Vec<String>),
-}
-
-/// Maps the option `ssl`: as in Node, certificates are checked in full unless `rejectUnauthorized` is `false`.
-pub(super) fn from_setting(setting: SslSetting) -> Result<Tls, Error> {
-    let object = match setting {
-        SslSetting::Switch(false) => {
-            return Ok(Tls {
-                mode: SslMode::Disable,
-                ..Tls::default()
-            });
-        }
-        SslSetting::Switch(true) => SslObject {
-            ca: None,
-            reject_unauthorized: None,
-            servername: None,
-        },
-        SslSetting::Object(object) => object,
-    };
-    if let Some(name) = &object.servername {
-        check_text("ssl.servername", name, 255)?;
-    }
-    if object.reject_unauthorized == Some(false) {
-        return Ok(Tls {
-            mode: SslMode::Require,
-            roots: Roots::None,
-            server_name: object.servername,
-        });
-    }
-    let roots = match object.ca {
-        None => Roots::System,
-        Some(Pem::One(text)) => pem("ssl.ca", text)?,
-        Some(Pem::Many(texts)) => pem("ssl.ca", texts.join("\n"))?,
-    };
-    Ok(Tls {
-        mode: SslMode::VerifyFull,
-        roots,
-        server_name: object.servername,
-    })
-}
-
-/// Reads `sslmode` and `sslrootcert`; `home` is where libpq's default `.postgresql/root.crt` is looked for.
-///
-/// Unlike libpq, a root file that is named but cannot be read is an error in every mode but `disable`.
-pub(super) fn from_values(values: &Values, home: Option<&Path>) -> Result<Tls, Error> {
-    let wish = match values.get("sslmode") {
-        None => None,
-        Some(text) => Some(SslMode::parse(text).ok_or_else(|| {
-            values.error(
-                "sslmode",
-                "must be one of disable, allow, prefer, require, verify-ca, verify-full",
-            )
-        })?),
-    };
-    let root = values.filled("sslrootcert");
-    if root == Some("system") {
-        return match wish {
-            None | Some(SslMode::VerifyFull) => Ok(Tls {
-                mode: SslMode::VerifyFull,
-                roots: Roots::System,
-                server_name: None,
-            }),
-            Some(_) => Err(values.error(
-                "sslmode",
-                "must be verify-full where sslrootcert is \"system\"",
-            )),
-        };
-    }
-    let mode = wish.unwrap_or_default();
-    if mode == SslMode::Disable {
-        return Ok(Tls {
-            mode,
-            ..Tls::default()
-        });
-    }
-    let roots = match (root, home) {
-        (Some(text), _) if is_pem(text) => pem("sslrootcert", text.to_owned())?,
-        (Some(path), _) => {
-            read(Path::new(path)).map_err(|problem| values.error("sslrootcert", problem))?
-        }
-        (None, Some(home)) => default_roots(home)?,
-        (None, None) => Roots::None,
-    };
-    if matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull) && roots == Roots::None {
-        return Err(values.error(
-            "sslmode",
-            "needs root certificates: name a file in sslrootcert, or use sslrootcert=system with verify-full",
-        ));
-    }
-    Ok(Tls {
-        mode,
-        roots,
-        server_name: None,
-    })
-}
-
-/// libpq's default root file; a missing one is no error.
-fn default_roots(home: &Path) -> Result<Roots, Error> {
-    let path = home.join(".postgresql").join("root.crt");
-    match fs::metadata(&path) {
-        Ok(_) => read(&path).map_err(|problem| Error::config("~/.postgresql/root.crt", problem)),
-        Err(_) => Ok(Roots::None),
-    }
-}
-
-/// Reads a PEM file. The problem does not repeat the path: it is user text.
-fn read(path: &Path) -> Result<Roots, String> {
-    let problem = |error: &std::io::Error| match error.kind() {
-        ErrorKind::NotFound => "names a file that does not exist".to_owned(),
-        kind => format!("names a file that cannot be read ({kind})"),
-    };
-    let metadata = fs::metadata(path).map_err(|error| problem(&error))?;
-    if !metadata.is_file() || metadata.len() > MAX_PEM_BYTES {
-        return Err(format!(
-            "must name a regular file of at most {MAX_PEM_BYTES} bytes"
-        ));
-    }
-    let bytes = fs::read(path).map_err(|error| problem(&error))?;
-    if !has_certificate(&bytes) {
-        return Err("names a file without a PEM certificate".into());
-    }
-    Ok(Roots::Pem(bytes.into()))
-}
-
-fn pem(option: &str, text: String) -> Result<Roots, Error> {
-    if !has_certificate(text.as_bytes()) {
-        return Err(Error::config(option, "must contain a PEM certificate"));
-    }
-    Ok(Roots::Pem(text.into_bytes().into()))
-}
-
-/// Is it PEM text rather than a path?
-pub(super) fn is_pem(text: &str) -> bool {
-    text.starts_with("-----BEGIN ")
-}
-
-fn has_certificate(bytes: &[u8]) -> bool {
-    const LABEL: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    bytes.windows(LABEL.len()).any(|window| window == LABEL)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::conn::dial::{Address, Route, open};
+use crate::conn::dial::{Address, Route};
+use crate::conn::socket::open;
 use crate::error::Error;
 use crate::wire::frontend;
 
@@ -21,6 +22,8 @@ pub struct Target {
     pub route: Route,
     /// The address that answered.
     pub address: Address,
+    /// Did the connection travel encrypted? Then its key must not go out in plain text.
+    pub encrypted: bool,
     /// Process number of the backend.
     pub pid: i32,
     /// Its secret key.
@@ -35,7 +38,7 @@ pub async fn send(target: &Target) -> Result<(), Error> {
     let mut message = BytesMut::new();
     frontend::cancel_request(&mut message, target.pid, &target.key)?;
     let attempt = async {
-        let mut stream = open(&target.route, &target.address).await?;
+        let mut stream = open(&target.route, &target.address, target.encrypted).await?;
         let delivered = async {
             stream.write_all(&message).await?;
             stream.flush().await?;

@@ -5,27 +5,30 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use crate::config::{Config, Host, SslMode};
+use crate::config::{Config, Host};
 use crate::conn::cancel::Target;
 use crate::conn::exchange::{Exchange, Manner};
+use crate::conn::login::log_in;
+use crate::conn::passwords::Passwords;
 use crate::conn::stream::{self, Stream};
-use crate::conn::tls::Connector;
+use crate::conn::tls::{self, Connector};
 use crate::conn::{Closing, Connection, State};
 use crate::error::{Error, Phase};
 use crate::frame::Shapes;
-use crate::wire::frontend;
-use crate::wire::{Password, Session, Startup, StartupSettings, Step, ssl_answer};
+use crate::wire::{AuthMethods, Session};
 
 /// How to reach a host, with everything a cancel request needs as well.
 #[derive(Clone)]
 pub struct Route {
-    config: Arc<Config>,
-    host: Host,
-    tls: Option<Connector>,
+    pub(super) config: Arc<Config>,
+    pub(super) host: Host,
+    /// `None`: never.
+    pub(super) tls: Option<Connector>,
+    /// Methods the server may ask for.
+    pub(super) methods: AuthMethods,
+    /// A function that passwords come from.
+    pub(super) passwords: Option<Arc<dyn Passwords>>,
     /// `host:port` or the socket path.
     label: Box<str>,
 }
@@ -50,13 +53,22 @@ impl Route {
         } else {
             Connector::new(&config.ssl)?
         };
+        let methods = AuthMethods::parse(config.login.require_auth.as_deref().unwrap_or(""))?;
         let label = host.to_string().into();
         Ok(Self {
             config,
             host,
             tls,
+            methods,
+            passwords: None,
             label,
         })
+    }
+
+    /// The same route with passwords from a function of the caller's.
+    #[must_use]
+    pub fn with_passwords(self, passwords: Option<Arc<dyn Passwords>>) -> Self {
+        Self { passwords, ..self }
     }
 
     /// The settings of the target.
@@ -75,7 +87,24 @@ impl Route {
         }
     }
 
-    fn problem(&self, code: &'static str, problem: impl Into<Box<str>>) -> Error {
+    /// A TLS connection failed, in the handshake or after it.
+    pub(super) fn tls_failed(&self, (code, problem): tls::Failure) -> Error {
+        self.problem(code, problem)
+    }
+
+    /// Reading or writing failed during the login. An alert of TLS 1.3 about our certificate comes as late as this.
+    pub(super) fn broken(&self, error: &std::io::Error) -> Error {
+        if error
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+        {
+            let (_, problem) = tls::failure(error, &self.label);
+            return self.problem("ERR_TLS_ALERT", problem);
+        }
+        self.failed(error)
+    }
+
+    pub(super) fn problem(&self, code: &'static str, problem: impl Into<Box<str>>) -> Error {
         Error::Connect {
             host: self.label.clone(),
             code,
@@ -84,7 +113,7 @@ impl Route {
     }
 
     /// Fills in the host the sans-IO start-up does not know.
-    fn named(&self, error: Error) -> Error {
+    pub(super) fn named(&self, error: Error) -> Error {
         match error {
             Error::Connect { code, problem, .. } => self.problem(code, problem),
             // Nothing was asked yet, so nothing can be in doubt.
@@ -158,6 +187,7 @@ fn assemble(
     session: Session,
     input: BytesMut,
 ) -> Connection {
+    let encrypted = stream.is_encrypted();
     Connection {
         slot,
         host: route.label.clone(),
@@ -167,6 +197,7 @@ fn assemble(
         target: Target {
             route: route.clone(),
             address,
+            encrypted,
             pid: session.pid,
             key: session.key,
         },
@@ -195,193 +226,4 @@ async fn resolve(route: &Route) -> Result<Vec<Address>, Error> {
         },
         Host::Unix { .. } | Host::Abstract { .. } => Ok(vec![Address::Local]),
     }
-}
-
-/// Start-up on one address; `prefer` and `allow` make a second attempt as libpq does.
-async fn log_in(route: &Route, address: &Address) -> Result<(Stream, Session, BytesMut), Error> {
-    let first = authenticate(route, address, route.config.ssl.mode != SslMode::Allow).await;
-    match (&first, route.config.ssl.mode) {
-        (Err(Error::Server(_)), SslMode::Allow) => authenticate(route, address, true).await,
-        (
-            Err(
-                Error::Connect {
-                    code: "ERR_TLS", ..
-                }
-                | Error::Server(_),
-            ),
-            SslMode::Prefer,
-        ) if route.tls.is_some() => {
-            match authenticate(route, address, false).await {
-                // Without TLS it was refused as well: the first answer says more.
-                Err(_) => first,
-                second => second,
-            }
-        }
-        _ => first,
-    }
-}
-
-async fn authenticate(
-    route: &Route,
-    address: &Address,
-    encrypt: bool,
-) -> Result<(Stream, Session, BytesMut), Error> {
-    let mut stream = connect(route, address, encrypt).await?;
-    let mut startup = Startup::new(settings(route, stream.is_encrypted()))?;
-    let (mut input, mut output) = (BytesMut::with_capacity(4096), BytesMut::new());
-    startup.first_message(&mut output)?;
-    loop {
-        if !output.is_empty() {
-            stream
-                .write_all(&output)
-                .await
-                .map_err(|error| route.failed(&error))?;
-            stream.flush().await.map_err(|error| route.failed(&error))?;
-            output.clear();
-        }
-        match startup
-            .feed(&mut input, &mut output)
-            .map_err(|error| route.named(error))?
-        {
-            Step::Done(session) => return Ok((stream, session, input)),
-            Step::Derive(derivation) => {
-                // Thousands of HMAC rounds: off the thread that serves every other connection (rule A03).
-                let derived = tokio::task::spawn_blocking(move || derivation.run())
-                    .await
-                    .map_err(|error| {
-                        Error::internal(format!("SCRAM derivation failed: {error}"))
-                    })?;
-                startup
-                    .derived(derived, &mut output)
-                    .map_err(|error| route.named(error))?;
-            }
-            Step::NeedMore if !output.is_empty() => {}
-            Step::NeedMore => {
-                let read = stream
-                    .read_buf(&mut input)
-                    .await
-                    .map_err(|error| route.failed(&error))?;
-                if read == 0 {
-                    return Err(route.problem(
-                        "ECONNRESET",
-                        "the server closed the connection during start-up",
-                    ));
-                }
-            }
-        }
-    }
-}
-
-fn settings(route: &Route, encrypted: bool) -> StartupSettings {
-    let config = &route.config;
-    StartupSettings {
-        database: config.database.to_string(),
-        parameters: config.startup_parameters(),
-        password: config
-            .password_for(&route.host)
-            .map(|password| Password::new(password.expose().to_owned())),
-        encrypted: encrypted || route.host.is_local(),
-        allow_cleartext: config.allow_cleartext,
-        scram_max_iterations: config.scram_max_iterations.get(),
-        ..StartupSettings::new(&*config.user)
-    }
-}
-
-/// A socket that is ready for the startup packet: plain, or after the TLS handshake if `encrypt` and the mode ask for it.
-async fn connect(route: &Route, address: &Address, encrypt: bool) -> Result<Stream, Error> {
-    let socket = open_socket(route, address).await?;
-    let (Some(tls), true, Stream::Tcp(_)) = (&route.tls, encrypt, &socket) else {
-        return Ok(socket);
-    };
-    let Stream::Tcp(mut socket) = socket else {
-        return Ok(socket);
-    };
-    let mut request = BytesMut::new();
-    frontend::ssl_request(&mut request);
-    socket
-        .write_all(&request)
-        .await
-        .map_err(|error| route.failed(&error))?;
-    let mut answer = BytesMut::with_capacity(512);
-    let read = socket
-        .read_buf(&mut answer)
-        .await
-        .map_err(|error| route.failed(&error))?;
-    if read == 0 {
-        return Err(route.problem(
-            "ECONNRESET",
-            "the server closed the connection when asked for TLS",
-        ));
-    }
-    match ssl_answer(&answer).map_err(|error| route.named(error))? {
-        Some(true) => match (&route.host, tls) {
-            (Host::Tcp { name, .. }, tls) => tls
-                .connect(name, socket)
-                .await
-                .map(|stream| Stream::Tls(Box::new(stream)))
-                .map_err(|error| route.problem("ERR_TLS", error.to_string())),
-            _ => Err(Error::internal("TLS on a local socket")),
-        },
-        _ if route.config.ssl.mode == SslMode::Prefer => Ok(Stream::Tcp(socket)),
-        _ => Err(route.problem(
-            "ERR_TLS",
-            "the server does not offer TLS, but sslmode asks for it",
-        )),
-    }
-}
-
-/// Opens the socket of a cancel request, the way its connection was opened.
-pub async fn open(route: &Route, address: &Address) -> Result<Stream, Error> {
-    connect(route, address, route.config.ssl.mode != SslMode::Allow).await
-}
-
-async fn open_socket(route: &Route, address: &Address) -> Result<Stream, Error> {
-    match (address, &route.host) {
-        (Address::Tcp(address), _) => {
-            let stream = TcpStream::connect(address)
-                .await
-                .map_err(|error| route.failed(&error))?;
-            keep_honest(&stream, &route.config).map_err(|error| route.failed(&error))?;
-            Ok(Stream::Tcp(stream))
-        }
-        #[cfg(unix)]
-        (Address::Local, host) => {
-            let stream = match (host.socket_path(), host.abstract_name()) {
-                (Some(path), _) => tokio::net::UnixStream::connect(path).await,
-                // tokio takes a leading NUL as the abstract namespace.
-                (None, Some(name)) => tokio::net::UnixStream::connect(format!("\0{name}")).await,
-                (None, None) => return Err(Error::internal("a local address without a path")),
-            };
-            stream
-                .map(Stream::Unix)
-                .map_err(|error| route.failed(&error))
-        }
-        #[cfg(not(unix))]
-        (Address::Local, _) => {
-            Err(route.problem("EAFNOSUPPORT", "Unix sockets do not exist on this platform"))
-        }
-    }
-}
-
-/// Both options are needed: keepalive finds a vanished host while waiting, the user timeout while sending (CP-50).
-fn keep_honest(stream: &TcpStream, config: &Config) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    if let Some(keepalive) = &config.keepalive {
-        let mut settings = TcpKeepalive::new();
-        if let Some(idle) = keepalive.idle {
-            settings = settings.with_time(idle);
-        }
-        if let Some(interval) = keepalive.interval {
-            settings = settings.with_interval(interval);
-        }
-        #[cfg(not(windows))]
-        if let Some(count) = keepalive.count {
-            settings = settings.with_retries(count.get());
-        }
-        socket.set_tcp_keepalive(&settings)?;
-    }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(config.tcp_user_timeout)?;
-    Ok(())
 }

@@ -6,15 +6,20 @@
 
 pub mod answers;
 pub mod cancel;
+pub mod certificate;
 pub mod client;
 pub mod dial;
 pub mod driver;
 mod encode;
 pub mod exchange;
+mod login;
+pub mod passwords;
 pub mod request;
+mod socket;
 pub mod statement;
 pub mod stream;
 pub mod tls;
+pub mod verify;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;

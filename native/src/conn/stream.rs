@@ -33,6 +33,19 @@ impl Stream {
         }
     }
 
+    /// The certificate the server has shown, in DER.
+    pub fn server_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(stream) => stream
+                .get_ref()
+                .1
+                .peer_certificates()?
+                .first()
+                .map(AsRef::as_ref),
+            _ => None,
+        }
+    }
+
     /// Is the traffic encrypted?
     pub const fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))

@@ -2,82 +2,177 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
-    SignatureScheme,
-};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::config::{Roots, SslMode, Tls, Verify};
+use crate::config::{ClientCertificate, Identity, Roots, SslMode, Tls, TlsVersion, Verify};
+use crate::conn::verify::{self, Checked, Unchecked};
 use crate::error::Error;
+
+/// The protocol's name in ALPN (libpq 17 sends it with either negotiation).
+const ALPN: &[u8] = b"postgresql";
 
 /// TLS of one target: `None` when it is never used.
 #[derive(Clone)]
 pub struct Connector {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
     server_name: Option<Box<str>>,
+    /// Does the host's name have to be one that TLS can check?
+    check_name: bool,
+    direct: bool,
+    must_be_asked: bool,
 }
+
+/// Why a handshake failed: a code for programs, a sentence for people.
+pub type Failure = (&'static str, String);
 
 impl Connector {
     /// Builds the configuration once for all connections of a target (rule T06).
     ///
     /// # Errors
-    /// [`Error::Config`] when roots are unreadable, or missing although the mode checks certificates.
+    /// [`Error::Config`] when roots, lists, certificate or key are unreadable, or missing although the mode needs them.
     pub fn new(tls: &Tls) -> Result<Option<Self>, Error> {
         if tls.mode == SslMode::Disable {
             return Ok(None);
         }
         let provider = Arc::new(ring::default_provider());
-        let verifier: Arc<dyn ServerCertVerifier> = match tls.verify() {
-            Verify::Nothing => Arc::new(Unchecked(Arc::clone(&provider))),
-            verify => {
-                let checked = WebPkiServerVerifier::builder_with_provider(
-                    Arc::new(roots(&tls.roots)?),
-                    Arc::clone(&provider),
-                )
-                .build()
-                .map_err(|error| {
-                    Error::config("sslrootcert", format!("cannot be used: {error}"))
-                })?;
-                if verify == Verify::ChainAndName {
-                    checked
-                } else {
-                    Arc::new(ChainOnly(checked))
-                }
-            }
-        };
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+        let verifier = verifier(tls, &provider)?;
+        let versions: Vec<_> = [
+            (TlsVersion::Tls12, &rustls::version::TLS12),
+            (TlsVersion::Tls13, &rustls::version::TLS13),
+        ]
+        .into_iter()
+        .filter(|(version, _)| (tls.oldest..=tls.newest).contains(version))
+        .map(|(_, version)| version)
+        .collect();
+        let resolver = resolver(tls.identity.as_ref(), &provider)?;
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)
             .map_err(|error| Error::config("sslmode", format!("cannot be used: {error}")))?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+            .with_client_cert_resolver(resolver);
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.enable_sni = tls.sni;
+        let must_be_asked = tls.certificate == ClientCertificate::Require;
+        if must_be_asked {
+            // A resumed session asks for no certificate.
+            config.resumption = Resumption::disabled();
+        }
         Ok(Some(Self {
-            connector: TlsConnector::from(Arc::new(config)),
+            config: Arc::new(config),
             server_name: tls.server_name.clone(),
+            check_name: tls.verify() == Verify::ChainAndName,
+            direct: tls.direct,
+            must_be_asked,
         }))
     }
 
-    /// Shakes hands on a connection whose server has answered `S`.
-    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let name = self.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.to_owned())
-            .map_err(|_| io::Error::other(format!("\"{name}\" is no valid TLS server name")))?;
-        self.connector.connect(name, stream).await
+    /// Begins with the handshake, without asking for it?
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        self.direct
+    }
+
+    /// Shakes hands: on a connection whose server has answered `S`, or at once where that was agreed on.
+    ///
+    /// # Errors
+    /// What failed. Nothing but the handshake was sent.
+    pub async fn connect(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Failure> {
+        let host = self.server_name.as_deref().unwrap_or(host);
+        let (config, asked) = if self.must_be_asked {
+            let (config, asked) = Asked::watch(&self.config);
+            (Arc::new(config), Some(asked))
+        } else {
+            (Arc::clone(&self.config), None)
+        };
+        let name = match ServerName::try_from(host.to_owned()) {
+            Ok(name) => name,
+            // Nobody checks it, and an address is not sent either.
+            Err(_) if !self.check_name => {
+                ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into())
+            }
+            Err(_) => {
+                let problem = format!("\"{host}\" is no name that a certificate can have");
+                return Err(("ERR_TLS", problem));
+            }
+        };
+        let stream = TlsConnector::from(config)
+            .connect(name, stream)
+            .await
+            .map_err(|error| failure(&error, host))?;
+        if self.direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+            let problem = "the server took a direct TLS connection without agreeing on the protocol \"postgresql\"; \
+                           direct negotiation needs PostgreSQL 17 or newer";
+            return Err(("ERR_TLS", problem.to_owned()));
+        }
+        if asked.is_some_and(|asked| !asked.load(Ordering::Acquire)) {
+            let problem =
+                "the server did not ask for a client certificate, but sslcertmode is require";
+            return Err(("ERR_TLS", problem.to_owned()));
+        }
+        Ok(stream)
     }
 }
 
-fn roots(roots: &Roots) -> Result<RootCertStore, Error> {
+/// The failure behind an I/O error of a TLS connection.
+#[must_use]
+pub fn failure(error: &io::Error, host: &str) -> Failure {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(inner) => (verify::code(inner), verify::problem(inner, host)),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => (
+            "ERR_TLS",
+            "TLS failed: the server closed the connection during the handshake".to_owned(),
+        ),
+        None => ("ERR_TLS", format!("TLS failed: {error}")),
+    }
+}
+
+fn verifier(
+    tls: &Tls,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let verify = tls.verify();
+    if verify == Verify::Nothing {
+        return Ok(Arc::new(Unchecked::new(provider)));
+    }
+    let (store, given) = roots(&tls.roots)?;
+    let mut lists = Vec::new();
+    for pem in &tls.revoked {
+        for list in CertificateRevocationListDer::pem_slice_iter(pem) {
+            lists.push(
+                list.map_err(|error| Error::config("sslcrl", format!("is no valid PEM: {error}")))?,
+            );
+        }
+    }
+    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
+        .with_crls(lists)
+        .enforce_revocation_expiration()
+        .build()
+        .map_err(|error| Error::config("sslcrl", format!("cannot be used: {error}")))?;
+    let check_name = verify == Verify::ChainAndName;
+    Ok(Arc::new(Checked::new(chain, given, provider, check_name)))
+}
+
+/// The trusted roots, and those of them that were given one by one.
+fn roots(roots: &Roots) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
     let bad = |problem: String| Error::config("sslrootcert", problem);
     let mut store = RootCertStore::empty();
+    let mut given = Vec::new();
     match roots {
         Roots::None => {
             return Err(bad(
@@ -91,111 +186,81 @@ fn roots(roots: &Roots) -> Result<RootCertStore, Error> {
             for certificate in CertificateDer::pem_slice_iter(pem) {
                 let certificate =
                     certificate.map_err(|error| bad(format!("is no valid PEM: {error}")))?;
-                store
-                    .add(certificate)
-                    .map_err(|error| bad(format!("holds an unusable certificate: {error}")))?;
+                given.push(certificate);
+            }
+            // As OpenSSL: a bundle with one certificate of old still serves with the others.
+            let (_, ignored) = store.add_parsable_certificates(given.iter().cloned());
+            if store.is_empty() && ignored > 0 {
+                return Err(bad("holds no certificate that can be used".into()));
             }
         }
     }
     if store.is_empty() {
         return Err(bad("holds no certificate".into()));
     }
-    Ok(store)
+    Ok((store, given))
 }
 
-/// `require` without roots, as in libpq: encrypts, and believes any certificate.
+/// What answers a server that asks for a certificate.
+fn resolver(
+    identity: Option<&Identity>,
+    provider: &CryptoProvider,
+) -> Result<Arc<dyn ResolvesClientCert>, Error> {
+    let Some(identity) = identity else {
+        return Ok(Arc::new(NoCertificate));
+    };
+    let certificates = CertificateDer::pem_slice_iter(&identity.certificates)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Error::config("sslcert", format!("is no valid PEM: {error}")))?;
+    let key = PrivateKeyDer::from_pem_slice(identity.key.expose().as_bytes())
+        .map_err(|_| Error::config("sslkey", "holds no private key that can be read"))?;
+    let key = CertifiedKey::from_der(certificates, key, provider)
+        .map_err(|error| Error::config("sslkey", format!("cannot be used: {error}")))?;
+    Ok(Arc::new(SingleCertAndKey::from(key)))
+}
+
+/// There is no certificate to show.
 #[derive(Debug)]
-struct Unchecked(Arc<CryptoProvider>);
+struct NoCertificate;
 
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        Ok(ServerCertVerified::assertion())
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 
-/// `verify-ca`: the chain is checked, the name is not.
+/// Notes whether one handshake's server asked for the certificate.
 #[derive(Debug)]
-struct ChainOnly(Arc<WebPkiServerVerifier>);
+struct Asked {
+    inner: Arc<dyn ResolvesClientCert>,
+    asked: Arc<AtomicBool>,
+}
 
-impl ServerCertVerifier for ChainOnly {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        // The chain is checked before the name, so a complaint about the name means that the chain is good.
-        match self
-            .0
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-        {
-            Err(TlsError::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            verdict => verdict,
-        }
+impl Asked {
+    /// The configuration for one handshake; all its parts are shared with the target's.
+    fn watch(config: &ClientConfig) -> (ClientConfig, Arc<AtomicBool>) {
+        let asked = Arc::new(AtomicBool::new(false));
+        let mut config = config.clone();
+        config.client_auth_cert_resolver = Arc::new(Self {
+            inner: Arc::clone(&config.client_auth_cert_resolver),
+            asked: Arc::clone(&asked),
+        });
+        (config, asked)
+    }
+}
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let key = self.inner.resolve(hints, schemes);
+        self.asked.store(key.is_some(), Ordering::Release);
+        key
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+    fn has_certs(&self) -> bool {
+        self.inner.has_certs()
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::conn::dial::dial;
 use crate::conn::driver::Driver;
 use crate::conn::{Connection, Owner};
-use crate::error::{Error, ServerError};
+use crate::error::{Error, ServerError, is_final};
 use crate::pool::{Manner, Pool, Wanted};
 use crate::sqlstate;
 
@@ -124,7 +124,7 @@ impl Pool {
         let decided = match error {
             Error::Refused(server) => refuses(server),
             Error::Config { .. } | Error::Encode { .. } => true,
-            Error::Connect { code, .. } => code.starts_with("ERR_"),
+            Error::Connect { code, .. } => is_final(code),
             _ => false,
         };
         let pause = {

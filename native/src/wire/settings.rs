@@ -16,6 +16,10 @@ pub(super) const PROTOCOL_3: i32 = 196_608;
 
 /// What a session is started with.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a policy of its own, named where it is set"
+)]
 pub struct StartupSettings {
     /// The role to log in as; must not be empty.
     pub user: String,
@@ -25,6 +29,8 @@ pub struct StartupSettings {
     pub parameters: Vec<(String, String)>,
     /// The password; dropped as soon as the server is satisfied.
     pub password: Option<Password>,
+    /// Without a password, [`super::Step::AskPassword`] asks for one as soon as the server does.
+    pub may_ask: bool,
     /// The connection runs over TLS (or a local socket that the caller trusts as much).
     pub encrypted: bool,
     /// A password may be sent in clear text although `encrypted` is false.
@@ -50,6 +56,7 @@ impl StartupSettings {
             database: String::new(),
             parameters: Vec::new(),
             password: None,
+            may_ask: false,
             encrypted: false,
             allow_cleartext: false,
             scram_max_iterations: 100_000,

@@ -14,7 +14,7 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, BytesMut};
 
-use super::auth::{Auth, Progress};
+use super::auth::{Auth, Password, Progress};
 use super::backend::{self, Bounds, Message, Reader, Tag};
 use super::body;
 use super::scram::{Derivation, Derived};
@@ -69,6 +69,8 @@ pub enum Step {
     NeedMore,
     /// Run it on a pool for blocking work, give the result to [`Startup::derived`], write `out`, feed again.
     Derive(Derivation),
+    /// The server asks for a password and there is none: give it to [`Startup::password`] and feed again.
+    AskPassword,
     /// The session is ready. What is left in the input belongs to [`super::Core`].
     Done(Session),
 }
@@ -130,7 +132,10 @@ impl Startup {
     /// nothing. After an error or [`Step::Done`] the attempt is over.
     pub fn feed(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<Step, Error> {
         let step = self.run(input, out);
-        if !matches!(step, Ok(Step::NeedMore | Step::Derive(_))) {
+        if !matches!(
+            step,
+            Ok(Step::NeedMore | Step::Derive(_) | Step::AskPassword)
+        ) {
             self.phase = Phase::Finished;
         }
         step
@@ -157,6 +162,10 @@ impl Startup {
             let Some(message) = backend::split(&mut rest, bounds)? else {
                 break;
             };
+            if self.settings.may_ask && asks_for_password(message) {
+                // Not consumed: it is answered once there is a password.
+                return Ok(Step::AskPassword);
+            }
             let step = self.take(message, out)?;
             let consumed = input.len() - rest.len();
             input.advance(consumed);
@@ -230,6 +239,12 @@ impl Startup {
             status,
             minor,
         }
+    }
+
+    /// Gives what [`Step::AskPassword`] asked for.
+    pub fn password(&mut self, password: Password) {
+        self.settings.password = Some(password);
+        self.settings.may_ask = false;
     }
 
     /// Gives back what [`Step::Derive`] asked for and writes the answer.
@@ -314,4 +329,9 @@ impl Startup {
         self.session.key = key.to_vec();
         Ok(())
     }
+}
+
+/// Is it a request that only a password answers: clear text, MD5, SASL?
+fn asks_for_password(message: Message<'_>) -> bool {
+    message.tag == b'R' && matches!(Reader::new(message).i32(), Ok(3 | 5 | 10))
 }

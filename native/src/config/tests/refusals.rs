@@ -6,13 +6,27 @@ use super::*;
 fn sec_d02_what_is_not_supported_is_refused_by_its_name() {
     for (text, option) in [
         ("service=x", "service"),
-        ("channel_binding=require", "channel_binding"),
+        ("channel_binding=always", "channel_binding"),
+        ("gssencmode=require", "gssencmode"),
         ("sslcert=/x", "sslcert"),
+        ("sslkey=/x", "sslkey"),
+        ("sslcertmode=require", "sslcertmode"),
+        ("sslmode=prefer sslnegotiation=direct", "sslnegotiation"),
+        ("sslsni=yes", "sslsni"),
+        ("ssl_max_protocol_version=TLSv1", "ssl_max_protocol_version"),
+        (
+            "ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2",
+            "ssl_min_protocol_version",
+        ),
+        (
+            "min_protocol_version=3.2 max_protocol_version=3.0",
+            "min_protocol_version",
+        ),
+        ("max_protocol_version=3.1", "max_protocol_version"),
         ("sslkeylogfile=/x", "sslkeylogfile"),
         ("replication=database", "replication"),
         ("target_session_attrs=read-write", "target_session_attrs"),
         ("client_encoding=LATIN1", "client_encoding"),
-        ("require_auth=none", "require_auth"),
         ("sslmode=strict", "sslmode"),
         ("connect_timeout=soon", "connect_timeout"),
     ] {
@@ -24,10 +38,14 @@ fn sec_d02_what_is_not_supported_is_refused_by_its_name() {
     }
     let harmless = "channel_binding=prefer gssencmode=disable client_encoding=utf8 sslsni=1 target_session_attrs=any";
     assert!(build(&json!({ "connectionString": harmless })).is_ok());
-    let error = build_in(&json!({}), &surroundings(&[("PGSERVICE", "x")])).unwrap_err();
+    let error = build_in(
+        &json!({}),
+        &surroundings(&[("PGSERVICE", "x"), ("PGSYSCONFDIR", "/nowhere")]),
+    )
+    .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "option \"PGSERVICE\" is not supported by this version"
+        "option \"PGSERVICE\" names a service that no service file defines"
     );
     let error = build_in(
         &json!({}),
@@ -114,7 +132,7 @@ fn options_out_of_range_or_of_the_wrong_kind_are_refused_by_their_name() {
             "option \"user\" must not be longer than 255 bytes",
         ),
         (
-            json!({ "ssl": { "key": "x" } }),
+            json!({ "ssl": { "pfx": "x" } }),
             "option \"ssl\" has a value of the wrong kind or an unknown member",
         ),
         (

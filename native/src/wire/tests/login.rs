@@ -106,6 +106,21 @@ fn a_trusting_server_gives_a_session() {
 }
 
 #[test]
+fn sec_a05_a_password_is_asked_for_once_and_only_when_the_server_wants_one() {
+    let may_ask = || StartupSettings {
+        may_ask: true,
+        encrypted: true,
+        ..settings(None)
+    };
+    let trusting = [authentication(0, b""), greeting()].concat();
+    assert!(Client::new(may_ask()).hear(&trusting).unwrap().is_some());
+    let mut client = Client::new(may_ask());
+    assert!(client.hear(&authentication(3, b"")).unwrap().is_none());
+    assert_eq!(client.said(), (b'p', b"asked-for\0".to_vec()));
+    assert!(client.hear(&trusting).unwrap().is_some());
+}
+
+#[test]
 fn sec_t08_an_attempt_knows_nothing_of_the_one_before() {
     let first = login(
         settings(None),

@@ -1,0 +1,117 @@
+//! Password functions of JavaScript: a question goes to the thread they belong to, the answer comes by an export.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use neon::event::Channel;
+use neon::prelude::*;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::addon::objects::{text, whole};
+use crate::config::Secret;
+use crate::conn::passwords::{Answer, Passwords, Question};
+use crate::error::Error;
+
+type Waiting = HashMap<u32, oneshot::Sender<Result<Secret, Error>>>;
+
+/// Questions without an answer, by number.
+static WAITING: LazyLock<Mutex<Waiting>> = LazyLock::new(Mutex::default);
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+fn waiting() -> MutexGuard<'static, Waiting> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A function of JavaScript: `ask(number, question: JSON)`; it answers by `passwordAnswer`, now or later.
+struct Function {
+    ask: Arc<Root<JsFunction>>,
+    channel: Channel,
+}
+
+/// The function at a place among the arguments, if there is one.
+pub(super) fn source(
+    cx: &mut FunctionContext,
+    place: usize,
+) -> NeonResult<Option<Arc<dyn Passwords>>> {
+    let Some(ask) = cx.argument_opt(place) else {
+        return Ok(None);
+    };
+    if ask.is_a::<JsUndefined, _>(cx) {
+        return Ok(None);
+    }
+    let ask = ask.downcast_or_throw::<JsFunction, _>(cx)?.root(cx);
+    let mut channel = Channel::new(cx);
+    // Who waits for a connection keeps the event loop alive, not the pool.
+    channel.unref(cx);
+    Ok(Some(Arc::new(Function {
+        ask: Arc::new(ask),
+        channel,
+    })))
+}
+
+/// Takes an unanswered question back when nobody waits for it any more.
+struct Asked(u32);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        waiting().remove(&self.0);
+    }
+}
+
+impl Passwords for Function {
+    fn ask(&self, question: Question) -> Answer {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        waiting().insert(number, sender);
+        let asked = Asked(number);
+        let ask = Arc::clone(&self.ask);
+        let question = json!({
+            "host": question.host, "port": question.port, "user": question.user,
+            "database": question.database, "refused": question.refused,
+        })
+        .to_string();
+        let sent = self.channel.try_send(move |mut cx| {
+            let number = cx.number(number);
+            let question = cx.string(question);
+            ask.to_inner(&mut cx)
+                .bind(&mut cx)
+                .args((number, question))?
+                .exec()
+        });
+        Box::pin(async move {
+            // Dropped with this future: a late answer finds nobody.
+            let _asked = asked;
+            let gone = || failed("the thread that it belongs to has ended");
+            sent.map_err(|_| gone())?;
+            receiver.await.unwrap_or_else(|_| Err(gone()))
+        })
+    }
+}
+
+/// The function could not or did not give a password. The connection fills its host in.
+fn failed(problem: &str) -> Error {
+    Error::Connect {
+        host: "".into(),
+        code: "ERR_AUTH",
+        problem: format!("the password function failed: {problem}").into(),
+    }
+}
+
+/// `passwordAnswer(number, password | undefined, problem)`: the answer to a question, or why there is none.
+pub(super) fn answer(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    let number = whole(&mut cx, 0)?;
+    let password = cx.argument::<JsValue>(1)?;
+    let outcome = if password.is_a::<JsString, _>(&mut cx) {
+        Ok(Secret::new(text(&mut cx, 1)?))
+    } else {
+        Err(failed(&text(&mut cx, 2)?))
+    };
+    if let Some(sender) = waiting().remove(&number) {
+        // Nobody waits any more when the deadline has passed meanwhile.
+        drop(sender.send(outcome));
+    }
+    Ok(cx.undefined())
+}

@@ -1,0 +1,223 @@
+//! The login on one address: which attempts `sslmode` allows, the start-up conversation, passwords on demand.
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::config::{ChannelBinding, SslMode};
+use crate::conn::certificate::Certificate;
+use crate::conn::dial::{Address, Route};
+use crate::conn::passwords::Question;
+use crate::conn::socket::{Encryption, connect};
+use crate::conn::stream::Stream;
+use crate::conn::verify::is_handshake_code;
+use crate::error::Error;
+use crate::sqlstate;
+use crate::wire::{Password, Session, Startup, StartupSettings, Step};
+
+/// What a login gives: the stream, the session, and bytes that came behind it.
+type LoggedIn = (Stream, Session, BytesMut);
+
+/// Logs in; when the server refuses the password of a function, the function is asked once more (rule A05).
+pub(super) async fn log_in(route: &Route, address: &Address) -> Result<LoggedIn, Error> {
+    let mut asking = Asking::new(route);
+    let first = try_modes(route, address, &mut asking).await;
+    match first {
+        Err(Error::Server(refusal))
+            if sqlstate::rejects_password(&refusal.code) && asking.was_asked() =>
+        {
+            asking.ask_again();
+            try_modes(route, address, &mut asking).await
+        }
+        first => first,
+    }
+}
+
+/// The password of one attempt: asked for when a server wants it, and then used for the second try of `sslmode` as well.
+struct Asking<'a> {
+    route: &'a Route,
+    given: Option<Password>,
+    refused: bool,
+}
+
+impl<'a> Asking<'a> {
+    const fn new(route: &'a Route) -> Self {
+        Self {
+            route,
+            given: None,
+            refused: false,
+        }
+    }
+
+    const fn was_asked(&self) -> bool {
+        self.given.is_some()
+    }
+
+    fn ask_again(&mut self) {
+        self.given = None;
+        self.refused = true;
+    }
+
+    /// What is known without asking.
+    fn known(&self) -> Option<Password> {
+        let Route { config, host, .. } = self.route;
+        self.given.clone().or_else(|| {
+            config
+                .password_for(host)
+                .map(|password| Password::new(password.expose().to_owned()))
+        })
+    }
+
+    async fn ask(&mut self) -> Result<Password, Error> {
+        let Route {
+            config,
+            host,
+            passwords,
+            ..
+        } = self.route;
+        let Some(passwords) = passwords else {
+            return Err(Error::internal(
+                "a password was asked for and nobody knows one",
+            ));
+        };
+        let answer = passwords.ask(Question {
+            host: host.name(),
+            port: host.port(),
+            user: config.user.clone(),
+            database: config.database.clone(),
+            refused: self.refused,
+        });
+        let secret = answer.await.map_err(|error| self.route.named(error))?;
+        let password = Password::new(secret.expose().to_owned());
+        self.given = Some(password.clone());
+        Ok(password)
+    }
+}
+
+/// Start-up on one address; `prefer` and `allow` make a second attempt as libpq does.
+async fn try_modes(
+    route: &Route,
+    address: &Address,
+    asking: &mut Asking<'_>,
+) -> Result<LoggedIn, Error> {
+    use Encryption::{Must, No, Offered};
+    match (&route.tls, route.config.ssl.mode) {
+        (None, _) => authenticate(route, address, No, asking).await,
+        (Some(_), SslMode::Allow) => match authenticate(route, address, No, asking).await {
+            first @ Err(Error::Server(_)) => {
+                or_first(first, authenticate(route, address, Must, asking).await)
+            }
+            first => first,
+        },
+        (Some(_), SslMode::Prefer) => match authenticate(route, address, Offered, asking).await {
+            Err(Error::Connect {
+                code,
+                host,
+                problem,
+            }) if is_handshake_code(code) => {
+                let first = Err(Error::Connect {
+                    host,
+                    code,
+                    problem,
+                });
+                or_first(first, authenticate(route, address, No, asking).await)
+            }
+            first @ Err(Error::Server(_)) => {
+                or_first(first, authenticate(route, address, No, asking).await)
+            }
+            first => first,
+        },
+        (Some(_), _) => authenticate(route, address, Must, asking).await,
+    }
+}
+
+/// Where the second attempt was refused as well, the first answer says more.
+fn or_first<T>(first: Result<T, Error>, second: Result<T, Error>) -> Result<T, Error> {
+    if second.is_ok() { second } else { first }
+}
+
+async fn authenticate(
+    route: &Route,
+    address: &Address,
+    encryption: Encryption,
+    asking: &mut Asking<'_>,
+) -> Result<LoggedIn, Error> {
+    let mut stream = connect(route, address, encryption).await?;
+    let mut startup = Startup::new(settings(route, &stream, asking))?;
+    let (mut input, mut output) = (BytesMut::with_capacity(4096), BytesMut::new());
+    startup.first_message(&mut output)?;
+    loop {
+        if !output.is_empty() {
+            stream
+                .write_all(&output)
+                .await
+                .map_err(|error| route.broken(&error))?;
+            stream.flush().await.map_err(|error| route.broken(&error))?;
+            output.clear();
+        }
+        match startup
+            .feed(&mut input, &mut output)
+            .map_err(|error| route.named(error))?
+        {
+            Step::Done(session) => {
+                let oldest = route.config.login.oldest_minor;
+                if session.minor < oldest {
+                    let problem = format!(
+                        "the server speaks protocol 3.{}, but min_protocol_version asks for 3.{oldest}",
+                        session.minor
+                    );
+                    return Err(route.problem("ERR_PROTOCOL", problem));
+                }
+                return Ok((stream, session, input));
+            }
+            Step::AskPassword => startup.password(asking.ask().await?),
+            Step::Derive(derivation) => {
+                // Thousands of HMAC rounds: off the thread that serves every other connection (rule A03).
+                let derived = tokio::task::spawn_blocking(move || derivation.run())
+                    .await
+                    .map_err(|error| {
+                        Error::internal(format!("SCRAM derivation failed: {error}"))
+                    })?;
+                startup
+                    .derived(derived, &mut output)
+                    .map_err(|error| route.named(error))?;
+            }
+            Step::NeedMore if !output.is_empty() => {}
+            Step::NeedMore => {
+                let read = stream
+                    .read_buf(&mut input)
+                    .await
+                    .map_err(|error| route.broken(&error))?;
+                if read == 0 {
+                    return Err(route.problem(
+                        "ECONNRESET",
+                        "the server closed the connection during start-up",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+fn settings(route: &Route, stream: &Stream, asking: &Asking<'_>) -> StartupSettings {
+    let config = &route.config;
+    let login = &config.login;
+    StartupSettings {
+        database: config.database.to_string(),
+        parameters: config.startup_parameters(),
+        password: asking.known(),
+        may_ask: route.passwords.is_some() && !asking.was_asked(),
+        encrypted: stream.is_encrypted() || route.host.is_local(),
+        allow_cleartext: login.allow_cleartext,
+        scram_max_iterations: login.scram_max_iterations.get(),
+        minor: login.newest_minor,
+        channel_binding: match login.channel_binding {
+            ChannelBinding::Disable => None,
+            ChannelBinding::Prefer | ChannelBinding::Require => stream
+                .server_certificate()
+                .and_then(|certificate| Certificate::new(certificate).end_point()),
+        },
+        require_channel_binding: login.channel_binding == ChannelBinding::Require,
+        methods: route.methods,
+        ..StartupSettings::new(&*config.user)
+    }
+}

@@ -1,0 +1,35 @@
+// The option `ssl` in the form of Node's TLS, as `pg` takes it.
+
+/** PEM text or its bytes, one or several. */
+export type Pem = string | Uint8Array | readonly (string | Uint8Array)[];
+
+/**
+ * The members of Node's `tls.connect` options that have a meaning here; any other is refused.
+ *
+ * The server's certificate must be signed by one of `ca` and must name the host, unless `rejectUnauthorized` is false.
+ * A self-signed certificate in `ca` is trusted as it is.
+ */
+export interface SslOptions {
+  /** Trusted roots. Default: those that Node trusts. */
+  ca?: Pem | null;
+  /** Shown when the server asks who we are, with intermediates behind it. */
+  cert?: Pem | null;
+  /** Private key of `cert`: PKCS#8, PKCS#1 or SEC1, encrypted PKCS#8 with `passphrase`. */
+  key?:
+    | string
+    | Uint8Array
+    | readonly [string | Uint8Array | { pem: string | Uint8Array; passphrase?: string }]
+    | null;
+  passphrase?: string | null;
+  /** Revocation lists; with one, each certificate of a chain needs a list of its issuer that clears it. */
+  crl?: Pem | null;
+  /** false: any certificate is believed. That keeps out listeners, not an attacker in the middle. Default true. */
+  rejectUnauthorized?: boolean | null;
+  /** Name to send and to check in place of the host's; empty: none is sent. */
+  servername?: string | null;
+  /** `'TLSv1.2'` or `'TLSv1.3'`; older versions are not spoken. */
+  minVersion?: string | null;
+  maxVersion?: string | null;
+  /** false: the certificate may name another host; who signed it is still checked. Default true. */
+  checkName?: boolean | null;
+}
