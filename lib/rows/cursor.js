@@ -1,6 +1,8 @@
 // A place in a row frame and what can be read there: slots, text, bytes. Layout: native/src/frame/mod.rs.
 'use strict';
 
+const { readTree } = require('./json-tree.js');
+
 /** @import { FrameView } from '../../types/rows.js' */
 
 /** A length with this bit counts 16-bit units of the UTF-16 area. */
@@ -122,8 +124,11 @@ class Cursor {
   }
 }
 
+/** A column whose values the engine has taken apart. */
+const TREE = 2;
+
 /**
- * One `JSON.parse` for all cells of a column; the texts lie before the raw bytes.
+ * The values of all cells of the json columns; they lie before the raw bytes.
  * @param {Cursor} cursor @param {number} table @param {number} columns @param {number} rows
  */
 function readJson(cursor, table, columns, rows) {
@@ -131,19 +136,25 @@ function readJson(cursor, table, columns, rows) {
   /** @type {unknown[][]} */
   const json = [];
   for (let entry = table; entry < table + 2 * columns; entry += 2) {
-    const start = even(cursor.raw);
+    const form = slot(i32, entry + 1);
+    const start = form === TREE ? (cursor.raw + 7) & ~7 : even(cursor.raw);
     const end = start + slot(i32, entry);
-    const isWide = slot(i32, entry + 1) !== 0;
-    const cells = JSON.parse(
-      isWide ? buffer.ucs2Slice(start, end) : buffer.latin1Slice(start, end),
-    );
-    if (cells.length !== rows) {
-      throw new Error(`the server sent ${cells.length} JSON values in ${rows} rows`);
+    cursor.raw = end;
+    const cells = form === TREE ? readTree(cursor, start) : parse(buffer, start, end, form);
+    if (!Array.isArray(cells) || cells.length !== rows) {
+      throw new Error(`the JSON values the server sent do not fit its ${rows} rows`);
     }
     json.push(cells);
-    cursor.raw = end;
   }
   return json;
+}
+
+/**
+ * One `JSON.parse` for all cells of a column.
+ * @param {FrameView['buffer']} buffer @param {number} start @param {number} end @param {number} form 1 for UTF-16
+ */
+function parse(buffer, start, end, form) {
+  return JSON.parse(form === 0 ? buffer.latin1Slice(start, end) : buffer.ucs2Slice(start, end));
 }
 
 /** @param {Int32Array} i32 @param {number} at */

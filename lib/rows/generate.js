@@ -27,21 +27,6 @@ const INLINE = new Set([
   kinds.CUSTOM,
 ]);
 
-/** @type {boolean | undefined} */
-let allowed;
-
-/** May this process make code from strings? (`--disallow-code-generation-from-strings` and some runtimes forbid it.) */
-function canGenerate() {
-  if (allowed === undefined) {
-    try {
-      allowed = new Function('return true')() === true;
-    } catch {
-      allowed = false;
-    }
-  }
-  return allowed;
-}
-
 /**
  * @param {readonly Column[]} columns
  * @param {'object' | 'array'} rowMode
@@ -165,4 +150,4 @@ function shared(column, isNull) {
     }`;
 }
 
-module.exports = { canGenerate, generateDecoder };
+module.exports = { generateDecoder };

@@ -2,6 +2,7 @@
 // generating code is forbidden; gives the same values as generate.js.
 'use strict';
 
+const { put } = require('./code-generation.js');
 const kinds = require('./kinds.js');
 const { Cursor } = require('./cursor.js');
 const { readerOf, skipperOf } = require('./readers.js');
@@ -62,17 +63,6 @@ function cellsOf(columns) {
       }
     );
   });
-}
-
-/** @param {Record<string, unknown>} object @param {string} name @param {unknown} value */
-function put(object, name, value) {
-  if (name === '__proto__') {
-    // Assigning would change the prototype.
-    const property = { value, writable: true, enumerable: true, configurable: true };
-    Object.defineProperty(object, name, property);
-  } else {
-    object[name] = value;
-  }
 }
 
 module.exports = { plainDecoder };

@@ -2,6 +2,7 @@
 
 use super::areas::Areas;
 use super::cell::Filled;
+use super::json_tree::Tree;
 use super::plan::{Plan, Reader};
 use super::text::{Encoding, transcode};
 use crate::error::Error;
@@ -18,6 +19,7 @@ pub struct FrameBuilder {
     /// Per json column `[cell,cell` in UTF-8.
     json: Vec<Vec<u8>>,
     json_bytes: usize,
+    tree: Tree,
     /// The bitmap, as long as its last set bit needs; empty when nothing is NULL.
     nulls: Vec<u8>,
     rows: u32,
@@ -179,12 +181,17 @@ impl FrameBuilder {
         out.extend_from_slice(&self.areas.latin);
         for (at, batch) in self.json.iter_mut().enumerate() {
             batch.push(b']');
-            pad(out, 2);
+            let is_tree = self.tree.read(batch).is_some();
+            pad(out, if is_tree { 8 } else { 2 });
             let before = out.len();
-            let encoding = transcode(batch, out);
+            let flag: u32 = if is_tree {
+                self.tree.write(batch, out);
+                2
+            } else {
+                u32::from(transcode(batch, out) == Encoding::Utf16)
+            };
             let length = u32::try_from(out.len() - before).unwrap_or_default();
             let entry = out.get_mut(table + 8 * at..).unwrap_or_default();
-            let flag = u32::from(encoding == Encoding::Utf16);
             for (slot, value) in entry.as_chunks_mut().0.iter_mut().zip([length, flag]) {
                 *slot = value.to_le_bytes();
             }
@@ -201,6 +208,7 @@ impl FrameBuilder {
             batch.clear();
             batch.shrink_to(1 << 20);
         }
+        self.tree.shrink();
         self.json_bytes = 0;
         self.nulls.clear();
         self.rows = 0;

@@ -12,11 +12,11 @@
 //!           raw bytes · json columns · 0
 //! eight     8-byte slots: f64 (numbers, milliseconds since 1970) or i64
 //! four      4-byte slots: numbers, booleans, lengths (strings: bit 30 says UTF-16, length in units), array headers
-//! json      per json column: u32 byte length, u32 encoding (0 Latin-1, 1 UTF-16)
+//! json      per json column: u32 byte length, u32 form (0 Latin-1, 1 UTF-16, 2 tree)
 //! nulls     bitmap, row-major: bit row × columns + column; least significant bit first
 //! UTF-16    (2-aligned) text that does not fit Latin-1
 //! Latin-1   all other text
-//! json      per json column `[cell,cell,…]`, `null` for NULL (each 2-aligned)
+//! json      per json column `[cell,cell,…]`, `null` for NULL: text (2-aligned) or a tree (8-aligned, `json_tree.rs`)
 //! raw       bytea
 //! ```
 //!
@@ -35,6 +35,7 @@ mod cell;
 mod codec;
 mod datetime;
 mod interval;
+mod json_tree;
 mod kind;
 mod number;
 mod oids;

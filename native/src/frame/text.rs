@@ -65,22 +65,29 @@ fn decode(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// Are all characters below U+0100?
+pub(super) fn is_latin1(text: &str) -> bool {
+    text.bytes().all(|byte| byte < FIRST_LEAD_BEYOND_LATIN1)
+}
+
 fn encoding(text: &str) -> Encoding {
-    if text.bytes().all(|byte| byte < FIRST_LEAD_BEYOND_LATIN1) {
+    if is_latin1(text) {
         Encoding::Latin1
     } else {
         Encoding::Utf16
     }
 }
 
-fn append_latin1(text: &str, out: &mut Vec<u8>) {
+/// Appends one byte a character; there must be none above U+00FF.
+pub(super) fn append_latin1(text: &str, out: &mut Vec<u8>) {
     out.extend(
         text.chars()
             .filter_map(|character| u8::try_from(character).ok()),
     );
 }
 
-fn append_utf16(text: &str, out: &mut Vec<u8>) {
+/// Appends two bytes a unit.
+pub(super) fn append_utf16(text: &str, out: &mut Vec<u8>) {
     out.reserve(2 * text.len());
     for unit in text.encode_utf16() {
         out.extend_from_slice(&unit.to_le_bytes());
