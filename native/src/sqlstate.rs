@@ -1,5 +1,14 @@
 //! SQLSTATE classes: the only list of codes in the project.
 
+use tokio_postgres::error::SqlState;
+
+/// `transaction_timeout` of PostgreSQL 17 ended the session; the crate has no name for it.
+const TRANSACTION_TIMEOUT: &str = "25P04";
+
+fn is_one_of(code: &str, states: &[SqlState]) -> bool {
+    states.iter().any(|state| state.code() == code)
+}
+
 /// May the same statement succeed later without any change by the caller?
 ///
 /// Connection exceptions, resource exhaustion, shutdown and start-up, serialization failures, lock timeouts and a
@@ -10,9 +19,19 @@
 pub fn is_transient(code: &str) -> bool {
     code.starts_with("08")
         || code.starts_with("53")
-        || matches!(
+        || is_one_of(
             code,
-            "57P01" | "57P02" | "57P03" | "57P05" | "40001" | "40P01" | "55P03" | "25006" | "25P03"
+            &[
+                SqlState::ADMIN_SHUTDOWN,
+                SqlState::CRASH_SHUTDOWN,
+                SqlState::CANNOT_CONNECT_NOW,
+                SqlState::IDLE_SESSION_TIMEOUT,
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                SqlState::T_R_SERIALIZATION_FAILURE,
+                SqlState::T_R_DEADLOCK_DETECTED,
+                SqlState::LOCK_NOT_AVAILABLE,
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+            ],
         )
 }
 
@@ -20,9 +39,17 @@ pub fn is_transient(code: &str) -> bool {
 #[must_use]
 pub fn ends_session(code: &str) -> bool {
     code.starts_with("08")
-        || matches!(
+        || code == TRANSACTION_TIMEOUT
+        || is_one_of(
             code,
-            "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" | "25P04"
+            &[
+                SqlState::ADMIN_SHUTDOWN,
+                SqlState::CRASH_SHUTDOWN,
+                SqlState::CANNOT_CONNECT_NOW,
+                SqlState::DATABASE_DROPPED,
+                SqlState::IDLE_SESSION_TIMEOUT,
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            ],
         )
 }
 
@@ -36,5 +63,5 @@ pub fn rejects_password(code: &str) -> bool {
 /// an unknown database.
 #[must_use]
 pub fn rejects_login(code: &str) -> bool {
-    code.starts_with("28") || code == "3D000"
+    code.starts_with("28") || code == SqlState::INVALID_CATALOG_NAME.code()
 }

@@ -58,6 +58,11 @@ impl Areas {
                 let value = i64::from_be_bytes(fixed(bytes)?);
                 self.push_text(itoa::Buffer::new().format(value).as_bytes())?;
             }
+            Codec::Uuid => {
+                let mut buffer = uuid::Uuid::encode_buffer();
+                let uuid = uuid::Uuid::from_bytes(fixed(bytes)?);
+                self.push_text(uuid.hyphenated().encode_lower(&mut buffer).as_bytes())?;
+            }
             Codec::Jsonb => match bytes.split_first() {
                 Some((1, json)) => self.push_text(json)?,
                 _ => return Err(Error::protocol("a jsonb value of an unknown version")),

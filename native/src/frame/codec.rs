@@ -65,6 +65,8 @@ pub(super) enum Codec {
     TimeIso,
     /// Microseconds, days and months, to ISO 8601.
     IntervalIso,
+    /// Sixteen bytes, to text.
+    Uuid,
     /// A version byte and JSON text.
     Jsonb,
     /// A column that is always `null`.
@@ -127,6 +129,7 @@ pub(super) const fn scalar(preset: Preset, oid: u32) -> Type {
         oids::CHAR | oids::NAME | oids::TEXT | oids::BPCHAR | oids::VARCHAR => {
             text_or(Value::Str, Codec::Text)
         }
+        oids::UUID => both(Value::Str, Codec::Text, Codec::Uuid),
         oids::JSON => text_or(Value::Json, Codec::Text),
         oids::JSONB => text_or(Value::Json, Codec::Jsonb),
         _ => match preset {

@@ -180,6 +180,24 @@ mod tests {
     }
 
     #[test]
+    fn the_calendar_is_that_of_chrono() {
+        use chrono::{Datelike, NaiveDate};
+        // Every day of 400 years around the one the server counts from, and a prime number of days apart beyond.
+        let near = -73_050..73_050;
+        let far = (-95_000_000..95_000_000).step_by(9_973);
+        for days in near.chain(far) {
+            let since_1970 = days + DAYS_1970_TO_2000;
+            let date = NaiveDate::from_epoch_days(i32::try_from(since_1970).unwrap()).unwrap();
+            let (year, month, day) = civil(since_1970);
+            assert_eq!(
+                (year, month, day),
+                (date.year().into(), date.month().into(), date.day().into())
+            );
+            assert_eq!(day_number(year, month, day), days);
+        }
+    }
+
+    #[test]
     fn sec_w12_timestamps_print_as_documented() {
         // Values of `timestamp_send` of a server.
         for (micros, printed) in [
