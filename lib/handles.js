@@ -14,12 +14,16 @@ function targetOf(handle) {
   return Object.freeze({ slot: handle % 2 ** 32, generation: Math.floor(handle / 2 ** 32) });
 }
 
-/** What the engine may take settings from: the PG variables, the user's name and home. */
-function surroundings() {
+/**
+ * What the engine may take settings from: the PG variables, the user's name and home.
+ * @param {readonly string[]} [names] the variables, by default all that begin with PG
+ */
+function surroundings(names) {
   /** @type {Record<string, string>} */
   const environment = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (name.startsWith('PG') && value !== undefined) environment[name] = value;
+    const isWanted = names === undefined ? name.startsWith('PG') : names.includes(name);
+    if (isWanted && value !== undefined) environment[name] = value;
   }
   const { username, homedir } = userInfo();
   if (username !== undefined) environment.USER = username;
@@ -53,15 +57,15 @@ function warn(warnings) {
 
 /**
  * The three arguments of the engine's `…Open`: options, surroundings, and who is asked for passwords.
- * @param {Record<string, any>} options
+ * @param {Record<string, any>} options @param {readonly string[]} [variables] as in `surroundings`
  * @returns {[string, string, import('./passwords.js').Ask | undefined]}
  */
-function openArguments({ password, ...options }) {
+function openArguments({ password, ...options }, variables) {
   const isFunction = typeof password === 'function';
   const source = isFunction ? { passwordFunction: true } : { password };
   return [
     JSON.stringify({ ...options, ...source }),
-    surroundings(),
+    surroundings(variables),
     isFunction ? answering(password) : undefined,
   ];
 }
@@ -85,11 +89,12 @@ function openPool(options, face) {
 /**
  * Opens a single connection.
  * @param {object} options @param {Face} face
+ * @param {readonly string[]} [variables] of the environment that count, by default all that begin with PG
  * @returns {Promise<{ target: Target, pid: number, host: string, encrypted: boolean, parameters: Record<string, string> }>}
  */
-async function openClient(options, face) {
+async function openClient(options, face, variables) {
   try {
-    const opened = JSON.parse(await native.clientOpen(...openArguments(options)));
+    const opened = JSON.parse(await native.clientOpen(...openArguments(options, variables)));
     const { handle, warnings, ...rest } = opened;
     warn(warnings);
     return { target: targetOf(handle), ...rest };

@@ -22,6 +22,20 @@ const {
 } = require('./error-classes.js');
 const { createListener } = require('./listener.js');
 const { createPool } = require('./pool.js');
+const {
+  Client,
+  Pool,
+  Query,
+  Result,
+  TypeOverrides,
+  connectionString,
+  defaults,
+  escapeIdentifier,
+  escapeLiteral,
+  native,
+  types,
+  utils,
+} = require('./pg/index.js');
 const { AequorClient, LeaseManager, ServerlessClient } = require('./serverless/index.js');
 const { withDebug } = require('./debug.js');
 const {
@@ -47,6 +61,18 @@ const {
 } = require('./shutdown.js');
 
 module.exports = {
+  Client,
+  Pool,
+  Query,
+  Result,
+  TypeOverrides,
+  connectionString,
+  defaults,
+  escapeIdentifier,
+  escapeLiteral,
+  native,
+  types,
+  utils,
   createPool,
   ServerlessClient,
   AequorClient,

@@ -20,6 +20,7 @@ const { statementNumber } = require('./statements.js');
  *   portal?: number,
  *   timeoutMs?: number | undefined,
  *   signal?: AbortSignal | undefined,
+ *   utcDates?: boolean,
  * }} Manner
  */
 
@@ -40,7 +41,7 @@ const PLAIN = Object.freeze({});
  */
 function send(target, sql, params, decoders, manner, answer) {
   const { encoding, profile } = decoders;
-  const values = prepareParams(params, encoding);
+  const values = prepareParams(params, encoding, manner.utcDates);
   let flags = (manner.flags ?? 0) | (manner.operation ?? OPERATION.EXECUTE);
   if (manner.signal !== undefined) flags |= FLAG.EXCLUSIVE;
   // The same array comes back when nothing had to be prepared, and then there is no array among the values.

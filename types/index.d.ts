@@ -6,6 +6,14 @@ export * from './health.js';
 export type * from './listener.js';
 export { createListener } from './listener.js';
 export type { Logger } from './logger.js';
+export * from './pg.js';
+export { Pool, type QueryResult } from './pg.js';
+// Names that both faces have belong to pg's; those of createPool are these.
+export type {
+  Field as RowField,
+  Pool as ClusterPool,
+  QueryResult as ClusterResult,
+} from './pool.js';
 export * from './pool.js';
 export * from './pool-metrics.js';
 export * from './resilience.js';

@@ -2,8 +2,8 @@
 
 import {
   createPool,
-  type Pool,
-  type QueryResult,
+  type ClusterPool as Pool,
+  type ClusterResult as QueryResult,
   type Rows,
   type Transaction,
 } from '../../types/index.js';

@@ -1,0 +1,468 @@
+// Client of pg: one connection, its queue, and what it tells of.
+'use strict';
+
+const { EventEmitter } = require('node:events');
+const { wrong } = require('../option-rules.js');
+const { bound } = require('./bound.js');
+const { ConnectionFacade } = require('./connection.js');
+const { ConnectionParameters, hide } = require('./connection-parameters.js');
+const { defaults } = require('./defaults.js');
+const { describe, lossOf, noticeOf, terminated, timedOut, unusable } = require('./failures.js');
+const { Link } = require('./link.js');
+const { Query, isSimple, readQuery } = require('./query.js');
+const { toResults } = require('./result.js');
+const { PasswordSource, milliseconds, toSettings } = require('./settings.js');
+const { StatementQueue, limitOf } = require('./statement-queue.js');
+const { adopt } = require('./submittable.js');
+const { Reading } = require('./types.js');
+const { escapeIdentifier, escapeLiteral } = require('./utils.js');
+
+/** @import { Asked } from './query.js' */
+/** @typedef {(answer: any) => void} Resolve */
+/** @typedef {(reason: any) => void} Reject */
+
+/** Calls back when nothing runs any more and no transaction is open; one that is left open is rolled back. */
+const SETTLE = Symbol('pg-berth.settle');
+
+/** How long the ROLLBACK of a transaction that was left open may take. */
+const ROLLBACK_MS = 5000;
+
+class Client extends EventEmitter {
+  /** @type {'new' | 'connecting' | 'open' | 'over'} */
+  #state = 'new';
+  #config;
+  #Promise;
+  #reading;
+  /** @type {InstanceType<typeof Link> | undefined} */
+  #link;
+  #queue;
+  /** Ends the attempt to connect. @type {Reject} */
+  #abandon = () => {};
+  /** @type {Promise<void> | undefined} */
+  #ending;
+  #keepsAlive = true;
+
+  /** @param {any} [config] a connection string or an object */
+  constructor(config) {
+    super();
+    const given = (typeof config === 'object' && config) || {};
+    for (const name of ['stream', 'connection']) {
+      if (given[name]) throw wrong(name, 'is not supported: the engine owns the socket');
+    }
+    this.connectionParameters = new ConnectionParameters(config);
+    const { user, database, port, host, password, replication, ssl } = this.connectionParameters;
+    this.user = user;
+    this.database = database;
+    this.port = port;
+    this.host = host;
+    /** @type {any} */
+    this.password = undefined;
+    hide(this, 'password', password);
+    this.replication = replication;
+    this.binary = given.binary || defaults.binary;
+    this.pipeline = Boolean(given.pipeline);
+    /** @type {number | null} */
+    this.processID = null;
+    /** Known to the engine alone: with it anybody could cancel statements. */
+    this.secretKey = null;
+    this.ssl = ssl || false;
+    /** Read by AWS X-Ray, Sequelize and pg-pool. */
+    this._queryable = true;
+    this._ending = false;
+    this.#config = given;
+    this.#Promise = given.Promise || Promise;
+    this.#reading = new Reading(given.types);
+    this.#queue = new StatementQueue(this.#reading, Boolean(replication), () => {
+      if (this.listenerCount('drain') > 0) process.nextTick(() => this.emit('drain'));
+    });
+    this.connection = new ConnectionFacade(
+      (reason) => this.#cut(reason),
+      (isAwaited) => this.#keepAlive(isAwaited),
+    );
+    hide(this, 'connection', this.connection);
+  }
+
+  /** @param {(error: Error | null, client?: this) => void} [callback] */
+  connect(callback) {
+    if (callback) {
+      this.#open(bound(callback));
+      return undefined;
+    }
+    const opened = this.#opened();
+    return this.#Promise === Promise ? opened : this.#foreign(opened);
+  }
+
+  /** In the caller's promise chain, so that the stack of a failure is his. */
+  async #opened() {
+    try {
+      await new Promise((resolve, reject) => {
+        this.#open((error) => (error ? reject(error) : resolve(undefined)));
+      });
+    } catch (reason) {
+      throw describe(reason);
+    }
+    return this;
+  }
+
+  /** @param {Promise<any>} promise */
+  #foreign(promise) {
+    return new this.#Promise((/** @type {Resolve} */ resolve, /** @type {Reject} */ reject) => {
+      promise.then(resolve, reject);
+    });
+  }
+
+  /** @param {(error: any, client?: this) => void} done */
+  #open(done) {
+    if (this.#state !== 'new') {
+      const again = new Error('Client has already been connected. You cannot reuse a client.');
+      process.nextTick(done, again);
+      return;
+    }
+    this.#state = 'connecting';
+    this._ending = false;
+    const abandoned = new Promise((_, reject) => {
+      this.#abandon = reject;
+    });
+    // In ticks of their own: what callbacks and listeners throw is not a rejection.
+    Promise.race([this.#dial(), abandoned]).then(
+      () => process.nextTick(() => this.#connected(done)),
+      (reason) => process.nextTick(() => this.#failed(describe(reason), done)),
+    );
+  }
+
+  async #dial() {
+    const limit = milliseconds(this.#config.connectionTimeoutMillis);
+    const late =
+      limit > 0 ? setTimeout(() => this.#abandon(timedOut('connect', limit)), limit) : undefined;
+    const source = new PasswordSource(this.password, this.connectionParameters);
+    try {
+      const settings = toSettings(this.connectionParameters, this.#config, source.value);
+      const link = new Link(await Link.open(settings), (event) => this.#hear(event));
+      if (this.#state === 'connecting') this.#link = link;
+      else await link.end(false);
+    } catch (error) {
+      throw source.failure ?? error;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  /** @param {(error: null, client: this) => void} done */
+  #connected(done) {
+    const link = /** @type {InstanceType<typeof Link>} */ (this.#link);
+    if (this.#state !== 'connecting') return;
+    this.#state = 'open';
+    this.processID = link.processID;
+    link.hold(this.#keepsAlive);
+    const { connection } = this;
+    connection.stream.encrypted = link.encrypted;
+    connection.stream.writable = true;
+    for (const [parameterName, parameterValue] of Object.entries(link.parameters)) {
+      connection.emit('parameterStatus', {
+        name: 'parameterStatus',
+        parameterName,
+        parameterValue,
+      });
+    }
+    try {
+      done(null, this);
+    } finally {
+      try {
+        this.emit('connect');
+      } finally {
+        if (this.#state === 'open') this.#queue.open(link);
+      }
+    }
+  }
+
+  /** @param {Error} error @param {(error: Error) => void} done */
+  #failed(error, done) {
+    if (this.#state !== 'connecting') return;
+    this.#state = 'over';
+    this._queryable = false;
+    this.#queue.close(terminated(this._ending));
+    process.nextTick(() => this.#tellEnd());
+    done(error);
+  }
+
+  /**
+   * @param {any} config text, config or submittable @param {any} [values] @param {any} [callback]
+   * @returns {any}
+   */
+  query(config, values, callback) {
+    if (config === null || config === undefined) {
+      throw new TypeError('Client was passed a null or undefined query');
+    }
+    if (typeof config.submit === 'function') return this.#submit(config, values, callback);
+    const asked = readQuery(config, values, callback);
+    if (!asked.callback) {
+      const answered = this.#answered(asked);
+      return this.#Promise === Promise ? answered : this.#foreign(answered);
+    }
+    if (typeof asked.callback !== 'function') throw new TypeError('callback is not a function');
+    const done = bound(asked.callback);
+    this.#start(
+      asked,
+      (answer) => process.nextTick(() => done(null, this.#resultsOf(asked, answer))),
+      (reason) => process.nextTick(() => done(describe(reason))),
+    );
+    return undefined;
+  }
+
+  /** In the caller's promise chain, so that the stack of a failure is his. @param {Asked} asked */
+  async #answered(asked) {
+    try {
+      const answer = await new Promise((resolve, reject) => this.#start(asked, resolve, reject));
+      return this.#resultsOf(asked, answer);
+    } catch (reason) {
+      throw describe(reason);
+    }
+  }
+
+  /** @param {Asked} asked @param {any} answer */
+  #resultsOf(asked, answer) {
+    return toResults(answer, asked.rowMode, this.#formatOf(asked));
+  }
+
+  /** @param {Asked} asked */
+  #formatOf(asked) {
+    return (asked.binary || this.binary) && !isSimple(asked) ? 'binary' : 'text';
+  }
+
+  /** Why nothing more can be asked. @returns {Error | undefined} */
+  #refusal() {
+    if (!this._queryable) return unusable(true);
+    return this._ending || this.#state === 'over' ? unusable(false) : undefined;
+  }
+
+  /** @param {Asked} asked @param {Resolve} resolve @param {Reject} reject */
+  #start(asked, resolve, reject) {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      process.nextTick(reject, refusal);
+      return;
+    }
+    const limit = limitOf(asked, this.connectionParameters.query_timeout);
+    this.#queue.start(asked, limit, resolve, reject);
+  }
+
+  /** @param {any} given @param {any} values @param {any} callback */
+  #submit(given, values, callback) {
+    const done = typeof values === 'function' ? values : callback;
+    if (!given.callback && done) given.callback = bound(done);
+    const refusal = this.#refusal() ?? this.#objection(given);
+    if (refusal !== undefined) {
+      process.nextTick(() => given.handleError?.(refusal));
+    } else if (given instanceof Query) {
+      const asked = readQuery(given, undefined, undefined);
+      const limit = limitOf(asked, this.connectionParameters.query_timeout);
+      this.#queue.startQuery(given, this.#formatOf(asked), limit);
+    } else {
+      this.#queue.occupy(adopt(given));
+    }
+    return given;
+  }
+
+  /** Why a submittable cannot run here. @param {any} given @returns {Error | undefined} */
+  #objection(given) {
+    if (given instanceof Query) return undefined;
+    if (this.pipeline) {
+      return new Error(
+        'Custom query classes such as pg-cursor and pg-query-stream are not supported in pipeline mode',
+      );
+    }
+    if (adopt(given) !== undefined) return undefined;
+    return new Error(
+      'this submittable needs the socket, which belongs to the engine; use Cursor, QueryStream or COPY of pg-berth',
+    );
+  }
+
+  /** Something of the connection that nobody asked for. @param {any} event */
+  #hear(event) {
+    switch (event.event) {
+      case 'notice':
+        this.#tell('notice', noticeOf(event));
+        break;
+      case 'notification': {
+        const { channel, payload, processId } = event;
+        const length = Buffer.byteLength(channel) + Buffer.byteLength(payload) + 10;
+        this.#tell('notification', { name: 'notification', length, channel, payload, processId });
+        break;
+      }
+      case 'parameter':
+        this.connection.emit('parameterStatus', {
+          name: 'parameterStatus',
+          parameterName: event.name,
+          parameterValue: event.value,
+        });
+        break;
+      case 'end':
+        this.#lost(event.error);
+    }
+  }
+
+  /** @param {string} name @param {any} message */
+  #tell(name, message) {
+    this.connection.emit(name, message);
+    this.emit(name, message);
+  }
+
+  /** The connection is gone. @param {any} cause fields of the engine, null after an end we asked for */
+  #lost(cause) {
+    if (this.#state === 'over' && this.#ending === undefined) return;
+    const isExpected = this._ending;
+    this.#state = 'over';
+    if (!isExpected) this._queryable = false;
+    this.#queue.close(terminated(isExpected));
+    if (isExpected) return;
+    const error = lossOf(cause);
+    // Behind the continuations of whoever waits for a statement.
+    setImmediate(() => {
+      this.connection.emit('error', error);
+      // Nobody listens: the loss is known to whoever asks next, and ends no process.
+      if (this.listenerCount('error') > 0) {
+        try {
+          this.emit('error', error);
+        } finally {
+          process.nextTick(() => this.#tellEnd());
+        }
+      } else this.#tellEnd();
+    });
+  }
+
+  #hasEnded = false;
+
+  #tellEnd() {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.connection.stream.writable = false;
+    this.connection.stream.destroyed = true;
+    this.connection.stream.emit('close');
+    this.connection.emit('end');
+    this.emit('end');
+  }
+
+  /** @param {() => void} [callback] */
+  end(callback) {
+    const ended = this.#end();
+    if (callback) {
+      const done = bound(callback);
+      ended.then(() => process.nextTick(done));
+      return undefined;
+    }
+    return this.#Promise === Promise ? ended : this.#foreign(ended);
+  }
+
+  #end() {
+    // Without a connection there is nothing to end, and connecting is still possible.
+    if (this.#state === 'new') {
+      this._ending = true;
+      return Promise.resolve();
+    }
+    this.#ending ??= this.#close(false);
+    return this.#ending;
+  }
+
+  /** @param {boolean} isCut */
+  async #close(isCut) {
+    this._ending = true;
+    const state = this.#state;
+    if (state === 'connecting') this.#abandon(terminated(true));
+    const link = this.#link;
+    if (link !== undefined && state === 'open') {
+      if (this.pipeline && !isCut && this.#queue.isBusy) {
+        await new Promise((resolve) => this.#queue.whenQuiet(() => resolve(undefined)));
+      }
+      const isBusy = this.#queue.isRunning;
+      this.#queue.close(terminated(true));
+      await link.end(!isBusy && !isCut);
+      this.#state = 'over';
+    }
+    // Failures that are on their way are told first.
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#tellEnd();
+  }
+
+  /** The program destroys the socket it thinks there is. @param {Error} [reason] */
+  #cut(reason) {
+    if (this.#state === 'connecting') {
+      this.#abandon(reason ?? terminated(false));
+    } else if (this.#state === 'open') {
+      this._queryable = false;
+      this.#state = 'over';
+      this.#queue.close(reason ?? terminated(false));
+      this.#link?.end(false).then(() => setImmediate(() => this.#tellEnd()));
+    }
+  }
+
+  /** @param {boolean} isAwaited */
+  #keepAlive(isAwaited) {
+    this.#keepsAlive = isAwaited;
+    this.#link?.hold(isAwaited && this.#state === 'open');
+  }
+
+  ref() {
+    this.#keepAlive(true);
+  }
+
+  unref() {
+    this.#keepAlive(false);
+  }
+
+  /** The status with the server's last answer; null before login. */
+  getTransactionStatus() {
+    return this.#link?.status ?? null;
+  }
+
+  isConnected() {
+    return this.#state === 'open';
+  }
+
+  /** @param {number} oid @param {any} format may be left out: text @param {any} [parser] */
+  setTypeParser(oid, format, parser) {
+    return this.#reading.overrides.setTypeParser(oid, format, parser);
+  }
+
+  /** @param {number} oid @param {'text' | 'binary'} [format] */
+  getTypeParser(oid, format) {
+    return this.#reading.overrides.getTypeParser(oid, format);
+  }
+
+  /** @param {string} text */
+  escapeIdentifier(text) {
+    return escapeIdentifier(text);
+  }
+
+  /** @param {unknown} text */
+  escapeLiteral(text) {
+    return escapeLiteral(text);
+  }
+
+  /** The statement asked last, for programs that hang listeners on it (AWS X-Ray). */
+  get activeQuery() {
+    return this.#queue.mirror;
+  }
+
+  /** As `activeQuery`, where pg keeps what has not begun. */
+  get queryQueue() {
+    const { activeQuery } = this;
+    return activeQuery === null ? [] : [activeQuery];
+  }
+
+  /** @param {(error?: Error) => void} done */
+  [SETTLE](done) {
+    if (this.#state !== 'open') {
+      done();
+    } else if (this.#queue.isBusy) {
+      this.#queue.whenQuiet(() => this[SETTLE](done));
+    } else if (this.#link?.status === 'I') {
+      done();
+    } else {
+      const asked = readQuery('ROLLBACK', undefined, undefined);
+      const failed = (/** @type {any} */ reason) => done(describe(reason));
+      this.#queue.start(asked, ROLLBACK_MS, () => done(), failed);
+    }
+  }
+}
+
+module.exports = { Client, SETTLE };

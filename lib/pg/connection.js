@@ -1,0 +1,49 @@
+// `client.connection`: what programs look at behind a client, with nothing but relayed messages behind it.
+'use strict';
+
+const { EventEmitter } = require('node:events');
+
+/** In place of the socket, which belongs to the engine. */
+class StreamFacade extends EventEmitter {
+  #cut;
+
+  /** @param {(reason?: Error) => void} cut */
+  constructor(cut) {
+    super();
+    this.#cut = cut;
+    this.destroyed = false;
+    this.encrypted = false;
+    this.writable = false;
+  }
+
+  /** Cuts the connection at once. @param {Error} [reason] */
+  destroy(reason) {
+    if (this.destroyed) return this;
+    this.destroyed = true;
+    this.#cut(reason);
+    return this;
+  }
+
+  setKeepAlive() {
+    return this;
+  }
+
+  setNoDelay() {
+    return this;
+  }
+}
+
+/** Tells of start-up parameters, notices, notifications, errors and the end. */
+class ConnectionFacade extends EventEmitter {
+  /** @param {(reason?: Error) => void} cut @param {(isAwaited: boolean) => void} hold keeps the process alive, or not */
+  constructor(cut, hold) {
+    super();
+    this.stream = new StreamFacade(cut);
+    this.ref = () => hold(true);
+    this.unref = () => hold(false);
+    // Whoever lacks a listener has no interest: nothing here may end the process.
+    this.on('error', () => {});
+  }
+}
+
+module.exports = { ConnectionFacade };

@@ -1,0 +1,61 @@
+// What failed, as an error of the pg face; notices, which look like errors and are none.
+'use strict';
+
+const errors = require('../errors.js');
+
+/**
+ * Call it in the promise chain of the caller, then the stack is his.
+ * @param {any} reason the engine's fields, or what a value or a parser threw
+ * @returns {any}
+ */
+function describe(reason) {
+  if (reason instanceof Error || typeof reason?.kind !== 'string') return reason;
+  const { kind, outcome, cause } = reason;
+  // It was asked before the client was ended.
+  if (kind === 'closed') return terminated(true);
+  if (kind === 'lost' && outcome === 'not-sent') {
+    return terminated(cause?.kind === 'closed', cause ? errors.fromNative(cause, 'pg') : undefined);
+  }
+  return errors.fromNative(reason, 'pg');
+}
+
+/** Nothing was sent. @param {boolean} isExpected did we end the connection? @param {Error} [cause] */
+function terminated(isExpected, cause) {
+  const message = isExpected ? 'Connection terminated' : 'Connection terminated unexpectedly';
+  return new errors.ConnectError(message, { code: 'ERR_CONNECTION_LOST', cause });
+}
+
+/** Why nothing can be asked any more. @param {boolean} isLost */
+function unusable(isLost) {
+  return isLost
+    ? new errors.ConnectError('Client has encountered a connection error and is not queryable', {
+        code: 'ERR_CONNECTION_LOST',
+      })
+    : new errors.ClosedError('Client was closed and is not queryable', {
+        code: 'ERR_CLIENT_CLOSED',
+      });
+}
+
+/** @param {'statement' | 'connect'} phase @param {number} afterMs */
+function timedOut(phase, afterMs) {
+  const message = phase === 'statement' ? 'Query read timeout' : 'timeout expired';
+  return new errors.TimeoutError(message, { code: 'ERR_TIMEOUT', phase, afterMs });
+}
+
+/** What the loss of an idle connection is told with. @param {any} cause fields of the engine */
+function lossOf(cause) {
+  if (cause?.kind === 'server' || cause?.kind === 'protocol') return errors.fromNative(cause, 'pg');
+  const under = cause ? errors.fromNative(cause, 'pg') : undefined;
+  return new errors.ConnectError('Connection terminated unexpectedly', {
+    code: cause?.code ?? 'ERR_CONNECTION_LOST',
+    cause: under,
+  });
+}
+
+/** A notice has the fields of an error and is none. @param {any} event */
+function noticeOf({ message, code, fields }) {
+  const { length, severity, ...rest } = fields;
+  return { length, name: 'notice', message, severity, code, ...rest };
+}
+
+module.exports = { describe, lossOf, noticeOf, terminated, timedOut, unusable };

@@ -1,0 +1,97 @@
+// The open connection of a client: asked, watched, ended.
+'use strict';
+
+const native = require('../native.js');
+const { end, openClient, release } = require('../handles.js');
+const { FLAG, OPERATION, keepAlive, listen } = require('../mailbox.js');
+const { send } = require('../request.js');
+
+/** @import { NativeError } from '../../types/native-error.js' */
+/** @import { Answer } from '../../types/internal.js' */
+/** @import { Manner } from '../request.js' */
+/** @typedef {InstanceType<typeof import('../decoders.js').Decoders>} Decoders */
+
+/** How long a polite end may take. */
+const PATIENCE_MS = 2000;
+
+/** A statement of the extended protocol that leaves nothing prepared on the server, as in pg. */
+const UNNAMED = Object.freeze({ operation: OPERATION.EXECUTE, flags: FLAG.UNNAMED });
+
+class Link {
+  #unlisten;
+  /** @type {(() => void) | undefined} */
+  #letGo;
+  /** @type {'I' | 'T' | 'E' | null} */
+  #lastStatus = 'I';
+  #isOver = false;
+  extended = UNNAMED;
+
+  /**
+   * @param {Awaited<ReturnType<typeof openClient>>} opened
+   * @param {(event: any) => void} onEvent of the connection; the end comes last and once
+   */
+  constructor(opened, onEvent) {
+    this.target = opened.target;
+    this.processID = opened.pid;
+    this.encrypted = opened.encrypted;
+    this.parameters = opened.parameters;
+    this.#unlisten = listen(opened.target, (event) => {
+      if (event.event === 'end') this.#over();
+      onEvent(event);
+    });
+  }
+
+  /**
+   * Only what pg reads of the environment was read; everything else would change what programs do.
+   * @param {object} settings
+   */
+  static open(settings) {
+    return openClient(settings, 'pg', ['PGPASSFILE']);
+  }
+
+  /**
+   * @param {string | undefined} sql @param {readonly unknown[] | undefined} values @param {Decoders} decoders
+   * @param {Manner} manner @param {Answer} answer
+   */
+  ask(sql, values, decoders, manner, answer) {
+    return send(this.target, sql, values, decoders, manner, answer);
+  }
+
+  /** The server's transaction status with its last answer. */
+  get status() {
+    const { slot, generation } = this.target;
+    const status = this.#isOver ? null : native.clientStatus(slot, generation);
+    if (status !== null) this.#lastStatus = status;
+    return this.#lastStatus;
+  }
+
+  /** @param {boolean} holds does the open connection keep the process alive? */
+  hold(holds) {
+    if (holds) this.#letGo ??= keepAlive();
+    else {
+      this.#letGo?.();
+      this.#letGo = undefined;
+    }
+  }
+
+  #over() {
+    if (this.#isOver) return;
+    this.#lastStatus = this.status;
+    this.#isOver = true;
+    this.hold(false);
+    release(this.target);
+  }
+
+  /** Ends the connection: at once, or behind what was asked. Never rejects. @param {boolean} isPolite */
+  async end(isPolite) {
+    try {
+      await end(this.target, isPolite ? PATIENCE_MS : 0);
+    } catch {
+      // The environment is being torn down, and its connections with it.
+    }
+    this.#unlisten();
+    this.#over();
+  }
+}
+
+module.exports = { Link };

@@ -1,0 +1,188 @@
+// What a pg client connects with, in the engine's words.
+'use strict';
+
+const { LATER, isObject, wrong } = require('../option-rules.js');
+const { argumentError } = require('../error-classes.js');
+
+/** @typedef {InstanceType<typeof import('./connection-parameters.js').ConnectionParameters>} ConnectionParameters */
+
+/** Limits the server gets with the start-up packet, in milliseconds; pg sends each only when it is set. */
+const LIMITS = /** @type {const} */ ([
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+]);
+
+const MAX_MS = 2 ** 31 - 1;
+const MAX_SCRAM_ITERATIONS = 100_000;
+
+/** A host that no certificate names. */
+const NOBODY = 'name-check.invalid';
+
+/**
+ * @param {ConnectionParameters} parameters @param {any} config of the client @param {any} password text, or a function the engine asks
+ * @returns {Record<string, any>}
+ * @throws {TypeError} naming the option
+ */
+function toSettings(parameters, config, password) {
+  const { host, port, user, database } = parameters;
+  /** @type {Record<string, string>} */
+  const session = {};
+  for (const name of LIMITS) {
+    const ms = parameters[name] ? Number.parseInt(parameters[name], 10) : 0;
+    if (ms > 0) session[name] = String(ms);
+  }
+  if (parameters.replication) session.replication = String(parameters.replication);
+  return {
+    host,
+    port,
+    user,
+    password,
+    database,
+    options: parameters.options || undefined,
+    applicationName: parameters.application_name || undefined,
+    fallbackApplicationName: parameters.fallback_application_name || undefined,
+    parameters: session,
+    ssl: toTls(parameters.ssl, parameters.sslnegotiation),
+    channelBinding: config.enableChannelBinding ? 'prefer' : 'disable',
+    // As pg: whoever asks for plain text gets it.
+    allowCleartext: true,
+    scramMaxIterations: scramLimit(config.scramMaxIterations),
+    connectTimeoutMs: milliseconds(config.connectionTimeoutMillis),
+    keepalive: toKeepalive(config),
+  };
+}
+
+/** @param {unknown} given pg takes anything; what is no time is none */
+function milliseconds(given) {
+  const ms = Math.trunc(Number(given));
+  return ms > 0 ? Math.min(ms, MAX_MS) : 0;
+}
+
+/** @param {unknown} given */
+function scramLimit(given) {
+  const isNumber = typeof given === 'number' || (typeof given === 'string' && given.trim() !== '');
+  const limit = isNumber ? Number(given) : Number.NaN;
+  // As in pg, 0 means none.
+  if (!Number.isFinite(limit) || limit < 0) return MAX_SCRAM_ITERATIONS;
+  return limit === 0 ? Number.MAX_SAFE_INTEGER : Math.trunc(limit);
+}
+
+/** @param {any} config */
+function toKeepalive({ keepAlive, keepAliveInitialDelayMillis }) {
+  if (keepAlive === false) return false;
+  const idleMs = milliseconds(keepAliveInitialDelayMillis);
+  // The operating systems count in seconds.
+  if (idleMs > 0) return { idleMs: Math.max(idleMs, 1000) };
+  return keepAlive === undefined || keepAlive === null ? undefined : true;
+}
+
+/** Members of `ssl` that the engine knows under the same name. */
+const TLS_MEMBERS = new Set([
+  'rejectUnauthorized',
+  'servername',
+  'passphrase',
+  'minVersion',
+  'maxVersion',
+]);
+
+/** Those that are PEM text. */
+const PEM_MEMBERS = new Set(['ca', 'cert', 'key', 'crl']);
+
+/**
+ * @param {unknown} ssl @param {unknown} negotiation
+ * @returns {boolean | Record<string, unknown>}
+ * @throws {TypeError} naming the member
+ */
+function toTls(ssl, negotiation) {
+  const direct = negotiation === 'direct';
+  if (!isObject(ssl)) return ssl && direct ? { direct } : Boolean(ssl);
+  const given = /** @type {Record<string, any>} */ (ssl);
+  /** @type {Record<string, any>} */
+  const read = direct ? { direct } : {};
+  // The key is not enumerable any more once a client was made with it.
+  for (const [name, value] of Object.entries({ ...given, key: given.key })) {
+    if (value === undefined || value === null) continue;
+    if (PEM_MEMBERS.has(name)) read[name] = pem(name, value);
+    else if (TLS_MEMBERS.has(name)) read[name] = value;
+    else if (name !== 'checkServerIdentity') throw wrong(`ssl.${name.slice(0, 64)}`, LATER);
+  }
+  const { checkServerIdentity } = given;
+  if (checkServerIdentity === undefined || read.rejectUnauthorized === false) return read;
+  if (!acceptsAnyName(checkServerIdentity)) {
+    throw wrong('ssl.checkServerIdentity', `that looks at the certificate ${LATER}`);
+  }
+  return { ...read, checkName: false };
+}
+
+/** @param {string} name @param {unknown} value text, bytes, or several of these */
+function pem(name, value) {
+  const texts = (Array.isArray(value) ? value : [value]).map((one) =>
+    one instanceof Uint8Array ? Buffer.from(one).toString() : one,
+  );
+  if (!texts.every((text) => typeof text === 'string')) {
+    throw wrong(`ssl.${name}`, 'must be PEM text, a Buffer of it, or an array of these');
+  }
+  return texts.join('\n');
+}
+
+/**
+ * Does the function accept a name that no certificate has? Then it only switches the check off, as
+ * `checkServerIdentity: () => undefined` does.
+ * @param {unknown} check
+ */
+function acceptsAnyName(check) {
+  if (typeof check !== 'function') return false;
+  try {
+    return check(NOBODY, { subject: { CN: 'nobody' }, subjectaltname: 'DNS:nobody' }) === undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** What a client that has no password says, in the words of pg. */
+const NO_PASSWORD = 'SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string';
+
+/** A password for one connection: text, or a function that is asked once, and only when the server wants one. */
+class PasswordSource {
+  /** What the function threw, or what is wrong with what it gave. @type {unknown} */
+  failure;
+  /** @type {Promise<string> | undefined} */
+  #asked;
+  #password;
+  #parameters;
+
+  /** @param {any} password @param {ConnectionParameters} parameters what the function is given */
+  constructor(password, parameters) {
+    this.#password = password;
+    this.#parameters = parameters;
+  }
+
+  /** In the form the engine takes. @returns {string | (() => Promise<string>) | undefined} */
+  get value() {
+    const password = this.#password;
+    if (typeof password === 'function') {
+      return () => {
+        this.#asked ??= this.#ask();
+        return this.#asked;
+      };
+    }
+    if (password === null || password === undefined || password === '') return undefined;
+    if (typeof password === 'string') return password;
+    throw argumentError(new TypeError('Password must be a string'), { code: 'ERR_CONFIG' });
+  }
+
+  async #ask() {
+    try {
+      const given = await this.#password(this.#parameters);
+      if (given === undefined) throw new Error(NO_PASSWORD);
+      if (typeof given !== 'string') throw new TypeError('Password must be a string');
+      return given;
+    } catch (error) {
+      this.failure = error;
+      throw error;
+    }
+  }
+}
+
+module.exports = { PasswordSource, milliseconds, toSettings };

@@ -1,0 +1,279 @@
+// The statements of one client, in the order they were asked for, and the submittable that has the client to itself.
+'use strict';
+
+const { OPERATION } = require('../mailbox.js');
+const { StatementAnswer } = require('../answer.js');
+const { defaults } = require('./defaults.js');
+const { describe, timedOut } = require('./failures.js');
+const { Query, complaint, isSimple, readQuery } = require('./query.js');
+const { QueryAnswer } = require('./query-answer.js');
+const { milliseconds } = require('./settings.js');
+const { OCCUPY } = require('./submittable.js');
+
+/** @import { Asked } from './query.js' */
+/** @import { Lane } from './submittable.js' */
+/** @typedef {InstanceType<typeof import('./link.js').Link>} Link */
+/** @typedef {InstanceType<typeof import('./types.js').Reading>} Reading */
+/** @typedef {(answer: any) => void} Resolve */
+/** @typedef {(reason: any) => void} Reject */
+/** Something that waits for its turn. @typedef {{ begin: () => void, refuse: (error: Error) => void }} Waiting */
+
+const SIMPLE = Object.freeze({ operation: OPERATION.SIMPLE });
+
+class StatementQueue {
+  /** The connection, while it is open. @type {Link | undefined} */
+  #link;
+  /** @type {Waiting[]} */
+  #waiting = [];
+  /** @type {any} */
+  #occupant;
+  /** Statements asked and not answered. */
+  #unanswered = 0;
+  /** The statement asked last. @type {(Asked & { mirror?: any }) | undefined} */
+  #last;
+  /** Texts of named statements, for queries that leave theirs out. @type {Map<string, string>} */
+  #named = new Map();
+  /** @type {(() => void)[]} */
+  #whenQuiet = [];
+  #reading;
+  #isReplication;
+  #onDrain;
+
+  /**
+   * @param {Reading} reading @param {boolean} isReplication only the simple protocol, then
+   * @param {() => void} onDrain everything asked for was done
+   */
+  constructor(reading, isReplication, onDrain) {
+    this.#reading = reading;
+    this.#isReplication = isReplication;
+    this.#onDrain = onDrain;
+  }
+
+  /** @param {Link} link */
+  open(link) {
+    this.#link = link;
+    this.#proceed();
+  }
+
+  get isBusy() {
+    return this.#unanswered > 0 || this.#waiting.length > 0 || this.#occupant !== undefined;
+  }
+
+  /** Is something on the server that has no answer yet? */
+  get isRunning() {
+    return this.#unanswered > 0 || this.#occupant !== undefined;
+  }
+
+  /** Calls back once nothing runs or waits. @param {() => void} callback */
+  whenQuiet(callback) {
+    this.#whenQuiet.push(callback);
+  }
+
+  get #mayBegin() {
+    return this.#link !== undefined && this.#occupant === undefined && this.#waiting.length === 0;
+  }
+
+  /** @param {Asked} asked @param {number} limit in ms, 0 = none @param {Resolve} resolve @param {Reject} reject */
+  start(asked, limit, resolve, reject) {
+    this.#last = asked;
+    if (this.#mayBegin) this.#send(asked, limit, resolve, reject);
+    else this.#wait(limit, (left) => this.#send(asked, left, resolve, reject), reject);
+  }
+
+  /** @param {number} limit @param {(left: number) => void} begin @param {Reject} refuse */
+  #wait(limit, begin, refuse) {
+    const since = performance.now();
+    /** @type {NodeJS.Timeout | undefined} */
+    let late;
+    /** @type {Waiting} */
+    const waiting = {
+      begin: () => {
+        clearTimeout(late);
+        begin(limit > 0 ? Math.max(1, Math.ceil(limit - (performance.now() - since))) : 0);
+      },
+      refuse: (error) => {
+        clearTimeout(late);
+        refuse(error);
+      },
+    };
+    this.#waiting.push(waiting);
+    if (limit === 0) return;
+    late = setTimeout(() => {
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      refuse(timedOut('statement', limit));
+    }, limit);
+  }
+
+  /** @param {Asked} asked @param {number} limit @param {Resolve} resolve @param {Reject} reject */
+  #send(asked, limit, resolve, reject) {
+    const problem = complaint(asked);
+    if (problem !== undefined) {
+      process.nextTick(reject, problem);
+      return;
+    }
+    try {
+      const decoders = this.#reading.decodersOf(asked.types, rowModeOf(asked));
+      const answer = new StatementAnswer(
+        decoders,
+        (done) => {
+          resolve(done);
+          this.#answered(asked, undefined);
+        },
+        (reason) => {
+          reject(reason);
+          this.#answered(asked, reason);
+        },
+      );
+      this.#ask(asked, limit, decoders, answer);
+    } catch (error) {
+      // What a value's own code threw, or what cannot be sent.
+      process.nextTick(reject, error);
+    }
+  }
+
+  /** @param {Asked} asked @param {number} timeoutMs @param {any} decoders @param {any} answer */
+  #ask(asked, timeoutMs, decoders, answer) {
+    const link = /** @type {Link} */ (this.#link);
+    const { name, values } = asked;
+    const known = name && this.#named.get(name);
+    if (known && asked.text && asked.text !== known) {
+      throw new Error(
+        `Prepared statements must be unique - '${name}' was used for a different statement`,
+      );
+    }
+    const text = asked.text || known || '';
+    const simple = this.#isReplication || isSimple(asked);
+    /** @type {import('../request.js').Manner} */
+    let manner = simple ? SIMPLE : link.extended;
+    const utcDates = defaults.parseInputDatesAsUTC;
+    if (timeoutMs > 0 || name || utcDates) {
+      manner = { ...manner, timeoutMs, utcDates, ...(name && !simple ? { flags: 0 } : {}) };
+    }
+    link.ask(text, simple ? undefined : values || undefined, decoders, manner, answer);
+    if (name && asked.text) this.#named.set(name, asked.text);
+    this.#unanswered++;
+  }
+
+  /** @param {Asked & { mirror?: any }} asked @param {any} reason why it failed */
+  #answered(asked, reason) {
+    this.#unanswered--;
+    if (reason !== undefined && asked.name) this.#named.delete(asked.name);
+    if (asked.mirror) {
+      if (reason === undefined) process.nextTick(() => asked.mirror.emit('end'));
+      else process.nextTick(() => asked.mirror.handleError(describe(reason)));
+    }
+    this.#rest();
+  }
+
+  /** Tells that everything was done, if it was. */
+  #rest() {
+    if (this.isBusy) return;
+    this.#last = undefined;
+    for (const heard of this.#whenQuiet.splice(0)) process.nextTick(heard);
+    this.#onDrain();
+  }
+
+  /** Begins what waits, up to the next submittable. */
+  #proceed() {
+    while (this.#link !== undefined && this.#occupant === undefined) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      next.begin();
+    }
+  }
+
+  /** @param {InstanceType<typeof Query>} query @param {string} format of the columns @param {number} limit */
+  startQuery(query, format, limit) {
+    const asked = readQuery(query, undefined, undefined);
+    const decoders = this.#reading.decodersOf(asked.types, rowModeOf(asked));
+    const refuse = (/** @type {any} */ reason) =>
+      process.nextTick(() => answer.run(() => query.handleError(describe(reason))));
+    /** @type {InstanceType<typeof QueryAnswer>} */
+    const answer = new QueryAnswer(
+      query,
+      decoders,
+      format,
+      () => {
+        process.nextTick(() => answer.run(() => query.handleEnd(answer.results())));
+        this.#answered(asked, undefined);
+      },
+      (reason) => {
+        refuse(reason);
+        this.#answered(asked, reason);
+      },
+    );
+    const begin = (/** @type {number} */ left) => {
+      const problem = complaint(asked);
+      if (problem !== undefined) {
+        refuse(problem);
+        return;
+      }
+      try {
+        this.#ask(asked, left, decoders, answer);
+      } catch (error) {
+        refuse(error);
+      }
+    };
+    if (this.#mayBegin) begin(limit);
+    else this.#wait(limit, begin, refuse);
+  }
+
+  /** Gives the client to a submittable when its turn has come. @param {any} submittable */
+  occupy(submittable) {
+    const begin = () => this.#occupy(submittable);
+    if (this.#mayBegin) begin();
+    else this.#wait(0, begin, (error) => submittable.handleError(error));
+  }
+
+  /** @param {any} occupant */
+  #occupy(occupant) {
+    const link = /** @type {Link} */ (this.#link);
+    this.#occupant = occupant;
+    /** @type {Lane} */
+    const lane = {
+      target: link.target,
+      decodersOf: (types, rowMode) => this.#reading.decodersOf(types, rowMode),
+      ask: (sql, values, decoders, manner, answer) =>
+        link.ask(sql, values, decoders, manner, answer),
+      status: () => link.status,
+      leave: () => {
+        // Left before, or the connection was lost meanwhile.
+        if (this.#occupant !== occupant) return;
+        this.#occupant = undefined;
+        this.#proceed();
+        this.#rest();
+      },
+    };
+    occupant[OCCUPY](lane);
+  }
+
+  /** Nothing is begun any more; what was not begun is refused. @param {Error} error */
+  close(error) {
+    this.#link = undefined;
+    const occupant = this.#occupant;
+    this.#occupant = undefined;
+    const waiting = this.#waiting.splice(0);
+    if (occupant !== undefined) process.nextTick(() => occupant.handleError(error));
+    for (const one of waiting) process.nextTick(() => one.refuse(error));
+  }
+
+  /** A Query object that stands for the statement asked last; null when there is none. */
+  get mirror() {
+    const asked = this.#last;
+    if (asked === undefined) return null;
+    asked.mirror ??= new Query({ text: asked.text, name: asked.name });
+    return asked.mirror;
+  }
+}
+
+/** @param {Asked} asked @returns {'array' | 'object'} */
+function rowModeOf({ rowMode }) {
+  return rowMode === 'array' ? 'array' : 'object';
+}
+
+/** How long a query may take, in ms; 0 = for ever. @param {Asked} asked @param {any} ofClient */
+function limitOf(asked, ofClient) {
+  return asked.timeout || ofClient ? milliseconds(asked.timeout || ofClient) : 0;
+}
+
+module.exports = { StatementQueue, limitOf };

@@ -1,0 +1,42 @@
+// How a cursor, a stream or a COPY gets a client to itself.
+'use strict';
+
+/**
+ * Called on a submittable of this package when its turn has come. Until it calls `lane.leave()` the client's queue
+ * waits. When the client refuses it, or is lost meanwhile, `handleError(error)` is called once.
+ */
+const OCCUPY = Symbol('pg-berth.occupy');
+
+/** @typedef {InstanceType<typeof import('../decoders.js').Decoders>} Decoders */
+/** @import { Answer, Target } from '../../types/internal.js' */
+/** @import { Manner } from '../request.js' */
+
+/**
+ * The exclusive use of a client.
+ * @typedef {object} Lane
+ * @property {Target} target
+ * @property {(types: any, rowMode: 'object' | 'array') => Decoders} decodersOf
+ * @property {(sql: string | undefined, values: readonly unknown[] | undefined, decoders: Decoders, manner: Manner, answer: Answer) => number} ask
+ *   throws what a value threw; then nothing was asked
+ * @property {() => 'I' | 'T' | 'E' | null} status of the transaction, with the last answer
+ * @property {() => void} leave the next one may go on
+ */
+
+/** Makers of a submittable of this package out of a foreign one, in order. @type {((foreign: any) => any)[]} */
+const adopters = [];
+
+/**
+ * The submittable to run for what was given to `query()`.
+ * @param {any} given has a function `submit`
+ * @returns {any} undefined when nobody here can run it
+ */
+function adopt(given) {
+  if (typeof given[OCCUPY] === 'function') return given;
+  for (const make of adopters) {
+    const made = make(given);
+    if (made !== undefined) return made;
+  }
+  return undefined;
+}
+
+module.exports = { OCCUPY, adopt, adopters };

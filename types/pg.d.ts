@@ -1,0 +1,352 @@
+// biome-ignore-all lint/suspicious/noExplicitAny: rows, parameters and parsers hold what a statement says.
+// The pg face: what `require('pg')` gives, with the same names and shapes.
+
+import type { EventEmitter } from 'node:events';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import type { ServerError } from './errors.js';
+
+type Format = 'text' | 'binary';
+
+/** Looks up the parser of a type. */
+export interface CustomTypesConfig {
+  getTypeParser(oid: number, format?: Format): (value: any) => any;
+}
+
+/** Called for every new connection. */
+export type PgPasswordFunction = (parameters: ConnectionParameters) => string | Promise<string>;
+
+/** Names, meanings and defaults are those of `pg`; other members are ignored, as there. */
+export interface ClientConfig {
+  user?: string | undefined;
+  database?: string | undefined;
+  password?: string | PgPasswordFunction | undefined;
+  port?: number | string | undefined;
+  /** A name, an address, or the folder of a Unix socket. */
+  host?: string | undefined;
+  /** Overrides the other members. */
+  connectionString?: string | undefined;
+  /** Start TCP keep-alive; default on. */
+  keepAlive?: boolean | undefined;
+  keepAliveInitialDelayMillis?: number | undefined;
+  /** Milliseconds, sent at start-up. */
+  statement_timeout?: false | number | string | undefined;
+  lock_timeout?: false | number | string | undefined;
+  idle_in_transaction_session_timeout?: false | number | string | undefined;
+  /** Milliseconds a query may take; a late one is cancelled on the server. */
+  query_timeout?: number | undefined;
+  /** Milliseconds for all of connecting, login included. */
+  connectionTimeoutMillis?: number | undefined;
+  ssl?: boolean | string | TlsOptions | undefined;
+  sslnegotiation?: 'postgres' | 'direct' | undefined;
+  types?: CustomTypesConfig | 'pg' | 'lossless' | Record<string, (text: string) => any> | undefined;
+  application_name?: string | undefined;
+  fallback_application_name?: string | undefined;
+  /** Start-up options, for example `-c search_path=app`. */
+  options?: string | undefined;
+  binary?: boolean | undefined;
+  pipeline?: boolean | undefined;
+  client_encoding?: string | undefined;
+  replication?: string | undefined;
+  /** Default 100 000; 0 = no limit. */
+  scramMaxIterations?: number | undefined;
+  Promise?: PromiseConstructorLike | undefined;
+}
+
+/** What a client connects with: its config over the environment over `defaults`. */
+export interface ConnectionParameters {
+  user: string;
+  database: string;
+  password: string | PgPasswordFunction | null;
+  host: string;
+  port: number;
+  [name: string]: any;
+}
+
+export interface PoolConfig extends ClientConfig {
+  /** Clients at most; default 10. */
+  max?: number | undefined;
+  /** Idle clients are closed down to so many; nothing is opened in advance. */
+  min?: number | undefined;
+  /** Default 10 000; 0 = never. */
+  idleTimeoutMillis?: number | undefined;
+  /** Checkouts after which a client is closed. */
+  maxUses?: number | undefined;
+  /** 0 = no limit. */
+  maxLifetimeSeconds?: number | undefined;
+  /** Idle clients do not keep the process alive. */
+  allowExitOnIdle?: boolean | undefined;
+  /** Runs on every new client before it is lent; a failure closes the client. */
+  onConnect?: ((client: Client) => unknown) | undefined;
+  verify?: ((client: Client, callback: (error?: Error) => void) => void) | undefined;
+  log?: ((...messages: any[]) => void) | undefined;
+  /** Makes the clients. */
+  Client?: (new (config?: any) => any) | undefined;
+  /** Records where each client was asked for, so that an acquire timeout can name who holds them. */
+  trackHolders?: boolean | undefined;
+}
+
+/** Who had a client when an acquire timed out; the longest first. */
+export interface Holder {
+  /** What the program has set as `client.label`. */
+  readonly label: string | undefined;
+  readonly processID: number | undefined;
+  readonly ageMs: number;
+  /** With `trackHolders`. */
+  readonly stack: string | undefined;
+}
+
+export interface QueryConfig<I = any[]> {
+  text: string;
+  values?: I | undefined;
+  /** Prepared under this name on first use. */
+  name?: string | undefined;
+  types?: CustomTypesConfig | undefined;
+  /** Overrides the client's. */
+  query_timeout?: number | undefined;
+  queryMode?: 'extended' | undefined;
+  binary?: boolean | undefined;
+  rows?: number | undefined;
+  portal?: string | undefined;
+}
+
+export interface QueryArrayConfig<I = any[]> extends QueryConfig<I> {
+  rowMode: 'array';
+}
+
+export interface FieldDef {
+  name: string;
+  tableID: number;
+  columnID: number;
+  dataTypeID: number;
+  dataTypeSize: number;
+  dataTypeModifier: number;
+  format: string;
+}
+
+export interface QueryResultBase {
+  command: string;
+  rowCount: number | null;
+  oid: number;
+  fields: FieldDef[];
+}
+
+export type QueryResultRow = Record<string, any>;
+
+export interface QueryResult<R = any> extends QueryResultBase {
+  rows: R[];
+}
+
+export interface QueryArrayResult<R extends any[] = any[]> extends QueryResultBase {
+  rows: R[];
+}
+
+/** The constructor of every result. */
+export class Result<R = any> implements QueryResult<R> {
+  constructor(rowMode?: string, types?: CustomTypesConfig);
+  command: string;
+  rowCount: number | null;
+  oid: number;
+  fields: FieldDef[];
+  rows: R[];
+  rowAsArray: boolean;
+  addRow(row: R): void;
+  addFields(fields: FieldDef[]): void;
+  parseRow(cells: (string | null)[]): any;
+  addCommandComplete(message: { text?: string; command?: string }): void;
+}
+
+/** Something that has a client to itself while it runs: a cursor, a stream, a COPY. */
+export interface Submittable {
+  submit(connection: any): void;
+}
+
+/** NOTIFY of some session. `payload` is empty when none was given. */
+export interface PgNotification {
+  name: 'notification';
+  length: number;
+  processId: number;
+  channel: string;
+  payload: string;
+}
+
+/** A message below ERROR. */
+export interface NoticeMessage {
+  name: 'notice';
+  length: number;
+  message: string;
+  severity: string;
+  code: string;
+  detail?: string;
+  hint?: string;
+  where?: string;
+  [field: string]: any;
+}
+
+type Done<R> = (error: Error, result: R) => void;
+
+/** Everything that a client and a pool can be asked. */
+interface Queries {
+  query<T extends Submittable>(submittable: T, callback?: Done<any>): T;
+  query<R extends any[] = any[], I = any[]>(
+    config: QueryArrayConfig<I>,
+    values?: I,
+  ): Promise<QueryArrayResult<R>>;
+  query<R = any, I = any[]>(text: string | QueryConfig<I>, values?: I): Promise<QueryResult<R>>;
+  query<R = any>(text: string | QueryConfig, callback: Done<QueryResult<R>>): void;
+  query<R = any, I = any[]>(
+    text: string | QueryConfig<I>,
+    values: I,
+    callback: Done<QueryResult<R>>,
+  ): void;
+}
+
+export interface ClientEvents {
+  connect: [];
+  drain: [];
+  end: [];
+  error: [error: Error];
+  notice: [notice: NoticeMessage];
+  notification: [notification: PgNotification];
+}
+
+/** One connection. */
+export class Client extends EventEmitter<ClientEvents> implements Queries {
+  constructor(config?: string | ClientConfig);
+  readonly connectionParameters: ConnectionParameters;
+  /** Emits `parameterStatus`, `notice`, `notification`, `error` and `end`; there is no socket behind it. */
+  readonly connection: EventEmitter & { readonly stream: EventEmitter & { destroy(): unknown } };
+  user: string;
+  database: string;
+  host: string;
+  port: number;
+  password: string | PgPasswordFunction | null;
+  ssl: boolean | string | TlsOptions;
+  binary: boolean;
+  pipeline: boolean;
+  replication: string | undefined;
+  /** Of the server process; null before login. */
+  processID: number | null;
+  /** Always null: the engine keeps the key that can cancel statements. */
+  readonly secretKey: null;
+  readonly activeQuery: Query | null;
+  readonly queryQueue: readonly Query[];
+  connect(): Promise<this>;
+  connect(callback: (error: Error, client?: this) => void): void;
+  query: Queries['query'];
+  end(): Promise<void>;
+  end(callback: () => void): void;
+  ref(): void;
+  unref(): void;
+  /** With the server's last answer; null before login. */
+  getTransactionStatus(): 'I' | 'T' | 'E' | null;
+  isConnected(): boolean;
+  setTypeParser(oid: number, parser: (text: string) => any): void;
+  setTypeParser(oid: number, format: 'text', parser: (text: string) => any): void;
+  setTypeParser(oid: number, format: 'binary', parser: (bytes: Buffer) => any): void;
+  getTypeParser(oid: number, format?: Format): (value: any) => any;
+  escapeIdentifier(text: string): string;
+  escapeLiteral(text: string): string;
+}
+
+/** A client lent by a pool. */
+export interface PoolClient extends Client {
+  /** Gives it back; with an error or `true` it is closed. */
+  release(error?: Error | boolean): void;
+}
+
+export interface PoolEvents {
+  connect: [client: PoolClient];
+  acquire: [client: PoolClient];
+  release: [error: Error | undefined, client: PoolClient];
+  remove: [client: PoolClient];
+  error: [error: Error & { client: PoolClient }, client: PoolClient];
+}
+
+/** Clients, lent one at a time. */
+export class Pool extends EventEmitter<PoolEvents> implements Queries {
+  constructor(config?: string | PoolConfig, Client?: new (config?: any) => any);
+  readonly options: PoolConfig & { max: number; min: number; idleTimeoutMillis: number };
+  readonly totalCount: number;
+  readonly idleCount: number;
+  readonly waitingCount: number;
+  readonly expiredCount: number;
+  ending: boolean;
+  ended: boolean;
+  connect(): Promise<PoolClient>;
+  connect(
+    callback: (
+      error: Error | undefined,
+      client: PoolClient | undefined,
+      release: (error?: any) => void,
+    ) => void,
+  ): void;
+  query: Queries['query'];
+  end(): Promise<void>;
+  end(callback: () => void): void;
+}
+
+export interface QueryEvents {
+  row: [row: any, result: Result];
+  end: [results: any];
+  error: [error: Error];
+}
+
+/** A query that tells of its rows by events. */
+export class Query extends EventEmitter<QueryEvents> implements Submittable {
+  constructor(config: string | QueryConfig, values?: any, callback?: Done<any>);
+  text: string;
+  values: any[] | undefined;
+  name: string | undefined;
+  rows: number | undefined;
+  types: CustomTypesConfig | undefined;
+  binary: boolean | undefined;
+  portal: string;
+  callback: Done<any> | undefined;
+  submit(): void;
+}
+
+/** Parsers that can be replaced at run time. */
+declare class ParserSet implements CustomTypesConfig {
+  getTypeParser(oid: number, format?: Format): (value: any) => any;
+  setTypeParser(oid: number, parser: (text: string) => any): void;
+  setTypeParser(oid: number, format: 'text', parser: (text: string) => any): void;
+  setTypeParser(oid: number, format: 'binary', parser: (bytes: Buffer) => any): void;
+}
+
+/** Parsers of one client, over those of the process. */
+export class TypeOverrides extends ParserSet {
+  constructor(types?: CustomTypesConfig);
+}
+
+/** The parsers of the process. */
+export const types: ParserSet & {
+  readonly builtins: Readonly<Record<string, number>>;
+  readonly arrayParser: {
+    create(text: string, parse?: (element: string) => any): { parse(): any[] };
+  };
+};
+
+/** Read whenever a client is made. */
+export const defaults: Record<string, any>;
+
+export function escapeIdentifier(text: string): string;
+export function escapeLiteral(text: string): string;
+
+export const utils: {
+  prepareValue(value: unknown): string | Buffer | null | undefined;
+  escapeIdentifier(text: string): string;
+  escapeLiteral(text: string): string;
+};
+
+/** The functions of the package pg-connection-string. */
+export const connectionString: {
+  parse(text: string, options?: { useLibpqCompat?: boolean }): Record<string, any>;
+  toClientConfig(config: Record<string, any>): ClientConfig;
+  parseIntoClientConfig(text: string): ClientConfig;
+};
+
+/** There is no second implementation to choose. */
+export const native: null;
+
+/** An error of the server, as `pg` has it. */
+export type PgDatabaseError = ServerError;
