@@ -9,7 +9,22 @@ const { encodeParams, encodeToBuffer } = require('./rows/params.js');
 /** @import { Encoding } from './rows/prepare.js' */
 
 /** What is asked; the low bits of a request's flags (native/src/addon/requests.rs). */
-const OPERATION = Object.freeze({ EXECUTE: 0, SIMPLE: 1, OPEN: 2, FETCH: 3, CLOSE: 4, DROP: 5 });
+const OPERATION = Object.freeze({
+  EXECUTE: 0,
+  SIMPLE: 1,
+  OPEN: 2,
+  FETCH: 3,
+  CLOSE: 4,
+  DROP: 5,
+  COPY: 6,
+  COPY_DATA: 7,
+  COPY_DONE: 8,
+  COPY_FAIL: 9,
+  COPY_TAKEN: 10,
+  CURSOR_OPEN: 11,
+  CURSOR_FETCH: 12,
+  CURSOR_CLOSE: 13,
+});
 /** How it is asked. */
 const FLAG = Object.freeze({
   UNNAMED: 0x10,
@@ -18,6 +33,7 @@ const FLAG = Object.freeze({
   TRANSACTION: 0x80,
   COMMIT: 0x100,
   FINISH: 0x200,
+  OUTGOING: 0x400,
 });
 
 /** What a record holds (native/src/addon/records.rs). */
@@ -29,12 +45,18 @@ const SUSPENDED = 16;
 const SPILL = 32;
 const EVENT = 64;
 const TAG = 128;
+const COPY = 256;
+
+/** What news of a COPY is about: the command word of its record. */
+const COPY_NEWS = Object.freeze({ STARTED: 1, DATA: 2, WRITTEN: 3 });
 
 const REQUEST_HEADER = 48;
 const RECORD_HEADER = 32;
 const MORE = 2 ** 32;
 
 const OUTBOX_BYTES = 256 * 1024;
+/** Most bytes of a COPY in one record. */
+const COPY_PIECE = 64 * 1024;
 /** The work of one turn of the event loop is bounded by what fits in here: timers and sockets get theirs in between. */
 const INBOX_BYTES = 256 * 1024;
 
@@ -177,6 +199,32 @@ function submitLarge(at, section) {
   native.submit(record, record.length, awaited === 1);
 }
 
+/**
+ * A step of a COPY, behind everything asked before. It has no answer of its own.
+ * @param {Target} target @param {number} request number of the COPY
+ * @param {number} operation @param {Uint8Array | undefined} bytes at most `COPY_PIECE`
+ * @param {number} count
+ */
+function copyStep(target, request, operation, bytes, count) {
+  const length = bytes === undefined ? 0 : bytes.length;
+  let at = used;
+  if (at + REQUEST_HEADER + length + 8 > OUTBOX_BYTES) at = flush();
+  const place = at >> 2;
+  outWords.fill(0, place, place + REQUEST_HEADER / 4);
+  outWords[place] = target.slot;
+  outWords[place + 1] = target.generation;
+  outWords[place + 2] = request;
+  outWords[place + 4] = operation;
+  outWords[place + 7] = length;
+  outWords[place + 9] = count;
+  if (bytes !== undefined) outbox.set(bytes, at + REQUEST_HEADER);
+  used = (at + REQUEST_HEADER + length + 7) & ~7;
+  if (!flushing) {
+    flushing = true;
+    process.nextTick(flush);
+  }
+}
+
 /** Submits what was asked for. @returns {number} the first free byte, 0 */
 function flush() {
   flushing = false;
@@ -302,6 +350,10 @@ function record(view, at, flags, body) {
     answer.tag(view.buffer.latin1Slice(body, body + size));
     return;
   }
+  if ((flags & COPY) !== 0) {
+    answer.copy?.(/** @type {number} */ (inWords[place + 5]), size, view.buffer, body);
+    return;
+  }
   const shape = /** @type {number} */ (inWords[place + 3]);
   if ((flags & FRAME) !== 0) answer.frame(shape, view, body, size);
   if ((flags & COMPLETE) !== 0) {
@@ -365,4 +417,16 @@ function listen({ slot, generation }, hear) {
   };
 }
 
-module.exports = { FLAG, OPERATION, ask, cancel, flush, keepAlive, listen, wait };
+module.exports = {
+  COPY_NEWS,
+  COPY_PIECE,
+  FLAG,
+  OPERATION,
+  ask,
+  cancel,
+  copyStep,
+  flush,
+  keepAlive,
+  listen,
+  wait,
+};

@@ -105,6 +105,13 @@ const STREAM_OPTIONS = Object.freeze({
   fetchSize: positive,
 });
 
+/** @type {Table} Options of a COPY. */
+const COPY_OPTIONS = Object.freeze({
+  timeoutMs: ms,
+  signal: rules.signal,
+  highWaterMark: positive,
+});
+
 /** @type {Table} Options of `begin`. */
 const BEGIN_OPTIONS = Object.freeze({
   isolation: oneOf('read-committed', 'repeatable-read', 'serializable'),
@@ -178,6 +185,7 @@ function readBeginOptions(options, table = BEGIN_OPTIONS) {
 
 module.exports = {
   BEGIN_OPTIONS,
+  COPY_OPTIONS,
   END_OPTIONS,
   NOT_AVAILABLE,
   POOL_OPTIONS,

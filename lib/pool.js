@@ -6,6 +6,7 @@ const { inspect } = require('node:util');
 const native = require('./native.js');
 const { BlockingAnswer } = require('./answer.js');
 const { ClosedError } = require('./error-classes.js');
+const { CopyFromStream, CopyToStream, copyOnPool, readCopyOptions } = require('./copy.js');
 const { end, forgotten, openPool, openSession, release } = require('./handles.js');
 const { FLAG, flush, wait } = require('./mailbox.js');
 const options = require('./options.js');
@@ -104,6 +105,18 @@ class Pool {
     });
     forgotten.register(stream, session, stream);
     return stream;
+  }
+
+  /** @param {string} sql @param {object} [given] */
+  copyFrom(sql, given) {
+    queryable.checkText(sql);
+    return copyOnPool(this.#target, new CopyFromStream(sql, readCopyOptions(given)));
+  }
+
+  /** @param {string} sql @param {object} [given] */
+  copyTo(sql, given) {
+    queryable.checkText(sql);
+    return copyOnPool(this.#target, new CopyToStream(sql, readCopyOptions(given)));
   }
 
   /** @param {object} [given] */

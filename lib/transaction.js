@@ -2,6 +2,7 @@
 'use strict';
 
 const { ClosedError, TimeoutError, TransactionLostError } = require('./error-classes.js');
+const { CopyFromStream, CopyToStream, readCopyOptions } = require('./copy.js');
 const { openSession, release, forgotten } = require('./handles.js');
 const { FLAG } = require('./mailbox.js');
 const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./options.js');
@@ -10,6 +11,8 @@ const { RowStream } = require('./stream.js');
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
 /** @import { Manner } from './request.js' */
+/** @typedef {InstanceType<typeof import('./copy.js').CopyFromStream>} CopyFromStream */
+/** @typedef {InstanceType<typeof import('./copy.js').CopyToStream>} CopyToStream */
 /** @import { Target } from '../types/internal.js' */
 /** @import { QueryResult, Rows, Transaction as TransactionInterface } from '../types/pool.js' */
 
@@ -115,6 +118,47 @@ class Transaction {
       manner: () => ({ ...this.#manner(), ...this.#limited(rest) }),
       isOwner: false,
     });
+  }
+
+  /** @param {string} sql @param {object} [options] */
+  copyFrom(sql, options) {
+    queryable.checkText(sql);
+    const read = readCopyOptions(options);
+    this.#checkOpen();
+    return this.#copy(new CopyFromStream(sql, this.#limited(read)));
+  }
+
+  /** @param {string} sql @param {object} [options] */
+  copyTo(sql, options) {
+    queryable.checkText(sql);
+    const read = readCopyOptions(options);
+    this.#checkOpen();
+    return this.#copy(new CopyToStream(sql, this.#limited(read)));
+  }
+
+  /**
+   * COPY cannot bring BEGIN along; an empty statement in front of it does, if there is still need of one.
+   * @template {CopyFromStream | CopyToStream} T
+   * @param {T} stream
+   * @returns {T}
+   */
+  #copy(stream) {
+    const begun = this.#isBegun
+      ? undefined
+      : this.#run('', undefined, this.#limited(queryable.NO_OPTIONS), undefined);
+    begun?.then(
+      () => {
+        this.#isBegun = true;
+      },
+      () => {},
+    );
+    stream.begin({
+      target: this.#target,
+      face: 'cluster',
+      flags: FLAG.TRANSACTION,
+      ...(begun === undefined ? {} : { prepare: () => begun }),
+    });
+    return stream;
   }
 
   /** @param {{ timeoutMs?: number }} [options] */

@@ -1,5 +1,6 @@
 // The public contract of pg-berth.
 
+export type * from './copy.js';
 export * from './debug.js';
 export * from './errors.js';
 export * from './health.js';

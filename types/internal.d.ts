@@ -19,6 +19,8 @@ export interface Answer {
   complete(shape: number, command: string | undefined, affected: number): void;
   /** The portal has more rows. */
   suspended(shape: number): void;
+  /** News of a COPY (`COPY_NEWS` of lib/mailbox.js); the bytes are valid only during the call. */
+  copy?(news: number, size: number, buffer: Buffer, offset: number): void;
   done(): void;
   fail(fields: NativeError): void;
 }

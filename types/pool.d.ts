@@ -1,5 +1,6 @@
 // createPool, Pool and Transaction: the cluster face.
 
+import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
 import type { SslOptions } from './ssl.js';
 
 /** A row: column name → value. Of two columns with the same name the later wins; `rowMode: 'array'` keeps both. */
@@ -292,6 +293,14 @@ export interface Queryable {
    * the statement and gives the connection back.
    */
   stream<T = Row>(sql: string, params?: Params, options?: StreamOptions): AsyncIterableIterator<T>;
+  /**
+   * Takes the data of `COPY … FROM STDIN`. Nothing is stored before `finish`; destroying the stream gives the COPY up and
+   * leaves the connection usable.
+   * @example await pipeline(createReadStream('users.csv'), pool.copyFrom('copy users from stdin (format csv)'));
+   */
+  copyFrom(sql: string, options?: CopyOptions): CopyFromStream;
+  /** Gives the data of `COPY … TO STDOUT`; the server waits while you do. */
+  copyTo(sql: string, options?: CopyOptions): CopyToStream;
 }
 
 /** A pool of connections. Made by `createPool`. */

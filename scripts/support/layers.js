@@ -69,10 +69,11 @@ const JS = {
   // the cluster face
   queryable: [...BELOW, 'type-catalog'],
   stream: [...BELOW, 'queryable'],
-  transaction: [...BELOW, 'queryable', 'stream'],
+  copy: BELOW,
+  transaction: [...BELOW, 'queryable', 'stream', 'copy'],
   listener: BELOW,
-  pool: [...BELOW, 'type-catalog', 'queryable', 'stream', 'transaction', 'listener'],
-  pg: [...BELOW, 'transaction', 'listener', 'pool'],
+  pool: [...BELOW, 'type-catalog', 'queryable', 'stream', 'copy', 'transaction', 'listener'],
+  pg: [...BELOW, 'copy', 'transaction', 'listener', 'pool'],
   serverless: [...BELOW, 'queryable', 'stream', 'transaction', 'listener', 'pool', 'pg'],
   // these take any pool-like object, so they serve `pg` and Kysely too
   hooks: [],

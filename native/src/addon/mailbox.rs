@@ -1,16 +1,16 @@
 //! Answers for one JS environment: queued by the engine, taken by one call per wake.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use neon::event::Channel;
 use serde_json::json;
 
 use crate::addon::inbox::Inbox;
-use crate::addon::records::{COMPLETE, ERROR, EVENT, FINAL, FRAME, Head, SUSPENDED, TAG};
+use crate::addon::records::{COMPLETE, COPY, ERROR, EVENT, FINAL, FRAME, Head, SUSPENDED, TAG};
 use crate::addon::{command, settle, wake};
-use crate::conn::request::{Command, Completion, Event, Outlet};
+use crate::conn::request::{Account, Command, Completion, CopyNews, Event, Outlet};
 use crate::error::Error;
 use crate::frame::FrameBuilder;
 
@@ -81,6 +81,31 @@ impl Mailbox {
         !queue.inbox.is_empty()
     }
 
+    fn copy(&self, id: u32, news: CopyNews<'_>, account: &Arc<Account>) {
+        let mut data = Vec::new();
+        let (word, number) = match news {
+            CopyNews::Started { binary, columns } => (1, columns * 2 + usize::from(binary)),
+            CopyNews::Data(bytes) => {
+                data = std::mem::take(bytes);
+                (2, data.len())
+            }
+            CopyNews::Written(bytes) => (3, bytes),
+        };
+        let head = Head {
+            id,
+            flags: COPY,
+            rows: u32::try_from(number).unwrap_or(u32::MAX),
+            word,
+            ..Head::default()
+        };
+        self.lock()
+            .inbox
+            .push(&head, data.len(), None, Some(account), |buffer| {
+                buffer.extend_from_slice(&data);
+                buffer.resize(buffer.len().next_multiple_of(8), 0);
+            });
+    }
+
     fn text(&self, id: u32, flags: u32, shape: u32, text: &str) {
         if self.is_closed() {
             return;
@@ -116,10 +141,15 @@ impl Outlet for Mailbox {
             shape,
             command,
             suspended,
+            copy,
             last,
             error,
             account,
         } = completion;
+        if let Some(news) = copy {
+            self.copy(id, news, account);
+            return;
+        }
         if let Some(error) = error {
             self.text(id, ERROR | FINAL, 0, &settle::describe(error));
             return;

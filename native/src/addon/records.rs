@@ -22,6 +22,10 @@ pub(super) const EVENT: u32 = 64;
 /// The body is a command tag whose word has no number.
 pub(super) const TAG: u32 = 128;
 
+/// News of a COPY. The command word says which: 1 it has begun, with two times the columns plus one for binary in place of
+/// the rows; 2 a body of so many bytes; 3 so many bytes of ours were written.
+pub(super) const COPY: u32 = 256;
+
 /// Bytes of a record's header.
 pub(super) const HEADER: usize = 32;
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::addon::desk::{Desk, profile};
 use crate::addon::registry::{self, Handle, Object};
-use crate::conn::request::{Parameters, Part, Reply, Request, Work};
+use crate::conn::request::{CopyStep, Parameters, Part, Reply, Request, Work};
 use crate::error::Error;
 
 /// Bytes of a record's header.
@@ -28,6 +28,18 @@ const FETCH: u32 = 3;
 const CLOSE: u32 = 4;
 /// Lets a statement's number go.
 const DROP: u32 = 5;
+/// A COPY FROM STDIN, or TO STDOUT with [`OUTGOING`].
+const COPY: u32 = 6;
+/// Steps of the COPY whose request number the record carries: they are not answered.
+const COPY_DATA: u32 = 7;
+const COPY_DONE: u32 = 8;
+const COPY_FAIL: u32 = 9;
+/// The batch is the number of bytes used up.
+const COPY_TAKEN: u32 = 10;
+/// The portal without a Sync.
+const CURSOR_OPEN: u32 = 11;
+const CURSOR_FETCH: u32 = 12;
+const CURSOR_CLOSE: u32 = 13;
 /// Not kept as a prepared statement.
 const UNNAMED: u32 = 0x10;
 /// May be cancelled: travels alone.
@@ -40,6 +52,8 @@ const TRANSACTION: u32 = 0x80;
 const COMMIT: u32 = 0x100;
 /// The last request of its session.
 const FINISH: u32 = 0x200;
+/// TO STDOUT.
+const OUTGOING: u32 = 0x400;
 
 struct Record<'a> {
     words: [u32; 12],
@@ -53,6 +67,13 @@ impl Record<'_> {
 
     fn has(&self, flag: u32) -> bool {
         self.word(4) & flag != 0
+    }
+
+    fn handle(&self) -> Handle {
+        Handle {
+            slot: self.word(0),
+            generation: self.word(1),
+        }
     }
 }
 
@@ -80,13 +101,30 @@ pub(super) fn start_all(desk: &Desk, mut outbox: &[u8], alone: bool) -> bool {
         let Some(record) = next(&mut outbox) else {
             return false;
         };
-        if record.word(4) & OPERATION == DROP {
-            desk.drop_statement(record.word(3));
-        } else {
-            start(desk, &record, now, alone);
+        match record.word(4) & OPERATION {
+            DROP => desk.drop_statement(record.word(3)),
+            COPY_DATA | COPY_DONE | COPY_FAIL | COPY_TAKEN => copy_step(desk, &record),
+            _ => start(desk, &record, now, alone),
         }
     }
     true
+}
+
+/// What has no target any more is over, and its own answer says why.
+fn copy_step(desk: &Desk, record: &Record<'_>) {
+    let step = match record.word(4) & OPERATION {
+        COPY_DATA => CopyStep::Data(record.params.into()),
+        COPY_DONE => CopyStep::Done,
+        COPY_FAIL => CopyStep::Fail(String::from_utf8_lossy(record.params).into()),
+        _ => CopyStep::Taken(usize::try_from(record.word(9)).unwrap_or(usize::MAX)),
+    };
+    let handle = record.handle();
+    let (outlet, of) = (desk.outlet(), record.word(2));
+    match registry::get(handle) {
+        Some(Object::Session(session)) => session.copy_step(&outlet, of, step),
+        Some(Object::Client(client)) => client.connection().copy_step(&outlet, of, step),
+        Some(Object::Pool(_)) | None => {}
+    }
 }
 
 fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
@@ -94,11 +132,7 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
         outlet: desk.outlet(),
         id: record.word(2),
     };
-    let handle = Handle {
-        slot: record.word(0),
-        generation: record.word(1),
-    };
-    let Some(target) = registry::get(handle) else {
+    let Some(target) = registry::get(record.handle()) else {
         return reply.fail(&Error::Closed { what: "pool" });
     };
     let (request, target) = match assemble(desk, record, &target) {
@@ -174,6 +208,17 @@ fn assemble(
             batch: batch()?,
         },
         CLOSE => Work::Close { portal: portal() },
+        COPY => Work::Copy {
+            statement: statement()?,
+            incoming: !record.has(OUTGOING),
+        },
+        CURSOR_OPEN => Work::CursorOpen {
+            statement: statement()?,
+            params: params(),
+            batch: batch()?,
+        },
+        CURSOR_FETCH => Work::CursorFetch { batch: batch()? },
+        CURSOR_CLOSE => Work::CursorClose,
         other => return Err(Error::internal(format!("unknown operation {other}"))),
     };
     Ok((work, profile))

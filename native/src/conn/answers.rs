@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::conn::copying::{Copying, Stage};
+use crate::conn::cursor::Cursor;
 use crate::conn::request::{
     Account, Command, Completion, Event, Outlet, Part, Reply, Request, Subscriber, Work,
 };
@@ -104,6 +106,14 @@ pub struct Answers {
     pub again: Vec<Request>,
     /// A COPY FROM STDIN waits for data nobody will send.
     pub refuse_copy: bool,
+    /// The COPY that runs.
+    pub copy: Copying,
+    /// The portal that is open without a Sync.
+    pub cursor: Option<Cursor>,
+    /// Why the last cursor was over before its end was asked for.
+    pub cursor_over: Option<Error>,
+    /// The portal of a cursor has ended: a Sync ends its implicit transaction.
+    pub sync_due: bool,
     /// An error outside any request: the server's reason for ending the session.
     pub last_words: Option<ServerError>,
     /// The time of this turn.
@@ -127,6 +137,10 @@ impl Answers {
             begin_failed: None,
             again: Vec::new(),
             refuse_copy: false,
+            copy: Copying::default(),
+            cursor: None,
+            cursor_over: None,
+            sync_due: false,
             last_words: None,
             now: Instant::now(),
             builder: FrameBuilder::new(),
@@ -140,7 +154,7 @@ impl Answers {
     }
 
     /// Hands over what is complete of the oldest request; `last` together with its end.
-    fn deliver(&mut self, last: bool) {
+    pub(super) fn deliver(&mut self, last: bool) {
         let Some(sent) = self.sent.front_mut() else {
             return;
         };
@@ -161,6 +175,7 @@ impl Answers {
                 shape,
                 command: command.as_ref(),
                 suspended,
+                copy: None,
                 last,
                 error: None,
                 account: &self.account,
@@ -264,7 +279,7 @@ impl Answers {
     }
 }
 
-fn touch(touched: &mut Vec<Arc<dyn Outlet>>, outlet: &Arc<dyn Outlet>) {
+pub(super) fn touch(touched: &mut Vec<Arc<dyn Outlet>>, outlet: &Arc<dyn Outlet>) {
     if !touched.iter().any(|known| Arc::ptr_eq(known, outlet)) {
         touched.push(Arc::clone(outlet));
     }
@@ -342,6 +357,9 @@ impl Sink for Answers {
                 });
             }
         }
+        if let (Work::CursorOpen { .. }, Some(cursor)) = (&sent.request.work, &mut self.cursor) {
+            cursor.plan.clone_from(&sent.plan);
+        }
         if let Work::Open { portal, .. } = &sent.request.work
             && let Some(open) = self.portals.iter_mut().find(|(name, _)| name == portal)
         {
@@ -396,31 +414,48 @@ impl Sink for Answers {
             ResultEnd::Empty => sent.command = Some(Command { tag: "".into() }),
             ResultEnd::Suspended => sent.suspended = true,
         }
+        if sent.request.work.is_cursor() {
+            if sent.suspended {
+                self.settle_batch();
+            } else {
+                self.sync_due = true;
+            }
+        }
     }
 
-    fn copy_in(&mut self, _format: CopyFormat) {
-        self.refuse_copy = true;
+    fn copy_in(&mut self, format: CopyFormat) {
+        self.refuse_copy = !self.copy_begins(true, &format);
     }
 
-    fn copy_out(&mut self, _format: CopyFormat) {}
+    fn copy_out(&mut self, format: CopyFormat) {
+        self.copy_begins(false, &format);
+    }
 
-    fn copy_data(&mut self, _data: &[u8]) {}
+    fn copy_data(&mut self, data: &[u8]) {
+        self.copy_received(data);
+    }
 
-    fn copy_done(&mut self) {}
+    fn copy_done(&mut self) {
+        self.copy_flush();
+        self.copy.stage = Stage::Over;
+    }
 
     fn error(&mut self, error: ServerError) {
-        match self.sent.front_mut() {
-            Some(sent) => {
-                // Parse failed, or was skipped because the BEGIN in front of it failed: the name was never taken.
-                if let (true, Some(prepared), Some(statement)) =
-                    (sent.fresh, &sent.prepared, sent.request.work.statement())
-                    && prepared.parsed.get().is_none()
-                {
-                    self.cache.remove(statement, prepared, false);
-                }
-                sent.error = Some(Error::Server(Box::new(error)));
+        if let Some(sent) = self.sent.front_mut() {
+            // Parse failed, or was skipped because the BEGIN in front of it failed: the name was never taken.
+            if let (true, Some(prepared), Some(statement)) =
+                (sent.fresh, &sent.prepared, sent.request.work.statement())
+                && prepared.parsed.get().is_none()
+            {
+                self.cache.remove(statement, prepared, false);
             }
-            None => self.last_words = Some(error),
+            sent.error = Some(Error::Server(Box::new(error)));
+        } else {
+            if let Some(cursor) = &mut self.cursor {
+                // Between two batches: the next one will never come, and must not look like the end.
+                cursor.failed = Some(Error::Server(Box::new(error.clone())));
+            }
+            self.last_words = Some(error);
         }
     }
 
@@ -428,6 +463,9 @@ impl Sink for Answers {
         if status == TransactionStatus::Idle {
             self.portals.clear();
         }
+        self.copy_flush();
+        self.copy = Copying::default();
+        self.cursor_over = self.cursor.take().and_then(|cursor| cursor.failed);
         self.settle(status);
     }
 

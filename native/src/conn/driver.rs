@@ -56,7 +56,7 @@ impl Driver {
                 }
                 Closing::Politely | Closing::Open => {}
             }
-            if state.exchange.account().is_full(cx.waker()) {
+            if state.exchange.account().is_full(cx.waker()) || state.exchange.copy_is_full() {
                 return Poll::Pending;
             }
             let Some(stream) = &mut state.stream else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::conn::answers::{Answers, InFlight, PRELUDE, RESULT, Sent};
+use crate::conn::cursor;
 use crate::conn::request::{Parameters, Request, Work};
 use crate::conn::statement::{Prepared, Statement};
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::frame::Plan;
 use crate::wire::{Expect, Params, frontend};
 
 /// Result formats of a Bind: none given, so all columns come as text.
-const ALL_TEXT: &[u8] = &[0, 0];
+pub(super) const ALL_TEXT: &[u8] = &[0, 0];
 /// A parameter section without parameters.
 const NO_PARAMETERS: &[u8] = &[0, 0, 0, 0];
 
@@ -53,17 +54,27 @@ fn messages(
     out: &mut BytesMut,
     answers: &mut Answers,
 ) -> Result<(), Error> {
-    if let Work::Simple { statement } = &sent.request.work {
+    if let Work::Simple { statement } | Work::Copy { statement, .. } = &sent.request.work {
         frontend::simple_query(out, &statement.text)?;
         expected.extend([Expect::Simple, Expect::Ready]);
         return Ok(());
+    }
+    if sent.request.work.is_cursor() {
+        return cursor::encode(sent, expected, out, answers);
     }
     for name in answers.cache.take_evicted() {
         frontend::close_statement(out, &name)?;
         expected.push(Expect::CloseComplete);
     }
     match &sent.request.work {
-        Work::Simple { .. } => {}
+        Work::Simple { .. }
+        | Work::Copy { .. }
+        | Work::CursorOpen { .. }
+        | Work::CursorFetch { .. } => {}
+        Work::CursorClose => {
+            frontend::close_portal(out, "")?;
+            expected.push(Expect::CloseComplete);
+        }
         Work::Execute {
             statement,
             params,

@@ -21,7 +21,7 @@ use crate::conn::request::{Account, Outlet, Part, Request, Subscriber};
 use crate::conn::statement::Class;
 use crate::error::{Error, Outcome, Phase};
 use crate::frame::Shapes;
-use crate::wire::{Core, TransactionStatus};
+use crate::wire::{Core, Expect, TransactionStatus, frontend};
 
 /// What changed since the owner was told last.
 #[derive(Clone, Debug, Default)]
@@ -53,13 +53,15 @@ pub struct Manner {
 
 /// One connection's conversation.
 pub struct Exchange {
-    core: Core,
+    pub(super) core: Core,
     /// Bytes from the socket.
     pub input: BytesMut,
     /// Bytes for the socket.
     pub output: BytesMut,
-    queue: VecDeque<Request>,
-    answers: Answers,
+    pub(super) queue: VecDeque<Request>,
+    /// Goes on with the cursor that is open, in front of the queue.
+    pub(super) cursor_queue: VecDeque<Request>,
+    pub(super) answers: Answers,
     depth: usize,
     /// A cancel request is under way: nothing new is sent, it could be hit in place of its predecessor (rule C02).
     held: bool,
@@ -76,6 +78,7 @@ impl Exchange {
             input,
             output: BytesMut::new(),
             queue: VecDeque::new(),
+            cursor_queue: VecDeque::new(),
             answers: Answers::new(manner.statements, shapes),
             depth: manner.depth.max(1),
             held: false,
@@ -86,7 +89,11 @@ impl Exchange {
 
     /// Takes a request and encodes as many as may be sent.
     pub fn push(&mut self, request: Request) {
-        self.queue.push_back(request);
+        if request.work.continues_cursor() {
+            self.cursor_queue.push_back(request);
+        } else {
+            self.queue.push_back(request);
+        }
         self.pump();
     }
 
@@ -94,7 +101,10 @@ impl Exchange {
     /// may be cancelled has the connection to itself, so that a late cancel cannot hit a neighbour.
     pub fn pump(&mut self) {
         while !self.held && self.answers.sent.len() < self.depth {
-            let alone = |request: &Request| request.exclusive || request.timeout.is_some();
+            self.refuse_late_cursor_steps();
+            let alone = |request: &Request| {
+                request.exclusive || request.timeout.is_some() || request.work.stands_alone()
+            };
             if self.answers.sent.back().is_some_and(|sent| {
                 sent.sent == Sent::Preparation
                     || sent.request.work.begins()
@@ -103,7 +113,7 @@ impl Exchange {
             }) {
                 return;
             }
-            let Some(mut request) = self.queue.pop_front() else {
+            let Some(mut request) = self.next_request() else {
                 return;
             };
             // Every statement of a transaction brings BEGIN along until one was answered: whichever is sent first
@@ -115,7 +125,7 @@ impl Exchange {
             match encode::encode(request, &mut self.output, &mut self.answers) {
                 Ok((mut sent, expected)) => {
                     sent.starts_at = self.produced;
-                    self.produced += u64::try_from(self.output.len() - before).unwrap_or(u64::MAX);
+                    self.produced_since(before);
                     for expect in expected {
                         self.core.expect(expect);
                     }
@@ -123,6 +133,9 @@ impl Exchange {
                 }
                 Err(refused) => {
                     let (request, error) = *refused;
+                    if request.work.is_cursor() {
+                        self.answers.cursor = None;
+                    }
                     self.output.truncate(before);
                     request.fail(&error);
                     self.answers.finished += 1;
@@ -131,9 +144,16 @@ impl Exchange {
         }
     }
 
+    /// Counts what was put into `output` behind its first `before` bytes; returns the count of all bytes ever.
+    pub(super) fn produced_since(&mut self, before: usize) -> u64 {
+        self.produced += u64::try_from(self.output.len() - before).unwrap_or(u64::MAX);
+        self.produced
+    }
+
     /// The socket has taken bytes of `output`.
     pub fn wrote(&mut self, bytes: usize) {
         self.written += u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.answers.copy_written(self.written);
     }
 
     /// Reads `input` as far as messages are complete and answers the requests they belong to.
@@ -143,13 +163,19 @@ impl Exchange {
     pub fn feed(&mut self) -> Result<(), Error> {
         self.answers.now = Instant::now();
         self.core.feed(&mut self.input, &mut self.answers)?;
+        self.answers.copy_flush();
+        let before = self.output.len();
         if std::mem::take(&mut self.answers.refuse_copy) {
-            let before = self.output.len();
             // Nobody feeds a COPY that came as an ordinary statement; refused in the words of `pg`.
             self.core
                 .end_copy_in(&mut self.output, Err("No source stream defined"))?;
-            self.produced += u64::try_from(self.output.len() - before).unwrap_or(u64::MAX);
         }
+        // What was sent without a Sync has failed, or is complete.
+        if std::mem::take(&mut self.answers.sync_due) || self.core.needs_sync() {
+            frontend::sync(&mut self.output);
+            self.core.expect(Expect::Ready);
+        }
+        self.produced_since(before);
         if let Some(cause) = self.answers.begin_failed.clone() {
             self.answers.session_over = true;
             self.answers.finished += fail_where(
@@ -210,7 +236,7 @@ impl Exchange {
     /// Requests queued or in flight.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.queue.len() + self.answers.sent.len()
+        self.queue.len() + self.cursor_queue.len() + self.answers.sent.len()
     }
 
     /// The server's transaction status with the last answer.
@@ -250,20 +276,23 @@ impl Exchange {
             .filter(|sent| sent.cancelled.is_none());
         sent.filter_map(|sent| sent.request.deadline())
             .chain(self.queue.iter().filter_map(Request::deadline))
+            .chain(self.cursor_queue.iter().filter_map(Request::deadline))
             .min()
     }
 
     /// Applies a deadline: what was not sent fails; returns what is to be done about the statement that runs.
     pub fn expire(&mut self, now: Instant) -> Running {
-        self.answers.finished += fail_where(
-            &mut self.queue,
-            |request| request.deadline().is_some_and(|deadline| deadline <= now),
-            |request| Error::Timeout {
-                phase: Phase::Statement,
-                after: request.timeout.unwrap_or_default(),
-                outcome: Outcome::NotSent,
-            },
-        );
+        for queue in [&mut self.queue, &mut self.cursor_queue] {
+            self.answers.finished += fail_where(
+                queue,
+                |request| request.deadline().is_some_and(|deadline| deadline <= now),
+                |request| Error::Timeout {
+                    phase: Phase::Statement,
+                    after: request.timeout.unwrap_or_default(),
+                    outcome: Outcome::NotSent,
+                },
+            );
+        }
         let due = self.answers.sent.front_mut().filter(|sent| {
             sent.cancelled.is_none()
                 && sent
@@ -280,13 +309,16 @@ impl Exchange {
 
     /// The caller gives a request up; `None` when it is not here.
     pub fn cancel(&mut self, environment: &Arc<dyn Outlet>, id: u32) -> Option<Running> {
-        let unsent = fail_where(
-            &mut self.queue,
-            |request| request.reply.is(environment, id),
-            |_| Error::Cancelled {
-                outcome: Outcome::NotSent,
-            },
-        );
+        let mut unsent = 0;
+        for queue in [&mut self.queue, &mut self.cursor_queue] {
+            unsent += fail_where(
+                queue,
+                |request| request.reply.is(environment, id),
+                |_| Error::Cancelled {
+                    outcome: Outcome::NotSent,
+                },
+            );
+        }
         if unsent > 0 {
             self.answers.finished += unsent;
             return Some(Running::Nothing);
@@ -303,11 +335,10 @@ impl Exchange {
 
     /// Something is in flight that may be cancelled on the server when the pool ends.
     pub fn interrupt_all(&mut self) -> Running {
-        self.answers.finished += fail_where(
-            &mut self.queue,
-            |_| true,
-            |_| Error::Closed { what: "pool" },
-        );
+        for queue in [&mut self.queue, &mut self.cursor_queue] {
+            self.answers.finished +=
+                fail_where(queue, |_| true, |_| Error::Closed { what: "pool" });
+        }
         let running = self
             .answers
             .sent
@@ -348,7 +379,13 @@ impl Exchange {
                 continue;
             }
             self.answers.finished += 1;
-            let outcome = request.outcome_when_lost(in_transaction);
+            // The server cannot have completed a COPY whose end was never sent.
+            let open_copy = !self.answers.copy.completed && request.is_incoming_copy();
+            let outcome = if open_copy {
+                Outcome::Failed
+            } else {
+                request.outcome_when_lost(in_transaction)
+            };
             // Behind this one the status is known only if it cannot have begun or ended a transaction.
             in_transaction &= request.may_share();
             let error = match (cancelled, error) {
@@ -370,6 +407,7 @@ impl Exchange {
             };
             request.fail(&error);
         }
+        unsent.extend(self.cursor_queue.drain(..));
         unsent.extend(self.queue.drain(..));
         unsent
     }

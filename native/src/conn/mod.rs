@@ -4,10 +4,13 @@
 //! task on the engine's thread) is the only side that reads. What the driver learns goes to the [`Owner`] outside
 //! the lock, so the owner may hand over the next request from there.
 
+pub mod account;
 pub mod answers;
 pub mod cancel;
 pub mod certificate;
 pub mod client;
+mod copying;
+mod cursor;
 pub mod dial;
 pub mod driver;
 mod encode;
@@ -30,7 +33,7 @@ use crate::wire::TransactionStatus;
 
 use self::cancel::Target;
 use self::exchange::{Exchange, Report, Running};
-use self::request::{Outlet, Request, Subscriber};
+use self::request::{CopyStep, Outlet, Request, Subscriber};
 use self::stream::Stream;
 
 /// Told what happens to a connection; never with the connection's lock held.
@@ -155,6 +158,13 @@ impl Connection {
         true
     }
 
+    /// A step of the COPY that runs for a request of that environment; one that comes too late changes nothing.
+    pub fn copy_step(&self, environment: &Arc<dyn Outlet>, of: u32, step: CopyStep) {
+        let mut state = self.lock();
+        state.exchange.copy_step(environment, of, step);
+        state.wake();
+    }
+
     /// Cancels what runs and fails what waits: the pool's patience at `end()` is over.
     pub fn interrupt(&self) {
         let mut state = self.lock();
@@ -242,6 +252,8 @@ impl State {
         match running {
             Running::Nothing => {}
             Running::Cancel => {
+                // While the server waits for COPY data it does not look at a cancel request.
+                self.exchange.fail_copy();
                 self.exchange.hold();
                 self.cancel = Some(Cancelling {
                     delivered: false,

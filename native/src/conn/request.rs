@@ -1,11 +1,12 @@
 //! What is asked of a connection, and where the answer goes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+pub use crate::conn::account::Account;
+pub use crate::conn::copying::{CopyNews, CopyStep};
 use crate::conn::statement::{Class, NumberedProfile, Statement};
 use crate::error::{Error, Outcome, ServerError};
 use crate::frame::{FrameBuilder, Shape};
@@ -30,6 +31,30 @@ pub enum Work {
         /// The text.
         statement: Arc<Statement>,
     },
+    /// Simple protocol: a COPY that was asked for as one. Its data goes beside it, as [`CopyStep`]s and [`CopyNews`].
+    Copy {
+        /// The text.
+        statement: Arc<Statement>,
+        /// FROM STDIN, else TO STDOUT.
+        incoming: bool,
+    },
+    /// Extended protocol without a Sync: a portal that stays open, with or without a transaction around it, while
+    /// everything else on the connection waits.
+    CursorOpen {
+        /// The text.
+        statement: Arc<Statement>,
+        /// The parameters.
+        params: Parameters,
+        /// Rows of the first batch.
+        batch: i32,
+    },
+    /// The next batch of that portal.
+    CursorFetch {
+        /// Rows.
+        batch: i32,
+    },
+    /// Closes that portal; closing one that is closed is no error.
+    CursorClose,
     /// Extended protocol inside a transaction: a portal whose rows come in batches.
     Open {
         /// The text.
@@ -80,9 +105,32 @@ impl Work {
         match self {
             Self::Execute { statement, .. }
             | Self::Simple { statement }
+            | Self::Copy { statement, .. }
+            | Self::CursorOpen { statement, .. }
             | Self::Open { statement, .. } => Some(statement),
-            Self::Fetch { .. } | Self::Close { .. } => None,
+            Self::Fetch { .. }
+            | Self::Close { .. }
+            | Self::CursorFetch { .. }
+            | Self::CursorClose => None,
         }
+    }
+
+    /// Does it go on with the cursor that is open, in front of everything that waits?
+    #[must_use]
+    pub const fn continues_cursor(&self) -> bool {
+        matches!(self, Self::CursorFetch { .. } | Self::CursorClose)
+    }
+
+    /// Is it a step of a cursor that ends with its answer, not with a Sync?
+    #[must_use]
+    pub const fn is_cursor(&self) -> bool {
+        matches!(self, Self::CursorOpen { .. } | Self::CursorFetch { .. })
+    }
+
+    /// Must nothing be sent behind it, because the server would take that for COPY data, or because of a cursor?
+    #[must_use]
+    pub fn stands_alone(&self) -> bool {
+        self.is_cursor() || self.statement().is_some_and(|statement| statement.may_copy)
     }
 }
 
@@ -179,19 +227,30 @@ impl Request {
         let may_commit = self.part == Part::Commit
             || match &self.work {
                 // The simple protocol may carry a COMMIT behind the first statement.
+                Work::Copy { statement, .. } => statement.text.contains(';'),
                 Work::Simple { statement } => {
                     statement.class != Class::Plain || statement.text.contains(';')
                 }
-                Work::Execute { statement, .. } | Work::Open { statement, .. } => {
-                    statement.class == Class::Commit
-                }
-                Work::Fetch { .. } | Work::Close { .. } => false,
+                Work::Execute { statement, .. }
+                | Work::CursorOpen { statement, .. }
+                | Work::Open { statement, .. } => statement.class == Class::Commit,
+                Work::Fetch { .. }
+                | Work::Close { .. }
+                | Work::CursorFetch { .. }
+                | Work::CursorClose => false,
             };
         if !may_commit && (self.part == Part::Inside || in_transaction) {
             Outcome::Failed
         } else {
             Outcome::Unknown
         }
+    }
+
+    /// Is it a COPY FROM STDIN and nothing else?
+    #[must_use]
+    pub fn is_incoming_copy(&self) -> bool {
+        matches!(&self.work, Work::Copy { statement, incoming: true }
+            if !statement.text.trim_end_matches([';', ' ', '\n', '\t', '\r']).contains(';'))
     }
 
     /// Ends the request with an error.
@@ -233,6 +292,8 @@ pub struct Completion<'a> {
     pub command: Option<&'a Command>,
     /// A portal has more rows.
     pub suspended: bool,
+    /// News of a COPY; nothing else comes with it.
+    pub copy: Option<CopyNews<'a>>,
     /// The request is over.
     pub last: bool,
     /// The request failed (implies `last`).
@@ -343,6 +404,7 @@ impl Reply {
                     shape: None,
                     command: None,
                     suspended: false,
+                    copy: None,
                     last: true,
                     error: Some(error),
                     account: &Arc::default(),
@@ -354,6 +416,28 @@ impl Reply {
                 drop(local.sender.send(Err(error.clone())));
                 None
             }
+        }
+    }
+
+    /// Ends the request without a result.
+    pub(super) fn done(self, account: &Arc<Account>) {
+        match self {
+            Self::Outlet { outlet, id } => {
+                outlet.deliver(Completion {
+                    id,
+                    rows: None,
+                    shape: None,
+                    command: None,
+                    suspended: false,
+                    copy: None,
+                    last: true,
+                    error: None,
+                    account,
+                });
+                outlet.announce();
+            }
+            // The waiting side may have given up meanwhile.
+            Self::Local(local) => drop(local.sender.send(Ok(local.result))),
         }
     }
 
@@ -393,52 +477,6 @@ pub struct LocalReply {
     pub(super) sender: oneshot::Sender<Result<LocalResult, Error>>,
 }
 
-/// Bytes of one connection that JS has not taken yet. Over the high-water mark the connection stops reading, so that
-/// TCP holds the server back.
-#[derive(Debug, Default)]
-pub struct Account {
-    bytes: AtomicUsize,
-    waker: std::sync::Mutex<Option<std::task::Waker>>,
-}
-
-/// Undelivered bytes at which a connection stops reading.
-const HIGH_WATER: usize = 1024 * 1024;
-
-impl Account {
-    /// Counts bytes on their way to JS.
-    pub fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::AcqRel);
-    }
-
-    /// JS has taken bytes: reading goes on under half of the mark.
-    pub fn taken(&self, bytes: usize) {
-        let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
-        if before.saturating_sub(bytes) < HIGH_WATER / 2 {
-            let waker = self
-                .waker
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
-    }
-
-    /// Must reading stop? Then the waker is called when it may go on.
-    pub(crate) fn is_full(&self, waker: &std::task::Waker) -> bool {
-        if self.bytes.load(Ordering::Acquire) < HIGH_WATER {
-            return false;
-        }
-        *self
-            .waker
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(waker.clone());
-        // Taken between the two looks: go on at once instead of waiting for a wake that has passed.
-        self.bytes.load(Ordering::Acquire) >= HIGH_WATER / 2
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -455,19 +493,5 @@ mod tests {
             let command = Command { tag: tag.into() };
             assert_eq!((command.word(), command.rows()), (word, rows), "{tag}");
         }
-    }
-
-    #[test]
-    fn an_account_holds_back_over_the_mark_and_lets_go_under_half_of_it() {
-        let account = Account::default();
-        let waker = std::task::Waker::noop();
-        assert!(!account.is_full(waker));
-        account.add(HIGH_WATER);
-        assert!(account.is_full(waker));
-        account.taken(HIGH_WATER / 4);
-        assert!(account.waker.lock().unwrap().is_some());
-        account.taken(HIGH_WATER / 2);
-        assert!(account.waker.lock().unwrap().is_none());
-        assert!(!account.is_full(waker));
     }
 }

@@ -35,6 +35,8 @@ pub struct Statement {
     pub text: Box<str>,
     /// What the first keyword says.
     pub class: Class,
+    /// May it begin a COPY? Nothing is sent behind such a statement before its answer.
+    pub may_copy: bool,
     /// Microseconds of the last execution, 0 before the first.
     micros: AtomicU32,
 }
@@ -90,6 +92,7 @@ impl Texts {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             text: text.into(),
             class: classify(text),
+            may_copy: may_copy(text),
             micros: AtomicU32::new(0),
         });
         self.by_text.insert(text.into(), Arc::downgrade(&statement));
@@ -133,6 +136,15 @@ fn classify(text: &str) -> Class {
     } else {
         Class::Other
     }
+}
+
+/// COPY is never the plain beginning of a statement, but may follow one in a text of several.
+fn may_copy(text: &str) -> bool {
+    (classify(text) != Class::Plain || text.contains(';'))
+        && text
+            .as_bytes()
+            .windows(4)
+            .any(|word| word.eq_ignore_ascii_case(b"copy"))
 }
 
 /// What the server said about a prepared statement.

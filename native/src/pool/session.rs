@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::conn::Connection;
-use crate::conn::request::{Outlet, Request, Subscriber};
+use crate::conn::request::{CopyStep, Outlet, Request, Subscriber};
 use crate::error::{Error, Outcome, Phase};
 use crate::pool::Pool;
 
@@ -218,6 +218,15 @@ impl Session {
     /// Has it ended: by its last answer, by a BEGIN that failed, or by being abandoned?
     pub(super) fn is_over(&self) -> bool {
         matches!(&*self.lock(), State::Over | State::Lost(_))
+    }
+
+    /// A step of the COPY that runs; one that comes too late changes nothing.
+    pub fn copy_step(&self, environment: &Arc<dyn Outlet>, of: u32, step: CopyStep) {
+        let connection = match &*self.lock() {
+            State::Active(connection) | State::Finishing(connection) => Arc::clone(connection),
+            State::Fresh | State::Waiting(_) | State::Lost(_) | State::Over => return,
+        };
+        connection.copy_step(environment, of, step);
     }
 
     /// Gives up a request. `false` when it is not here.

@@ -1,0 +1,371 @@
+// COPY as Node streams: a Writable for FROM STDIN, a Readable for TO STDOUT, both with back pressure to the server.
+'use strict';
+
+const { Readable, Writable } = require('node:stream');
+const { Decoders } = require('./decoders.js');
+const { argumentError, CancelledError } = require('./error-classes.js');
+const { fromNative } = require('./errors.js');
+const { openSession, release } = require('./handles.js');
+const { COPY_NEWS, COPY_PIECE, FLAG, OPERATION, cancel, copyStep } = require('./mailbox.js');
+const { COPY_OPTIONS, readOptions } = require('./options.js');
+const { send } = require('./request.js');
+const { PRESETS, resolveTypes } = require('./rows/types.js');
+
+/** @import { Face, NativeError } from '../types/native-error.js' */
+/** @import { Answer, Target } from '../types/internal.js' */
+
+/** Bytes handed to the engine and not yet taken by the socket, over which a writer has to wait. */
+const WINDOW = 256 * 1024;
+/** How long the server may take to give a COPY up when told so, before it is cancelled. */
+const PATIENCE_MS = 2000;
+
+const decoders = new Decoders(resolveTypes(undefined, PRESETS.lossless), 'object', undefined);
+
+/**
+ * Where a COPY runs. `prepare` comes before it; `onEnd` behind its answer, with the connection usable again.
+ * @typedef {{
+ *   target: Target,
+ *   face: Face,
+ *   flags?: number,
+ *   prepare?: () => Promise<unknown>,
+ *   onEnd?: () => void,
+ * }} Place
+ */
+
+/** @typedef {{ timeoutMs?: number | undefined, signal?: AbortSignal | undefined, highWaterMark?: number | undefined }} CopyOptions */
+
+/** @typedef {{ started: () => void, data?: (bytes: Buffer) => void, written?: (bytes: number) => void, ended: (error: Error | undefined) => void }} Hooks */
+
+/**
+ * One COPY between a stream and the engine.
+ * @implements {Answer}
+ */
+class Transfer {
+  #text;
+  #options;
+  /** @type {Hooks} */
+  #hooks;
+  /** @type {Place | undefined} */
+  #place;
+  #id = -1;
+  /** `given up` before it was asked for. @type {'fresh' | 'asked' | 'started' | 'over'} */
+  #state = 'fresh';
+  #isGivenUp = false;
+  #columns = 0;
+  #rowCount = Number.NaN;
+  #isComplete = false;
+  /** @type {(() => void)[]} */
+  #waiting = [];
+  #onAbort = () => {};
+  /** @type {NodeJS.Timeout | undefined} */
+  #timer;
+
+  /** @param {string} text @param {CopyOptions} options @param {Hooks} hooks */
+  constructor(text, options, hooks) {
+    this.#text = text;
+    this.#options = options;
+    this.#hooks = hooks;
+  }
+
+  get rowCount() {
+    return Number.isNaN(this.#rowCount) ? null : this.#rowCount;
+  }
+
+  get columns() {
+    return this.#columns;
+  }
+
+  get isOver() {
+    return this.#state === 'over';
+  }
+
+  /** @param {Place} place @param {number} direction flag */
+  async start(place, direction) {
+    this.#place = place;
+    try {
+      const { signal, timeoutMs } = this.#options;
+      if (place.prepare !== undefined) await place.prepare();
+      signal?.throwIfAborted();
+      if (this.#isGivenUp) throw givenUp();
+      this.#state = 'asked';
+      const manner = {
+        operation: OPERATION.COPY,
+        flags: (place.flags ?? 0) | FLAG.EXCLUSIVE | direction,
+        timeoutMs,
+      };
+      this.#id = send(place.target, this.#text, undefined, decoders, manner, this);
+      if (signal !== undefined) {
+        this.#onAbort = () => this.#hooks.ended(signal.reason);
+        signal.addEventListener('abort', this.#onAbort, { once: true });
+      }
+    } catch (error) {
+      this.#end(/** @type {Error} */ (error));
+    }
+  }
+
+  frame() {}
+
+  tag() {}
+
+  suspended() {}
+
+  /** @param {number} _shape @param {string | undefined} command @param {number} affected */
+  complete(_shape, command, affected) {
+    this.#isComplete = command === 'COPY';
+    this.#rowCount = affected;
+  }
+
+  /** @param {number} news @param {number} size @param {Buffer} buffer @param {number} offset */
+  copy(news, size, buffer, offset) {
+    if (news === COPY_NEWS.WRITTEN) {
+      this.#hooks.written?.(size);
+    } else if (news === COPY_NEWS.STARTED) {
+      this.#state = 'started';
+      this.#columns = size >> 1;
+      if (this.#isGivenUp) this.#fail('given up by the caller');
+      else this.#hooks.started();
+    } else if (!this.#isGivenUp) {
+      // The inbox is used again after this turn.
+      this.#hooks.data?.(Buffer.from(buffer.subarray(offset, offset + size)));
+    }
+  }
+
+  done() {
+    const started = this.#state === 'started';
+    if (started && this.#isComplete) this.#end(undefined);
+    else this.#end(notACopy());
+  }
+
+  /** @param {NativeError} fields */
+  fail(fields) {
+    const face = this.#place?.face ?? 'cluster';
+    this.#end(fromNative(fields, face));
+  }
+
+  /** @param {Error | undefined} error */
+  #end(error) {
+    this.#state = 'over';
+    clearTimeout(this.#timer);
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#place?.onEnd?.();
+    this.#hooks.ended(error);
+    for (const resolve of this.#waiting) resolve();
+  }
+
+  /** @param {Buffer} bytes any number */
+  write(bytes) {
+    for (let at = 0; at < bytes.length; at += COPY_PIECE) {
+      this.#step(OPERATION.COPY_DATA, bytes.subarray(at, at + COPY_PIECE), 0);
+    }
+  }
+
+  finish() {
+    this.#step(OPERATION.COPY_DONE, undefined, 0);
+  }
+
+  /** @param {number} bytes */
+  taken(bytes) {
+    this.#step(OPERATION.COPY_TAKEN, undefined, bytes);
+  }
+
+  /** @param {string} reason */
+  #fail(reason) {
+    this.#step(OPERATION.COPY_FAIL, Buffer.from(reason), 0);
+  }
+
+  /** @param {number} operation @param {Uint8Array | undefined} bytes @param {number} count */
+  #step(operation, bytes, count) {
+    if (this.#state !== 'started' || this.#place === undefined) return;
+    copyStep(this.#place.target, this.#id, operation, bytes, count);
+  }
+
+  /**
+   * Gives it up; resolves when the connection is usable again.
+   * @param {string | undefined} reason of a COPY FROM, for the server's message
+   * @returns {Promise<void>}
+   */
+  async giveUp(reason) {
+    this.#isGivenUp = true;
+    const place = this.#place;
+    if (this.#state === 'over' || place === undefined) return;
+    const over = new Promise((resolve) => {
+      this.#waiting.push(() => resolve(undefined));
+    });
+    if (this.#state === 'started' && reason !== undefined) {
+      this.#fail(reason);
+      this.#timer = setTimeout(() => cancel(place.target, this.#id, this), PATIENCE_MS);
+    } else if (this.#state !== 'fresh') {
+      cancel(place.target, this.#id, this);
+    }
+    await over;
+  }
+}
+
+/** Takes the data of a COPY … FROM STDIN. */
+class CopyFromStream extends Writable {
+  /** @type {InstanceType<typeof Transfer>} */
+  #transfer;
+  #isStarted = false;
+  #unwritten = 0;
+  /** Goes on with writing. @type {(() => void) | undefined} */
+  #resume;
+  /** @type {((error?: Error | null) => void) | undefined} */
+  #final;
+
+  /** @param {string} text @param {CopyOptions} [options] checked */
+  constructor(text, options = {}) {
+    const { highWaterMark } = options;
+    super({ ...(highWaterMark === undefined ? {} : { highWaterMark }), emitClose: true });
+    this.text = text;
+    this.#transfer = new Transfer(text, options, {
+      started: () => {
+        this.#isStarted = true;
+        this.#goOn();
+      },
+      written: (bytes) => {
+        this.#unwritten -= bytes;
+        if (this.#unwritten <= WINDOW / 2) this.#goOn();
+      },
+      ended: (error) => {
+        const final = this.#final;
+        this.#final = undefined;
+        if (error === undefined && final !== undefined) final();
+        else if (final !== undefined) final(error);
+        else this.destroy(error ?? notACopy());
+      },
+    });
+  }
+
+  /** Rows the server took, once finished. */
+  get rowCount() {
+    return this.#transfer.rowCount;
+  }
+
+  /** @param {Place} place */
+  begin(place) {
+    this.#transfer.start(place, 0);
+  }
+
+  #goOn() {
+    const resume = this.#resume;
+    this.#resume = undefined;
+    resume?.();
+  }
+
+  /** @override @param {any} chunk @param {BufferEncoding} _encoding @param {(error?: Error | null) => void} done */
+  _write(chunk, _encoding, done) {
+    if (this.#isStarted && this.#unwritten < WINDOW) {
+      this.#unwritten += chunk.length;
+      this.#transfer.write(chunk);
+      done();
+    } else {
+      this.#resume = () => this._write(chunk, _encoding, done);
+    }
+  }
+
+  /** @override @param {{ chunk: any }[]} chunks @param {(error?: Error | null) => void} done */
+  _writev(chunks, done) {
+    const bytes =
+      chunks.length === 1 ? chunks[0]?.chunk : Buffer.concat(chunks.map(({ chunk }) => chunk));
+    this._write(bytes, 'utf8', done);
+  }
+
+  /** @override @param {(error?: Error | null) => void} done */
+  _final(done) {
+    if (this.#isStarted) {
+      this.#final = done;
+      this.#transfer.finish();
+    } else {
+      this.#resume = () => this._final(done);
+    }
+  }
+
+  /** @override @param {Error | null} error @param {(error?: Error | null) => void} done */
+  _destroy(error, done) {
+    this.#transfer.giveUp(error?.message ?? 'the stream was destroyed').then(() => done(error));
+  }
+}
+
+/** Gives the data of a COPY … TO STDOUT. */
+class CopyToStream extends Readable {
+  /** @type {InstanceType<typeof Transfer>} */
+  #transfer;
+  #untaken = 0;
+
+  /** @param {string} text @param {CopyOptions} [options] checked */
+  constructor(text, options = {}) {
+    const { highWaterMark } = options;
+    super({ ...(highWaterMark === undefined ? {} : { highWaterMark }), emitClose: true });
+    this.text = text;
+    this.#transfer = new Transfer(text, options, {
+      started: () => {},
+      data: (bytes) => {
+        this.#untaken += bytes.length;
+        this.push(bytes);
+      },
+      ended: (error) => {
+        if (error === undefined) this.push(null);
+        else this.destroy(error);
+      },
+    });
+  }
+
+  /** Rows the server sent, once it has ended. */
+  get rowCount() {
+    return this.#transfer.rowCount;
+  }
+
+  /** @param {Place} place */
+  begin(place) {
+    this.#transfer.start(place, FLAG.OUTGOING);
+  }
+
+  /** @override */
+  _read() {
+    // Asked for when there is room again: what was pushed before has been used up.
+    if (this.#untaken > 0) this.#transfer.taken(this.#untaken);
+    this.#untaken = 0;
+  }
+
+  /** @override @param {Error | null} error @param {(error?: Error | null) => void} done */
+  _destroy(error, done) {
+    this.#transfer.giveUp(undefined).then(() => done(error));
+  }
+}
+
+/**
+ * Runs a COPY on a connection of a pool, which gets it back behind the answer.
+ * @template {CopyFromStream | CopyToStream} T
+ * @param {Target} pool @param {T} stream
+ * @returns {T}
+ */
+function copyOnPool(pool, stream) {
+  const session = openSession(pool, 'cluster');
+  stream.begin({
+    target: session,
+    face: 'cluster',
+    flags: FLAG.FINISH,
+    onEnd: () => release(session),
+  });
+  return stream;
+}
+
+/** @param {unknown} options */
+function readCopyOptions(options) {
+  return readOptions(COPY_OPTIONS, options);
+}
+
+function givenUp() {
+  return new CancelledError('the COPY was given up before it was sent', {
+    code: 'ABORT_ERR',
+    outcome: 'not-sent',
+    transient: false,
+  });
+}
+
+function notACopy() {
+  const problem = 'the statement was executed and is no COPY in this direction';
+  return argumentError(new TypeError(problem), { code: 'ERR_CONFIG' });
+}
+
+module.exports = { CopyFromStream, CopyToStream, copyOnPool, readCopyOptions };

@@ -1,0 +1,225 @@
+//! The data of a COPY beside its request: both directions in bounded memory, and an end whatever happens.
+//!
+//! ```text
+//! FROM STDIN   JS ─ Data ─▶ output ─▶ socket ─ Written ─▶ JS     JS keeps a window of unwritten bytes
+//! TO STDOUT    socket ─▶ buffer ─ Data ─▶ JS ─ Taken ─▶ reading  over 1 MiB not taken, reading stops
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::conn::answers::{Answers, touch};
+use crate::conn::exchange::Exchange;
+use crate::conn::request::{Completion, Outlet, Reply, Work};
+use crate::wire::{CopyFormat, frontend};
+
+/// Bytes of a COPY TO handed to JS at a time.
+const PIECE: usize = 64 * 1024;
+/// Bytes of a COPY TO that JS was given and has not used up, at which the connection stops reading.
+const HIGH_WATER: usize = 1024 * 1024;
+
+/// What JS does about a COPY that runs.
+#[derive(Debug)]
+pub enum CopyStep {
+    /// Data for the server.
+    Data(Box<[u8]>),
+    /// The data is complete.
+    Done,
+    /// The data will never be complete, for this reason.
+    Fail(Box<str>),
+    /// So many bytes from the server were used up: more may come.
+    Taken(usize),
+}
+
+/// What a COPY tells JS.
+pub enum CopyNews<'a> {
+    /// The server is ready to take or about to send data, in so many columns.
+    Started {
+        /// The format.
+        binary: bool,
+        /// Columns of a row.
+        columns: usize,
+    },
+    /// Bytes from the server, taken out of the vector.
+    Data(&'a mut Vec<u8>),
+    /// The socket has taken so many bytes of ours.
+    Written(usize),
+}
+
+/// How far a COPY has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Not begun.
+    #[default]
+    Before,
+    /// The server takes our data.
+    Incoming,
+    /// The server sends data.
+    Outgoing,
+    /// Its data is complete, or given up; a second COPY in the same text has no stream of its own.
+    Over,
+}
+
+/// What is known of the COPY that runs.
+#[derive(Debug, Default)]
+pub struct Copying {
+    /// How far it has come.
+    pub stage: Stage,
+    /// The end of our data was sent: from here on the server may have taken it.
+    pub completed: bool,
+    /// Where in the output stream a piece of our data ends, and its length.
+    unwritten: VecDeque<(u64, usize)>,
+    /// From the server, not handed over yet.
+    buffer: Vec<u8>,
+    /// Handed over and not used up.
+    untaken: usize,
+}
+
+impl Answers {
+    /// The server has begun a COPY. `false` when it is not the one that was asked for, or not wanted any more.
+    pub(super) fn copy_begins(&mut self, wanted: bool, format: &CopyFormat) -> bool {
+        let asked = self.sent.front().is_some_and(|sent| {
+            sent.cancelled.is_none()
+                && matches!(sent.request.work, Work::Copy { incoming, .. } if incoming == wanted)
+        });
+        if !asked || self.copy.stage != Stage::Before {
+            return false;
+        }
+        self.copy.stage = if wanted {
+            Stage::Incoming
+        } else {
+            Stage::Outgoing
+        };
+        self.tell_copy(CopyNews::Started {
+            binary: format.binary,
+            columns: format.columns.len(),
+        });
+        true
+    }
+
+    /// Tells JS about the COPY that runs.
+    fn tell_copy(&mut self, news: CopyNews<'_>) {
+        let Some(Reply::Outlet { outlet, id }) = self.sent.front().map(|sent| &sent.request.reply)
+        else {
+            return;
+        };
+        outlet.deliver(Completion {
+            id: *id,
+            rows: None,
+            shape: None,
+            command: None,
+            suspended: false,
+            copy: Some(news),
+            last: false,
+            error: None,
+            account: &self.account,
+        });
+        touch(&mut self.touched, outlet);
+    }
+
+    /// Takes data of a COPY TO; what nobody asked for is dropped.
+    pub(super) fn copy_received(&mut self, data: &[u8]) {
+        let wanted = self.copy.stage == Stage::Outgoing
+            && self
+                .sent
+                .front()
+                .is_some_and(|sent| sent.cancelled.is_none());
+        if !wanted {
+            self.copy.buffer = Vec::new();
+            return;
+        }
+        self.copy.buffer.extend_from_slice(data);
+        if self.copy.buffer.len() >= PIECE {
+            self.copy_flush();
+        }
+    }
+
+    /// Hands over what has come.
+    pub(super) fn copy_flush(&mut self) {
+        if self.copy.buffer.is_empty() {
+            return;
+        }
+        let mut piece = std::mem::take(&mut self.copy.buffer);
+        self.copy.untaken += piece.len();
+        self.tell_copy(CopyNews::Data(&mut piece));
+    }
+
+    /// The socket has taken everything up to `written`.
+    pub(super) fn copy_written(&mut self, written: u64) {
+        let mut bytes = 0;
+        while let Some((end, length)) = self.copy.unwritten.front()
+            && *end <= written
+        {
+            bytes += length;
+            self.copy.unwritten.pop_front();
+        }
+        if bytes > 0 {
+            self.tell_copy(CopyNews::Written(bytes));
+        }
+    }
+}
+
+impl Exchange {
+    /// A step of the COPY that runs for a request of that environment; one that comes too late changes nothing, because
+    /// the COPY's own answer says why it is over.
+    pub fn copy_step(&mut self, environment: &Arc<dyn Outlet>, of: u32, step: CopyStep) {
+        let Some(front) = self.answers.sent.front() else {
+            return;
+        };
+        if !front.request.reply.is(environment, of) {
+            return;
+        }
+        let before = self.output.len();
+        match step {
+            CopyStep::Taken(bytes) => {
+                self.answers.copy.untaken = self.answers.copy.untaken.saturating_sub(bytes);
+            }
+            CopyStep::Data(data)
+                if self.core.takes_copy_data() && self.answers.copy.stage == Stage::Incoming =>
+            {
+                let fits = frontend::copy_data(&mut self.output, &data).is_ok();
+                let end = self.produced_since(before);
+                if fits {
+                    self.answers.copy.unwritten.push_back((end, data.len()));
+                } else {
+                    // Longer than a message may be.
+                    self.output.truncate(before);
+                    self.end_copy(Err("a piece of the data is too long for a message"));
+                }
+            }
+            CopyStep::Data(_) => {}
+            CopyStep::Done => self.end_copy(Ok(())),
+            CopyStep::Fail(reason) => self.end_copy(Err(&reason)),
+        }
+    }
+
+    /// Gives up a COPY that waits for our data.
+    pub(super) fn fail_copy(&mut self) {
+        self.end_copy(Err("given up by the caller"));
+    }
+
+    fn end_copy(&mut self, end: Result<(), &str>) {
+        let before = self.output.len();
+        self.answers.copy.completed |= end.is_ok() && self.answers.copy.stage == Stage::Incoming;
+        // Longer reasons than the wire takes, or such with NUL, give way to one that certainly fits.
+        let ended = self.core.end_copy_in(&mut self.output, end);
+        if ended.is_err() {
+            let end = Err("the source of the data failed");
+            drop(self.core.end_copy_in(&mut self.output, end));
+        }
+        self.produced_since(before);
+        self.answers.copy.stage = Stage::Over;
+    }
+
+    /// Must reading wait until JS has used up what it was given? A COPY that was given up is read to its end.
+    #[must_use]
+    pub fn copy_is_full(&self) -> bool {
+        self.answers.copy.stage == Stage::Outgoing
+            && self.answers.copy.untaken >= HIGH_WATER
+            && self
+                .answers
+                .sent
+                .front()
+                .is_some_and(|sent| sent.cancelled.is_none())
+    }
+}

@@ -1,0 +1,314 @@
+// COPY as streams of createPool: data both ways, back pressure, and connections that stay usable whatever happens.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const { Readable, Writable } = require('node:stream');
+const { buffer, text } = require('node:stream/consumers');
+const { pipeline } = require('node:stream/promises');
+const { testDatabase } = require('../support/pools.js');
+const { startProxy } = require('../support/proxy.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+
+const db = testDatabase('create table t (id int primary key, label text)');
+
+const one = (pool) => pool.query('select 1 as one').then(([row]) => row.one);
+const closed = (stream) => new Promise((resolve) => stream.once('close', resolve));
+const failure = (stream) => new Promise((resolve) => stream.once('error', resolve));
+/** One connection, so that every test sees whether it is usable afterwards. */
+const open = (t, options) => db.openPool(t, { poolSize: 1, ...options });
+
+async function empty(pool) {
+  await pool.query('truncate t');
+}
+
+test('rows go in and out again as they are, in text and binary', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  const rows = Array.from({ length: 5000 }, (_, i) => `${i}\tlabel ü ${i}\n`);
+  const from = pool.copyFrom('copy t from stdin');
+  assert.equal(from.rowCount, null);
+  await pipeline(Readable.from(rows), from);
+  assert.equal(from.rowCount, 5000);
+  const to = pool.copyTo('copy (select * from t order by id) to stdout');
+  assert.equal(await text(to), rows.join(''));
+  assert.equal(to.rowCount, 5000);
+  const binary = await buffer(pool.copyTo('copy t to stdout (format binary)'));
+  assert.equal(binary.subarray(0, 6).toString('latin1'), 'PGCOPY');
+  await empty(pool);
+  const back = pool.copyFrom('copy t from stdin (format binary)');
+  await pipeline(Readable.from([binary]), back);
+  assert.equal(back.rowCount, 5000);
+});
+
+test('pieces of any size arrive complete, single bytes and megabytes', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  const long = 'x'.repeat(3_000_000);
+  await pipeline(Readable.from([`1\t${long}\n`]), pool.copyFrom('copy t from stdin'));
+  const bytes = Buffer.from('2\tsingle bytes\n');
+  const single = pool.copyFrom('copy t from stdin');
+  for (const byte of bytes) single.write(Buffer.of(byte));
+  single.end();
+  await once(single, 'finish');
+  assert.equal(
+    await text(pool.copyTo('copy (select * from t order by id) to stdout')),
+    `1\t${long}\n2\tsingle bytes\n`,
+  );
+});
+
+test('a COPY without rows takes and gives nothing', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  const from = pool.copyFrom('copy t from stdin');
+  from.end();
+  await once(from, 'finish');
+  assert.equal(from.rowCount, 0);
+  const to = pool.copyTo('copy t to stdout');
+  assert.equal(await text(to), '');
+  assert.equal(to.rowCount, 0);
+});
+
+test('a slow reader holds the server back', async (t) => {
+  const pool = open(t);
+  const to = pool.copyTo(
+    `copy (select i, repeat('x', 1000) from generate_series(1, 200000) i) to stdout`,
+  );
+  await once(to, 'readable');
+  // 200 MB are there; what has left the server is what fits into buffers, however long nobody reads.
+  const [pid] = await db.running('generate_series(1, 200000)');
+  const waiting = () =>
+    db
+      .sql('select wait_event from pg_stat_activity where pid = $1', [pid])
+      .then(([row]) => row.wait_event);
+  await waitFor(async () => (await waiting()) === 'ClientWrite', { what: 'a server that waits' });
+  assert.ok(process.memoryUsage().arrayBuffers < 100e6);
+  let bytes = 0;
+  for await (const piece of to) bytes += piece.length;
+  assert.equal(to.rowCount, 200_000);
+  assert.ok(bytes > 200e6);
+});
+
+test('a server that does not read holds the writer back', async (t) => {
+  const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
+  t.after(() => proxy.close());
+  const pool = open(t, { connectionString: proxy.url(db.url) });
+  await empty(pool);
+  const from = pool.copyFrom('copy t from stdin');
+  from.write('0\tfirst\n');
+  await waitFor(() => from.writableLength === 0, { what: 'the first row on its way' });
+  proxy.blackHole();
+  const line = Buffer.from(`${'x'.repeat(65_000)}`);
+  let written = 0;
+  from.write('1\t');
+  while (written < 1000 && (from.write(line) || (await drained(from)))) written++;
+  assert.ok(written < 1000, `${written} pieces were taken`);
+  proxy.heal();
+  from.end('\n');
+  await once(from, 'finish');
+  assert.equal(from.rowCount, 2);
+});
+
+/** Waits for room, for as long as anything moves. */
+async function drained(stream) {
+  const { writableLength } = stream;
+  return Promise.race([
+    once(stream, 'drain').then(() => true),
+    waitFor(() => stream.writableLength < writableLength, { timeoutMs: 300 }).then(
+      () => true,
+      () => false,
+    ),
+  ]);
+}
+
+test('an error of the server in the middle is the stream’s error, and nothing was stored', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  for (const [data, code] of [
+    ['1\ta\n1\tb\n', '23505'],
+    ['x\ta\n', '22P02'],
+    ['1\n', '22P04'],
+  ]) {
+    const rest = Readable.from([
+      data,
+      ...Array.from({ length: 500 }, () => '9\tmore\n'.repeat(1000)),
+    ]);
+    await assert.rejects(pipeline(rest, pool.copyFrom('copy t from stdin')), {
+      name: 'error',
+      code,
+      outcome: 'failed',
+    });
+    assert.equal(await one(pool), 1);
+  }
+  assert.deepEqual(await pool.query('select * from t'), []);
+});
+
+test('an error while the server sends is the stream’s error', async (t) => {
+  const pool = open(t);
+  const to = pool.copyTo(
+    'copy (select 1 / (100000 - i) from generate_series(1, 100000) i) to stdout',
+  );
+  await assert.rejects(text(to), { code: '22012' });
+  assert.equal(await one(pool), 1);
+});
+
+test('destroying a COPY FROM stores nothing and gives the connection back', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  const reason = new Error('changed my mind');
+  for (const when of ['at once', 'begun', 'with data under way']) {
+    const from = pool.copyFrom('copy t from stdin');
+    if (when !== 'at once') await new Promise((resolve) => from.write('1\ta\n', resolve));
+    if (when === 'with data under way') for (let i = 2; i < 50_000; i++) from.write(`${i}\ta\n`);
+    const failed = failure(from);
+    from.destroy(reason);
+    assert.equal(await failed, reason, when);
+    assert.equal(await one(pool), 1, when);
+    assert.equal(pool.status().size, 1, when);
+  }
+  assert.deepEqual(await pool.query('select * from t'), []);
+});
+
+test('leaving a COPY TO early ends it on the server', async (t) => {
+  const pool = open(t);
+  const sql = `copy (select generate_series(1, 100000000), repeat('x', 100)) to stdout`;
+  for await (const piece of pool.copyTo(sql)) {
+    assert.ok(piece.length > 0);
+    break;
+  }
+  assert.equal(await one(pool), 1);
+  const unread = pool.copyTo(sql);
+  await once(unread, 'readable');
+  unread.destroy();
+  await closed(unread);
+  assert.equal(await one(pool), 1);
+  assert.deepEqual(pool.status(), { maxSize: 1, size: 1, available: 1, inUse: 0, waiting: 0 });
+});
+
+test('what is no COPY, or one in the other direction, is said so', async (t) => {
+  const pool = open(t);
+  for (const [method, sql, expected] of [
+    ['copyFrom', 'select 1', /no COPY in this direction/],
+    ['copyFrom', '', /no COPY in this direction/],
+    ['copyFrom', 'copy t to stdout', /no COPY in this direction/],
+    ['copyTo', 'copy t from stdin', /No source stream defined/],
+    ['copyTo', 'select 1', /no COPY in this direction/],
+    ['copyFrom', 'copy nowhere from stdin', /relation "nowhere" does not exist/],
+    ['copyFrom', 'copy t from stdin; copy t from stdin', /No source stream defined/],
+  ]) {
+    const stream = pool[method](sql);
+    const failed = failure(stream);
+    if (method === 'copyFrom') stream.end();
+    else stream.resume();
+    assert.match((await failed).message, expected, sql);
+    assert.equal(await one(pool), 1, sql);
+  }
+});
+
+test('a signal destroys with its reason, a time limit with a TimeoutError', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  const controller = new AbortController();
+  const from = pool.copyFrom('copy t from stdin', { signal: controller.signal });
+  await new Promise((resolve) => from.write('1\ta\n', resolve));
+  const failed = failure(from);
+  const reason = new Error('enough');
+  controller.abort(reason);
+  assert.equal(await failed, reason);
+  assert.equal(await one(pool), 1);
+
+  const slow = pool.copyFrom('copy t from stdin', { timeoutMs: 100 });
+  slow.write('1\ta\n');
+  const error = await failure(slow);
+  assert.equal(error.name, 'TimeoutError');
+  assert.equal(error.outcome, 'failed');
+  assert.equal(await one(pool), 1);
+  assert.deepEqual(await pool.query('select * from t'), []);
+
+  const to = pool.copyTo('copy (select pg_sleep(60)) to stdout', { timeoutMs: 100 });
+  assert.equal((await failure(to.resume())).name, 'TimeoutError');
+  assert.equal(await one(pool), 1);
+});
+
+test('sec_c02: a lost connection before the end was sent is certainly no success', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  const from = pool.copyFrom('copy t from stdin');
+  await new Promise((resolve) => from.write('1\ta\n', resolve));
+  const failed = failure(from);
+  await db.sql(`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and query like 'copy t%' and pid <> pg_backend_pid()`);
+  // The server says nothing while it waits for data.
+  from.write('2\tb\n');
+  const error = await failed;
+  assert.equal(error.outcome, 'failed');
+  assert.deepEqual(await pool.query('select * from t'), []);
+});
+
+test('a COPY in a transaction is part of it, also as its first statement', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  await pool.transaction(async (tx) => {
+    await pipeline(Readable.from(['1\ta\n']), tx.copyFrom('copy t from stdin'));
+    assert.equal(await text(tx.copyTo('copy t to stdout')), '1\ta\n');
+  });
+  await assert.rejects(
+    pool.transaction(async (tx) => {
+      await pipeline(Readable.from(['2\tb\n']), tx.copyFrom('copy t from stdin'));
+      throw new Error('rolled back');
+    }),
+    /rolled back/,
+  );
+  assert.deepEqual(await pool.query('select id from t'), [{ id: 1 }]);
+});
+
+test('a COPY as an ordinary statement does no harm to those behind it', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  await pool.transaction(async (tx) => {
+    await tx.query('savepoint a');
+    const refused = assert.rejects(tx.query('copy t from stdin'), { code: '57014' });
+    const rest = ['rollback to a', 'select 2 as two'].map((sql) => tx.query(sql));
+    await refused;
+    assert.deepEqual(await rest[0], []);
+    assert.deepEqual(await rest[1], [{ two: 2 }]);
+  });
+  const sent = await pool.query('copy t to stdout');
+  assert.deepEqual([sent.command, sent.rowCount, sent.length], ['COPY', 0, 0]);
+});
+
+test('ten COPYs each way at the same time', async (t) => {
+  const pool = db.openPool(t, { poolSize: 10 });
+  await empty(pool);
+  await Promise.all(
+    Array.from({ length: 10 }, async (_, copy) => {
+      const rows = Array.from({ length: 1000 }, (_, i) => `${copy * 1000 + i}\t${copy}\n`);
+      await pipeline(Readable.from(rows), pool.copyFrom('copy t from stdin'));
+    }),
+  );
+  const counts = await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      let lines = 0;
+      const count = new Writable({
+        write(piece, _, done) {
+          lines += piece.toString('latin1').split('\n').length - 1;
+          done();
+        },
+      });
+      await pipeline(pool.copyTo('copy t to stdout'), count);
+      return lines;
+    }),
+  );
+  assert.deepEqual(counts, Array(10).fill(10_000));
+});
+
+test('end of the pool settles a COPY nobody feeds', async () => {
+  const { createPool } = require('../../lib/index.js');
+  const pool = createPool({ connectionString: db.url, poolSize: 1 });
+  const from = pool.copyFrom('copy t from stdin');
+  await new Promise((resolve) => from.write('1\ta\n', resolve));
+  const failed = failure(from);
+  await pool.end({ timeoutMs: 50 });
+  assert.ok((await failed) instanceof Error);
+});
