@@ -57,8 +57,9 @@ class Authority {
   /**
    * @param {string} parent a folder that the server's account may write
    * @param {string} name
+   * @param {keyof typeof KEYS} [key]
    */
-  static async make(parent, name) {
+  static async make(parent, name, key = 'ec') {
     const folder = path.join(parent, name);
     await runAsServer('mkdir', [folder]);
     const authority = new Authority(folder);
@@ -66,13 +67,10 @@ class Authority {
     await runAsServer('touch', [path.join(folder, 'index.txt')]);
     const subject = ['-subj', `/CN=authority ${name}`, '-days', '2'];
     const out = ['-keyout', authority.key, '-out', authority.cert];
-    await authority.#req([
-      '-x509',
-      ...subject,
-      ...out,
-      '-addext',
-      'basicConstraints=critical,CA:TRUE',
-    ]);
+    await authority.#req(
+      ['-x509', ...subject, ...out, '-addext', 'basicConstraints=critical,CA:TRUE'],
+      key,
+    );
     return authority;
   }
 
@@ -102,6 +100,11 @@ class Authority {
     const signing = pss ? ['-sigopt', 'rsa_padding_mode:pss', '-sigopt', 'rsa_pss_saltlen:-1'] : [];
     await this.#ca(['-in', csr, '-out', cert, '-extfile', ext, ...dates, ...md, ...signing]);
     return { cert, key: own };
+  }
+
+  /** Another authority with a key of another kind. @param {keyof typeof KEYS} key */
+  beside(key) {
+    return Authority.make(this.#folder, `with-${key}`, key);
   }
 
   /** Issues an authority below this one. @param {string} name */

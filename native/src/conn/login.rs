@@ -99,7 +99,7 @@ async fn try_modes(
     address: &Address,
     asking: &mut Asking<'_>,
 ) -> Result<LoggedIn, Error> {
-    use Encryption::{Must, No, Offered};
+    use Encryption::{Must, No};
     match (&route.tls, route.config.ssl.mode) {
         (None, _) => authenticate(route, address, No, asking).await,
         (Some(_), SslMode::Allow) => match authenticate(route, address, No, asking).await {
@@ -108,26 +108,32 @@ async fn try_modes(
             }
             first => first,
         },
-        (Some(_), SslMode::Prefer) => match authenticate(route, address, Offered, asking).await {
-            Err(Error::Connect {
-                code,
-                host,
-                problem,
-            }) if is_handshake_code(code) => {
-                let first = Err(Error::Connect {
-                    host,
-                    code,
-                    problem,
-                });
-                or_first(first, authenticate(route, address, No, asking).await)
-            }
-            first @ Err(Error::Server(_)) => {
-                or_first(first, authenticate(route, address, No, asking).await)
-            }
-            first => first,
-        },
+        (Some(_), SslMode::Prefer) => prefer(route, address, asking).await,
         (Some(_), _) => authenticate(route, address, Must, asking).await,
     }
+}
+
+/// `prefer`: where TLS was tried and did not lead in, plain text is.
+async fn prefer(
+    route: &Route,
+    address: &Address,
+    asking: &mut Asking<'_>,
+) -> Result<LoggedIn, Error> {
+    let failed = match connect(route, address, Encryption::Offered).await {
+        Ok(stream) => {
+            let was_encrypted = stream.is_encrypted();
+            match converse(route, stream, asking).await {
+                Err(error @ Error::Server(_)) if was_encrypted => error,
+                settled => return settled,
+            }
+        }
+        Err(error) if is_handshake_code(error.code()) => error,
+        Err(error) => return Err(error),
+    };
+    or_first(
+        Err(failed),
+        authenticate(route, address, Encryption::No, asking).await,
+    )
 }
 
 /// Where the second attempt was refused as well, the first answer says more.
@@ -141,7 +147,16 @@ async fn authenticate(
     encryption: Encryption,
     asking: &mut Asking<'_>,
 ) -> Result<LoggedIn, Error> {
-    let mut stream = connect(route, address, encryption).await?;
+    let stream = connect(route, address, encryption).await?;
+    converse(route, stream, asking).await
+}
+
+/// The conversation from the start-up packet to the first ReadyForQuery.
+async fn converse(
+    route: &Route,
+    mut stream: Stream,
+    asking: &mut Asking<'_>,
+) -> Result<LoggedIn, Error> {
     let mut startup = Startup::new(settings(route, &stream, asking))?;
     let (mut input, mut output) = (BytesMut::with_capacity(4096), BytesMut::new());
     startup.first_message(&mut output)?;
