@@ -122,7 +122,20 @@ function release(target) {
   native.release(target.slot, target.generation);
 }
 
-/** @param {Target} target @param {number} patienceMs */
+/**
+ * Gives the connection of a session back once everything asked is answered, or its place in the queue.
+ * @param {Target} session @param {boolean} onlyWaiting a session that has its connection stays, and `false` comes back
+ */
+function leave(session, onlyWaiting) {
+  return native.sessionLeave(session.slot, session.generation, onlyWaiting);
+}
+
+/** The number of a session's connection, unlike that of any other; 0 while it has none. @param {Target} session */
+function serialOf(session) {
+  return native.sessionConnection(session.slot, session.generation) ?? 0;
+}
+
+/** @param {Target} target @param {number} patienceMs @returns {Promise<string>} JSON `{drained, rejected, cancelled}` */
 function end(target, patienceMs) {
   return native.end(target.slot, target.generation, patienceMs);
 }
@@ -130,4 +143,14 @@ function end(target, patienceMs) {
 /** Ends what was forgotten: an object of the engine lives until it is told otherwise. @type {FinalizationRegistry<Target>} */
 const forgotten = new FinalizationRegistry(release);
 
-module.exports = { end, forgotten, hear, openClient, openPool, openSession, release };
+module.exports = {
+  end,
+  forgotten,
+  hear,
+  leave,
+  openClient,
+  openPool,
+  openSession,
+  release,
+  serialOf,
+};

@@ -38,6 +38,7 @@ class Pool {
   #maxStatementMs;
   /** @type {Promise<void> | undefined} */
   #ending;
+  #ended = { drained: 0, rejected: 0, cancelled: 0 };
 
   /** @param {Record<string, any>} given checked options */
   constructor(given) {
@@ -214,6 +215,28 @@ class Pool {
     return { maxSize: max, size, available, inUse: size - available, waiting };
   }
 
+  /** Is it one of these, of this copy of the package? @param {any} value */
+  static isPool(value) {
+    return typeof value === 'object' && value !== null && #target in value;
+  }
+
+  /** What a dialect needs to run statements itself. @param {Pool} pool */
+  static engineOf(pool) {
+    const reading = pool.#reading;
+    const decoders = queryable.decodersFor(reading.types, 'object', reading.catalog);
+    return { target: pool.#target, reading: { ...reading, decoders } };
+  }
+
+  /**
+   * As `end`, and says what became of the statements.
+   * @param {Pool} pool @param {number} [timeoutMs]
+   * @returns {Promise<{ drained: number, rejected: number, cancelled: number }>}
+   */
+  static async close(pool, timeoutMs = DEFAULT_END_MS) {
+    await pool.end({ timeoutMs });
+    return pool.#ended;
+  }
+
   /** @param {{ timeoutMs?: number }} [given] */
   end(given) {
     this.#ending ??= this.#end(given);
@@ -225,7 +248,7 @@ class Pool {
     const { timeoutMs = DEFAULT_END_MS } = options.readOptions(options.END_OPTIONS, given);
     // What was asked for before is asked for before.
     flush();
-    await end(this.#target, timeoutMs);
+    this.#ended = JSON.parse(await end(this.#target, timeoutMs));
     forgotten.unregister(this);
   }
 

@@ -55,6 +55,11 @@ class RowStream {
     this.#portal = lastPortal;
   }
 
+  /** Everything was read, it failed, or it was left. */
+  get isOver() {
+    return this.#state === 'over';
+  }
+
   [Symbol.asyncIterator]() {
     return this;
   }

@@ -26,6 +26,10 @@ export function poolOpen(options: string, environment: string, ask?: Ask): strin
 export function poolStatus(slot: number, generation: number): string | null;
 /** Handle of a session that takes its connection with its first request. */
 export function sessionOpen(slot: number, generation: number): number;
+/** Number of its connection, unlike that of any other; null while it has none. */
+export function sessionConnection(slot: number, generation: number): number | null;
+/** Gives the connection back once all is answered, or the place in the queue; false: it only would have while waiting. */
+export function sessionLeave(slot: number, generation: number, onlyWaiting: boolean): boolean;
 /** Has events of the session's connection sent here; to be called before its first request. */
 export function sessionHear(slot: number, generation: number): void;
 /** JSON `{handle, pid, host, encrypted, parameters, warnings}`. */
@@ -36,8 +40,8 @@ export function passwordAnswer(number: number, password: string | undefined, pro
 export function clientStatus(slot: number, generation: number): 'I' | 'T' | 'E' | null;
 /** Gives a request up; false when it is not known. */
 export function cancel(slot: number, generation: number, request: number): boolean;
-/** Ends a pool or client in bounded time. */
-export function end(slot: number, generation: number, patienceMs: number): Promise<void>;
+/** Ends a pool or client in bounded time. JSON `{drained, rejected, cancelled}`: requests in flight, callers turned away. */
+export function end(slot: number, generation: number, patienceMs: number): Promise<string>;
 /** Lets an object go without waiting. */
 export function release(slot: number, generation: number): void;
 /** Eight random characters. */

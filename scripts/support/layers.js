@@ -92,7 +92,7 @@ const JS = {
   'shutdown-signals': INFRA,
   shutdown: [...INFRA, 'shutdown-signals'],
   debug: INFRA,
-  kysely: ['pool', ...INFRA],
+  kysely: [...INFRA, ...BELOW, 'queryable', 'stream', 'pool'],
   index: '*',
 };
 

@@ -40,6 +40,8 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("poolOpen", objects::pool_open)?;
     cx.export_function("poolStatus", objects::pool_status)?;
     cx.export_function("sessionOpen", objects::session_open)?;
+    cx.export_function("sessionConnection", objects::session_connection)?;
+    cx.export_function("sessionLeave", objects::session_leave)?;
     cx.export_function("sessionHear", objects::session_hear)?;
     cx.export_function("clientOpen", objects::client_open)?;
     cx.export_function("clientStatus", objects::client_status)?;

@@ -23,8 +23,8 @@ use crate::conn::passwords::Passwords;
 use crate::conn::request::Subscriber;
 use crate::error::Error;
 use crate::frame::{Preset, Profile};
-use crate::pool::Pool;
 use crate::pool::session::Session;
+use crate::pool::{Ended, Pool};
 use crate::wire::TransactionStatus;
 
 /// The argument at a place, as text.
@@ -144,6 +144,34 @@ pub(super) fn session_hear(mut cx: FunctionContext) -> JsResult<JsUndefined> {
     Ok(cx.undefined())
 }
 
+/// `sessionConnection(slot, generation) → number`: unlike that of any other connection, or `null` while it has none.
+pub(super) fn session_connection(mut cx: FunctionContext) -> JsResult<JsValue> {
+    let handle = handle(&mut cx, 0)?;
+    let connection = match registry::get(handle) {
+        Some(Object::Session(session)) => session.connection(),
+        _ => None,
+    };
+    Ok(match connection {
+        Some(connection) => cx.number(connection.serial).upcast(),
+        None => cx.null().upcast(),
+    })
+}
+
+/// `sessionLeave(slot, generation, onlyWaiting) → boolean`: gives the connection, or the place in the queue, back.
+pub(super) fn session_leave(mut cx: FunctionContext) -> JsResult<JsBoolean> {
+    let handle = handle(&mut cx, 0)?;
+    let only_waiting = cx.argument::<JsBoolean>(2)?.value(&mut cx);
+    drop(start_pending());
+    let left = match registry::get(handle) {
+        Some(Object::Session(session)) => session.leave(only_waiting),
+        _ => true,
+    };
+    if left {
+        drop(current(&mut cx)?.disown(handle));
+    }
+    Ok(cx.boolean(left))
+}
+
 fn subscriber(environment: &Environment, handle: Handle) -> Subscriber {
     Subscriber {
         outlet: environment.outlet(),
@@ -203,17 +231,24 @@ pub(super) fn end(mut cx: FunctionContext) -> JsResult<JsPromise> {
     drop(start_pending());
     let object = registry::get(handle);
     let ending = async move {
+        let mut ended = Ended::default();
         match object {
-            Some(Object::Pool(pool)) => pool.end(patience).await,
+            Some(Object::Pool(pool)) => ended = pool.end(patience).await,
             Some(Object::Client(client)) => client.end(patience).await,
             Some(Object::Session(session)) => session.abandon(),
             None => {}
         }
-        Ok(())
+        Ok(ended)
     };
-    promise(&mut cx, ending, move |cx, ()| {
+    promise(&mut cx, ending, move |cx, ended| {
         current(cx)?.disown(handle);
-        Ok(cx.undefined().upcast())
+        let Ended {
+            drained,
+            rejected,
+            cancelled,
+        } = ended;
+        let text = json!({ "drained": drained, "rejected": rejected, "cancelled": cancelled });
+        Ok(cx.string(text.to_string()).upcast())
     })
 }
 

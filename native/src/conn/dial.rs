@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -17,6 +18,9 @@ use crate::conn::{Closing, Connection, State};
 use crate::error::{Error, Phase};
 use crate::frame::Shapes;
 use crate::wire::{AuthMethods, Session};
+
+/// The number of the next connection of this process.
+static SERIAL: AtomicU32 = AtomicU32::new(1);
 
 /// How to reach a host, with everything a cancel request needs as well.
 #[derive(Clone)]
@@ -191,6 +195,7 @@ fn assemble(
     Connection {
         slot,
         host: route.label.clone(),
+        serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         pid: session.pid,
         opened: Instant::now(),
         parameters: session.parameters,

@@ -50,6 +50,8 @@ pub struct Connection {
     pub slot: usize,
     /// `host:port` or the socket path, for messages.
     pub host: Box<str>,
+    /// Unlike that of any other connection of this process.
+    pub serial: u32,
     /// Process number of the backend.
     pub pid: i32,
     /// When it was opened.
@@ -187,6 +189,16 @@ impl Connection {
         let mut state = self.lock();
         state.closing = Closing::Now(reason);
         state.wake();
+    }
+
+    /// Has the owner look again: its user has left without a last request.
+    pub fn nudge(&self) {
+        self.lock().wake();
+    }
+
+    /// Requests that are not answered yet.
+    pub fn unanswered(&self) -> usize {
+        self.lock().exchange.pending()
     }
 
     /// Is it over, or about to be?

@@ -2,6 +2,7 @@
 //!
 //! All decisions are made in the books ([`queue`]) under one short lock; connections are told outside of it.
 
+mod ending;
 mod janitor;
 mod opener;
 pub mod queue;
@@ -22,6 +23,7 @@ use crate::conn::{Connection, Owner};
 use crate::error::{Counts, Error};
 use crate::frame::Shapes;
 
+pub use self::ending::Ended;
 use self::queue::{Books, Bounds, Need, Use, Waiter};
 use self::session::Session;
 
@@ -347,47 +349,6 @@ impl Pool {
         answered(answer).await
     }
 
-    /// Refuses new work at once, waits for the work in flight, then cancels what is left and closes everything.
-    ///
-    /// Bounded by `patience` plus the time a cancel may take; safe to call any number of times.
-    /// Cancel-safe: dropping the future does not take the end back.
-    pub async fn end(&self, patience: Duration) {
-        let refused = self.books().end();
-        for waiter in refused {
-            waiter.wanted.fail(&Error::Closed { what: "pool" });
-        }
-        for connection in self.books().retire(Instant::now()) {
-            connection.close();
-        }
-        self.ended.notify_waiters();
-        self.alarm.ring();
-        if tokio::time::timeout(patience, self.until_drained())
-            .await
-            .is_ok()
-        {
-            return;
-        }
-        for connection in self.all_connections() {
-            connection.interrupt();
-        }
-        if tokio::time::timeout(crate::conn::cancel::PATIENCE, self.until_drained())
-            .await
-            .is_ok()
-        {
-            return;
-        }
-        for connection in self.all_connections() {
-            connection.discard(Error::Closed { what: "pool" });
-        }
-        self.until_drained().await;
-    }
-
-    /// Ends the pool without anybody waiting for it: what is in flight is given a moment.
-    pub fn abandon(self: Arc<Self>) {
-        let runtime = self.runtime.clone();
-        runtime.spawn(async move { self.end(Duration::ZERO).await });
-    }
-
     fn all_connections(&self) -> Vec<Arc<Connection>> {
         self.books()
             .connections()
@@ -401,18 +362,6 @@ impl Pool {
         ended.as_mut().enable();
         if !self.books().is_ended() {
             ended.await;
-        }
-    }
-
-    async fn until_drained(&self) {
-        loop {
-            let drained = self.drained.notified();
-            tokio::pin!(drained);
-            drained.as_mut().enable();
-            if self.books().is_empty() {
-                return;
-            }
-            drained.await;
         }
     }
 }
@@ -454,6 +403,8 @@ impl Owner for Pool {
         if !free {
             // Room behind the statements that are still unanswered.
             self.serve();
+        } else if connection.is_closed() {
+            // Nobody gets it any more: its end follows.
         } else if report.cancelling {
             // Waits for the cancel request to be delivered: another report follows.
         } else if report.in_transaction {

@@ -252,6 +252,35 @@ impl Session {
         }
     }
 
+    /// Its connection, while it has one.
+    pub fn connection(&self) -> Option<Arc<Connection>> {
+        match &*self.lock() {
+            State::Active(connection) | State::Finishing(connection) => {
+                Some(Arc::clone(connection))
+            }
+            _ => None,
+        }
+    }
+
+    /// Leaves: the connection goes back when everything asked is answered, out of a transaction first, and a place in
+    /// the queue is given up. With `only_waiting` a session that has its connection stays; `false` says that it did.
+    pub fn leave(self: &Arc<Self>, only_waiting: bool) -> bool {
+        let mut state = self.lock();
+        if only_waiting && !matches!(&*state, State::Fresh | State::Waiting(_)) {
+            return false;
+        }
+        let State::Active(connection) = &*state else {
+            drop(state);
+            self.abandon();
+            return true;
+        };
+        let connection = Arc::clone(connection);
+        *state = State::Over;
+        drop(state);
+        connection.nudge();
+        true
+    }
+
     /// Ends the session without a last request: an open transaction dies with its connection.
     pub fn abandon(self: &Arc<Self>) {
         let closed = Error::Closed {

@@ -1,0 +1,315 @@
+// A connection of the Kysely dialect: takes its place on the server with the first statement.
+'use strict';
+
+const { StatementAnswer } = require('../answer.js');
+const {
+  ClosedError,
+  ConnectError,
+  OutcomeUnknownError,
+  TransactionLostError,
+} = require('../errors.js');
+const { forgotten, leave, openSession, release, serialOf } = require('../handles.js');
+const { FLAG, OPERATION, cancel, flush } = require('../mailbox.js');
+const queryable = require('../queryable.js');
+const { send } = require('../request.js');
+const { RowStream } = require('../stream.js');
+const { hasSeveral } = require('./several.js');
+const { TransactionState } = require('./transaction-state.js');
+
+/** @import { Manner } from '../request.js' */
+/** @import { Reading } from '../queryable.js' */
+/** @import { Target } from '../../types/internal.js' */
+
+/** @typedef {{ sql: string, parameters: readonly unknown[] }} Compiled */
+/** @typedef {{ target: Target, reading: Reading }} Engine */
+
+/** Commands whose number is that of changed rows. */
+const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
+
+class BerthConnection {
+  #engine;
+  /** @type {Target | undefined} */
+  #session;
+  #transaction = new TransactionState();
+  #onError;
+  /** What stops the statement that runs. @type {{ stop: () => void, ended: Promise<unknown> } | undefined} */
+  #running;
+  /** Its place on the server was given up for good. */
+  #isGone = false;
+  /** @type {{ limitMs: number, timer: ReturnType<typeof setInterval>, since: number } | undefined} */
+  #watch;
+
+  /** @param {Engine} engine @param {(error: Error) => void} onError told when the connection is lost */
+  constructor(engine, onError) {
+    this.#engine = engine;
+    this.#onError = onError;
+  }
+
+  /**
+   * @param {Compiled} compiled @param {{ signal?: AbortSignal }} [options]
+   */
+  async executeQuery({ sql, parameters }, options) {
+    try {
+      const manner = this.#transaction.manner();
+      if (parameters.length === 0 && hasSeveral(sql)) {
+        await this.#beginAlone(options?.signal);
+        await this.#run(
+          sql,
+          [],
+          { ...this.#transaction.manner(), operation: OPERATION.SIMPLE },
+          options?.signal,
+        );
+        return { rows: [] };
+      }
+      const { result } = await this.#run(sql, parameters, manner, options?.signal);
+      const { command = '', affected, rows } = result;
+      return CHANGING.has(command) ? { numAffectedRows: BigInt(affected), rows } : { rows };
+    } catch (error) {
+      throw withCaller(error);
+    }
+  }
+
+  /** Several statements in one text cannot bring BEGIN along. @param {AbortSignal | undefined} signal */
+  async #beginAlone(signal) {
+    const { pending } = this.#transaction;
+    if (pending !== undefined) await this.#run('select 1', [], this.#transaction.manner(), signal);
+  }
+
+  /**
+   * @param {string} sql @param {readonly unknown[]} parameters @param {Manner} manner @param {AbortSignal | undefined} [signal]
+   * @returns {Promise<InstanceType<typeof StatementAnswer>>}
+   */
+  async #run(sql, parameters, manner, signal) {
+    signal?.throwIfAborted();
+    const session = this.#place();
+    const { promise, resolve, reject } = deferred();
+    const answer = new StatementAnswer(this.#engine.reading.decoders, resolve, reject);
+    const id = send(session, sql, parameters, this.#engine.reading.decoders, manner, answer);
+    const running = { stop: () => cancel(session, id, answer), ended: promise };
+    this.#running = running;
+    const leaveQueue = () => {
+      // What the statement does on its connection is Kysely's decision; a place in the queue is of no use any more.
+      flush();
+      if (leave(session, true)) this.#forget();
+    };
+    signal?.addEventListener('abort', leaveQueue, { once: true });
+    try {
+      const answered = await promise;
+      this.#transaction.answered();
+      return answered;
+    } catch (cause) {
+      throw signal?.aborted && this.#isGone
+        ? signal.reason
+        : this.#report(queryable.asError(cause));
+    } finally {
+      signal?.removeEventListener('abort', leaveQueue);
+      if (this.#running === running) this.#running = undefined;
+      if (this.#watch) this.#watch.since = performance.now();
+    }
+  }
+
+  /** @template E @param {E} error @returns {E} */
+  #report(error) {
+    const isLoss =
+      error instanceof ConnectError ||
+      error instanceof TransactionLostError ||
+      error instanceof OutcomeUnknownError;
+    if (isLoss) this.#onError(/** @type {any} */ (error));
+    return error;
+  }
+
+  /** @returns {Target} */
+  #place() {
+    if (this.#isGone) {
+      throw new ClosedError('query: the connection was given back', {
+        code: 'ERR_CLOSED',
+        outcome: 'not-sent',
+      });
+    }
+    if (this.#session === undefined) {
+      this.#session = openSession(this.#engine.target, 'cluster');
+      forgotten.register(this, this.#session, this);
+    }
+    return this.#session;
+  }
+
+  /**
+   * @param {Compiled} compiled @param {number} chunkSize @param {{ signal?: AbortSignal }} [options]
+   */
+  async *streamQuery({ sql, parameters }, chunkSize, options) {
+    if (!Number.isInteger(chunkSize) || chunkSize <= 0) {
+      throw new Error('chunkSize must be a positive integer');
+    }
+    const stopper = new AbortController();
+    const signal = options?.signal
+      ? AbortSignal.any([stopper.signal, options.signal])
+      : stopper.signal;
+    // A portal lives in a transaction: outside of one the stream has its own.
+    const isOwn = !this.#transaction.isOpen;
+    if (isOwn) this.#transaction.begin('begin');
+    const stream = new RowStream({
+      target: this.#place(),
+      sql,
+      params: parameters,
+      batchSize: chunkSize,
+      options: { signal },
+      reading: this.#engine.reading,
+      manner: () => ({ ...this.#transaction.manner(), signal }),
+      isOwner: false,
+    });
+    const { promise: ended, resolve: end } = deferred();
+    const running = { stop: () => stopper.abort(stopped()), ended };
+    this.#running = running;
+    let failed = true;
+    try {
+      for (;;) {
+        const rows = await this.#chunk(stream, chunkSize);
+        if (rows.length === 0) break;
+        yield { rows };
+      }
+      failed = false;
+    } catch (error) {
+      throw withCaller(this.#report(queryable.asError(error)));
+    } finally {
+      const wasLeft = failed && !stream.isOver;
+      await stream.return();
+      if (isOwn) await (failed && !wasLeft ? this.rollback() : this.#end('commit'));
+      end(undefined);
+      if (this.#running === running) this.#running = undefined;
+    }
+  }
+
+  /** @param {InstanceType<typeof RowStream>} stream @param {number} size */
+  async #chunk(stream, size) {
+    const rows = [];
+    while (rows.length < size) {
+      const { done, value } = await stream.next();
+      if (done) break;
+      this.#transaction.answered();
+      rows.push(value);
+    }
+    return rows;
+  }
+
+  /** Begins a transaction with its first statement. @param {string} text */
+  begin(text) {
+    this.#transaction.begin(text);
+  }
+
+  commit() {
+    return this.#end('commit');
+  }
+
+  async rollback() {
+    try {
+      await this.#end('rollback');
+    } catch (error) {
+      // The server rolls back what it loses the connection of.
+      if (!(error instanceof TransactionLostError || error instanceof ClosedError)) throw error;
+    }
+  }
+
+  /** @param {'commit' | 'rollback'} text */
+  async #end(text) {
+    this.#unwatch();
+    const isKnown = this.#transaction.end();
+    if (!isKnown) return;
+    const commit = text === 'commit' ? FLAG.COMMIT : 0;
+    await this.#run(text, [], { flags: FLAG.TRANSACTION | commit });
+  }
+
+  /**
+   * Ends a transaction in which nothing happens for so long.
+   * @param {number} limitMs @param {Error} report of the place where it was begun
+   */
+  watch(limitMs, report) {
+    this.#unwatch();
+    const check = () => {
+      const watch = this.#watch;
+      if (watch === undefined || this.#running || performance.now() - watch.since < limitMs) return;
+      this.discard();
+      this.#onError(report);
+    };
+    const timer = setInterval(check, Math.max(1, Math.ceil(limitMs / 4)));
+    timer.unref();
+    this.#watch = { limitMs, timer, since: performance.now() };
+  }
+
+  #unwatch() {
+    if (this.#watch) clearInterval(this.#watch.timer);
+    this.#watch = undefined;
+  }
+
+  /** Takes a connection now. @param {AbortSignal | undefined} signal @returns {Promise<number>} its number in this process */
+  async acquire(signal) {
+    await this.#run('select 1', [], {}, signal);
+    return serialOf(/** @type {Target} */ (this.#session));
+  }
+
+  /** The server knows the session by its key: nothing to collect. */
+  async collectSessionInfo() {}
+
+  /** Resolves when the statement has ended; does nothing when none runs. */
+  async cancelQuery() {
+    const running = this.#running;
+    if (running === undefined) return;
+    running.stop();
+    await running.ended.catch(() => {});
+  }
+
+  async killSession() {
+    await this.cancelQuery();
+    this.discard();
+  }
+
+  /** Gives the connection back; one that is not idle is brought to rest first. */
+  release() {
+    this.#unwatch();
+    const session = this.#session;
+    if (session === undefined || this.#isGone) return;
+    this.#forget();
+    flush();
+    leave(session, false);
+  }
+
+  /** Closes the connection. */
+  discard() {
+    this.#unwatch();
+    const session = this.#session;
+    if (session === undefined || this.#isGone) return;
+    this.#forget();
+    release(session);
+  }
+
+  #forget() {
+    this.#isGone = true;
+    forgotten.unregister(this);
+  }
+}
+
+function deferred() {
+  /** @type {(value: any) => void} */
+  let resolve = () => {};
+  /** @type {(reason: any) => void} */
+  let reject = () => {};
+  const promise = /** @type {Promise<any>} */ (
+    new Promise((yes, no) => {
+      [resolve, reject] = [yes, no];
+    })
+  );
+  return { promise, resolve, reject };
+}
+
+function stopped() {
+  return Object.assign(new Error('canceling statement due to user request'), { code: '57014' });
+}
+
+/** Appends the caller's stack, as Kysely's own dialects do. @param {any} error */
+function withCaller(error) {
+  if (typeof error?.stack !== 'string') return error;
+  const { stack = '' } = new Error();
+  error.stack += `\n${stack.split('\n').slice(1).join('\n')}`;
+  return error;
+}
+
+module.exports = { BerthConnection };

@@ -1,0 +1,142 @@
+// The driver of the Kysely dialect: gives out connections of the native pool and ends them all.
+'use strict';
+
+const { ClosedError, TimeoutError, TransactionRolledBackError } = require('../errors.js');
+const { callHook } = require('../hooks.js');
+const { Pool, createPool } = require('../pool.js');
+const { BerthConnection } = require('./connection.js');
+const { abortedTransaction, savepointCommand } = require('./kysely-parts.js');
+
+/** @typedef {InstanceType<typeof BerthConnection>} Connection */
+
+/** Numbers of connections whose hook has run; more than any pool has open. */
+const MOST_SEEN = 4096;
+
+class BerthDriver {
+  #config;
+  #lifecycle;
+  /** @type {InstanceType<typeof Pool> | undefined} */
+  #pool;
+  #isDestroyed = false;
+  /** In the order of their last use. @type {Set<number>} */
+  #seen = new Set();
+
+  /** @param {Record<string, any>} config checked @param {{ patienceMs?: number, report?: unknown }} lifecycle */
+  constructor(config, lifecycle) {
+    this.#config = config;
+    this.#lifecycle = lifecycle;
+  }
+
+  /** @param {{ signal?: AbortSignal }} [options] */
+  async init(options) {
+    options?.signal?.throwIfAborted();
+    const { pool, connection } = this.#config;
+    if (connection !== undefined) {
+      const given = typeof connection === 'string' ? { connectionString: connection } : connection;
+      this.#pool = createPool({ types: 'pg', ...given });
+      return;
+    }
+    const made = typeof pool === 'function' ? await pool(options) : pool;
+    if (!Pool.isPool(made)) throw new TypeError('option "pool" must be a pool of createPool');
+    this.#pool = made;
+  }
+
+  /** @param {{ signal?: AbortSignal }} [options] @returns {Promise<Connection>} */
+  async acquireConnection(options) {
+    options?.signal?.throwIfAborted();
+    if (this.#pool === undefined || this.#isDestroyed) {
+      throw new ClosedError('driver has already been destroyed', { code: 'ERR_CLOSED' });
+    }
+    const { onCreateConnection, onReserveConnection, onConnectionError } = this.#config;
+    const connection = new BerthConnection(Pool.engineOf(this.#pool), (error) =>
+      callHook(onConnectionError, [error]),
+    );
+    if (onCreateConnection || onReserveConnection) await this.#introduce(connection, options);
+    return connection;
+  }
+
+  /** @param {Connection} connection @param {{ signal?: AbortSignal } | undefined} options */
+  async #introduce(connection, options) {
+    const { onCreateConnection, onReserveConnection } = this.#config;
+    try {
+      const serial = await connection.acquire(options?.signal);
+      if (onCreateConnection && !this.#seen.has(serial))
+        await onCreateConnection(connection, options);
+      this.#remember(serial);
+      await onReserveConnection?.(connection, options);
+    } catch (error) {
+      // Whatever the hook has set up is in doubt: the next one begins anew.
+      connection.discard();
+      throw error;
+    }
+  }
+
+  /** @param {number} serial */
+  #remember(serial) {
+    this.#seen.delete(serial);
+    this.#seen.add(serial);
+    if (this.#seen.size <= MOST_SEEN) return;
+    const [oldest] = this.#seen;
+    this.#seen.delete(/** @type {number} */ (oldest));
+  }
+
+  /** @param {Connection} connection @param {{ isolationLevel?: string, accessMode?: string }} settings */
+  async beginTransaction(connection, { isolationLevel, accessMode }) {
+    let text = 'begin';
+    if (isolationLevel || accessMode) text = 'start transaction';
+    if (isolationLevel) text += ` isolation level ${isolationLevel}`;
+    if (accessMode) text += ` ${accessMode}`;
+    connection.begin(text);
+    const { idleInTransactionMs } = this.#config;
+    if (idleInTransactionMs === undefined) return;
+    const message = `transaction: closed after ${idleInTransactionMs}ms without a statement; it was begun here`;
+    connection.watch(
+      idleInTransactionMs,
+      new TimeoutError(message, { code: '25P03', outcome: 'failed' }),
+    );
+  }
+
+  /** @param {Connection} connection */
+  async commitTransaction(connection) {
+    try {
+      await connection.commit();
+    } catch (error) {
+      throw error instanceof TransactionRolledBackError ? abortedTransaction(error) : error;
+    }
+  }
+
+  /** @param {Connection} connection */
+  async rollbackTransaction(connection) {
+    await connection.rollback();
+  }
+
+  /** @param {Connection} connection @param {string} name @param {Function} compile */
+  async savepoint(connection, name, compile) {
+    await connection.executeQuery(savepointCommand('savepoint', name, compile));
+  }
+
+  /** @param {Connection} connection @param {string} name @param {Function} compile */
+  async rollbackToSavepoint(connection, name, compile) {
+    await connection.executeQuery(savepointCommand('rollback to', name, compile));
+  }
+
+  /** @param {Connection} connection @param {string} name @param {Function} compile */
+  async releaseSavepoint(connection, name, compile) {
+    await connection.executeQuery(savepointCommand('release', name, compile));
+  }
+
+  /** @param {Connection} connection */
+  async releaseConnection(connection) {
+    connection.release();
+  }
+
+  /** @param {{ signal?: AbortSignal }} [options] */
+  async destroy(options) {
+    options?.signal?.throwIfAborted();
+    if (this.#pool === undefined) return;
+    this.#isDestroyed = true;
+    this.#lifecycle.report = await Pool.close(this.#pool, this.#lifecycle.patienceMs);
+  }
+}
+
+module.exports = { BerthDriver };

@@ -1,0 +1,61 @@
+// Does a text hold more than one statement? Those can only travel by the simple protocol.
+'use strict';
+
+/** What a semicolon may stand in without ending a statement: comments, quoted names, strings, dollar quotes. */
+const OPAQUE = [
+  /--[^\n]*/y,
+  /"(?:[^"]|"")*"/y,
+  // A backslash escapes only in E'…'.
+  /(?<![\w$])[eE]'(?:[^'\\]|\\[\s\S]|'')*'/y,
+  /'(?:[^']|'')*'/y,
+  /(?<![\w$])\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[\s\S]*?\$\1\$/y,
+];
+
+/** @param {string} text @param {number} at the place of `/*` @returns {number} behind the comment; they nest */
+function behindComment(text, at) {
+  let depth = 0;
+  let place = at;
+  do {
+    if (text.startsWith('/*', place)) {
+      depth++;
+      place += 2;
+    } else if (text.startsWith('*/', place)) {
+      depth--;
+      place += 2;
+    } else {
+      place++;
+    }
+  } while (depth > 0 && place < text.length);
+  return place;
+}
+
+/** @param {string} text @param {number} at @returns {number} behind what begins there, or `at` */
+function behindOpaque(text, at) {
+  if (text.startsWith('/*', at)) return behindComment(text, at);
+  for (const pattern of OPAQUE) {
+    pattern.lastIndex = at;
+    if (pattern.test(text)) return pattern.lastIndex;
+  }
+  return at;
+}
+
+/**
+ * @param {string} text
+ * @returns {boolean}
+ */
+function hasSeveral(text) {
+  let isEnded = false;
+  // Most texts end here.
+  if (!text.includes(';')) return false;
+  for (let at = 0; at < text.length; ) {
+    const character = text.charAt(at);
+    const behind = behindOpaque(text, at);
+    const isComment = behind > at && (character === '-' || character === '/');
+    if (isEnded && !isComment && !/[\s;]/.test(character)) return true;
+    if (behind === at && character === ';') isEnded = true;
+    at = Math.max(behind, at + 1);
+  }
+  return false;
+}
+
+module.exports = { hasSeveral };

@@ -1,0 +1,91 @@
+//! The end of a pool: new work is refused, work in flight may finish, what is left is cancelled.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::pool::Pool;
+
+/// What the end of a pool meant for those who used it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Requests in flight that came to their end.
+    pub drained: usize,
+    /// Callers in the queue that were turned away.
+    pub rejected: usize,
+    /// Requests that were still running when the patience was over.
+    pub cancelled: usize,
+}
+
+impl Pool {
+    /// Refuses new work at once, waits for the work in flight, then cancels what is left and closes everything.
+    ///
+    /// Bounded by `patience` plus the time a cancel may take; safe to call any number of times.
+    /// Cancel-safe: dropping the future does not take the end back.
+    pub async fn end(&self, patience: Duration) -> Ended {
+        let refused = self.books().end();
+        let mut ended = Ended {
+            rejected: refused.len(),
+            drained: self.unanswered(),
+            cancelled: 0,
+        };
+        for waiter in refused {
+            waiter.wanted.fail(&Error::Closed { what: "pool" });
+        }
+        for connection in self.books().retire(Instant::now()) {
+            connection.close();
+        }
+        self.ended.notify_waiters();
+        self.alarm.ring();
+        if tokio::time::timeout(patience, self.until_drained())
+            .await
+            .is_ok()
+        {
+            return ended;
+        }
+        ended.cancelled = self.unanswered();
+        ended.drained = ended.drained.saturating_sub(ended.cancelled);
+        for connection in self.all_connections() {
+            connection.interrupt();
+        }
+        if tokio::time::timeout(crate::conn::cancel::PATIENCE, self.until_drained())
+            .await
+            .is_ok()
+        {
+            return ended;
+        }
+        for connection in self.all_connections() {
+            connection.discard(Error::Closed { what: "pool" });
+        }
+        self.until_drained().await;
+        ended
+    }
+
+    fn unanswered(&self) -> usize {
+        let connections = self.all_connections();
+        connections
+            .iter()
+            .map(|connection| connection.unanswered())
+            .sum()
+    }
+
+    /// Ends the pool without anybody waiting for it: what is in flight is given a moment.
+    pub fn abandon(self: Arc<Self>) {
+        let runtime = self.runtime.clone();
+        runtime.spawn(async move {
+            self.end(Duration::ZERO).await;
+        });
+    }
+
+    async fn until_drained(&self) {
+        loop {
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            if self.books().is_empty() {
+                return;
+            }
+            drained.await;
+        }
+    }
+}

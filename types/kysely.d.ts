@@ -1,0 +1,52 @@
+// pg-berth/kysely: a Kysely dialect on the native pool. Needs kysely 0.28 or later.
+
+import type {
+  DatabaseConnection,
+  DatabaseIntrospector,
+  Dialect,
+  DialectAdapter,
+  Driver,
+  Kysely,
+  QueryCompiler,
+} from 'kysely';
+import type { Pool, PoolOptions } from './pool.js';
+
+/** What Kysely hands to hooks, from 0.29 on. */
+export interface AbortOptions {
+  signal?: AbortSignal;
+}
+
+export interface BerthDialectConfig {
+  /** A pool of `createPool`, or a function that makes one at the first query. `destroy()` closes it. */
+  pool?: Pool | ((options?: AbortOptions) => Pool | Promise<Pool>);
+  /** Instead of `pool`: options of `createPool`, or a connection string. `types` is `'pg'` by default here. */
+  connection?: PoolOptions | string;
+  /** Runs once per connection, before its first use. If it throws, the connection is closed. */
+  onCreateConnection?: (connection: DatabaseConnection, options?: AbortOptions) => Promise<void>;
+  /** Runs at each acquisition. */
+  onReserveConnection?: (connection: DatabaseConnection, options?: AbortOptions) => Promise<void>;
+  /** Told when a connection is lost under its user, and when `idleInTransactionMs` closes one. */
+  onConnectionError?: (error: Error) => void;
+  /**
+   * A transaction without a statement for so many milliseconds is closed with its connection, and reported with the
+   * stack of where it was begun. Default: no limit.
+   */
+  idleInTransactionMs?: number;
+  /** Where transactions with access mode `read only` run. Only `'primary'` in this version. */
+  readOnlyTransactions?: 'primary';
+}
+
+/**
+ * Kysely on the native pool: statements are prepared once per connection, BEGIN travels with the first statement,
+ * streams need no cursor class, and a cancel can only hit its own statement.
+ * @example
+ * const db = new Kysely<Database>({ dialect: new BerthDialect({ connection: process.env.DATABASE_URL }) });
+ */
+export class BerthDialect implements Dialect {
+  constructor(config: BerthDialectConfig);
+  createDriver(): Driver;
+  createQueryCompiler(): QueryCompiler;
+  createAdapter(): DialectAdapter;
+  // biome-ignore lint/suspicious/noExplicitAny: as Kysely declares it.
+  createIntrospector(db: Kysely<any>): DatabaseIntrospector;
+}
