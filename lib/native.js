@@ -1,6 +1,7 @@
 // Finds and loads the engine's binary, and says why when it cannot.
 'use strict';
 
+const fs = require('node:fs');
 const path = require('node:path');
 
 /** @typedef {typeof import('../types/native.js')} Native */
@@ -14,19 +15,26 @@ const PLATFORM_PACKAGES = /** @type {Record<string, string[]>} */ ({
   'win32-x64': ['win32-x64-msvc'],
 });
 
-/** @returns {string[]} files and packages in the order they are tried */
+/** Where a checkout has its own build. */
+const BUILT = path.join(__dirname, '..', 'build', 'pg-berth.node');
+
+/**
+ * What is tried, in order. A binary that was named or built here is the only one: when it is broken that has to be seen,
+ * and not covered by another.
+ */
 function candidates() {
   const given = process.env.PG_BERTH_BINARY;
   if (given) return [path.resolve(given)];
-  const platform = `${process.platform}-${process.arch}`;
-  const packages = (PLATFORM_PACKAGES[platform] ?? []).map((name) => `@pg-berth/${name}`);
-  return [path.join(__dirname, '..', 'build', 'pg-berth.node'), ...packages];
+  if (fs.existsSync(BUILT)) return [BUILT];
+  const packages = PLATFORM_PACKAGES[`${process.platform}-${process.arch}`] ?? [];
+  return packages.map((name) => `@pg-berth/${name}`);
 }
 
 /** @returns {Native} */
 function load() {
+  const tried = candidates();
   const failures = [];
-  for (const candidate of candidates()) {
+  for (const candidate of tried) {
     try {
       return require(candidate);
     } catch (error) {
@@ -34,11 +42,30 @@ function load() {
       failures.push(`${candidate}: ${reason}`);
     }
   }
-  throw new Error(
-    `pg-berth has no engine for ${process.platform} ${process.arch} (Node ${process.versions.node}). ` +
-      'Install its optional dependencies again, or build it with "npm run build". Tried:\n  ' +
-      failures.join('\n  '),
-  );
+  throw new Error(explain(tried, failures));
+}
+
+/** @param {string[]} tried @param {string[]} failures */
+function explain(tried, failures) {
+  const system = `${process.platform} ${process.arch}${libc()}`;
+  const lead = `pg-berth has no engine for ${system} (Node ${process.versions.node}). `;
+  if (tried.length === 0) {
+    const known = Object.keys(PLATFORM_PACKAGES).join(', ');
+    return `${lead}There are binaries for ${known}; elsewhere build one from a checkout with "npm run build" and set PG_BERTH_BINARY to its path.`;
+  }
+  const isPackage = tried.every((name) => name.startsWith('@'));
+  const advice = isPackage
+    ? `Install ${tried.join(' or ')} in the same version; npm leaves it out with --omit=optional, or when node_modules comes from another platform.`
+    : 'Build it again with "npm run build".';
+  return `${lead}${advice} Tried:\n  ${failures.join('\n  ')}`;
+}
+
+/** Only asked when nothing loaded: the report takes milliseconds. */
+function libc() {
+  if (process.platform !== 'linux') return '';
+  const report = /** @type {any} */ (process.report?.getReport());
+  const version = report?.header?.glibcVersionRuntime;
+  return version === undefined ? ' (no glibc, so probably musl)' : ` (glibc ${version})`;
 }
 
 module.exports = load();

@@ -42,8 +42,7 @@ export interface ListenerEvents {
  *
  * While it listens to a channel it keeps the process alive.
  */
-export class Listener extends EventEmitter<ListenerEvents> implements AsyncDisposable {
-  private constructor();
+export interface Listener extends EventEmitter<ListenerEvents>, AsyncDisposable {
   /**
    * Resolves when LISTEN is in force: whatever is committed afterwards is heard. Names are case sensitive, as quoted.
    * @returns ends this handler; the last one of a channel ends LISTEN

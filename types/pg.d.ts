@@ -350,3 +350,6 @@ export const native: null;
 
 /** An error of the server, as `pg` has it. */
 export type PgDatabaseError = ServerError;
+
+// biome-ignore lint/complexity/noUselessEmptyExport: without it all declarations of a .d.ts are exported
+export {};

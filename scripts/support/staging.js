@@ -1,0 +1,44 @@
+// Folders of packages as they are published, made from the checkout.
+'use strict';
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { mainManifest, platformManifest } = require('./manifests.js');
+const { ROOT } = require('./run.js');
+
+const own = () => JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
+
+function writeManifest(folder, manifest) {
+  fs.mkdirSync(folder, { recursive: true });
+  const text = `${JSON.stringify(manifest, null, 2)}\n`;
+  fs.writeFileSync(path.join(folder, 'package.json'), text);
+}
+
+/** The main package: sources and types, no binary. @returns {string} its folder */
+function stageMain(out) {
+  const manifest = mainManifest(own());
+  const folder = path.join(out, 'pg-berth');
+  writeManifest(folder, manifest);
+  for (const name of [...manifest.files, 'README.md', 'LICENSE']) {
+    fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  }
+  return folder;
+}
+
+/**
+ * The package of one platform.
+ * @param {string} out @param {import('./platforms.js').Platform} platform @param {string} binary
+ * @returns {string} its folder
+ */
+function stagePlatform(out, platform, binary) {
+  const folder = path.join(out, platform.name);
+  const manifest = platformManifest(platform, own());
+  writeManifest(folder, manifest);
+  fs.copyFileSync(binary, path.join(folder, 'pg-berth.node'));
+  fs.copyFileSync(path.join(ROOT, 'LICENSE'), path.join(folder, 'LICENSE'));
+  const text = `# ${manifest.name}\n\n${manifest.description} Installed by \`pg-berth\`; nothing to use by itself.\n`;
+  fs.writeFileSync(path.join(folder, 'README.md'), text);
+  return folder;
+}
+
+module.exports = { stageMain, stagePlatform };

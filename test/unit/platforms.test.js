@@ -1,0 +1,46 @@
+// The tables of platforms agree, and the eight packages have one version.
+'use strict';
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { test } = require('node:test');
+const own = require('../../package.json');
+const { mainManifest, platformManifest } = require('../../scripts/support/manifests.js');
+const { ownPlatform, PLATFORMS } = require('../../scripts/support/platforms.js');
+
+const text = (file) => fs.readFileSync(path.join(__dirname, '../..', file), 'utf8');
+
+test('the loader tries the packages that are published, and no others', () => {
+  const [, table] = /PLATFORM_PACKAGES = [^{]*{[^{]*{([^}]*)}/.exec(text('lib/native.js')) ?? [];
+  const named = [...table.matchAll(/'([a-z0-9-]+)'(?!:)/g)].map(([, name]) => name);
+  assert.deepEqual(named.sort(), PLATFORMS.map(({ name }) => name).sort());
+});
+
+test('the release builds every platform', () => {
+  const workflow = text('.github/workflows/release.yml');
+  for (const { name, triple } of PLATFORMS) {
+    assert.match(workflow, new RegExp(`platform: ${name}\\b`));
+    assert.match(workflow, new RegExp(`triple: ${triple}\\b`));
+  }
+});
+
+test('all eight packages have one version, and so has the crate', () => {
+  const { version, optionalDependencies, devDependencies, scripts } = mainManifest(own);
+  assert.deepEqual([devDependencies, scripts], [undefined, undefined]);
+  const names = PLATFORMS.map((platform) => platformManifest(platform, own).name);
+  assert.deepEqual(Object.keys(optionalDependencies), names);
+  assert.deepEqual(new Set(Object.values(optionalDependencies)), new Set([version]));
+  assert.equal(JSON.parse(text('package-lock.json')).version, version);
+  assert.match(text('Cargo.toml'), new RegExp(`^version = "${version}"$`, 'm'));
+});
+
+test('a platform package is chosen by system, processor and libc', () => {
+  for (const platform of PLATFORMS) {
+    const { os, cpu, libc, main, files } = platformManifest(platform, own);
+    assert.deepEqual([os, cpu], [[platform.os], [platform.cpu]]);
+    assert.deepEqual(libc, platform.os === 'linux' ? [platform.libc] : undefined);
+    assert.deepEqual(files, [main]);
+  }
+  assert.equal(ownPlatform()?.os, process.platform);
+});
