@@ -71,7 +71,7 @@ impl Settings {
     }
 
     /// Keyword values of all sources, the strongest first.
-    fn gather(&self, surroundings: &Surroundings) -> Result<Values, Error> {
+    pub(super) fn gather(&self, surroundings: &Surroundings) -> Result<Values, Error> {
         let mut values = Values::default();
         let port = self.port.map(|port| port.to_string());
         let sni = self.sslsni.map(|on| if on { "1" } else { "0" });

@@ -16,7 +16,7 @@ const MAX_VALUE_BYTES: usize = 8_192;
 pub(super) enum Support {
     /// It is read and obeyed.
     Obeyed,
-    /// Only these values are accepted (case is ignored): they describe what is done anyway.
+    /// Only these values are accepted: they describe what is done anyway.
     Only(&'static [&'static str]),
     /// Any value is an error: ignoring it would change what the user asked for.
     Refused,
@@ -221,7 +221,11 @@ impl Values {
             }
             match keyword.support {
                 Obeyed => {}
-                Only(values) if values.iter().any(|known| known.eq_ignore_ascii_case(value)) => {}
+                Only(values) if values.contains(&value) => {}
+                // The server reads the names of encodings in any case.
+                Only(values)
+                    if keyword.name == "client_encoding"
+                        && values.iter().any(|known| known.eq_ignore_ascii_case(value)) => {}
                 Only(values) => {
                     let problem =
                         format!("must be {}: nothing else is supported", values.join(" or "));

@@ -46,7 +46,7 @@ impl Settings {
             &(1..=u64::from(u32::MAX)),
             100_000,
         )?;
-        let channel_binding = match values.filled("channel_binding") {
+        let channel_binding = match values.get("channel_binding") {
             None | Some("prefer") => ChannelBinding::Prefer,
             Some("disable") => ChannelBinding::Disable,
             Some("require") => ChannelBinding::Require,

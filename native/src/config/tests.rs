@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod files;
+mod libpq;
 mod refusals;
 
 use std::num::NonZeroU32;

@@ -22,14 +22,14 @@ pub(super) fn from_values(values: &Values, home: Option<&Path>) -> Result<Tls, E
             .flatten()
     };
     let wish = mode(values)?;
-    let direct = match values.filled("sslnegotiation") {
+    let direct = match values.get("sslnegotiation") {
         None | Some("postgres") => false,
         Some("direct") => true,
         Some(_) => return Err(values.error("sslnegotiation", "must be postgres or direct")),
     };
-    let sni = match values.filled("sslsni") {
+    let sni = match values.get("sslsni") {
         None | Some("1") => true,
-        Some("0") => false,
+        Some("0" | "") => false,
         Some(_) => return Err(values.error("sslsni", "must be 0 or 1")),
     };
     let (oldest, newest) = versions(values)?;
@@ -101,7 +101,7 @@ pub(super) fn from_values(values: &Values, home: Option<&Path>) -> Result<Tls, E
 
 fn mode(values: &Values) -> Result<Option<SslMode>, Error> {
     values
-        .filled("sslmode")
+        .get("sslmode")
         .map(|text| {
             SslMode::parse(text).ok_or_else(|| {
                 values.error(
@@ -114,7 +114,7 @@ fn mode(values: &Values) -> Result<Option<SslMode>, Error> {
 }
 
 fn certificate_mode(values: &Values) -> Result<ClientCertificate, Error> {
-    match values.filled("sslcertmode") {
+    match values.get("sslcertmode") {
         None | Some("allow") => Ok(ClientCertificate::Allow),
         Some("disable") => Ok(ClientCertificate::Disable),
         Some("require") => Ok(ClientCertificate::Require),

@@ -139,3 +139,71 @@ fn keep_honest(stream: &TcpStream, config: &Config) -> std::io::Result<()> {
     socket.set_tcp_user_timeout(config.tcp_user_timeout)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Settings, Surroundings};
+
+    /// A socket to nobody in particular, with the options that `settings` asks for.
+    fn options_of(settings: &str) -> (bool, Option<Duration>, Option<Duration>) {
+        let surroundings = Surroundings {
+            environment: BTreeMap::new(),
+            os_user: Some("u".into()),
+            home: None,
+        };
+        let config = Settings::from_json(settings)
+            .and_then(|settings| settings.build(&surroundings))
+            .unwrap()
+            .config;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let stream = TcpStream::connect(address).await.unwrap();
+            keep_honest(&stream, &config).unwrap();
+            assert!(stream.nodelay().unwrap());
+            let socket = SockRef::from(&stream);
+            let is_on = socket.keepalive().unwrap();
+            if is_on && settings == "{}" {
+                assert_eq!(socket.tcp_keepalive_interval().unwrap().as_secs(), 1);
+                assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+            }
+            let idle = is_on.then(|| socket.tcp_keepalive_time().unwrap());
+            #[cfg(target_os = "linux")]
+            let user_timeout = socket.tcp_user_timeout().unwrap();
+            #[cfg(not(target_os = "linux"))]
+            let user_timeout = config.tcp_user_timeout;
+            (is_on, idle, user_timeout)
+        })
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn cp50_sockets_have_the_options_that_find_a_dead_peer() {
+        let second = |seconds| Some(Duration::from_secs(seconds));
+        for (settings, expected) in [
+            ("{}", (true, second(5), second(8))),
+            (
+                r#"{"keepalive":{"idleMs":9000},"tcpUserTimeoutMs":3000}"#,
+                (true, second(9), second(3)),
+            ),
+            (
+                r#"{"connectionString":"keepalives_idle=7 tcp_user_timeout=2000"}"#,
+                (true, second(7), second(2)),
+            ),
+            (
+                r#"{"connectionString":"keepalives=0 tcp_user_timeout=0"}"#,
+                (false, None, None),
+            ),
+        ] {
+            assert_eq!(options_of(settings), expected, "{settings}");
+        }
+    }
+}

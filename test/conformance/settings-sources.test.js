@@ -1,0 +1,213 @@
+// Where settings come from and which wins: options, connection string, service file, variables (rules CP-40 to CP-44).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { after, before } = require('node:test');
+const { promisify } = require('node:util');
+const { createPool } = require('../../lib/index.js');
+const { startServer } = require('../support/server.js');
+const { test } = require('../support/timed-test.js');
+
+/** @type {Awaited<ReturnType<typeof startServer>>} */
+let server;
+/** @type {string} */
+let folder;
+
+before(async () => {
+  server = await startServer();
+  folder = fs.mkdtempSync(path.join(require('node:os').tmpdir(), 'pg-berth-settings-'));
+});
+after(async () => {
+  fs.rmSync(folder, { recursive: true });
+  await server.stop();
+});
+
+/** Sets variables while `work` runs. */
+async function withVariables(variables, work) {
+  const old = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]));
+  Object.assign(process.env, variables);
+  try {
+    return await work();
+  } finally {
+    for (const [name, value] of Object.entries(old)) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+}
+
+/** Who one is, under which name, with which settings. */
+async function session(options) {
+  const pool = createPool(options);
+  try {
+    const [row] = await pool.query(`select current_user as user, current_database() as database,
+      current_setting('application_name') as name, current_setting('work_mem') as memory,
+      current_setting('TimeZone') as zone, current_setting('DateStyle') as style`);
+    return row;
+  } finally {
+    await pool.end();
+  }
+}
+
+const address = () => ({ PGHOST: server.host, PGPORT: String(server.port) });
+
+function file(name, text, mode = 0o600) {
+  const at = path.join(folder, name);
+  fs.writeFileSync(at, text, { mode });
+  fs.chmodSync(at, mode);
+  return at;
+}
+
+test('cp42: variables alone make a connection', async () => {
+  const variables = {
+    ...address(),
+    PGUSER: 'scram_user',
+    PGPASSWORD: server.passwords.scram_user,
+    PGDATABASE: 'postgres',
+    PGAPPNAME: 'from variables',
+    PGOPTIONS: '-c work_mem=7MB',
+    PGTZ: 'Asia/Tokyo',
+    PGDATESTYLE: 'ISO, DMY',
+  };
+  assert.deepEqual(
+    { ...(await withVariables(variables, () => session())) },
+    {
+      user: 'scram_user',
+      database: 'postgres',
+      name: 'from variables',
+      memory: '7MB',
+      zone: 'Asia/Tokyo',
+      style: 'ISO, DMY',
+    },
+  );
+});
+
+test('cp42: variables are read when the pool is made, neither at load nor later', async () => {
+  const pool = await withVariables({ ...address(), PGUSER: 'postgres', PGAPPNAME: 'then' }, () =>
+    createPool({ database: 'postgres', maxUses: 1 }),
+  );
+  for (let round = 0; round < 2; round++) {
+    const [row] = await pool.query("select current_setting('application_name') as name");
+    assert.equal(row.name, 'then');
+  }
+  await pool.end();
+});
+
+test('cp41: option over connection string over service over variable', async () => {
+  const PGSERVICEFILE = file(
+    'service.conf',
+    '[here]\napplication_name=service\ndbname=template1\nuser=md5_user\noptions=-c work_mem=5MB\n',
+  );
+  const variables = {
+    ...address(),
+    PGSERVICEFILE,
+    PGSERVICE: 'here',
+    PGUSER: 'nobody_at_all',
+    PGDATABASE: 'nowhere_at_all',
+    PGAPPNAME: 'variable',
+    PGPASSWORD: server.passwords.md5_user,
+  };
+  const expected = { user: 'md5_user', database: 'template1', name: 'service', memory: '5MB' };
+  await withVariables(variables, async () => {
+    const seen = await session();
+    assert.deepEqual({ ...expected }, { ...expected, ...pick(seen, expected) });
+    const text = await session('postgres:///postgres?application_name=text');
+    assert.equal(text.name, 'text');
+    assert.equal(text.database, 'postgres');
+    assert.equal(text.memory, '5MB');
+    const option = await session({
+      connectionString: 'postgres:///postgres?application_name=text',
+      applicationName: 'option',
+      service: 'here',
+    });
+    assert.equal(option.name, 'option');
+    assert.equal(option.database, 'postgres');
+    assert.throws(() => createPool({ service: 'elsewhere' }), /"service" names a service that no/);
+    assert.throws(() => createPool('service=elsewhere'), /"service" names a service that no/);
+  });
+});
+
+const pick = (row, like) => Object.fromEntries(Object.keys(like).map((key) => [key, row[key]]));
+
+test('cp43: the password file gives the password of the first line that fits', async () => {
+  const { host, port, passwords } = server;
+  const passfile = file(
+    'pass',
+    `# comment\nelsewhere:*:*:*:wrong\n${host}:${port}:*:scram_user:${passwords.scram_user}\n*:*:*:*:wrong\n`,
+  );
+  const base = { host, port, database: 'postgres', user: 'scram_user' };
+  assert.equal((await session({ ...base, passfile })).user, 'scram_user');
+  const inText = `host=${host} port=${port} dbname=postgres user=scram_user passfile='${passfile}'`;
+  assert.equal((await session(inText)).user, 'scram_user');
+  await withVariables({ PGPASSFILE: passfile }, async () => {
+    assert.equal((await session(base)).user, 'scram_user');
+    await assert.rejects(session({ ...base, user: 'md5_user' }), { code: '28P01' });
+    // A password from anywhere else wins.
+    await assert.rejects(session({ ...base, password: 'wrong' }), { code: '28P01' });
+  });
+});
+
+test('cp43: a password file that others can read is ignored with a warning', async (t) => {
+  const passfile = file('open', `*:*:*:*:${server.passwords.scram_user}\n`, 0o644);
+  const warnings = [];
+  const listen = (warning) => warnings.push(warning);
+  process.on('warning', listen);
+  t.after(() => process.off('warning', listen));
+  const { host, port } = server;
+  await assert.rejects(
+    session({ host, port, database: 'postgres', user: 'scram_user', passfile }),
+    {
+      code: 'ERR_AUTH',
+      message: /no password is set/,
+    },
+  );
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0].message, /is ignored: group or others have access/);
+  assert.ok(!warnings[0].message.includes(server.passwords.scram_user));
+});
+
+test('cp45: sockets in a folder, encoded, as a parameter, or by PGHOST', async () => {
+  const { socketDir, port } = server;
+  const encoded = encodeURIComponent(socketDir);
+  for (const options of [
+    { host: socketDir, port, user: 'postgres', database: 'postgres' },
+    { hosts: [socketDir], port, user: 'postgres', database: 'postgres' },
+    `postgres://postgres@${encoded}:${port}/postgres`,
+    `postgres://postgres@/postgres?host=${encoded}&port=${port}`,
+    `host=${socketDir} port=${port} user=postgres dbname=postgres`,
+  ]) {
+    assert.equal((await session(options)).user, 'postgres');
+  }
+  const variables = { PGHOST: socketDir, PGPORT: String(port) };
+  await withVariables(variables, async () => {
+    assert.equal((await session('postgres://postgres@/postgres')).user, 'postgres');
+  });
+});
+
+test('cp42, cp43, cp44: the files at home are found where nothing is named', async () => {
+  const { host, port, passwords } = server;
+  const home = path.join(folder, 'home');
+  fs.mkdirSync(home);
+  fs.writeFileSync(path.join(home, '.pgpass'), `*:*:*:*:${passwords.scram_user}\n`, {
+    mode: 0o600,
+  });
+  fs.writeFileSync(
+    path.join(home, '.pg_service.conf'),
+    `[mine]\nhost=${host}\nport=${port}\nuser=scram_user\ndbname=postgres\n`,
+  );
+  const index = path.join(__dirname, '../../lib/index.js');
+  // os.userInfo() is the one source for home; a process of its own gets another.
+  const code = `
+    const os = require('node:os');
+    const info = os.userInfo();
+    os.userInfo = () => ({ ...info, homedir: ${JSON.stringify(home)} });
+    const { createPool } = require(${JSON.stringify(index)});
+    const pool = createPool('service=mine');
+    pool.query('select current_user as who').then(([row]) => { console.log(row.who); return pool.end(); });
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', code]);
+  assert.equal(stdout.trim(), 'scram_user');
+});
