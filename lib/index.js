@@ -24,11 +24,15 @@ const { createListener } = require('./listener.js');
 const { createPool } = require('./pool.js');
 const {
   Client,
+  Cursor,
   Pool,
   Query,
+  QueryStream,
   Result,
   TypeOverrides,
   connectionString,
+  copyFrom,
+  copyTo,
   defaults,
   escapeIdentifier,
   escapeLiteral,
@@ -62,11 +66,15 @@ const {
 
 module.exports = {
   Client,
+  Cursor,
   Pool,
   Query,
+  QueryStream,
   Result,
   TypeOverrides,
   connectionString,
+  copyFrom,
+  copyTo,
   defaults,
   escapeIdentifier,
   escapeLiteral,

@@ -6,6 +6,7 @@ const { wrong } = require('../option-rules.js');
 const { bound } = require('./bound.js');
 const { ConnectionFacade } = require('./connection.js');
 const { ConnectionParameters, hide } = require('./connection-parameters.js');
+const { copyFrom, copyTo } = require('./copy.js');
 const { defaults } = require('./defaults.js');
 const { describe, lossOf, noticeOf, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
@@ -275,6 +276,16 @@ class Client extends EventEmitter {
     return new Error(
       'this submittable needs the socket, which belongs to the engine; use Cursor, QueryStream or COPY of pg-berth',
     );
+  }
+
+  /** @param {string} text of a COPY … FROM STDIN @param {unknown} [options] */
+  copyFrom(text, options) {
+    return this.query(copyFrom(text, options));
+  }
+
+  /** @param {string} text of a COPY … TO STDOUT @param {unknown} [options] */
+  copyTo(text, options) {
+    return this.query(copyTo(text, options));
   }
 
   /** Something of the connection that nobody asked for. @param {any} event */

@@ -3,9 +3,12 @@
 
 const connectionString = require('./connection-string.js');
 const { Client } = require('./client.js');
+const { copyFrom, copyTo } = require('./copy.js');
+const { Cursor } = require('./cursor.js');
 const { defaults } = require('./defaults.js');
 const { Pool } = require('./pool.js');
 const { Query } = require('./query.js');
+const { QueryStream } = require('./query-stream.js');
 const { Result } = require('./result.js');
 const { TypeOverrides, types } = require('./types.js');
 const utils = require('./utils.js');
@@ -17,11 +20,15 @@ const native = null;
 
 module.exports = {
   Client,
+  Cursor,
   Pool,
   Query,
+  QueryStream,
   Result,
   TypeOverrides,
   connectionString,
+  copyFrom,
+  copyTo,
   defaults,
   escapeIdentifier,
   escapeLiteral,

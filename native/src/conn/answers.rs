@@ -360,6 +360,11 @@ impl Sink for Answers {
         if let (Work::CursorOpen { .. }, Some(cursor)) = (&sent.request.work, &mut self.cursor) {
             cursor.plan.clone_from(&sent.plan);
         }
+        if let Work::CursorOpen { batch: 0, .. } = &sent.request.work {
+            sent.suspended = true;
+            self.settle_batch();
+            return;
+        }
         if let Work::Open { portal, .. } = &sent.request.work
             && let Some(open) = self.portals.iter_mut().find(|(name, _)| name == portal)
         {

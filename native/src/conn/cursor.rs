@@ -1,7 +1,8 @@
 //! A portal that stays open without a Sync: one per connection, in front of everything that waits.
 //!
 //! ```text
-//! CursorOpen    Parse Bind Describe Execute(n) Flush     ─▶ rows, PortalSuspended: the batch is answered
+//! CursorOpen    Parse Bind Describe Flush                ─▶ columns: answered as a batch without rows
+//!               Parse Bind Describe Execute(n) Flush     ─▶ rows, PortalSuspended: the batch is answered
 //! CursorFetch   Execute(n) Flush                         ─▶ rows, CommandComplete: Sync, answered at ReadyForQuery
 //! CursorClose   Close Sync                               ─▶ ReadyForQuery: the queue goes on
 //! ```
@@ -51,6 +52,10 @@ pub(super) fn encode(
                 Expect::PortalDescription,
             ]);
             answers.cursor = Some(Cursor::default());
+            if *batch == 0 {
+                frontend::flush(out);
+                return Ok(());
+            }
             *batch
         }
         Work::CursorFetch { batch } => {

@@ -45,7 +45,7 @@ pub enum Work {
         statement: Arc<Statement>,
         /// The parameters.
         params: Parameters,
-        /// Rows of the first batch.
+        /// Rows of the first batch; 0 asks for the columns only.
         batch: i32,
     },
     /// The next batch of that portal.
