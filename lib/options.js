@@ -105,6 +105,12 @@ const STREAM_OPTIONS = Object.freeze({
   fetchSize: positive,
 });
 
+/** @type {Table} Options of a batch. */
+const BATCH_OPTIONS = Object.freeze({
+  ...QUERY_OPTIONS,
+  errors: oneOf('isolated', 'all-or-nothing'),
+});
+
 /** @type {Table} Options of a COPY. */
 const COPY_OPTIONS = Object.freeze({
   timeoutMs: ms,
@@ -184,6 +190,7 @@ function readBeginOptions(options, table = BEGIN_OPTIONS) {
 }
 
 module.exports = {
+  BATCH_OPTIONS,
   BEGIN_OPTIONS,
   COPY_OPTIONS,
   END_OPTIONS,

@@ -5,6 +5,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { inspect } = require('node:util');
 const native = require('./native.js');
 const { BlockingAnswer } = require('./answer.js');
+const { runBatch } = require('./batch.js');
 const { ClosedError } = require('./error-classes.js');
 const { CopyFromStream, CopyToStream, copyOnPool, readCopyOptions } = require('./copy.js');
 const { end, forgotten, openPool, openSession, release } = require('./handles.js');
@@ -106,6 +107,11 @@ class Pool {
     });
     forgotten.register(stream, session, stream);
     return stream;
+  }
+
+  /** @param {readonly unknown[]} statements @param {object} [given] @returns {Promise<any>} */
+  async batch(statements, given) {
+    return runBatch(this.#target, this.#reading, statements, given);
   }
 
   /** @param {string} sql @param {object} [given] */

@@ -303,6 +303,18 @@ export interface Queryable {
   copyTo(sql: string, options?: CopyOptions): CopyToStream;
 }
 
+/** A statement of a batch: a text, or one with parameters. */
+export type BatchStatement = string | { sql: string; params?: Params };
+
+/** Options of `batch`. With `timeoutMs` or `signal` each statement waits for the one before, so that a cancel hits the right one. */
+export interface BatchOptions extends QueryOptions {
+  /**
+   * `'isolated'` (default): each statement for itself, and the outcome of each is given. `'all-or-nothing'`: in one
+   * transaction; the first error is thrown, with the number of its statement as `index`, and nothing was done.
+   */
+  errors?: 'isolated' | 'all-or-nothing';
+}
+
 /** A pool of connections. Made by `createPool`. */
 export interface Pool extends Queryable, AsyncDisposable {
   /**
@@ -319,6 +331,18 @@ export interface Pool extends Queryable, AsyncDisposable {
    * @throws {OutcomeUnknownError} COMMIT was sent and not answered; never tried again
    */
   transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T>;
+  /**
+   * Runs statements in order on one connection without waiting for one answer before the next is sent.
+   * @example await pool.batch([{ sql: 'insert into a values ($1)', params: [1] }, 'delete from b'], { errors: 'all-or-nothing' });
+   */
+  batch(
+    statements: readonly BatchStatement[],
+    options: BatchOptions & { errors: 'all-or-nothing' },
+  ): Promise<Rows<Row>[]>;
+  batch(
+    statements: readonly BatchStatement[],
+    options?: BatchOptions,
+  ): Promise<PromiseSettledResult<Rows<Row>>[]>;
   /** The counts of this moment. */
   status(): PoolStatus;
   /**

@@ -1,0 +1,116 @@
+// Several statements in one go on one connection: each for itself, or all or nothing.
+'use strict';
+
+const { setImmediate: nextTurn } = require('node:timers/promises');
+const { argumentError } = require('./error-classes.js');
+const { openSession, release } = require('./handles.js');
+const { FLAG, OPERATION } = require('./mailbox.js');
+const { BATCH_OPTIONS, readOptions } = require('./options.js');
+const queryable = require('./queryable.js');
+const { execute } = require('./request.js');
+
+/** @import { Reading, StatementOptions } from './queryable.js' */
+/** @import { Rows } from '../types/pool.js' */
+/** @import { Target } from '../types/internal.js' */
+
+/** @typedef {{ sql: string, params: readonly unknown[] | undefined }} Statement */
+
+/**
+ * @param {unknown} given @param {number} index
+ * @returns {Statement}
+ */
+function readStatement(given, index) {
+  if (typeof given === 'string') return { sql: given, params: undefined };
+  const { sql, params, ...others } = /** @type {any} */ (given ?? {});
+  const [other] = Object.keys(others);
+  const problem =
+    typeof sql !== 'string'
+      ? 'must be a text, or an object with sql and perhaps params'
+      : other !== undefined
+        ? `has the unknown member ${JSON.stringify(other)}`
+        : undefined;
+  if (problem === undefined) return { sql, params };
+  throw argumentError(new TypeError(`statement ${index} of the batch ${problem}`), {
+    code: 'ERR_CONFIG',
+  });
+}
+
+/**
+ * @param {Target} pool @param {Reading} reading @param {unknown} statements @param {unknown} given options
+ * @returns {Promise<Rows<any>[] | PromiseSettledResult<Rows<any>>[]>}
+ */
+async function runBatch(pool, reading, statements, given) {
+  if (!Array.isArray(statements)) {
+    throw new TypeError(`statements must be an array, got ${typeof statements}`);
+  }
+  const { errors = 'isolated', ...options } = readOptions(BATCH_OPTIONS, given);
+  const asked = statements.map(readStatement);
+  if (asked.length === 0) return [];
+  options.signal?.throwIfAborted();
+  const session = openSession(pool, 'cluster');
+  try {
+    return await (errors === 'isolated' ? isolated : together)(session, reading, asked, options);
+  } finally {
+    release(session);
+  }
+}
+
+/** @param {Target} session @param {Reading} reading @param {Statement[]} asked @param {StatementOptions} options */
+async function isolated(session, reading, asked, options) {
+  const answers = asked.map(async ({ sql, params }) =>
+    queryable.toRows(await queryable.run(session, sql, params, options, reading, { flags: 0 })),
+  );
+  const settled = Promise.allSettled(answers);
+  // The last request of a session gives its connection back.
+  const finish = { operation: OPERATION.SIMPLE, flags: FLAG.FINISH };
+  const finished = execute(session, '', undefined, reading.decoders, finish);
+  await finished.catch(() => {});
+  return settled;
+}
+
+/**
+ * BEGIN travels with the first statement, and the others follow without waiting for one another: behind one that failed
+ * the server refuses the rest, and COMMIT rolls back.
+ * @param {Target} session @param {Reading} reading @param {Statement[]} asked @param {StatementOptions} options
+ */
+async function together(session, reading, asked, options) {
+  /** @type {{ index: number, error: any } | undefined} */
+  let first;
+  let sent = 0;
+  const manner = { flags: FLAG.TRANSACTION, begin: 'BEGIN', onAsked: () => void sent++ };
+  const answers = asked.map(async ({ sql, params }, index) => {
+    try {
+      return queryable.toRows(await queryable.run(session, sql, params, options, reading, manner));
+    } catch (error) {
+      if (first === undefined || index < first.index) first = { index, error };
+      throw error;
+    }
+  });
+  const settled = Promise.allSettled(answers);
+  // What cannot be sent at all is known now, and the rest must not be committed without it.
+  await nextTurn();
+  if (sent > 0) {
+    const word = first === undefined ? 'COMMIT' : 'ROLLBACK';
+    const commit = word === 'COMMIT' ? FLAG.COMMIT : 0;
+    const flags = FLAG.TRANSACTION | FLAG.FINISH | commit;
+    try {
+      await execute(session, word, undefined, reading.decoders, { flags });
+    } catch (cause) {
+      await settled;
+      if (first === undefined) throw queryable.asError(cause);
+    }
+  }
+  const results = await settled;
+  if (first !== undefined) throw withIndex(first.error, first.index);
+  return results.map((result) => /** @type {PromiseFulfilledResult<Rows<any>>} */ (result).value);
+}
+
+/** Says which statement failed. @param {any} error @param {number} index */
+function withIndex(error, index) {
+  if (error instanceof Error && Object.isExtensible(error)) {
+    Object.defineProperty(error, 'index', { value: index, configurable: true, writable: true });
+  }
+  return error;
+}
+
+module.exports = { runBatch };

@@ -1,0 +1,130 @@
+// Batches: statements in order on one connection, each for itself or all or nothing.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { testDatabase } = require('../support/pools.js');
+const { startProxy } = require('../support/proxy.js');
+const { test } = require('../support/timed-test.js');
+
+const db = testDatabase('create table t (id int primary key)');
+const ALL = { errors: 'all-or-nothing' };
+
+async function open(t, options) {
+  await db.sql('truncate t');
+  return db.openPool(t, { poolSize: 1, ...options });
+}
+
+const insert = (id) => ({ sql: 'insert into t values ($1) returning id', params: [id] });
+const stored = () =>
+  db.sql('select id from t order by id').then((rows) => rows.map(({ id }) => id));
+
+test('each for itself: every statement has its own outcome, in order', async (t) => {
+  const pool = await open(t);
+  const [{ pid }] = await pool.query('select pg_backend_pid() as pid');
+  const outcomes = await pool.batch([
+    insert(1),
+    insert(1),
+    'select 1 / 0',
+    { sql: 'select $1::int as n', params: [Symbol('no value')] },
+    insert(2),
+    'select pg_backend_pid() as pid',
+  ]);
+  assert.deepEqual(
+    outcomes.map(({ status, value, reason }) => [status, value ?? reason.code]),
+    [
+      ['fulfilled', [{ id: 1 }]],
+      ['rejected', '23505'],
+      ['rejected', '22012'],
+      ['rejected', outcomes[3].reason.code],
+      ['fulfilled', [{ id: 2 }]],
+      ['fulfilled', [{ pid }]],
+    ],
+  );
+  assert.ok(outcomes[3].reason instanceof TypeError);
+  assert.deepEqual(await stored(), [1, 2]);
+  await db.released(pool);
+});
+
+test('all or nothing: everything is there, in one transaction', async (t) => {
+  const pool = await open(t);
+  const results = await pool.batch(
+    [insert(1), insert(2), 'select txid_current()::text as x', 'select txid_current()::text as x'],
+    ALL,
+  );
+  assert.deepEqual(results.slice(0, 2), [[{ id: 1 }], [{ id: 2 }]]);
+  assert.deepEqual(results[2], results[3]);
+  assert.deepEqual(await stored(), [1, 2]);
+});
+
+test('all or nothing: the first error is thrown with its number, and nothing was done', async (t) => {
+  const pool = await open(t);
+  for (const [statements, index, expected] of [
+    [[insert(1), insert(2), insert(1), insert(3)], 2, { code: '23505' }],
+    [['select 1 / 0', insert(1)], 0, { code: '22012' }],
+    [[insert(1), { sql: 'select $1', params: [Symbol('x')] }, insert(2)], 1, { name: 'TypeError' }],
+    [[{ sql: 'select $1', params: [Symbol('x')] }], 0, { name: 'TypeError' }],
+  ]) {
+    await assert.rejects(pool.batch(statements, ALL), { index, ...expected });
+    assert.deepEqual(await stored(), []);
+  }
+  assert.deepEqual(await pool.query('select 1 as one'), [{ one: 1 }]);
+});
+
+test('all or nothing: an error at COMMIT is no success', async (t) => {
+  const pool = await open(t);
+  await db.sql(`create table late (id int unique deferrable initially deferred)`);
+  t.after(() => db.sql('drop table late'));
+  const twice = ['insert into late values (1)', 'insert into late values (1)'];
+  await assert.rejects(pool.batch(twice, ALL), { code: '23505' });
+  assert.deepEqual(await db.sql('select * from late'), []);
+});
+
+test('a thousand statements take their turns on the line together', async (t) => {
+  const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
+  t.after(() => proxy.close());
+  const pool = await open(t, { connectionString: proxy.url(db.url) });
+  const statements = Array.from({ length: 1000 }, (_, i) => insert(i));
+  const before = proxy.counts.connections;
+  const outcomes = await pool.batch(statements);
+  assert.deepEqual(
+    outcomes.map(({ value }) => value[0].id),
+    Array.from({ length: 1000 }, (_, i) => i),
+  );
+  assert.equal(proxy.counts.connections - before, 1);
+  await db.sql('truncate t');
+  assert.equal((await pool.batch(statements, ALL)).length, 1000);
+  assert.equal((await stored()).length, 1000);
+});
+
+test('a line that is cut before COMMIT leaves nothing, and the error says so', async (t) => {
+  const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
+  t.after(() => proxy.close());
+  const pool = await open(t, { connectionString: proxy.url(db.url) });
+  await pool.query('select 1');
+  proxy.cutAt({ direction: 'toServer', text: 'select 42', before: true });
+  await assert.rejects(pool.batch([insert(1), 'select 42', insert(2)], ALL), (error) => {
+    assert.notEqual(error.outcome, 'unknown');
+    return true;
+  });
+  assert.deepEqual(await stored(), []);
+});
+
+test('a signal that was given up and wrong arguments send nothing', async (t) => {
+  const pool = await open(t);
+  const signal = AbortSignal.abort(new Error('too late'));
+  await assert.rejects(pool.batch([insert(1)], { signal }), /too late/);
+  for (const [statements, message] of [
+    ['select 1', /must be an array/],
+    [[insert(1), 42], /statement 1 of the batch must be a text/],
+    [[{ sql: 'select 1', values: [] }], /statement 0 of the batch has the unknown member "values"/],
+  ]) {
+    await assert.rejects(pool.batch(statements), { name: 'TypeError', message });
+  }
+  await assert.rejects(pool.batch([], { errors: 'none' }), {
+    name: 'TypeError',
+    message: /errors/,
+  });
+  assert.deepEqual(await pool.batch([]), []);
+  assert.deepEqual(await stored(), []);
+  assert.equal(pool.status().size, 0);
+});

@@ -1,0 +1,128 @@
+// Cancelling: by signal and by time, and never anything but what it was meant for (rule C02).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { Client } = require('../../lib/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { startProxy } = require('../support/proxy.js');
+const { test } = require('../support/timed-test.js');
+
+const db = testDatabase();
+const ROUNDS = 100;
+/** Seconds a raced statement sleeps: about as long as a cancel takes, and two that are certainly too long. */
+const SLEEPS = [0.002, 0.005, 0.008, 0.01, 0.012, 0.015, 0.02, 0.03, 5, 60];
+const sleepOf = (round) => SLEEPS[round % SLEEPS.length];
+
+/** A line on which a cancel request arrives about when the answer leaves. */
+async function slowLine(t) {
+  const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
+  t.after(() => proxy.close());
+  return proxy;
+}
+
+/**
+ * Each round cancels a statement around its end and asks another one at once, which must have its answer.
+ * @param {(round: number) => Promise<'answered' | 'cancelled'>} raced
+ * @param {(round: number) => Promise<number>} next
+ */
+async function neverHits(raced, next) {
+  const came = { answered: 0, cancelled: 0 };
+  for (let round = 0; round < ROUNDS; round++) {
+    const first = raced(round);
+    const second = next(round);
+    came[await first] += 1;
+    assert.equal(await second, round);
+  }
+  // Otherwise nothing was raced.
+  assert.equal(came.answered + came.cancelled, ROUNDS);
+  assert.ok(came.cancelled >= 20 && came.answered > 0, JSON.stringify(came));
+}
+
+const settled = (promise, name) =>
+  promise.then(
+    () => 'answered',
+    (error) => {
+      assert.equal(error.name, name, String(error));
+      return 'cancelled';
+    },
+  );
+
+test('sec_c02: a late cancel by time never hits the next statement of a pool, 100 of 100', async (t) => {
+  const proxy = await slowLine(t);
+  proxy.delay(3, ['toServer']);
+  const pool = db.openPool(t, { connectionString: proxy.url(db.url), poolSize: 1 });
+  await pool.query('select 1');
+  await neverHits(
+    (round) =>
+      settled(
+        pool.query('select pg_sleep($1)', [sleepOf(round)], { timeoutMs: 12 }),
+        'TimeoutError',
+      ),
+    async (round) => (await pool.query('select pg_sleep(0.004), $1::int as i', [round]))[0].i,
+  );
+});
+
+test('sec_c02: a late cancel by signal never hits the next statement of a pool, 100 of 100', async (t) => {
+  const proxy = await slowLine(t);
+  proxy.delay(2, ['toServer']);
+  const pool = db.openPool(t, { connectionString: proxy.url(db.url), poolSize: 1 });
+  await pool.query('select 1');
+  await neverHits(
+    (round) => {
+      const signal = AbortSignal.timeout(8 + (round % 5));
+      const slept = pool.query('select pg_sleep($1)', [sleepOf(round)], { signal });
+      return settled(slept, 'TimeoutError');
+    },
+    async (round) => (await pool.query('select pg_sleep(0.003), $1::int as i', [round]))[0].i,
+  );
+});
+
+test('sec_c02: a late cancel by query_timeout never hits the next statement of a client, 100 of 100', async (t) => {
+  const proxy = await slowLine(t);
+  proxy.delay(3, ['toServer']);
+  const client = new Client({ connectionString: proxy.url(db.url) });
+  t.after(() => client.end());
+  await client.connect();
+  await neverHits(
+    (round) =>
+      settled(
+        client.query({
+          text: 'select pg_sleep($1)',
+          values: [sleepOf(round)],
+          query_timeout: 12,
+        }),
+        'TimeoutError',
+      ),
+    async (round) =>
+      (await client.query('select pg_sleep(0.004), $1::int as i', [round])).rows[0].i,
+  );
+});
+
+test('a cancelled statement is over on the server, and its connection is used again', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const [{ pid }] = await pool.query('select pg_backend_pid() as pid');
+  const controller = new AbortController();
+  const slow = pool.query('select pg_sleep(60)', [], { signal: controller.signal });
+  const outcome = slow.catch((error) => error);
+  await db.running('pg_sleep(60)');
+  const reason = new Error('not needed any more');
+  controller.abort(reason);
+  assert.equal(await outcome, reason);
+  await db.idle('pg_sleep(60)');
+  assert.equal((await pool.query('select pg_backend_pid() as pid'))[0].pid, pid);
+});
+
+test('a client tells its transaction status and its process with every answer', async (t) => {
+  const client = new Client(db.url);
+  assert.deepEqual([client.getTransactionStatus(), client.processID], [null, null]);
+  await client.connect();
+  t.after(() => client.end());
+  const [{ pid }] = (await client.query('select pg_backend_pid() as pid')).rows;
+  assert.equal(client.processID, pid);
+  const statuses = [client.getTransactionStatus()];
+  for (const sql of ['begin', 'select 1', 'select 1 / 0', 'rollback', 'select 1 / 0']) {
+    await client.query(sql).catch(() => {});
+    statuses.push(client.getTransactionStatus());
+  }
+  assert.deepEqual(statuses, ['I', 'T', 'T', 'E', 'I', 'I']);
+});
