@@ -95,7 +95,8 @@ class Transfer {
       };
       this.#id = send(place.target, this.#text, undefined, decoders, manner, this);
       if (signal !== undefined) {
-        this.#onAbort = () => this.#hooks.ended(signal.reason);
+        // The answer says what came of it: the server may be faster.
+        this.#onAbort = () => cancel(place.target, this.#id, this);
         signal.addEventListener('abort', this.#onAbort, { once: true });
       }
     } catch (error) {
@@ -138,8 +139,11 @@ class Transfer {
 
   /** @param {NativeError} fields */
   fail(fields) {
-    const face = this.#place?.face ?? 'cluster';
-    this.#end(fromNative(fields, face));
+    const { signal } = this.#options;
+    // The signal's own reason is thrown as it is, but a doubt about the outcome is never hidden by it.
+    const isGivenUp = fields.kind === 'cancelled' && fields.outcome !== 'unknown';
+    if (isGivenUp && signal?.aborted) this.#end(signal.reason);
+    else this.#end(fromNative(fields, this.#place?.face ?? 'cluster'));
   }
 
   /** @param {Error | undefined} error */
@@ -157,6 +161,11 @@ class Transfer {
     for (let at = 0; at < bytes.length; at += COPY_PIECE) {
       this.#step(OPERATION.COPY_DATA, bytes.subarray(at, at + COPY_PIECE), 0);
     }
+  }
+
+  /** @param {Uint8Array} block of rows (native/src/wire/copy_rows.rs) */
+  writeRows(block) {
+    this.#step(OPERATION.COPY_ROWS, block, 0);
   }
 
   finish() {
@@ -368,4 +377,4 @@ function notACopy() {
   return argumentError(new TypeError(problem), { code: 'ERR_CONFIG' });
 }
 
-module.exports = { CopyFromStream, CopyToStream, copyOnPool, readCopyOptions };
+module.exports = { CopyFromStream, CopyToStream, Transfer, WINDOW, copyOnPool, readCopyOptions };

@@ -24,6 +24,7 @@ const OPERATION = Object.freeze({
   CURSOR_OPEN: 11,
   CURSOR_FETCH: 12,
   CURSOR_CLOSE: 13,
+  COPY_ROWS: 14,
 });
 /** How it is asked. */
 const FLAG = Object.freeze({
@@ -188,12 +189,12 @@ function ask(
 
 /**
  * A request larger than the outbox goes by a call of its own, behind those that were asked before it.
- * @param {number} at where its header is @param {Buffer} section
+ * @param {number} at where its header is @param {Uint8Array} section
  */
 function submitLarge(at, section) {
   const record = Buffer.alloc((REQUEST_HEADER + section.length + 7) & ~7);
   outbox.copy(record, 0, at, at + REQUEST_HEADER);
-  section.copy(record, REQUEST_HEADER);
+  record.set(section, REQUEST_HEADER);
   flush();
   hold();
   native.submit(record, record.length, awaited === 1);
@@ -202,7 +203,7 @@ function submitLarge(at, section) {
 /**
  * A step of a COPY, behind everything asked before. It has no answer of its own.
  * @param {Target} target @param {number} request number of the COPY
- * @param {number} operation @param {Uint8Array | undefined} bytes at most `COPY_PIECE`
+ * @param {number} operation @param {Uint8Array | undefined} bytes
  * @param {number} count
  */
 function copyStep(target, request, operation, bytes, count) {
@@ -217,6 +218,10 @@ function copyStep(target, request, operation, bytes, count) {
   outWords[place + 4] = operation;
   outWords[place + 7] = length;
   outWords[place + 9] = count;
+  if (bytes !== undefined && REQUEST_HEADER + length + 8 > OUTBOX_BYTES) {
+    submitLarge(at, bytes);
+    return;
+  }
   if (bytes !== undefined) outbox.set(bytes, at + REQUEST_HEADER);
   used = (at + REQUEST_HEADER + length + 7) & ~7;
   if (!flushing) {

@@ -111,6 +111,18 @@ const BATCH_OPTIONS = Object.freeze({
   errors: oneOf('isolated', 'all-or-nothing'),
 });
 
+/** @type {Table} Options of a bulk insert. */
+const INSERT_MANY_OPTIONS = Object.freeze({
+  timeoutMs: ms,
+  signal: rules.signal,
+  columns: {
+    copy: (/** @type {any} */ value) => (Array.isArray(value) ? [...value] : value),
+    accepts: (/** @type {any} */ value) =>
+      Array.isArray(value) && value.length > 0 && value.every(rules.isText),
+    says: 'an array of at least one name',
+  },
+});
+
 /** @type {Table} Options of a COPY. */
 const COPY_OPTIONS = Object.freeze({
   timeoutMs: ms,
@@ -194,6 +206,7 @@ module.exports = {
   BEGIN_OPTIONS,
   COPY_OPTIONS,
   END_OPTIONS,
+  INSERT_MANY_OPTIONS,
   NOT_AVAILABLE,
   POOL_OPTIONS,
   QUERY_OPTIONS,

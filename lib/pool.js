@@ -9,6 +9,7 @@ const { runBatch } = require('./batch.js');
 const { ClosedError } = require('./error-classes.js');
 const { CopyFromStream, CopyToStream, copyOnPool, readCopyOptions } = require('./copy.js');
 const { end, forgotten, openPool, openSession, release } = require('./handles.js');
+const { insertMany } = require('./insert-many.js');
 const { FLAG, flush, wait } = require('./mailbox.js');
 const options = require('./options.js');
 const queryable = require('./queryable.js');
@@ -112,6 +113,16 @@ class Pool {
   /** @param {readonly unknown[]} statements @param {object} [given] @returns {Promise<any>} */
   async batch(statements, given) {
     return runBatch(this.#target, this.#reading, statements, given);
+  }
+
+  /**
+   * @param {string | readonly string[]} table @param {Iterable<any> | AsyncIterable<any>} rows @param {object} [given]
+   * @returns {Promise<number>}
+   */
+  async insertMany(table, rows, given) {
+    const query = (/** @type {string} */ sql, /** @type {unknown[]} */ params) =>
+      this.query(sql, params, { types: 'lossless', rowMode: 'object' });
+    return insertMany(this.#target, query, table, rows, given);
   }
 
   /** @param {string} sql @param {object} [given] */

@@ -71,6 +71,7 @@ const JS = {
   stream: [...BELOW, 'queryable'],
   copy: BELOW,
   batch: [...BELOW, 'queryable'],
+  'insert-many': [...BELOW, 'copy'],
   transaction: [...BELOW, 'queryable', 'stream', 'copy'],
   listener: BELOW,
   pool: [
@@ -80,6 +81,7 @@ const JS = {
     'stream',
     'copy',
     'batch',
+    'insert-many',
     'transaction',
     'listener',
   ],

@@ -40,6 +40,8 @@ const COPY_TAKEN: u32 = 10;
 const CURSOR_OPEN: u32 = 11;
 const CURSOR_FETCH: u32 = 12;
 const CURSOR_CLOSE: u32 = 13;
+/// A step as [`COPY_DATA`], of rows.
+const COPY_ROWS: u32 = 14;
 /// Not kept as a prepared statement.
 const UNNAMED: u32 = 0x10;
 /// May be cancelled: travels alone.
@@ -103,7 +105,7 @@ pub(super) fn start_all(desk: &Desk, mut outbox: &[u8], alone: bool) -> bool {
         };
         match record.word(4) & OPERATION {
             DROP => desk.drop_statement(record.word(3)),
-            COPY_DATA | COPY_DONE | COPY_FAIL | COPY_TAKEN => copy_step(desk, &record),
+            COPY_DATA | COPY_ROWS | COPY_DONE | COPY_FAIL | COPY_TAKEN => copy_step(desk, &record),
             _ => start(desk, &record, now, alone),
         }
     }
@@ -114,6 +116,7 @@ pub(super) fn start_all(desk: &Desk, mut outbox: &[u8], alone: bool) -> bool {
 fn copy_step(desk: &Desk, record: &Record<'_>) {
     let step = match record.word(4) & OPERATION {
         COPY_DATA => CopyStep::Data(record.params.into()),
+        COPY_ROWS => CopyStep::Rows(record.params.into()),
         COPY_DONE => CopyStep::Done,
         COPY_FAIL => CopyStep::Fail(String::from_utf8_lossy(record.params).into()),
         _ => CopyStep::Taken(usize::try_from(record.word(9)).unwrap_or(usize::MAX)),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::conn::answers::{Answers, touch};
 use crate::conn::exchange::Exchange;
 use crate::conn::request::{Completion, Outlet, Reply, Work};
-use crate::wire::{CopyFormat, frontend};
+use crate::wire::{CopyFormat, copy_rows, frontend};
 
 /// Bytes of a COPY TO handed to JS at a time.
 const PIECE: usize = 64 * 1024;
@@ -23,6 +23,8 @@ const HIGH_WATER: usize = 1024 * 1024;
 pub enum CopyStep {
     /// Data for the server.
     Data(Box<[u8]>),
+    /// Rows of values for the server, as a block of `wire/copy_rows.rs`.
+    Rows(Box<[u8]>),
     /// The data is complete.
     Done,
     /// The data will never be complete, for this reason.
@@ -169,27 +171,34 @@ impl Exchange {
         if !front.request.reply.is(environment, of) {
             return;
         }
-        let before = self.output.len();
+        let takes = self.core.takes_copy_data() && self.answers.copy.stage == Stage::Incoming;
         match step {
             CopyStep::Taken(bytes) => {
                 self.answers.copy.untaken = self.answers.copy.untaken.saturating_sub(bytes);
             }
-            CopyStep::Data(data)
-                if self.core.takes_copy_data() && self.answers.copy.stage == Stage::Incoming =>
-            {
-                let fits = frontend::copy_data(&mut self.output, &data).is_ok();
-                let end = self.produced_since(before);
-                if fits {
-                    self.answers.copy.unwritten.push_back((end, data.len()));
-                } else {
-                    // Longer than a message may be.
-                    self.output.truncate(before);
-                    self.end_copy(Err("a piece of the data is too long for a message"));
+            CopyStep::Data(data) if takes => self.send_copy(&data, data.len()),
+            CopyStep::Rows(block) if takes => {
+                let mut lines = Vec::with_capacity(block.len());
+                match copy_rows::append(&block, &mut lines) {
+                    Ok(_) => self.send_copy(&lines, block.len()),
+                    Err(error) => self.end_copy(Err(&error.to_string())),
                 }
             }
-            CopyStep::Data(_) => {}
+            CopyStep::Data(_) | CopyStep::Rows(_) => {}
             CopyStep::Done => self.end_copy(Ok(())),
             CopyStep::Fail(reason) => self.end_copy(Err(&reason)),
+        }
+    }
+
+    /// `length` is what JS counts the piece as.
+    fn send_copy(&mut self, data: &[u8], length: usize) {
+        let before = self.output.len();
+        if frontend::copy_data(&mut self.output, data).is_ok() {
+            let end = self.produced_since(before);
+            self.answers.copy.unwritten.push_back((end, length));
+        } else {
+            self.output.truncate(before);
+            self.end_copy(Err("a piece of the data is too long for a message"));
         }
     }
 

@@ -13,6 +13,7 @@ mod auth;
 pub mod backend;
 pub mod body;
 pub mod copy;
+pub mod copy_rows;
 pub mod frontend;
 mod methods;
 pub mod params;

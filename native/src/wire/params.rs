@@ -53,7 +53,7 @@ impl<'a> Params<'a> {
                 0 | 1 => {}
                 CHOICE => {
                     choices = true;
-                    if value.is_some_and(|value| split_choice(value).is_none()) {
+                    if value.is_some_and(|value| self::choices(value).is_none()) {
                         return Err(broken(format_args!(
                             "value {} is cut off",
                             u32::from(position) + 1
@@ -118,7 +118,7 @@ impl<'a> Params<'a> {
             let chosen = match (format, value) {
                 (CHOICE, Some(value)) => {
                     let (literal, json) =
-                        split_choice(value).ok_or_else(|| broken("a value is cut off"))?;
+                        choices(value).ok_or_else(|| broken("a value is cut off"))?;
                     Some(if is_json(position) { json } else { literal })
                 }
                 (_, value) => value,
@@ -161,7 +161,7 @@ fn value(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 }
 
 /// The array literal and the JSON text of a value with format 2.
-fn split_choice(value: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn choices(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = value.split_first_chunk()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }

@@ -1,0 +1,261 @@
+// Bulk insert: rows of values as one COPY. Values are prepared as parameters are; the engine writes them as the columns want.
+'use strict';
+
+const { Transfer, WINDOW } = require('./copy.js');
+const { argumentError } = require('./error-classes.js');
+const { openSession, release } = require('./handles.js');
+const { quoteIdentifier, quotePath } = require('./identifiers.js');
+const { FLAG } = require('./mailbox.js');
+const { INSERT_MANY_OPTIONS, readOptions } = require('./options.js');
+const { encodeParams, encodeToBuffer } = require('./rows/params.js');
+const { prepareParams } = require('./rows/prepare.js');
+
+/** @import { Target } from '../types/internal.js' */
+
+/** @typedef {(sql: string, params: unknown[]) => Promise<any[]>} Query */
+
+/** Bytes of rows handed over at a time. */
+const BLOCK = 64 * 1024;
+
+/** What a column wants of values with more than one form, by its type. json, jsonb: 1; bytea: 2. */
+const WANTS = /** @type {Record<number, number>} */ ({ 114: 1, 3802: 1, 17: 2 });
+
+/** Types of columns, of domains those below. */
+const COLUMNS = `
+  with recursive base as (
+    select a.attname as name, t.oid, t.typbasetype
+    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+    where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped
+    union all
+    select base.name, t.oid, t.typbasetype
+    from base join pg_catalog.pg_type t on t.oid = base.typbasetype
+  )
+  select name::text, oid from base where typbasetype = 0`;
+
+/**
+ * @param {Target} pool @param {Query} query of the same pool
+ * @param {string | readonly string[]} table @param {Iterable<any> | AsyncIterable<any>} rows @param {unknown} given
+ * @returns {Promise<number>} rows inserted
+ */
+async function insertMany(pool, query, table, rows, given) {
+  const path = pathOf(table);
+  const iterator = iteratorOf(rows);
+  const { columns: named, timeoutMs, signal } = readOptions(INSERT_MANY_OPTIONS, given);
+  signal?.throwIfAborted();
+  try {
+    const first = await iterator.next();
+    if (first.done) return 0;
+    const columns = named ?? columnsOf(first.value);
+    const types = new Map((await query(COLUMNS, [path])).map(({ name, oid }) => [name, oid]));
+    // A column that is not there is refused by the server, with its own words.
+    const wants = columns.map((/** @type {string} */ name) => WANTS[types.get(name)] ?? 0);
+    const list = columns.map(quoteIdentifier).join(', ');
+    const load = new Load(`COPY ${path} (${list}) FROM STDIN`, { timeoutMs, signal });
+    const session = openSession(pool, 'cluster');
+    load.begin(session);
+    return await load.run(first, iterator, columns, wants);
+  } finally {
+    // A source that was not read to its end is told; one that was takes no notice.
+    await iterator.return?.();
+  }
+}
+
+/** One COPY and the rows on their way into it. */
+class Load {
+  #transfer;
+  #block = Buffer.allocUnsafeSlow(BLOCK);
+  #view = new DataView(this.#block.buffer);
+  #used = 0;
+  #start = 0;
+  #unwritten = 0;
+  #isStarted = false;
+  #isOver = false;
+  /** @type {Error | undefined} */
+  #error;
+  /** @type {() => void} */
+  #wake = () => {};
+
+  /** @param {string} text @param {import('./copy.js').CopyOptions} options */
+  constructor(text, options) {
+    this.#transfer = new Transfer(text, options, {
+      started: () => {
+        this.#isStarted = true;
+        this.#wake();
+      },
+      written: (bytes) => {
+        this.#unwritten -= bytes;
+        this.#wake();
+      },
+      ended: (error) => {
+        this.#error = error;
+        this.#isOver = true;
+        this.#wake();
+      },
+    });
+  }
+
+  /** @param {Target} session */
+  begin(session) {
+    this.#transfer.start(
+      {
+        target: session,
+        face: 'cluster',
+        flags: FLAG.FINISH,
+        onEnd: () => release(session),
+      },
+      0,
+    );
+  }
+
+  /** Waits until something has changed, as long as `isWanting`. @param {() => boolean} isWanting */
+  async #until(isWanting) {
+    while (!this.#isOver && isWanting()) {
+      await new Promise((resolve) => {
+        this.#wake = () => resolve(undefined);
+      });
+    }
+    if (this.#error !== undefined) throw this.#error;
+  }
+
+  /**
+   * @param {IteratorResult<any>} first @param {AsyncIterator<any> | Iterator<any>} iterator
+   * @param {readonly string[]} columns @param {readonly number[]} wants
+   */
+  async run(first, iterator, columns, wants) {
+    try {
+      await this.#until(() => !this.#isStarted);
+      this.#head(wants);
+      let number = 0;
+      for (let next = first; !next.done; ) {
+        this.#add(valuesOf(next.value, columns, number), number);
+        // Also when nothing has to be waited for: behind an end nothing may be finished.
+        if (this.#isOver || this.#unwritten >= WINDOW) {
+          await this.#until(() => this.#unwritten >= WINDOW);
+        }
+        number++;
+        const after = iterator.next();
+        next = after instanceof Promise ? await after : await Promise.resolve(after);
+      }
+      await this.#until(() => false);
+      this.#send();
+      this.#transfer.finish();
+      await this.#until(() => true);
+      return this.#transfer.rowCount ?? 0;
+    } catch (error) {
+      // The connection is given back before the caller goes on.
+      await this.#transfer.giveUp(error instanceof Error ? error.message : 'the source failed');
+      throw error;
+    }
+  }
+
+  /** @param {readonly number[]} wants */
+  #head(wants) {
+    this.#view.setUint32(0, wants.length, true);
+    this.#block.set(wants, 4);
+    this.#start = 4 + wants.length;
+    this.#used = this.#start;
+  }
+
+  /** @param {readonly unknown[]} values @param {number} number */
+  #add(values, number) {
+    const prepared = encoded(number, () => prepareParams(values, 'lossless'));
+    const outbox = { buffer: this.#block, view: this.#view };
+    const end = encoded(number, () =>
+      encodeParams(outbox, this.#used + 4, BLOCK, prepared, 'lossless'),
+    );
+    if (end >= 0) {
+      this.#view.setUint32(this.#used, end - this.#used - 4, true);
+      this.#used = end;
+    } else if (this.#used > this.#start) {
+      this.#send();
+      this.#add(values, number);
+    } else {
+      // Larger than a block: it goes alone.
+      const section = encoded(number, () => encodeToBuffer(prepared, 'lossless'));
+      const block = Buffer.allocUnsafe(this.#start + 4 + section.length);
+      this.#block.copy(block, 0, 0, this.#start);
+      block.writeUInt32LE(section.length, this.#start);
+      section.copy(block, this.#start + 4);
+      this.#unwritten += block.length;
+      this.#transfer.writeRows(block);
+    }
+  }
+
+  #send() {
+    if (this.#used === this.#start) return;
+    this.#unwritten += this.#used;
+    this.#transfer.writeRows(this.#block.subarray(0, this.#used));
+    this.#used = this.#start;
+  }
+}
+
+/**
+ * What is wrong with a value says in which row.
+ * @template T
+ * @param {number} number @param {() => T} encode
+ */
+function encoded(number, encode) {
+  try {
+    return encode();
+  } catch (error) {
+    if (error instanceof Error && Object.isExtensible(error)) {
+      Object.defineProperty(error, 'row', { value: number, configurable: true, writable: true });
+    }
+    throw error;
+  }
+}
+
+/** @param {unknown} table */
+function pathOf(table) {
+  const isName = (/** @type {unknown} */ name) => typeof name === 'string' && name !== '';
+  if (!isName(table) && !(Array.isArray(table) && table.length > 0 && table.every(isName))) {
+    throw wrong('table must be a name, or an array of schema and name');
+  }
+  return quotePath(/** @type {any} */ (table));
+}
+
+/** @param {any} rows @returns {AsyncIterator<any> | Iterator<any>} */
+function iteratorOf(rows) {
+  const make = rows?.[Symbol.asyncIterator] ?? rows?.[Symbol.iterator];
+  if (typeof make !== 'function' || typeof rows === 'string') {
+    throw wrong('rows must be an array or another iterable, perhaps async');
+  }
+  return make.call(rows);
+}
+
+/** @param {any} row the first one @returns {string[]} */
+function columnsOf(row) {
+  if (Array.isArray(row)) throw wrong('rows that are arrays need the option "columns"');
+  const columns = typeof row === 'object' && row !== null ? Object.keys(row) : [];
+  if (columns.length === 0) throw wrong('row 0 must be an object with columns as keys');
+  return columns;
+}
+
+/**
+ * A key that is no column would be lost without a word.
+ * @param {any} row @param {readonly string[]} columns @param {number} number
+ * @returns {unknown[]}
+ */
+function valuesOf(row, columns, number) {
+  if (Array.isArray(row)) {
+    if (row.length === columns.length) return row;
+    throw wrong(`row ${number} has ${row.length} values for ${columns.length} columns`, number);
+  }
+  if (typeof row !== 'object' || row === null) {
+    throw wrong(`row ${number} must be an object or an array`, number);
+  }
+  for (const key of Object.keys(row)) {
+    if (!columns.includes(key)) {
+      throw wrong(`row ${number} has the key ${JSON.stringify(key)}, which is no column`, number);
+    }
+  }
+  return columns.map((name) => row[name]);
+}
+
+/** @param {string} message @param {number} [row] */
+function wrong(message, row) {
+  const error = argumentError(new TypeError(message), { code: 'ERR_CONFIG' });
+  return row === undefined ? error : Object.assign(error, { row });
+}
+
+module.exports = { insertMany };
