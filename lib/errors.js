@@ -153,7 +153,9 @@ function connectError(fields, details, face) {
     ? fields.message.slice(lead.length)
     : fields.message;
   if (code.startsWith('ERR_TLS') || CERTIFICATE_CODES.has(code)) {
-    return new errors.TlsError(face === 'pg' ? problem : fields.message, details);
+    const refused = problem.startsWith('the server does not offer TLS');
+    const message = refused ? 'The server does not support SSL connections' : problem;
+    return new errors.TlsError(face === 'pg' ? message : fields.message, details);
   }
   if (code === 'ERR_PROTOCOL') return new errors.ProtocolError(fields.message, details);
   if (code === 'ERR_AUTH')

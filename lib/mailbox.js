@@ -146,7 +146,7 @@ function ask(
   let at = used;
   let end = -1;
   if (values.length === 0) {
-    if (at + REQUEST_HEADER + 8 > OUTBOX_BYTES) at = flush();
+    if (at + REQUEST_HEADER + 8 > OUTBOX_BYTES) at = submitOutbox();
     end = at + REQUEST_HEADER + 4;
     outWords[(end >> 2) - 1] = 0;
   } else {
@@ -154,7 +154,7 @@ function ask(
       end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
     }
     if (end < 0 && at > 0) {
-      at = flush();
+      at = submitOutbox();
       end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
     }
   }
@@ -195,9 +195,10 @@ function submitLarge(at, section) {
   const record = Buffer.alloc((REQUEST_HEADER + section.length + 7) & ~7);
   outbox.copy(record, 0, at, at + REQUEST_HEADER);
   record.set(section, REQUEST_HEADER);
-  flush();
+  submitOutbox();
   hold();
   native.submit(record, record.length, awaited === 1);
+  flush();
 }
 
 /**
@@ -209,7 +210,7 @@ function submitLarge(at, section) {
 function copyStep(target, request, operation, bytes, count) {
   const length = bytes === undefined ? 0 : bytes.length;
   let at = used;
-  if (at + REQUEST_HEADER + length + 8 > OUTBOX_BYTES) at = flush();
+  if (at + REQUEST_HEADER + length + 8 > OUTBOX_BYTES) at = submitOutbox();
   const place = at >> 2;
   outWords.fill(0, place, place + REQUEST_HEADER / 4);
   outWords[place] = target.slot;
@@ -230,9 +231,19 @@ function copyStep(target, request, operation, bytes, count) {
   }
 }
 
-/** Submits what was asked for. @returns {number} the first free byte, 0 */
+/** Submits what was asked for, and lets statements go that nothing asked for any more. */
 function flush() {
   flushing = false;
+  submitOutbox();
+  const dropped = takeDropped();
+  if (dropped.length > 0) submitDropped(dropped);
+}
+
+/**
+ * Only what was asked for: a statement that is to be let go may belong to the request that just does not fit.
+ * @returns {number} the first free byte, 0
+ */
+function submitOutbox() {
   if (used > 0) {
     const length = used;
     used = 0;
@@ -240,8 +251,6 @@ function flush() {
     // What is awaited alone is written by this thread: one hop less.
     native.submit(outbox, length, awaited === 1);
   }
-  const dropped = takeDropped();
-  if (dropped.length > 0) submitDropped(dropped);
   return 0;
 }
 

@@ -326,7 +326,7 @@ class Client extends EventEmitter {
     if (!isExpected) this._queryable = false;
     this.#queue.close(terminated(isExpected));
     if (isExpected) return;
-    const error = lossOf(cause);
+    const error = lossOf(cause, this.#queue.hasToldWhy);
     // Behind the continuations of whoever waits for a statement.
     setImmediate(() => {
       this.connection.emit('error', error);

@@ -16,6 +16,11 @@ function describe(reason) {
   if (kind === 'lost' && outcome === 'not-sent') {
     return terminated(cause?.kind === 'closed', cause ? errors.fromNative(cause, 'pg') : undefined);
   }
+  // Nobody gave the statement up but whoever ended the client under it.
+  if (kind === 'cancelled') {
+    const ended = { ...reason, kind: 'closed', cause: null };
+    return errors.fromNative({ ...reason, kind: 'lost', cause: ended }, 'pg');
+  }
   return errors.fromNative(reason, 'pg');
 }
 
@@ -42,9 +47,14 @@ function timedOut(phase, afterMs) {
   return new errors.TimeoutError(message, { code: 'ERR_TIMEOUT', phase, afterMs });
 }
 
-/** What the loss of an idle connection is told with. @param {any} cause fields of the engine */
-function lossOf(cause) {
-  if (cause?.kind === 'server' || cause?.kind === 'protocol') return errors.fromNative(cause, 'pg');
+/**
+ * What the loss of a connection is told with.
+ * @param {any} cause fields of the engine @param {boolean} isKnown a statement was told why
+ */
+function lossOf(cause, isKnown) {
+  if (!isKnown && (cause?.kind === 'server' || cause?.kind === 'protocol')) {
+    return errors.fromNative(cause, 'pg');
+  }
   const under = cause ? errors.fromNative(cause, 'pg') : undefined;
   return new errors.ConnectError('Connection terminated unexpectedly', {
     code: cause?.code ?? 'ERR_CONNECTION_LOST',

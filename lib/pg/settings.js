@@ -7,11 +7,7 @@ const { argumentError } = require('../error-classes.js');
 /** @typedef {InstanceType<typeof import('./connection-parameters.js').ConnectionParameters>} ConnectionParameters */
 
 /** Limits the server gets with the start-up packet, in milliseconds; pg sends each only when it is set. */
-const LIMITS = /** @type {const} */ ([
-  'statement_timeout',
-  'lock_timeout',
-  'idle_in_transaction_session_timeout',
-]);
+const LIMITS = /** @type {const} */ (['lock_timeout', 'idle_in_transaction_session_timeout']);
 
 const MAX_MS = 2 ** 31 - 1;
 const MAX_SCRAM_ITERATIONS = 100_000;
@@ -29,7 +25,7 @@ function toSettings(parameters, config, password) {
   /** @type {Record<string, string>} */
   const session = {};
   for (const name of LIMITS) {
-    const ms = parameters[name] ? Number.parseInt(parameters[name], 10) : 0;
+    const ms = wholeMs(parameters[name]);
     if (ms > 0) session[name] = String(ms);
   }
   if (parameters.replication) session.replication = String(parameters.replication);
@@ -43,6 +39,7 @@ function toSettings(parameters, config, password) {
     applicationName: parameters.application_name || undefined,
     fallbackApplicationName: parameters.fallback_application_name || undefined,
     parameters: session,
+    statementTimeoutMs: wholeMs(parameters.statement_timeout) || undefined,
     ssl: toTls(parameters.ssl, parameters.sslnegotiation),
     channelBinding: config.enableChannelBinding ? 'prefer' : 'disable',
     // As pg: whoever asks for plain text gets it.
@@ -51,6 +48,11 @@ function toSettings(parameters, config, password) {
     connectTimeoutMs: milliseconds(config.connectionTimeoutMillis),
     keepalive: toKeepalive(config),
   };
+}
+
+/** Fractions are cut off, text counts. @param {any} given */
+function wholeMs(given) {
+  return given ? Number.parseInt(given, 10) : 0;
 }
 
 /** @param {unknown} given pg takes anything; what is no time is none */

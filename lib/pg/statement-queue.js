@@ -38,6 +38,8 @@ class StatementQueue {
   #reading;
   #isReplication;
   #onDrain;
+  /** A statement was told why the server ended the session. */
+  hasToldWhy = false;
 
   /**
    * @param {Reading} reading @param {boolean} isReplication only the simple protocol, then
@@ -157,6 +159,7 @@ class StatementQueue {
   /** @param {Asked & { mirror?: any }} asked @param {any} reason why it failed */
   #answered(asked, reason) {
     this.#unanswered--;
+    if (reason?.kind === 'lost' && reason.cause?.kind === 'server') this.hasToldWhy = true;
     if (reason !== undefined && asked.name) this.#named.delete(asked.name);
     if (asked.mirror) {
       if (reason === undefined) process.nextTick(() => asked.mirror.emit('end'));

@@ -3,10 +3,13 @@
 
 const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
+const { inspect, isDeepStrictEqual } = require('node:util');
 const reference = require('pg');
 const ours = require('../../lib/index.js');
 const { freshDatabase } = require('./shared.js');
 const { test } = require('./timed-test.js');
+
+const SHOWN = { depth: 20, maxArrayLength: 1000, breakLength: 120 };
 
 /** Fields of a server error. */
 const ERROR_FIELDS = [
@@ -37,6 +40,7 @@ function seen(value) {
   if (value && Object.getPrototypeOf(value) === Object.prototype) {
     return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, seen(one)]));
   }
+  if (value instanceof Date && Number.isNaN(value.getTime())) return 'invalid date';
   if (value?.constructor?.name === 'PostgresInterval') return { interval: { ...value } };
   return value;
 }
@@ -136,7 +140,11 @@ function pair(setUp = '') {
         assert.deepEqual(here, expect);
         return;
       }
-      assert.deepStrictEqual(here, await side(reference, run));
+      const there = await side(reference, run);
+      if (isDeepStrictEqual(here, there)) return;
+      // By `inspect`: a reporter that prints both sides fails at invalid dates.
+      assert.equal(inspect(here, SHOWN), inspect(there, SHOWN));
+      assert.fail('the sides differ in what inspect does not show');
     });
   }
 

@@ -1,0 +1,268 @@
+// `types`, `TypeOverrides` and parsers per client and query, against `pg`.
+'use strict';
+
+const { pair } = require('../support/pg-pair.js');
+
+const { compareAll } = pair();
+
+const INT8 = 20;
+const TEXT = 25;
+const JSON_OID = 114;
+
+const VALUES =
+  "select 5::int8 as big, 'x'::text as t, '{\"a\":1}'::json as j, '{1,2}'::int8[] as arr, now() is not null as b";
+
+compareAll([
+  {
+    name: 'builtins',
+    run: (driver) => ({ ...driver.types.builtins }),
+  },
+  ...[
+    16, 17, 20, 21, 23, 25, 26, 114, 600, 700, 701, 718, 1007, 1016, 1082, 1114, 1184, 1186, 1231,
+    3802, 99_999,
+  ].map((oid) => ({
+    name: `getTypeParser(${oid}) reads text`,
+    run: (driver) => {
+      const parser = driver.types.getTypeParser(oid, 'text');
+      const samples = {
+        16: ['t', 'f'],
+        17: ['\\x00ff'],
+        114: ['{"a":1}'],
+        600: ['(1,2)'],
+        718: ['<(1,2),3>'],
+        1007: ['{1,2,NULL}'],
+        1016: ['{1,2}'],
+        1082: ['2024-01-02'],
+        1114: ['2024-01-02 03:04:05'],
+        1184: ['2024-01-02 03:04:05+00'],
+        1186: ['1 day 02:03:04'],
+        1231: ['{1.5}'],
+        3802: ['[1]'],
+      };
+      return [...(samples[oid] ?? ['1', '2'])].map((text) => parser(text));
+    },
+  })),
+  {
+    name: 'getTypeParser without a format, with a text OID, for binary',
+    run: (driver) => [
+      driver.types.getTypeParser(23)('7'),
+      driver.types.getTypeParser('23')('7'),
+      typeof driver.types.getTypeParser(23, 'binary'),
+    ],
+  },
+  {
+    name: 'arrayParser',
+    run: (driver) =>
+      ['{}', '{a,b}', '{"a b","c\\"d",NULL}', '{{1,2},{3,4}}', '[2:3]={5,6}'].map((text) => [
+        driver.types.arrayParser.create(text, (one) => one).parse(),
+        driver.types.arrayParser.create(text).parse(),
+      ]),
+  },
+  {
+    name: 'setTypeParser for the process takes effect on the next execution, and can be taken back',
+    run: async (driver, { connect }) => {
+      const client = await connect();
+      const before = driver.types.getTypeParser(INT8);
+      const read = [await client.query(VALUES)];
+      driver.types.setTypeParser(INT8, (text) => `<${text}>`);
+      try {
+        read.push(await client.query(VALUES));
+        read.push(await client.query(`${VALUES} where $1`, [true]));
+      } finally {
+        driver.types.setTypeParser(INT8, before);
+      }
+      read.push(await client.query(VALUES));
+      return read;
+    },
+  },
+  {
+    name: 'setTypeParser of a client is its own',
+    run: async (_, { connect }) => {
+      const [one, other] = [await connect(), await connect()];
+      one.setTypeParser(INT8, (text) => BigInt(text).toString(16));
+      one.setTypeParser(TEXT, 'text', (text) => [text]);
+      return [
+        await one.query(VALUES),
+        await other.query(VALUES),
+        one.getTypeParser(TEXT)('x'),
+        other.getTypeParser(TEXT)('x'),
+      ];
+    },
+  },
+  {
+    name: 'types of a client in place of the global ones',
+    run: async (_, { connect }) => {
+      const types = { getTypeParser: (oid, format) => (text) => `${oid}/${format}/${text}` };
+      const client = await connect({ types });
+      return [await client.query(VALUES), await client.query(`${VALUES} where $1`, [true])];
+    },
+  },
+  {
+    name: 'types of a query in place of those of the client',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      client.setTypeParser(INT8, () => 'client');
+      const types = {
+        getTypeParser: (oid) => (oid === JSON_OID ? (text) => `json ${text}` : (text) => text),
+      };
+      return [
+        await client.query({ text: VALUES, types }),
+        await client.query({ text: VALUES, types, rowMode: 'array' }),
+        await client.query(VALUES),
+      ];
+    },
+  },
+  {
+    name: 'types of a query may leave it to the global ones',
+    run: async (driver, { connect }) => {
+      const client = await connect();
+      const types = {
+        getTypeParser: (oid, format) =>
+          oid === INT8 ? Number : driver.types.getTypeParser(oid, format),
+      };
+      return client.query({ text: VALUES, types });
+    },
+  },
+  {
+    name: 'TypeOverrides',
+    run: async (driver, { connect }) => {
+      const overrides = new driver.TypeOverrides();
+      overrides.setTypeParser(INT8, (text) => Number(text) + 1);
+      const over = new driver.TypeOverrides(overrides);
+      over.setTypeParser(TEXT, 'text', (text) => text.toUpperCase());
+      const client = await connect({ types: over });
+      return [
+        await client.query(VALUES),
+        over.getTypeParser(INT8)('1'),
+        overrides.getTypeParser(TEXT)('x'),
+        over.getTypeParser(TEXT, 'text')('x'),
+      ];
+    },
+  },
+  {
+    name: 'a parser is called once per value, with the exact text, never for null',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      const seen = [];
+      for (const oid of [16, 17, 23, 701, 1082, 1114, 1184, 1186, 1700, 3802, 1007])
+        client.setTypeParser(oid, (text) => {
+          seen.push(text);
+          return text;
+        });
+      await client.query("set timezone = 'UTC'");
+      for (const values of [undefined, [true], [true], [true]]) {
+        await client.query(
+          `select true as a, '\\x00'::bytea, 1::int4, 1.50::float8, '2024-01-01'::date, '2024-01-01 00:00:00'::timestamp, '2024-01-01 00:00:00+00'::timestamptz, '1 day'::interval, 1.50::numeric, '{"a":1}'::jsonb, '{1,2}'::int4[], null::int4 ${values ? 'where $1' : ''}`,
+          values,
+        );
+      }
+      return seen;
+    },
+  },
+  {
+    name: 'parsers see settings of the session',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      client.setTypeParser(1186, (text) => text);
+      client.setTypeParser(17, (text) => text);
+      const read = [];
+      for (const style of ['postgres', 'iso_8601', 'sql_standard']) {
+        await client.query(`set intervalstyle = ${style}`);
+        read.push(
+          (await client.query("select '1 year 2 days 03:04:05'::interval as v where $1", [true]))
+            .rows,
+        );
+      }
+      await client.query('set bytea_output = escape');
+      read.push((await client.query("select '\\x0041'::bytea as v")).rows);
+      return read;
+    },
+  },
+  {
+    name: 'bytea in both outputs, dates in other time zones and styles',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      const read = [];
+      for (const setting of [
+        'bytea_output = escape',
+        'bytea_output = hex',
+        "timezone = 'Asia/Kolkata'",
+        "timezone = 'America/New_York'",
+        "intervalstyle = 'postgres'",
+      ]) {
+        await client.query(`set ${setting}`);
+        for (const values of [undefined, [true], [true]])
+          read.push(
+            await client.query(
+              `select '\\x004142ff'::bytea as b, '2024-06-01 12:00:00+00'::timestamptz as z, '1 mon 02:00:00'::interval as i ${values ? 'where $1' : ''}`,
+              values,
+            ),
+          );
+      }
+      return read;
+    },
+  },
+  {
+    name: 'the time zone of the process, changed at run time',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      const zone = process.env.TZ;
+      const read = [];
+      try {
+        for (const name of ['UTC', 'Asia/Kolkata', 'America/St_Johns', 'Pacific/Apia']) {
+          process.env.TZ = name;
+          read.push(
+            await client.query(
+              "select '2024-06-01'::date as d, '2024-06-01 12:00:00'::timestamp as t, '1900-01-01'::date as old",
+            ),
+          );
+          read.push(await client.query('select $1::text as v', [new Date(Date.UTC(2024, 5, 1))]));
+        }
+      } finally {
+        if (zone === undefined) delete process.env.TZ;
+        else process.env.TZ = zone;
+      }
+      return read;
+    },
+  },
+  {
+    name: 'binary: true gives the values of text',
+    run: async (_, { connect }) => {
+      const client = await connect({ binary: true });
+      const { rows, fields } = await client.query(
+        "select 1.5::float4 as f, 1.50::numeric as n, '\\x41'::bytea as b, array[true, null] as a where $1",
+        [true],
+      );
+      return [
+        rows,
+        fields.map(({ format }) => format),
+        (await client.query('select 1 as a')).fields[0].format,
+      ];
+    },
+    differs: 'pg reads float4, numeric, bytea and arrays wrong in binary',
+    expect: {
+      value: [
+        [{ f: 1.5, n: '1.50', b: Buffer.from('A'), a: [true, null] }],
+        ['binary', 'binary', 'binary', 'binary'],
+        'text',
+      ],
+    },
+  },
+]);
+
+for (const [name, make] of [
+  ['preset', () => 'lossless'],
+  ['map', () => ({ int8: Number })],
+]) {
+  compareAll([
+    {
+      name: `types as ${name} is an addition of this package`,
+      run: async (driver, { connect }) =>
+        driver === require('pg')
+          ? 'not there'
+          : (await (await connect({ types: make() })).query('select 5::int8 as v')).rows,
+      differs: 'pg has no presets and no maps',
+      expect: { value: [{ v: name === 'map' ? 5 : 5n }] },
+    },
+  ]);
+}
