@@ -1,0 +1,4 @@
+// What programs find at `pg/lib/query`.
+'use strict';
+
+module.exports = require('../query.js').Query;
