@@ -35,6 +35,7 @@ const FLAG = Object.freeze({
   COMMIT: 0x100,
   FINISH: 0x200,
   OUTGOING: 0x400,
+  OUTSIDE: 0x800,
 });
 
 /** What a record holds (native/src/addon/records.rs). */
@@ -127,6 +128,7 @@ function number(answer) {
  * @param {number} batch rows of a batch, 0 for others
  * @param {number} portal
  * @param {Answer} answer
+ * @param {number} [name] statement whose text is the caller's own name of this one, 0 = none
  * @returns {number} the request's number, valid until it is answered
  * @throws {TypeError | RangeError} when a value cannot be sent; then nothing was asked
  */
@@ -142,6 +144,7 @@ function ask(
   batch,
   portal,
   answer,
+  name = 0,
 ) {
   let at = used;
   let end = -1;
@@ -173,7 +176,7 @@ function ask(
   outWords[place + 8] = begin;
   outWords[place + 9] = batch;
   outWords[place + 10] = portal;
-  outWords[place + 11] = 0;
+  outWords[place + 11] = name;
   if (large === undefined) {
     used = (end + 7) & ~7;
     if (!flushing) {

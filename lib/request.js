@@ -21,6 +21,7 @@ const { statementNumber } = require('./statements.js');
  *   timeoutMs?: number | undefined,
  *   signal?: AbortSignal | undefined,
  *   utcDates?: boolean,
+ *   name?: string,
  * }} Manner
  */
 
@@ -48,6 +49,7 @@ function send(target, sql, params, decoders, manner, answer) {
   if (values !== params && values.some((value) => value instanceof ArrayText)) flags |= FLAG.EITHER;
   const statement = sql === undefined ? 0 : statementNumber(sql);
   const begin = manner.begin === undefined ? 0 : statementNumber(manner.begin);
+  const name = manner.name === undefined ? 0 : statementNumber(manner.name);
   const { timeoutMs = 0, batch = 0, portal = 0 } = manner;
   manner.onAsked?.();
   return ask(
@@ -62,6 +64,7 @@ function send(target, sql, params, decoders, manner, answer) {
     batch,
     portal,
     answer,
+    name,
   );
 }
 

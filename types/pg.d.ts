@@ -45,6 +45,11 @@ export interface ClientConfig {
   fallback_application_name?: string | undefined;
   /** Start-up options, for example `-c search_path=app`. */
   options?: string | undefined;
+  /**
+   * `'named'`, the default: statements with values stay prepared on the server, except inside transactions; one that
+   * turns out to be stale is prepared anew. `'unnamed'`: they are parsed each time, as in `pg`.
+   */
+  preparedStatements?: 'named' | 'unnamed' | undefined;
   binary?: boolean | undefined;
   pipeline?: boolean | undefined;
   client_encoding?: string | undefined;

@@ -1,17 +1,18 @@
-// The reference family: `pg` with plain statements; pg-named and pg-pipeline are built from it.
+// The reference family: `pg` with plain statements; pg-named, pg-pipeline and pg-berth's pg face are built from it.
 'use strict';
 
 /**
- * @param {{named: boolean}} way named: statements carry a name, the server keeps them
+ * @param {{ named: boolean, load?: () => any, loadCursor?: () => any }} way named: statements carry a name, the server
+ *   keeps them
  */
-function adapter({ named }) {
+function adapter({ named, load = () => require('pg'), loadCursor = () => require('pg-cursor') }) {
   const shape = (statement, values) =>
     named
       ? { name: statement.name, text: statement.text, values }
       : { text: statement.text, values };
 
   async function open(url, { max }) {
-    const { Pool } = require('pg');
+    const { Pool } = load();
     const pool = new Pool({ connectionString: url, max, idleTimeoutMillis: 0 });
     const query = async (statement, values) => (await pool.query(shape(statement, values))).rows;
 
@@ -34,7 +35,7 @@ function adapter({ named }) {
       },
 
       async stream(statement, batchSize, consume) {
-        const Cursor = require('pg-cursor');
+        const Cursor = loadCursor();
         const client = await pool.connect();
         const cursor = client.query(new Cursor(statement.text, []));
         for (;;) {

@@ -14,6 +14,7 @@ const PEERS = {
   postgres: { title: 'postgres', needs: 'postgres' },
   bun: { title: "Bun's SQL", needs: 'bun/package.json' },
   limit: { title: 'Rust, tokio-postgres' },
+  'pg-berth-pg': { title: 'pg-berth, pg face', needs: '../..' },
   'pg-berth': { title: 'pg-berth', needs: '../..' },
 };
 const SUBJECT = 'pg-berth';

@@ -25,6 +25,9 @@ const { escapeIdentifier, escapeLiteral } = require('./utils.js');
 /** Calls back when nothing runs any more and no transaction is open; one that is left open is rolled back. */
 const SETTLE = Symbol('pg-berth.settle');
 
+/** Runs one query of a pool. */
+const ASK = Symbol('pg-berth.ask');
+
 /** How long the ROLLBACK of a transaction that was left open may take. */
 const ROLLBACK_MS = 5000;
 
@@ -34,6 +37,7 @@ class Client extends EventEmitter {
   #config;
   #Promise;
   #reading;
+  #prepared;
   /** @type {InstanceType<typeof Link> | undefined} */
   #link;
   #queue;
@@ -72,6 +76,7 @@ class Client extends EventEmitter {
     this._ending = false;
     this.#config = given;
     this.#Promise = given.Promise || Promise;
+    this.#prepared = preparedStatements(given.preparedStatements);
     this.#reading = new Reading(given.types);
     this.#queue = new StatementQueue(this.#reading, Boolean(replication), () => {
       if (this.listenerCount('drain') > 0) process.nextTick(() => this.emit('drain'));
@@ -138,7 +143,9 @@ class Client extends EventEmitter {
     const source = new PasswordSource(this.password, this.connectionParameters);
     try {
       const settings = toSettings(this.connectionParameters, this.#config, source.value);
-      const link = new Link(await Link.open(settings), (event) => this.#hear(event));
+      const link = new Link(await Link.open(settings), this.#prepared, (event) =>
+        this.#hear(event),
+      );
       if (this.#state === 'connecting') this.#link = link;
       else await link.end(false);
     } catch (error) {
@@ -201,13 +208,25 @@ class Client extends EventEmitter {
       return this.#Promise === Promise ? answered : this.#foreign(answered);
     }
     if (typeof asked.callback !== 'function') throw new TypeError('callback is not a function');
-    const done = bound(asked.callback);
+    this.#callBack(asked, bound(asked.callback));
+    return undefined;
+  }
+
+  /** @param {Asked} asked @param {(error: any, results?: any) => void} done */
+  #callBack(asked, done) {
     this.#start(
       asked,
       (answer) => process.nextTick(() => done(null, this.#resultsOf(asked, answer))),
       (reason) => process.nextTick(() => done(describe(reason))),
     );
-    return undefined;
+  }
+
+  /**
+   * As `query` for a pool, which has the caller's context itself.
+   * @param {any} config @param {any} values @param {(error: any, results?: any) => void} done
+   */
+  [ASK](config, values, done) {
+    this.#callBack(readQuery(config, values, undefined), done);
   }
 
   /** In the caller's promise chain, so that the stack of a failure is his. @param {Asked} asked */
@@ -476,4 +495,13 @@ class Client extends EventEmitter {
   }
 }
 
-module.exports = { Client, SETTLE };
+/** @param {unknown} given @returns {'named' | 'unnamed'} */
+function preparedStatements(given = 'named') {
+  if (given === 'named' || given === 'unnamed') return given;
+  throw wrong('preparedStatements', 'must be one of "named", "unnamed"');
+}
+
+/** What programs may put something else in the place of. */
+const { query } = Client.prototype;
+
+module.exports = { ASK, Client, SETTLE, query };

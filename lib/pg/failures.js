@@ -10,7 +10,12 @@ const errors = require('../errors.js');
  */
 function describe(reason) {
   if (reason instanceof Error || typeof reason?.kind !== 'string') return reason;
-  const { kind, outcome, cause } = reason;
+  const { kind, outcome, cause, message } = reason;
+  // A statement of ours has no name to the caller.
+  if (kind === 'server' && message.includes('"berth_')) {
+    const shown = message.replace(/"berth_[0-9a-f]+_\d+"/, '""');
+    return errors.fromNative({ ...reason, message: shown }, 'pg');
+  }
   // It was asked before the client was ended.
   if (kind === 'closed') return terminated(true);
   if (kind === 'lost' && outcome === 'not-sent') {

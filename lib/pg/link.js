@@ -14,8 +14,13 @@ const { send } = require('../request.js');
 /** How long a polite end may take. */
 const PATIENCE_MS = 2000;
 
-/** A statement of the extended protocol that leaves nothing prepared on the server, as in pg. */
-const UNNAMED = Object.freeze({ operation: OPERATION.EXECUTE, flags: FLAG.UNNAMED });
+/** How statements without a name of the program's are asked for; rarely anything else is needed. */
+const EXTENDED = Object.freeze({
+  /** Outside transactions they stay prepared, under names of ours. */
+  named: Object.freeze({ operation: OPERATION.EXECUTE, flags: FLAG.OUTSIDE }),
+  /** They leave nothing on the server. */
+  unnamed: Object.freeze({ operation: OPERATION.EXECUTE, flags: FLAG.UNNAMED }),
+});
 
 class Link {
   #unlisten;
@@ -24,13 +29,14 @@ class Link {
   /** @type {'I' | 'T' | 'E' | null} */
   #lastStatus = 'I';
   #isOver = false;
-  extended = UNNAMED;
 
   /**
    * @param {Awaited<ReturnType<typeof openClient>>} opened
+   * @param {'named' | 'unnamed'} preparedStatements
    * @param {(event: any) => void} onEvent of the connection; the end comes last and once
    */
-  constructor(opened, onEvent) {
+  constructor(opened, preparedStatements, onEvent) {
+    this.extended = EXTENDED[preparedStatements];
     this.target = opened.target;
     this.processID = opened.pid;
     this.encrypted = opened.encrypted;

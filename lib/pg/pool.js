@@ -3,7 +3,8 @@
 
 const { EventEmitter } = require('node:events');
 const { AcquireTimeoutError } = require('../error-classes.js');
-const { Client, SETTLE } = require('./client.js');
+const { bound } = require('./bound.js');
+const { ASK, Client, SETTLE, query } = require('./client.js');
 const { hide } = require('./connection-parameters.js');
 const { Holders } = require('./holders.js');
 
@@ -80,7 +81,7 @@ class Pool extends EventEmitter {
   /** @param {Acquired} [callback] */
   connect(callback) {
     if (callback) {
-      this.#acquire(callback);
+      this.#acquire(bound(callback));
       return undefined;
     }
     return this.#promised((done) => this.#acquire(done));
@@ -366,7 +367,7 @@ class Pool extends EventEmitter {
   /** @param {any} callback @param {(done: (error: any, value?: any) => void) => void} start */
   #give(callback, start) {
     if (!callback) return this.#promised(start);
-    start(callback);
+    start(bound(callback));
     return undefined;
   }
 
@@ -386,15 +387,17 @@ class Pool extends EventEmitter {
       };
       client.once('error', onError);
       this.#log('dispatching query');
+      const answered = (/** @type {any} */ failure, /** @type {any} */ result) => {
+        client.removeListener('error', onError);
+        if (isOver) return;
+        isOver = true;
+        // What the server answered with leaves the connection as good as it was.
+        client.release(isServerError(failure) ? undefined : failure);
+        done(failure || undefined, result);
+      };
       try {
-        client.query(text, values, (/** @type {any} */ failure, /** @type {any} */ result) => {
-          client.removeListener('error', onError);
-          if (isOver) return;
-          isOver = true;
-          // What the server answered with leaves the connection as good as it was.
-          client.release(isServerError(failure) ? undefined : failure);
-          done(failure || undefined, result);
-        });
+        if (client.query === query && isPlain(text)) client[ASK](text, values, answered);
+        else client.query(text, values, answered);
       } catch (thrown) {
         client.removeListener('error', onError);
         isOver = true;
@@ -436,6 +439,11 @@ async function settled(start) {
 /** A client of somebody else's may have neither member. @param {any} client */
 function isDead(client) {
   return client._queryable === false || client._ending === true;
+}
+
+/** Text or a config without a callback of its own; not a submittable. @param {any} text */
+function isPlain(text) {
+  return typeof text === 'string' || (text && !text.submit && !text.callback);
 }
 
 /** @param {any} error */

@@ -149,7 +149,8 @@ class StatementQueue {
     let manner = simple ? SIMPLE : link.extended;
     const utcDates = defaults.parseInputDatesAsUTC;
     if (timeoutMs > 0 || name || utcDates) {
-      manner = { ...manner, timeoutMs, utcDates, ...(name && !simple ? { flags: 0 } : {}) };
+      manner = { ...manner, timeoutMs, utcDates };
+      if (name && !simple) Object.assign(manner, { name: String(name), flags: 0 });
     }
     link.ask(text, simple ? undefined : values || undefined, decoders, manner, answer);
     if (name && asked.text) this.#named.set(name, asked.text);

@@ -5,7 +5,7 @@
 //! ```text
 //! 0 u32 slot, 4 u32 generation of the target · 8 u32 request · 12 u32 statement
 //! 16 u32 flags · 20 u32 timeout in ms, 0 = none · 24 u32 profile · 28 u32 length of the parameter section
-//! 32 u32 statement of a BEGIN in front, 0 = none · 36 u32 rows of a batch · 40 u32 portal · 44 0
+//! 32 u32 statement of a BEGIN in front, 0 = none · 36 u32 rows of a batch · 40 u32 portal · 44 u32 the caller's own name, as a statement, 0 = none
 //! ```
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::addon::desk::{Desk, profile};
 use crate::addon::registry::{self, Handle, Object};
 use crate::conn::request::{CopyStep, Parameters, Part, Reply, Request, Work};
+use crate::conn::statement::Naming;
 use crate::error::Error;
 
 /// Bytes of a record's header.
@@ -56,6 +57,8 @@ const COMMIT: u32 = 0x100;
 const FINISH: u32 = 0x200;
 /// TO STDOUT.
 const OUTGOING: u32 = 0x400;
+/// Kept prepared only outside transactions.
+const OUTSIDE: u32 = 0x800;
 
 struct Record<'a> {
     words: [u32; 12],
@@ -169,6 +172,23 @@ fn timeout(record: &Record<'_>, target: &Object) -> Option<Duration> {
     }
 }
 
+/// How the statement of a record is kept on the server.
+fn naming(desk: &Desk, record: &Record<'_>, target: &Object) -> Result<Naming, Error> {
+    if record.word(11) != 0 {
+        return desk
+            .statement(record.word(11))
+            .map(|name| Naming::Own(name.text.clone()));
+    }
+    let is_unnamed = record.has(UNNAMED) || matches!(target, Object::Pool(pool) if !pool.named());
+    Ok(if is_unnamed {
+        Naming::Unnamed
+    } else if record.has(OUTSIDE) {
+        Naming::CachedOutside
+    } else {
+        Naming::Cached
+    })
+}
+
 fn assemble(
     desk: &Desk,
     record: &Record<'_>,
@@ -193,7 +213,7 @@ fn assemble(
         EXECUTE => Work::Execute {
             statement: statement()?,
             params: params(),
-            named: !record.has(UNNAMED) && !matches!(target, Object::Pool(pool) if !pool.named()),
+            naming: naming(desk, record, target)?,
             begin: begin()?,
         },
         SIMPLE => Work::Simple {

@@ -271,7 +271,10 @@ impl Answers {
     fn drop_stale(&mut self, sent: &InFlight, stale: Option<Stale>) {
         if let (Some(prepared), Some(statement)) = (&sent.prepared, sent.request.work.statement()) {
             match stale {
-                Some(Stale::Gone) => self.cache.remove(statement, prepared, false),
+                Some(Stale::Gone) => {
+                    self.cache.remove(statement, prepared, false);
+                    self.cache.count_lost();
+                }
                 Some(Stale::Changed) => self.cache.remove(statement, prepared, true),
                 None => {}
             }
@@ -300,12 +303,15 @@ impl InFlight {
         let Error::Server(server) = error else {
             return None;
         };
-        if self.fresh || self.prepared.is_none() {
+        if self.fresh || self.prepared.as_ref().is_none_or(|prepared| prepared.own) {
             return None;
         }
         match (&*server.code, server.routine.as_deref()) {
             ("26000", _) => Some(Stale::Gone),
-            ("0A000", Some("RevalidateCachedQuery")) => Some(Stale::Changed),
+            // The latter: a column has got another type, and the parameter beside it still has that of the first Parse.
+            ("0A000", Some("RevalidateCachedQuery")) | ("42883" | "42804" | "42846", _) => {
+                Some(Stale::Changed)
+            }
             _ => None,
         }
     }

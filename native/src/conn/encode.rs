@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use crate::conn::answers::{Answers, InFlight, PRELUDE, RESULT, Sent};
 use crate::conn::cursor;
 use crate::conn::request::{Parameters, Request, Work};
-use crate::conn::statement::{Prepared, Statement};
+use crate::conn::statement::{Naming, Prepared, Statement};
 use crate::error::Error;
 use crate::frame::Plan;
 use crate::wire::{Expect, Params, frontend};
@@ -78,12 +78,17 @@ fn messages(
         Work::Execute {
             statement,
             params,
-            named,
+            naming,
             begin,
         } => {
             let (statement, begin) = (Arc::clone(statement), begin.clone());
-            if *named {
-                let prepared = prepare(&statement, &mut sent.prepared, &mut sent.fresh, answers);
+            if let Some(prepared) = kept(
+                &statement,
+                naming,
+                &mut sent.prepared,
+                &mut sent.fresh,
+                answers,
+            )? {
                 sent.prelude = prelude(begin.as_deref(), expected, out)?;
                 let Some(params) = resolve(params, &prepared)? else {
                     return prepare_first(&statement, &prepared, sent, expected, out);
@@ -161,6 +166,26 @@ fn prelude(
         Expect::Result { tag: PRELUDE },
     ]);
     Ok(true)
+}
+
+/// The prepared statement that an execution uses, unless it is parsed for that alone.
+fn kept(
+    statement: &Statement,
+    naming: &Naming,
+    prepared: &mut Option<Arc<Prepared>>,
+    fresh: &mut bool,
+    answers: &mut Answers,
+) -> Result<Option<Arc<Prepared>>, Error> {
+    Ok(match naming {
+        Naming::Unnamed | Naming::CachedOutside => None,
+        Naming::Cached => Some(prepare(statement, prepared, fresh, answers)),
+        Naming::Own(name) => {
+            let (own, is_new) = answers.cache.own(name, statement)?;
+            *fresh = is_new;
+            *prepared = Some(Arc::clone(&own));
+            Some(own)
+        }
+    })
 }
 
 /// The connection's prepared statement for a text, new or known.

@@ -17,7 +17,7 @@ use bytes::BytesMut;
 
 use crate::conn::answers::{Answers, InFlight, Sent};
 use crate::conn::encode;
-use crate::conn::request::{Account, Outlet, Part, Request, Subscriber};
+use crate::conn::request::{Account, Outlet, Part, Request, Subscriber, Work};
 use crate::conn::statement::Class;
 use crate::error::{Error, Outcome, Phase};
 use crate::frame::Shapes;
@@ -120,6 +120,11 @@ impl Exchange {
             // needs it, and those before it may have been given up.
             if self.core.status() != TransactionStatus::Idle {
                 request.work.begun();
+            }
+            let is_alone =
+                self.core.status() == TransactionStatus::Idle && self.answers.sent.is_empty();
+            if let Work::Execute { naming, .. } = &mut request.work {
+                naming.decide(is_alone && self.answers.cache.is_lasting());
             }
             let before = self.output.len();
             match encode::encode(request, &mut self.output, &mut self.answers) {

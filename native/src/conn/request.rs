@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 pub use crate::conn::account::Account;
 pub use crate::conn::copying::{CopyNews, CopyStep};
-use crate::conn::statement::{Class, NumberedProfile, Statement};
+use crate::conn::statement::{Class, Naming, NumberedProfile, Statement};
 use crate::error::{Error, Outcome, ServerError};
 use crate::frame::{FrameBuilder, Shape};
 use crate::wire::Row;
@@ -21,8 +21,8 @@ pub enum Work {
         statement: Arc<Statement>,
         /// The parameters.
         params: Parameters,
-        /// Keep the statement prepared under a name of ours.
-        named: bool,
+        /// How it is kept.
+        naming: Naming,
         /// Text of a BEGIN that travels in the same packet and in front of the statement.
         begin: Option<Box<str>>,
     },

@@ -1,6 +1,7 @@
 //! Statement texts shared by the process, and the bounded cache of what one connection has prepared.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -14,6 +15,10 @@ use crate::frame::{Plan, Profile, Shapes};
 
 /// A statement that took longer than this is not put behind or in front of others on a shared connection.
 const QUICK: Duration = Duration::from_millis(2);
+
+/// A connection that has lost so many statements is behind a pooler: a program that resets its session every now and
+/// then does it more rarely than it runs statements.
+const MAX_LOST: u32 = 3;
 
 /// What the first keyword says about a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +166,8 @@ pub struct Described {
 pub struct Prepared {
     /// Its name on the server.
     pub name: Box<str>,
+    /// The caller chose the name: what goes wrong with it is his to know.
+    pub own: bool,
     /// Set when `ParseComplete` came.
     pub parsed: OnceLock<()>,
     /// Set when its description came.
@@ -172,9 +179,10 @@ pub struct Prepared {
 impl Prepared {
     /// A statement about to be parsed under this name.
     #[must_use]
-    pub fn new(name: Box<str>) -> Arc<Self> {
+    pub fn new(name: Box<str>, own: bool) -> Arc<Self> {
         Arc::new(Self {
             name,
+            own,
             parsed: OnceLock::new(),
             described: OnceLock::new(),
             plans: Mutex::default(),
@@ -210,6 +218,33 @@ impl Prepared {
     }
 }
 
+/// How a statement is kept on the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// Not at all: it is parsed for this execution.
+    Unnamed,
+    /// Under a name of ours, in the bounded cache.
+    Cached,
+    /// The same while no transaction is open, else not at all: inside a transaction a statement that turns out to be
+    /// stale has failed it, and cannot be sent again.
+    CachedOutside,
+    /// Under the caller's own name, until the caller or the session ends it.
+    Own(Box<str>),
+}
+
+impl Naming {
+    /// Whether a statement of ours may be used is known now.
+    pub fn decide(&mut self, may_cache: bool) {
+        if *self == Self::CachedOutside {
+            *self = if may_cache {
+                Self::Cached
+            } else {
+                Self::Unnamed
+            };
+        }
+    }
+}
+
 /// A type profile with the number under which plans are kept.
 #[derive(Debug)]
 pub struct NumberedProfile {
@@ -223,6 +258,13 @@ pub struct NumberedProfile {
 #[derive(Debug)]
 pub struct StatementCache {
     known: LruCache<u64, Arc<Prepared>>,
+    /// Under the caller's own names, with the statement each stands for.
+    own: HashMap<Box<str>, (u64, Arc<Prepared>)>,
+    /// Part of our names. Behind a pooler the next request may meet a session where another client has prepared
+    /// something else: its names must not be ours.
+    mark: u64,
+    /// Statements the server did not know although nobody here had ended them.
+    lost: u32,
     next: u64,
     /// Names to close with the next request.
     evicted: Vec<Box<str>>,
@@ -234,6 +276,9 @@ impl StatementCache {
     pub fn new(size: usize) -> Self {
         Self {
             known: LruCache::new(NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN)),
+            own: HashMap::new(),
+            mark: RandomState::new().hash_one(size),
+            lost: 0,
             next: 1,
             evicted: Vec::new(),
         }
@@ -246,7 +291,8 @@ impl StatementCache {
 
     /// A new name for a statement about to be parsed.
     pub fn insert(&mut self, statement: &Statement) -> Arc<Prepared> {
-        let prepared = Prepared::new(format!("berth_{}", self.next).into_boxed_str());
+        let name = format!("berth_{:x}_{}", self.mark, self.next).into_boxed_str();
+        let prepared = Prepared::new(name, false);
         self.next += 1;
         if let Some((_, old)) = self.known.push(statement.id, Arc::clone(&prepared)) {
             self.evicted.push(old.name.clone());
@@ -254,8 +300,48 @@ impl StatementCache {
         prepared
     }
 
+    /// The statement under a name of the caller's, and whether it is still to be parsed.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] when the name stands for another statement.
+    pub fn own(
+        &mut self,
+        name: &str,
+        statement: &Statement,
+    ) -> Result<(Arc<Prepared>, bool), Error> {
+        match self.own.get(name) {
+            Some((id, prepared)) if *id == statement.id => Ok((Arc::clone(prepared), false)),
+            Some(_) => Err(Error::encode(format!(
+                "Prepared statements must be unique - '{name}' was used for a different statement"
+            ))),
+            None => {
+                let prepared = Prepared::new(name.into(), true);
+                self.own
+                    .insert(name.into(), (statement.id, Arc::clone(&prepared)));
+                Ok((prepared, true))
+            }
+        }
+    }
+
+    /// Do statements stay prepared? Not behind a pooler that changes the session between transactions: there each
+    /// would be prepared anew, and none closed.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        self.lost < MAX_LOST
+    }
+
+    /// The server did not know a statement of ours.
+    pub const fn count_lost(&mut self) {
+        self.lost = self.lost.saturating_add(1);
+    }
+
     /// Forgets a statement; `close` when the server still knows it.
     pub fn remove(&mut self, statement: &Statement, prepared: &Arc<Prepared>, close: bool) {
+        if prepared.own {
+            self.own
+                .retain(|_, (_, known)| !Arc::ptr_eq(known, prepared));
+            return;
+        }
         if self
             .known
             .peek(&statement.id)
@@ -271,6 +357,7 @@ impl StatementCache {
     /// Forgets everything, because the session was reset (`DISCARD ALL`, `DEALLOCATE ALL`).
     pub fn clear(&mut self) {
         self.known.clear();
+        self.own.clear();
         self.evicted.clear();
     }
 
@@ -334,6 +421,37 @@ mod tests {
         cache.remove(&texts[0], &first, true);
         assert_eq!(cache.take_evicted(), vec![first.name.clone()]);
         assert!(cache.get(&texts[0]).is_none());
+    }
+
+    #[test]
+    fn a_name_of_the_callers_stands_for_one_statement_until_it_is_removed() {
+        let one = Statement::intern("select 'own one'").unwrap();
+        let two = Statement::intern("select 'own two'").unwrap();
+        let mut cache = StatementCache::new(2);
+        let (prepared, fresh) = cache.own("mine", &one).unwrap();
+        assert!(fresh && prepared.own && &*prepared.name == "mine");
+        assert!(!cache.own("mine", &one).unwrap().1);
+        assert!(cache.own("mine", &two).is_err());
+        cache.remove(&one, &prepared, true);
+        assert!(cache.own("mine", &two).unwrap().1);
+        assert!(cache.take_evicted().is_empty());
+    }
+
+    #[test]
+    fn names_of_ours_differ_between_connections() {
+        let statement = Statement::intern("select 'differ'").unwrap();
+        let name = || StatementCache::new(2).insert(&statement).name.clone();
+        assert_ne!(name(), name());
+    }
+
+    #[test]
+    fn a_connection_that_loses_statements_keeps_none() {
+        let mut cache = StatementCache::new(2);
+        for _ in 0..MAX_LOST {
+            assert!(cache.is_lasting());
+            cache.count_lost();
+        }
+        assert!(!cache.is_lasting());
     }
 
     #[test]

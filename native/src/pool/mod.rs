@@ -18,7 +18,7 @@ use crate::config::{PoolConfig, Prepared};
 use crate::conn::dial::Route;
 use crate::conn::exchange::{Manner, Report};
 use crate::conn::request::{LocalResult, Outlet, Parameters, Reply, Request, Work};
-use crate::conn::statement::{NumberedProfile, Statement};
+use crate::conn::statement::{Naming, NumberedProfile, Statement};
 use crate::conn::{Connection, Owner};
 use crate::error::{Counts, Error};
 use crate::frame::Shapes;
@@ -342,7 +342,7 @@ impl Pool {
         let work = Work::Execute {
             statement,
             params: Parameters::none(),
-            named: false,
+            naming: Naming::Unnamed,
             begin: None,
         };
         self.submit(Request::new(work, reply, Arc::clone(&self.profile)), false);
