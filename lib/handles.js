@@ -103,6 +103,25 @@ async function openClient(options, face, variables) {
   }
 }
 
+/**
+ * Opens a single connection while the thread is blocked.
+ * @param {Record<string, any>} options the password as text @param {Face} face @param {number} patienceMs
+ * @param {readonly string[]} [variables] as in `openClient`
+ * @returns {Awaited<ReturnType<typeof openClient>>}
+ */
+function openClientSync(options, face, patienceMs, variables) {
+  try {
+    const [settings, around] = openArguments(options, variables);
+    const { handle, warnings, ...rest } = JSON.parse(
+      native.clientOpenSync(settings, around, patienceMs),
+    );
+    warn(warnings);
+    return { target: targetOf(handle), ...rest };
+  } catch (error) {
+    throw thrown(error, face);
+  }
+}
+
 /** @param {Target} pool @param {Face} face @returns {Target} */
 function openSession(pool, face) {
   try {
@@ -149,6 +168,7 @@ module.exports = {
   hear,
   leave,
   openClient,
+  openClientSync,
   openPool,
   openSession,
   release,

@@ -34,6 +34,8 @@ export function sessionLeave(slot: number, generation: number, onlyWaiting: bool
 export function sessionHear(slot: number, generation: number): void;
 /** JSON `{handle, pid, host, encrypted, parameters, warnings}`. */
 export function clientOpen(options: string, environment: string, ask?: Ask): Promise<string>;
+/** The same, with the thread blocked for at most `patienceMs`; without a password function, which would need the thread. */
+export function clientOpenSync(options: string, environment: string, patienceMs: number): string;
 /** Answers a question: the password, or why there is none. */
 export function passwordAnswer(number: number, password: string | undefined, problem: string): void;
 /** Transaction status with the last answer, also of a lost connection; null for a stale handle. */

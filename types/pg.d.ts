@@ -244,6 +244,10 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
   copyFrom(text: string, options?: CopyOptions): CopyFromStream;
   /** Gives the data of a COPY … TO STDOUT. */
   copyTo(text: string, options?: CopyOptions): CopyToStream;
+  /** Connects while JavaScript is blocked; a password function is refused. For scripts and start-up code. */
+  connectSync(): this;
+  /** Runs a statement while JavaScript is blocked, on a client where nothing else runs. Ends after 30 s by default. */
+  querySync<R = any, I = any[]>(config: string | QueryConfig<I>, values?: I): QueryResult<R>;
   end(): Promise<void>;
   end(callback: () => void): void;
   ref(): void;

@@ -1,22 +1,19 @@
 // Client of pg: one connection, its queue, and what it tells of.
 'use strict';
 
-const { EventEmitter } = require('node:events');
 const { wrong } = require('../option-rules.js');
 const { bound } = require('./bound.js');
+const { ClientFields } = require('./client-fields.js');
 const { ConnectionFacade } = require('./connection.js');
-const { ConnectionParameters, hide } = require('./connection-parameters.js');
-const { copyFrom, copyTo } = require('./copy.js');
-const { defaults } = require('./defaults.js');
+const { hide } = require('./connection-parameters.js');
 const { describe, lossOf, noticeOf, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
 const { Query, isSimple, readQuery } = require('./query.js');
 const { toResults } = require('./result.js');
-const { PasswordSource, milliseconds, toSettings } = require('./settings.js');
+const { PasswordSource, milliseconds, preparedStatements, toSettings } = require('./settings.js');
 const { StatementQueue, limitOf } = require('./statement-queue.js');
 const { adopt } = require('./submittable.js');
 const { Reading } = require('./types.js');
-const { escapeIdentifier, escapeLiteral } = require('./utils.js');
 
 /** @import { Asked } from './query.js' */
 /** @typedef {(answer: any) => void} Resolve */
@@ -28,10 +25,13 @@ const SETTLE = Symbol('pg-berth.settle');
 /** Runs one query of a pool. */
 const ASK = Symbol('pg-berth.ask');
 
+/** A blocking call without a time limit of its own ends after this. */
+const BLOCKING_MS = 30_000;
+
 /** How long the ROLLBACK of a transaction that was left open may take. */
 const ROLLBACK_MS = 5000;
 
-class Client extends EventEmitter {
+class Client extends ClientFields {
   /** @type {'new' | 'connecting' | 'open' | 'over'} */
   #state = 'new';
   #config;
@@ -49,36 +49,13 @@ class Client extends EventEmitter {
 
   /** @param {any} [config] a connection string or an object */
   constructor(config) {
-    super();
+    super(config);
     const given = (typeof config === 'object' && config) || {};
-    for (const name of ['stream', 'connection']) {
-      if (given[name]) throw wrong(name, 'is not supported: the engine owns the socket');
-    }
-    this.connectionParameters = new ConnectionParameters(config);
-    const { user, database, port, host, password, replication, ssl } = this.connectionParameters;
-    this.user = user;
-    this.database = database;
-    this.port = port;
-    this.host = host;
-    /** @type {any} */
-    this.password = undefined;
-    hide(this, 'password', password);
-    this.replication = replication;
-    this.binary = given.binary || defaults.binary;
-    this.pipeline = Boolean(given.pipeline);
-    /** @type {number | null} */
-    this.processID = null;
-    /** Known to the engine alone: with it anybody could cancel statements. */
-    this.secretKey = null;
-    this.ssl = ssl || false;
-    /** Read by AWS X-Ray, Sequelize and pg-pool. */
-    this._queryable = true;
-    this._ending = false;
     this.#config = given;
     this.#Promise = given.Promise || Promise;
     this.#prepared = preparedStatements(given.preparedStatements);
     this.#reading = new Reading(given.types);
-    this.#queue = new StatementQueue(this.#reading, Boolean(replication), () => {
+    this.#queue = new StatementQueue(this.#reading, Boolean(this.replication), () => {
       if (this.listenerCount('drain') > 0) process.nextTick(() => this.emit('drain'));
     });
     this.connection = new ConnectionFacade(
@@ -194,6 +171,54 @@ class Client extends EventEmitter {
   }
 
   /**
+   * Connects while JavaScript is blocked, for scripts and start-up code.
+   * @returns {this}
+   */
+  connectSync() {
+    if (this.#state !== 'new') {
+      throw new Error('Client has already been connected. You cannot reuse a client.');
+    }
+    if (typeof this.password === 'function') {
+      throw wrong('password', 'is a function, which cannot run during connectSync; use connect');
+    }
+    const source = new PasswordSource(this.password, this.connectionParameters);
+    const settings = toSettings(this.connectionParameters, this.#config, source.value);
+    const patienceMs = settings.connectTimeoutMs || BLOCKING_MS;
+    try {
+      const opened = Link.openSync(settings, patienceMs);
+      this.#link = new Link(opened, this.#prepared, (event) => this.#hear(event));
+    } catch (error) {
+      this.#state = 'over';
+      this._queryable = false;
+      this.#queue.close(terminated(false));
+      throw error;
+    }
+    this.#state = 'connecting';
+    this._ending = false;
+    this.#connected(() => {});
+    return this;
+  }
+
+  /**
+   * Runs a statement while JavaScript is blocked.
+   * @param {any} config text or config @param {any} [values]
+   * @returns {any} as `query` resolves to
+   */
+  querySync(config, values) {
+    if (config === null || config === undefined) {
+      throw new TypeError('Client was passed a null or undefined query');
+    }
+    const asked = readQuery(config, values, undefined);
+    if (typeof config.submit === 'function' || asked.callback) {
+      throw new TypeError('querySync takes text or a config without a callback');
+    }
+    const refusal = this.#refusal();
+    if (refusal !== undefined) throw refusal;
+    const limit = limitOf(asked, this.connectionParameters.query_timeout) || BLOCKING_MS;
+    return this.#resultsOf(asked, this.#queue.runBlocking(asked, limit));
+  }
+
+  /**
    * @param {any} config text, config or submittable @param {any} [values] @param {any} [callback]
    * @returns {any}
    */
@@ -295,16 +320,6 @@ class Client extends EventEmitter {
     return new Error(
       'this submittable needs the socket, which belongs to the engine; use Cursor, QueryStream or COPY of pg-berth',
     );
-  }
-
-  /** @param {string} text of a COPY … FROM STDIN @param {unknown} [options] */
-  copyFrom(text, options) {
-    return this.query(copyFrom(text, options));
-  }
-
-  /** @param {string} text of a COPY … TO STDOUT @param {unknown} [options] */
-  copyTo(text, options) {
-    return this.query(copyTo(text, options));
   }
 
   /** Something of the connection that nobody asked for. @param {any} event */
@@ -458,25 +473,9 @@ class Client extends EventEmitter {
     return this.#reading.overrides.getTypeParser(oid, format);
   }
 
-  /** @param {string} text */
-  escapeIdentifier(text) {
-    return escapeIdentifier(text);
-  }
-
-  /** @param {unknown} text */
-  escapeLiteral(text) {
-    return escapeLiteral(text);
-  }
-
   /** The statement asked last, for programs that hang listeners on it (AWS X-Ray). */
   get activeQuery() {
     return this.#queue.mirror;
-  }
-
-  /** As `activeQuery`, where pg keeps what has not begun. */
-  get queryQueue() {
-    const { activeQuery } = this;
-    return activeQuery === null ? [] : [activeQuery];
   }
 
   /** @param {(error?: Error) => void} done */
@@ -493,12 +492,6 @@ class Client extends EventEmitter {
       this.#queue.start(asked, ROLLBACK_MS, () => done(), failed);
     }
   }
-}
-
-/** @param {unknown} given @returns {'named' | 'unnamed'} */
-function preparedStatements(given = 'named') {
-  if (given === 'named' || given === 'unnamed') return given;
-  throw wrong('preparedStatements', 'must be one of "named", "unnamed"');
 }
 
 /** What programs may put something else in the place of. */

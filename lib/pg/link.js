@@ -2,7 +2,7 @@
 'use strict';
 
 const native = require('../native.js');
-const { end, openClient, release } = require('../handles.js');
+const { end, openClient, openClientSync, release } = require('../handles.js');
 const { FLAG, OPERATION, keepAlive, listen } = require('../mailbox.js');
 const { send } = require('../request.js');
 
@@ -21,6 +21,9 @@ const EXTENDED = Object.freeze({
   /** They leave nothing on the server. */
   unnamed: Object.freeze({ operation: OPERATION.EXECUTE, flags: FLAG.UNNAMED }),
 });
+
+/** What pg reads of the environment was read before; anything else would change what programs do. */
+const VARIABLES = ['PGPASSFILE'];
 
 class Link {
   #unlisten;
@@ -47,12 +50,14 @@ class Link {
     });
   }
 
-  /**
-   * Only what pg reads of the environment was read; everything else would change what programs do.
-   * @param {object} settings
-   */
+  /** @param {object} settings */
   static open(settings) {
-    return openClient(settings, 'pg', ['PGPASSFILE']);
+    return openClient(settings, 'pg', VARIABLES);
+  }
+
+  /** The same, with the thread blocked. @param {object} settings @param {number} patienceMs */
+  static openSync(settings, patienceMs) {
+    return openClientSync(settings, 'pg', patienceMs, VARIABLES);
   }
 
   /**

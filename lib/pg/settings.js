@@ -187,4 +187,10 @@ class PasswordSource {
   }
 }
 
-module.exports = { PasswordSource, milliseconds, toSettings };
+/** @param {unknown} given @returns {'named' | 'unnamed'} */
+function preparedStatements(given = 'named') {
+  if (given === 'named' || given === 'unnamed') return given;
+  throw wrong('preparedStatements', 'must be one of "named", "unnamed"');
+}
+
+module.exports = { PasswordSource, milliseconds, preparedStatements, toSettings };

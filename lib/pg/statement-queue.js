@@ -1,8 +1,8 @@
 // The statements of one client, in the order they were asked for, and the submittable that has the client to itself.
 'use strict';
 
-const { OPERATION } = require('../mailbox.js');
-const { StatementAnswer } = require('../answer.js');
+const { OPERATION, wait } = require('../mailbox.js');
+const { BlockingAnswer, StatementAnswer } = require('../answer.js');
 const { defaults } = require('./defaults.js');
 const { describe, timedOut } = require('./failures.js');
 const { Query, complaint, isSimple, readQuery } = require('./query.js');
@@ -17,6 +17,9 @@ const { OCCUPY } = require('./submittable.js');
 /** @typedef {(answer: any) => void} Resolve */
 /** @typedef {(reason: any) => void} Reject */
 /** Something that waits for its turn. @typedef {{ begin: () => void, refuse: (error: Error) => void }} Waiting */
+
+/** How much longer than its statement a blocking call waits: the time a cancel may take. */
+const BLOCKING_GRACE_MS = 3000;
 
 const SIMPLE = Object.freeze({ operation: OPERATION.SIMPLE });
 
@@ -131,6 +134,36 @@ class StatementQueue {
       // What a value's own code threw, or what cannot be sent.
       process.nextTick(reject, error);
     }
+  }
+
+  /**
+   * Blocks the thread until the statement is answered.
+   * @param {Asked} asked @param {number} limit in ms
+   * @returns {InstanceType<typeof StatementAnswer>}
+   */
+  runBlocking(asked, limit) {
+    const problem = complaint(asked);
+    if (problem !== undefined) throw problem;
+    if (this.#link === undefined || this.isBusy) {
+      throw new Error('querySync needs a connected client on which nothing else runs');
+    }
+    /** @type {any} */
+    let failure;
+    const decoders = this.#reading.decodersOf(asked.types, rowModeOf(asked));
+    const answer = new BlockingAnswer(
+      decoders,
+      () => this.#answered(asked, undefined),
+      (reason) => {
+        failure = reason;
+        this.#answered(asked, reason);
+      },
+    );
+    this.#ask(asked, limit, decoders, answer);
+    if (!wait(() => answer.isDone, limit + BLOCKING_GRACE_MS)) {
+      throw new Error(`querySync: no answer within ${limit + BLOCKING_GRACE_MS} ms`);
+    }
+    if (failure !== undefined) throw describe(failure);
+    return answer;
   }
 
   /** @param {Asked} asked @param {number} timeoutMs @param {any} decoders @param {any} answer */

@@ -44,6 +44,7 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("sessionLeave", objects::session_leave)?;
     cx.export_function("sessionHear", objects::session_hear)?;
     cx.export_function("clientOpen", objects::client_open)?;
+    cx.export_function("clientOpenSync", objects::client_open_sync)?;
     cx.export_function("clientStatus", objects::client_status)?;
     cx.export_function("passwordAnswer", passwords::answer)?;
     cx.export_function("cancel", objects::cancel)?;

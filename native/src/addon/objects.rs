@@ -21,7 +21,7 @@ use crate::conn::dial::Route;
 use crate::conn::exchange::Manner;
 use crate::conn::passwords::Passwords;
 use crate::conn::request::Subscriber;
-use crate::error::Error;
+use crate::error::{Error, Outcome, Phase};
 use crate::frame::{Preset, Profile};
 use crate::pool::session::Session;
 use crate::pool::{Ended, Pool};
@@ -180,33 +180,90 @@ fn subscriber(environment: &Environment, handle: Handle) -> Subscriber {
     }
 }
 
+/// A single connection about to be opened.
+struct Opening {
+    route: Route,
+    manner: Manner,
+    warnings: Vec<String>,
+}
+
+fn opening(cx: &mut FunctionContext, passwords: Option<Arc<dyn Passwords>>) -> NeonResult<Opening> {
+    let built = settings(cx)?;
+    match route(&built, passwords) {
+        Ok(route) => Ok(Opening {
+            route,
+            manner: Manner {
+                depth: 1,
+                statements: built.pool.statement_cache_size.max(1),
+                max_message: built.config.max_message,
+            },
+            warnings: built.warnings,
+        }),
+        Err(error) => throw(cx, &error),
+    }
+}
+
+/// Gives an open connection a handle, and says what is known about it.
+fn adopt(cx: &mut Cx<'_>, client: Arc<Client>, warnings: &[String]) -> NeonResult<String> {
+    let connection = Arc::clone(client.connection());
+    let environment = current(cx)?;
+    let handle = environment.own(Object::Client(client));
+    connection.subscribe(Some(subscriber(environment, handle)));
+    let parameters: BTreeMap<_, _> = connection.parameters.iter().cloned().collect();
+    let described = json!({
+        "handle": handle.to_number(), "pid": connection.pid, "host": connection.host,
+        "encrypted": connection.is_encrypted(), "parameters": parameters, "warnings": warnings,
+    });
+    Ok(described.to_string())
+}
+
 /// `clientOpen(options: JSON, environment: JSON, ask?: function) → Promise<JSON {handle, pid, parameters, warnings}>`.
 pub(super) fn client_open(mut cx: FunctionContext) -> JsResult<JsPromise> {
-    let built = settings(&mut cx)?;
     let passwords = passwords::source(&mut cx, 2)?;
-    let route = match route(&built, passwords) {
-        Ok(route) => route,
-        Err(error) => return throw(&mut cx, &error),
-    };
+    let Opening {
+        route,
+        manner,
+        warnings,
+    } = opening(&mut cx, passwords)?;
     let runtime = runtime(&mut cx)?;
-    let manner = Manner {
-        depth: 1,
-        statements: built.pool.statement_cache_size.max(1),
-        max_message: built.config.max_message,
-    };
     let open = async move { Client::open(&route, manner, Arc::clone(&SHAPES), runtime).await };
     promise(&mut cx, open, move |cx, client| {
-        let connection = Arc::clone(client.connection());
-        let environment = current(cx)?;
-        let handle = environment.own(Object::Client(client));
-        connection.subscribe(Some(subscriber(environment, handle)));
-        let parameters: BTreeMap<_, _> = connection.parameters.iter().cloned().collect();
-        let text = json!({
-            "handle": handle.to_number(), "pid": connection.pid, "host": connection.host,
-            "encrypted": connection.is_encrypted(), "parameters": parameters, "warnings": built.warnings,
-        });
-        Ok(cx.string(text.to_string()).upcast())
+        let described = adopt(cx, client, &warnings)?;
+        Ok(cx.string(described).upcast())
     })
+}
+
+/// `clientOpenSync(options: JSON, environment: JSON, patience in ms) → JSON`: the same, and the thread is blocked meanwhile.
+pub(super) fn client_open_sync(mut cx: FunctionContext) -> JsResult<JsString> {
+    let patience = Duration::from_millis(whole(&mut cx, 2)?.into());
+    let Opening {
+        route,
+        manner,
+        warnings,
+    } = opening(&mut cx, None)?;
+    let runtime = runtime(&mut cx)?;
+    let (sender, opened) = std::sync::mpsc::sync_channel(1);
+    let open = runtime.spawn(async move {
+        let client = Client::open(&route, manner, Arc::clone(&SHAPES), runtime).await;
+        // The waiting side may have given up: then the connection closes with its last handle.
+        drop(sender.send(client));
+    });
+    match opened.recv_timeout(patience) {
+        Ok(Ok(client)) => {
+            let described = adopt(&mut cx, client, &warnings)?;
+            Ok(cx.string(described))
+        }
+        Ok(Err(error)) => throw(&mut cx, &error),
+        Err(_) => {
+            open.abort();
+            let late = Error::Timeout {
+                phase: Phase::Connect,
+                after: patience,
+                outcome: Outcome::NotSent,
+            };
+            throw(&mut cx, &late)
+        }
+    }
 }
 
 /// `clientStatus(slot, generation) → 'I' | 'T' | 'E'`: the server's transaction status with its last answer, also when the

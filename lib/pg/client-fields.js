@@ -1,0 +1,68 @@
+// What programs read of a pg client: where it connects to, and its small helpers.
+'use strict';
+
+const { EventEmitter } = require('node:events');
+const { wrong } = require('../option-rules.js');
+const { ConnectionParameters, hide } = require('./connection-parameters.js');
+const { copyFrom, copyTo } = require('./copy.js');
+const { defaults } = require('./defaults.js');
+const { escapeIdentifier, escapeLiteral } = require('./utils.js');
+
+class ClientFields extends EventEmitter {
+  /** @param {any} [config] a connection string or an object */
+  constructor(config) {
+    super();
+    const given = (typeof config === 'object' && config) || {};
+    for (const name of ['stream', 'connection']) {
+      if (given[name]) throw wrong(name, 'is not supported: the engine owns the socket');
+    }
+    this.connectionParameters = new ConnectionParameters(config);
+    const { user, database, port, host, password, replication, ssl } = this.connectionParameters;
+    this.user = user;
+    this.database = database;
+    this.port = port;
+    this.host = host;
+    /** @type {any} */
+    this.password = undefined;
+    hide(this, 'password', password);
+    this.replication = replication;
+    this.binary = given.binary || defaults.binary;
+    this.pipeline = Boolean(given.pipeline);
+    /** @type {number | null} */
+    this.processID = null;
+    /** Known to the engine alone: with it anybody could cancel statements. */
+    this.secretKey = null;
+    this.ssl = ssl || false;
+    /** Read by AWS X-Ray, Sequelize and pg-pool. */
+    this._queryable = true;
+    this._ending = false;
+  }
+
+  /** @param {string} text */
+  escapeIdentifier(text) {
+    return escapeIdentifier(text);
+  }
+
+  /** @param {unknown} text */
+  escapeLiteral(text) {
+    return escapeLiteral(text);
+  }
+
+  /** As `activeQuery`, where pg keeps what has not begun. */
+  get queryQueue() {
+    const { activeQuery } = /** @type {any} */ (this);
+    return activeQuery === null ? [] : [activeQuery];
+  }
+
+  /** @param {string} text of a COPY … FROM STDIN @param {unknown} [options] */
+  copyFrom(text, options) {
+    return /** @type {any} */ (this).query(copyFrom(text, options));
+  }
+
+  /** @param {string} text of a COPY … TO STDOUT @param {unknown} [options] */
+  copyTo(text, options) {
+    return /** @type {any} */ (this).query(copyTo(text, options));
+  }
+}
+
+module.exports = { ClientFields };
