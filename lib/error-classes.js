@@ -94,7 +94,20 @@ class AcquireTimeoutError extends PgError {
 }
 
 /** @implements {api.NoNodeError} */
-class NoNodeError extends AcquireTimeoutError {}
+class NoNodeError extends AcquireTimeoutError {
+  /** @param {string} message @param {Details} [details] */
+  constructor(message, details = {}) {
+    super(message, details);
+    /** @type {api.NodeFailure[]} */
+    this.nodes = details.nodes ?? [];
+  }
+}
+
+/** @implements {api.NoPrimaryError} */
+class NoPrimaryError extends NoNodeError {}
+
+/** @implements {api.NoStandbyError} */
+class NoStandbyError extends NoNodeError {}
 
 /** @implements {api.ClosedError} */
 class ClosedError extends PgError {}
@@ -138,6 +151,9 @@ class TransactionLostError extends PgError {
 /** @implements {api.TransactionRolledBackError} */
 class TransactionRolledBackError extends PgError {}
 
+/** @implements {api.FencedError} */
+class FencedError extends PgError {}
+
 /** @implements {api.InternalError} */
 class InternalError extends PgError {}
 
@@ -149,6 +165,8 @@ const classes = {
   AuthError,
   AcquireTimeoutError,
   NoNodeError,
+  NoPrimaryError,
+  NoStandbyError,
   ClosedError,
   CancelledError,
   TimeoutError,
@@ -157,6 +175,7 @@ const classes = {
   OutcomeUnknownError,
   TransactionLostError,
   TransactionRolledBackError,
+  FencedError,
   InternalError,
 };
 

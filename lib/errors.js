@@ -106,6 +106,8 @@ function build(fields, face) {
       return lostError(fields, details, face);
     case 'transactionLost':
       return new errors.TransactionLostError(fields.message, details);
+    case 'fenced':
+      return new errors.FencedError(fields.message, details);
     case 'rolledBack':
       return new errors.TransactionRolledBackError(fields.message, details);
     case 'protocol':
@@ -184,6 +186,7 @@ function acquireError(fields, details, face) {
   details.waitedMs = fields.waitedMs;
   details.counts = fields.counts;
   if (face === 'pg') return new errors.AcquireTimeoutError(String(PG_TIMEOUT.acquire), details);
+  if (fields.lack) return noNodeError(fields, fields.lack, details, face);
   if (fields.cause && fields.counts?.size === 0) {
     details.code = '08006';
     const message = `query: no reachable node after ${fields.waitedMs}ms: ${fields.cause.message}`;
@@ -191,6 +194,31 @@ function acquireError(fields, details, face) {
   }
   details.code = '53300';
   return new errors.AcquireTimeoutError(fields.message, details);
+}
+
+/**
+ * A search found nobody: what was met at each node, one by one.
+ * @param {NativeError} fields @param {string} lack @param {Details} details @param {Face} face
+ */
+function noNodeError(fields, lack, details, face) {
+  details.code = '08006';
+  details.nodes = (fields.nodes ?? []).map(({ host, role, reason, tookMs, error }) => ({
+    host,
+    tookMs,
+    ...(role ? { role } : {}),
+    ...(reason ? { reason } : {}),
+    ...(error ? { error: build(error, face) } : {}),
+  }));
+  const failures = details.nodes.flatMap(({ error }) => (error === undefined ? [] : [error]));
+  if (failures.length > 0) {
+    // As Node's own: the code of the first says it for programs that look no deeper.
+    const { code } = /** @type {{ code?: string }} */ (failures[0]);
+    details.cause = Object.assign(new AggregateError(failures, 'attempts to connect'), { code });
+  }
+  const message = `query: ${fields.message}`;
+  if (lack.includes('primary')) return new errors.NoPrimaryError(message, details);
+  if (lack.includes('standby')) return new errors.NoStandbyError(message, details);
+  return new errors.NoNodeError(message, details);
 }
 
 /** @param {NativeError} fields @param {Details} details @param {Face} face */

@@ -10,6 +10,8 @@ const {
   AuthError,
   AcquireTimeoutError,
   NoNodeError,
+  NoPrimaryError,
+  NoStandbyError,
   ClosedError,
   CancelledError,
   TimeoutError,
@@ -18,6 +20,7 @@ const {
   OutcomeUnknownError,
   TransactionLostError,
   TransactionRolledBackError,
+  FencedError,
   InternalError,
 } = require('./error-classes.js');
 const { createListener } = require('./listener.js');
@@ -94,6 +97,8 @@ module.exports = {
   AuthError,
   AcquireTimeoutError,
   NoNodeError,
+  NoPrimaryError,
+  NoStandbyError,
   ClosedError,
   CancelledError,
   TimeoutError,
@@ -102,6 +107,7 @@ module.exports = {
   OutcomeUnknownError,
   TransactionLostError,
   TransactionRolledBackError,
+  FencedError,
   InternalError,
   HealthMonitor,
   checkDatabaseHealth,

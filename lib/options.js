@@ -11,18 +11,23 @@ const { readSsl } = require('./ssl-options.js');
 /** @import { Rule, Table } from './option-rules.js' */
 
 /** Spellings of the predecessor. */
-const MODES = /** @type {Record<string, string>} */ ({ readwrite: 'read-write', rw: 'read-write' });
+const MODES = /** @type {Record<string, string>} */ ({
+  readwrite: 'read-write',
+  rw: 'read-write',
+  readonly: 'read-only',
+  ro: 'read-only',
+  preferstandby: 'prefer-standby',
+});
 
 /**
  * What the interface knows and this version does not do. It is refused: an option that is accepted and ignored is a lie.
  * Whoever implements one moves it into its table.
  */
 const NOT_AVAILABLE = Object.freeze({
-  modes: words('read-only readonly ro prefer-standby preferstandby primary standby'),
   pool: words(
-    'commitMarkerTable commitResolution dnsRecheckMs exactlyOnce fenceCheck fencedReads lease',
-    'loadBalance maxConnecting maxLagBytes raceDelayMs rebalanceMs resolveTimeoutMs',
-    'strictFence unref validationIntervalMs warmStatements',
+    'commitMarkerTable commitResolution dnsRecheckMs exactlyOnce lease',
+    'maxLagBytes rebalanceMs resolveTimeoutMs',
+    'strictFence unref warmStatements',
   ),
   query: words('acquireTimeoutMs after exactlyOnce idempotent retry'),
   begin: words('exactlyOnce lsn'),
@@ -70,7 +75,21 @@ const POOL_OPTIONS = Object.freeze({
   port: rules.port,
   user: text,
   database: text,
-  mode: { ...oneOf('read-write', 'any', 'readwrite', 'rw'), refused: NOT_AVAILABLE.modes },
+  mode: oneOf(
+    'read-write',
+    'read-only',
+    'prefer-standby',
+    'any',
+    'primary',
+    'standby',
+    ...Object.keys(MODES),
+  ),
+  loadBalance: oneOf('random', 'round-robin', 'least-in-use'),
+  raceDelayMs: rules.integer(0, 2 ** 31 - 1, 'an integer not below 0 (milliseconds)'),
+  maxConnecting: positive,
+  fencedReads: oneOf('retry', 'allow'),
+  fenceCheck: oneOf('auto', 'inband', 'query', 'off'),
+  validationIntervalMs: rules.integer(0, 2 ** 31 - 1, 'an integer not below 0 (milliseconds)'),
   applicationName: text,
   options: text,
   ssl,
@@ -147,7 +166,7 @@ const END_OPTIONS = Object.freeze({ timeoutMs: ms });
 
 /**
  * @param {unknown} options a connection string, or an object
- * @returns {Record<string, any>} canonical words: `mode` is `read-write` or `any`, `ssl` holds PEM texts
+ * @returns {Record<string, any>} canonical words: `mode` has its long name, `ssl` holds PEM texts
  * @throws {TypeError} naming the option
  */
 function readPoolOptions(options) {
@@ -155,7 +174,6 @@ function readPoolOptions(options) {
   const read = readOptions(POOL_OPTIONS, given, NOT_AVAILABLE.pool);
   if (read.hosts !== undefined) {
     if (read.host !== undefined) throw wrong('hosts', 'and "host" exclude each other');
-    if (read.hosts.length > 1) throw wrong('hosts', `with several entries ${rules.LATER}`);
   }
   if (read.mode !== undefined) read.mode = MODES[read.mode] ?? read.mode;
   if (read.ssl !== undefined) {

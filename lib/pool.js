@@ -46,7 +46,7 @@ class Pool {
   constructor(given) {
     const { types, rowMode = 'object', retry, logger, ...rest } = given;
     const resolved = resolveTypes(types, PRESETS.lossless);
-    this.#target = openPool(rest, 'cluster');
+    this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster');
     forgotten.register(this, this.#target, this);
     const catalog = new TypeCatalog(catalogQuery(this.#target));
     const decoders = queryable.decodersFor(resolved, rowMode, catalog);

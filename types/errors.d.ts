@@ -121,8 +121,32 @@ export class AcquireTimeoutError extends PgError {
       }
     | undefined;
 }
-/** No server could be reached all the time; `cause` is the last failure. `code`: `'08006'`. */
-export class NoNodeError extends AcquireTimeoutError {}
+/** What a search met at one node. */
+export interface NodeFailure {
+  /** `host:port` or the path of the socket. */
+  readonly host: string;
+  /** What the node said it was, if it answered. */
+  readonly role?: 'primary' | 'fenced' | 'standby' | 'unknown';
+  /** Why that does not suit the pool's mode. */
+  readonly reason?: string;
+  /** Why it did not answer. */
+  readonly error?: Error;
+  /** How long the last attempt took, in milliseconds. */
+  readonly tookMs: number;
+}
+
+/**
+ * No node that suits the pool's mode was found all the time: `no reachable node after <ms>ms: …` with the reason of each
+ * host. `cause` is an `AggregateError` of what failed. `code`: `'08006'`.
+ */
+export class NoNodeError extends AcquireTimeoutError {
+  /** What was met, in the order of the hosts. */
+  readonly nodes: readonly NodeFailure[];
+}
+/** {@link NoNodeError} of a pool that writes: `no writable primary available after <ms>ms: …`. */
+export class NoPrimaryError extends NoNodeError {}
+/** {@link NoNodeError} of a pool that reads from standbys: `no standby available after <ms>ms: …`. */
+export class NoStandbyError extends NoNodeError {}
 
 /** The pool, client, transaction or stream was ended by its owner. `code`: `'ERR_CLOSED'`. */
 export class ClosedError extends PgError {}
@@ -165,6 +189,12 @@ export class TransactionLostError extends PgError {
 
 /** COMMIT was answered with ROLLBACK: an earlier statement had failed and nothing was committed. `code`: `'25P02'`. */
 export class TransactionRolledBackError extends PgError {}
+
+/**
+ * The node of a transaction was demoted while it ran; it was rolled back instead of committed. `pool.transaction` runs it
+ * again. `code`: `'25006'`.
+ */
+export class FencedError extends PgError {}
 
 /** A defect of this package. Please report it. `code`: `'ERR_INTERNAL'`. */
 export class InternalError extends PgError {}

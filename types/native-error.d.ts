@@ -1,6 +1,6 @@
 // How the engine describes an error to lib/errors.js (internal).
 
-import type { AcquireTimeoutError, Outcome, TimeoutError } from './errors.js';
+import type { AcquireTimeoutError, NodeFailure, Outcome, TimeoutError } from './errors.js';
 
 /** Which promises about codes and messages an error has to keep. */
 export type Face = 'cluster' | 'pg';
@@ -19,6 +19,7 @@ export interface Details {
   afterMs?: number | undefined;
   waitedMs?: number | undefined;
   counts?: Counts | undefined;
+  nodes?: NodeFailure[] | undefined;
 }
 
 /** The JSON of an error as `native/src/error.rs` knows it. Absent members may be missing or null. */
@@ -34,6 +35,7 @@ export interface NativeError {
     | 'io'
     | 'transactionLost'
     | 'rolledBack'
+    | 'fenced'
     | 'protocol'
     | 'encode'
     | 'config'
@@ -55,6 +57,16 @@ export interface NativeError {
   option?: string;
   waitedMs?: number;
   counts?: Counts;
+  /** Which kind of node a search did not find. */
+  lack?: string;
+  /** What it met. */
+  nodes?: {
+    host: string;
+    role?: NodeFailure['role'] | null;
+    reason?: string | null;
+    error?: NativeError | null;
+    tookMs: number;
+  }[];
   cause?: NativeError | null;
   /** Bytes of the server's message. */
   length?: number;

@@ -157,8 +157,8 @@ export type PasswordFunction = (
 export interface PoolOptions {
   /** `postgres://…` or `key=value …`. Options beside it win. */
   connectionString?: string;
-  /** `'name'`, `'name:port'`, `'[v6]:port'` or the folder of a socket. Exactly one entry in this version. */
-  hosts?: readonly [string];
+  /** One entry per node: `'name'`, `'name:port'`, `'[v6]:port'` or the folder of a socket. */
+  hosts?: readonly string[];
   /** Instead of `hosts`. Default: `PGHOST`, else `localhost`. */
   host?: string;
   /** For entries without their own. Default: `PGPORT`, else 5432. */
@@ -169,8 +169,45 @@ export interface PoolOptions {
   password?: string | PasswordFunction;
   /** Default: `PGDATABASE`, else the user's name. */
   database?: string;
-  /** `'read-write'` (also `'rw'`, `'readwrite'`): only a server that takes writes. Default `'read-write'`. */
-  mode?: 'read-write' | 'readwrite' | 'rw' | 'any';
+  /**
+   * Which nodes the pool uses; it follows them through failovers.
+   *
+   * - `'read-write'` (also `'rw'`, `'readwrite'`; the default): the primary that takes writes
+   * - `'read-only'` (`'ro'`, `'readonly'`), `'standby'`: standbys
+   * - `'prefer-standby'` (`'preferstandby'`): standbys, and the primary while there is none
+   * - `'primary'`: the node out of recovery, even when it refuses writes
+   * - `'any'`: whichever answers
+   *
+   * The default is weaker than `target_session_attrs` of the connection string.
+   */
+  mode?:
+    | 'read-write'
+    | 'readwrite'
+    | 'rw'
+    | 'read-only'
+    | 'readonly'
+    | 'ro'
+    | 'prefer-standby'
+    | 'preferstandby'
+    | 'primary'
+    | 'standby'
+    | 'any';
+  /** Which of several standbys gets a connection. Default for modes that read `'least-in-use'`, random where equal. */
+  loadBalance?: 'random' | 'round-robin' | 'least-in-use';
+  /** How long an attempt to connect is alone before the next node is tried beside it. Default 250; 0: all at once. */
+  raceDelayMs?: number;
+  /** Connections opened at the same time. Default 4. */
+  maxConnecting?: number;
+  /**
+   * How it is noticed that a primary was demoted while its connections stayed open. `'auto'`: a bare Sync in front of a
+   * read, in the same packet, or `SHOW transaction_read_only` there where the server does not report its role;
+   * `'inband'`, `'query'`: always this or that; `'off'`: only what servers report by themselves. Default `'auto'`.
+   */
+  fenceCheck?: 'auto' | 'inband' | 'query' | 'off';
+  /** A connection that was answered less than this long ago is not checked. Default 5, much less than a promotion takes. */
+  validationIntervalMs?: number;
+  /** May a fenced primary serve a `'read-only'` pool, as libpq allows? Default `'retry'`: no, its rows may be stale. */
+  fencedReads?: 'retry' | 'allow';
   /** `application_name`, as `pg_stat_activity` shows it. */
   applicationName?: string;
   /** Start-up options, for example `-c search_path=app`. Must not set `default_transaction_read_only`. */

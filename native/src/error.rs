@@ -115,6 +115,41 @@ pub struct Counts {
     pub waiting: usize,
 }
 
+/// What became of one node in a search.
+#[derive(Clone, Debug)]
+pub struct NodeReport {
+    /// `host:port` or the socket path.
+    pub host: Box<str>,
+    /// What it said it was.
+    pub role: Option<&'static str>,
+    /// Why that does not suit.
+    pub reason: Option<&'static str>,
+    /// Why it said nothing.
+    pub error: Option<Error>,
+    /// How long the last attempt or look took.
+    pub took: Duration,
+}
+
+/// No node was found that suits.
+#[derive(Clone, Debug)]
+pub struct Lack {
+    /// `no writable primary available` and the like.
+    pub what: &'static str,
+    /// What was met.
+    pub nodes: Vec<NodeReport>,
+}
+
+impl fmt::Display for NodeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.error, self.reason) {
+            (Some(error @ Error::Connect { .. }), _) => write!(f, "{error}"),
+            (Some(error), _) => write!(f, "{}: {error}", self.host),
+            (None, Some(reason)) => write!(f, "{} {reason}", self.host),
+            (None, None) => write!(f, "{} answered", self.host),
+        }
+    }
+}
+
 /// Everything that can go wrong in the engine.
 #[derive(Clone, Debug)]
 pub enum Error {
@@ -139,6 +174,8 @@ pub enum Error {
         counts: Counts,
         /// The last failure to open a connection, if that is what was in the way.
         last: Option<Box<Error>>,
+        /// What a search for a usable node has met, if that is what was waited for.
+        search: Option<Box<Lack>>,
     },
     /// The pool, client or transaction was ended by its owner.
     Closed {
@@ -182,6 +219,8 @@ pub enum Error {
     },
     /// COMMIT was answered with the tag `ROLLBACK`.
     TransactionRolledBack,
+    /// The node of a transaction was demoted: COMMIT was not sent.
+    Fenced,
     /// The server broke the protocol; the connection was closed.
     Protocol {
         /// What was expected and what came.
@@ -254,6 +293,7 @@ impl Error {
             Self::Lost { cause, .. } => cause.code(),
             Self::TransactionLost { .. } => "08006",
             Self::TransactionRolledBack => "25P02",
+            Self::Fenced => "25006",
             Self::Protocol { .. } => "ERR_PROTOCOL",
             Self::Encode { .. } => "ERR_ENCODE",
             Self::Config { .. } => "ERR_CONFIG",
@@ -269,9 +309,10 @@ impl Error {
             Self::Cancelled { outcome }
             | Self::Timeout { outcome, .. }
             | Self::Lost { outcome, .. } => *outcome,
-            Self::Server(_) | Self::TransactionLost { .. } | Self::TransactionRolledBack => {
-                Outcome::Failed
-            }
+            Self::Server(_)
+            | Self::TransactionLost { .. }
+            | Self::TransactionRolledBack
+            | Self::Fenced => Outcome::Failed,
             Self::Protocol { .. } | Self::Internal { .. } => Outcome::Unknown,
             Self::Connect { .. }
             | Self::Refused(_)
@@ -316,6 +357,7 @@ impl Error {
             | Self::Timeout { .. }
             | Self::Lost { .. }
             | Self::Io { .. }
+            | Self::Fenced
             | Self::TransactionLost { .. } => true,
             _ => false,
         }
@@ -338,8 +380,19 @@ impl fmt::Display for Error {
             Self::Connect { host, problem, .. } => write!(f, "cannot connect to {host}: {problem}"),
             Self::Acquire {
                 waited,
+                search: Some(lack), ..
+            } => {
+                write!(f, "{} after {}ms", lack.what, waited.as_millis())?;
+                for (place, node) in lack.nodes.iter().enumerate() {
+                    write!(f, "{}{node}", if place == 0 { ": " } else { "; " })?;
+                }
+                Ok(())
+            }
+            Self::Acquire {
+                waited,
                 counts,
                 last,
+                search: None,
             } => {
                 write!(
                     f,
@@ -387,6 +440,9 @@ impl fmt::Display for Error {
             Self::TransactionLost { cause } => write!(
                 f,
                 "the transaction's connection was lost, nothing of it was committed: {cause}"
+            ),
+            Self::Fenced => f.write_str(
+                "the transaction's node takes no writes any more (default_transaction_read_only is on): it was rolled back",
             ),
             Self::TransactionRolledBack => f.write_str(
                 "COMMIT was answered with ROLLBACK: an earlier statement of the transaction failed and nothing was committed",

@@ -31,7 +31,7 @@ describe('silence', { concurrency: 16 }, () => {
     context.after(() => pool.end());
     const error = await within(250, 900, () => failureOf(pool.query('select 1')));
     assert.equal(error.outcome, 'not-sent');
-    assert.equal(error.name, 'NoNodeError');
+    assert.equal(error.name, 'NoPrimaryError');
     assert.equal(error.cause?.code, 'ECONNREFUSED');
   });
 

@@ -28,7 +28,7 @@ async function authenticate(connection, bend = {}) {
   const clientFirst = /n=.*$/s.exec(text)?.[0] ?? '';
   const nonce = `${/r=([^,]+)/.exec(clientFirst)?.[1]}server`;
   const salt = crypto.randomBytes(16);
-  if (bend.early) return connection.send(m.authOk(), m.backendKey(7), m.ready());
+  if (bend.early) return connection.send(m.authOk(), m.primary(), m.backendKey(7), m.ready());
   const serverFirst = first(`r=${nonce},s=${salt.toString('base64')},i=${iterations}`);
   await connection.send(m.authentication(11, Buffer.from(serverFirst)));
   if (bend.twice) await connection.send(m.authentication(11, Buffer.from(serverFirst)));
@@ -44,7 +44,7 @@ async function authenticate(connection, bend = {}) {
   const serverSignature = hmac(hmac(salted, 'Server Key'), authMessage).toString('base64');
   const serverFinal = final(`v=${serverSignature}`);
   const parts = bend.skipFinal ? [] : [m.authentication(12, Buffer.from(serverFinal))];
-  return connection.send(...parts, m.authOk(), m.backendKey(7), m.ready());
+  return connection.send(...parts, m.authOk(), m.primary(), m.backendKey(7), m.ready());
 }
 
 const scramPool = (context, bend, options) =>

@@ -24,7 +24,7 @@ async function declined(connection) {
   return packet;
 }
 
-const SET_UP = Buffer.concat([m.authOk(), m.backendKey(7), m.ready()]);
+const SET_UP = Buffer.concat([m.authOk(), m.primary(), m.backendKey(7), m.ready()]);
 
 describe('TLS request', { concurrency: 8 }, () => {
   for (const mode of ['prefer', 'require']) {

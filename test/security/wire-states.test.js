@@ -152,7 +152,12 @@ describe('messages at any time', { concurrency: 8 }, () => {
       context,
       async (connection) => {
         await connection.readStartup();
-        const setUp = [m.parameterStatus('server_version', '15'), m.backendKey(7), m.ready()];
+        const setUp = [
+          m.parameterStatus('server_version', '15'),
+          m.primary(),
+          m.backendKey(7),
+          m.ready(),
+        ];
         const notice = m.notice({ M: 'hello' });
         await connection.send(notice, m.authOk(), ...setUp.flatMap((each) => [notice, each]));
         await connection.send(...UNASKED);
@@ -178,7 +183,12 @@ describe('backend key', { concurrency: 8 }, () => {
         async (connection) => {
           await connection.readStartup();
           const zero = m.message('v', Buffer.concat([m.int32(196_608), m.int32(0)]));
-          const greeting = [m.authOk(), m.backendKey(7, Buffer.alloc(length, 1)), m.ready()];
+          const greeting = [
+            m.authOk(),
+            m.primary(),
+            m.backendKey(7, Buffer.alloc(length, 1)),
+            m.ready(),
+          ];
           await connection.send(
             ...(connection.startup.version > 196_608 ? [zero] : []),
             ...greeting,

@@ -94,7 +94,15 @@ const copyResponse = (type, columns = 1, format = 0) =>
 const copyData = (bytes) => message('d', Buffer.from(bytes));
 const copyDone = () => message('c');
 
+/** What every server since version 14 reports about its role during start-up: here a primary that takes writes. */
+const primary = () =>
+  Buffer.concat([
+    parameterStatus('in_hot_standby', 'off'),
+    parameterStatus('default_transaction_read_only', 'off'),
+  ]);
+
 module.exports = {
+  primary,
   int16,
   int32,
   cstring,

@@ -7,7 +7,8 @@ const { scriptServer } = require('./script-server.js');
 require('./stray-errors.js');
 
 /**
- * Reads one request: everything up to its Sync, or a simple query.
+ * Reads one request: everything up to its Sync, or a simple query. A bare Sync in front, by which a pool has the server
+ * say what it is, is answered.
  * @param {any} connection
  */
 async function readRequest(connection) {
@@ -17,6 +18,10 @@ async function readRequest(connection) {
     if (next.type === 'X') {
       await connection.finish();
       return connection.readBytes(1); // rejects: the conversation is over
+    }
+    if (next.type === 'S' && read.length === 0) {
+      await connection.send(m.ready());
+      continue;
     }
     read.push(next);
     if (next.type === 'S' || next.type === 'Q') return read;

@@ -108,6 +108,8 @@ class ScriptConnection {
       server_version: '15.0',
       client_encoding: 'UTF8',
       DateStyle: 'ISO, MDY',
+      in_hot_standby: 'off',
+      default_transaction_read_only: 'off',
       ...parameters,
     };
     const statuses = Object.entries(all).map(([name, value]) =>

@@ -55,6 +55,7 @@ class Server {
   #arguments;
   #binaries;
   #child;
+  #frozen = false;
   #released;
 
   /** Use {@link startServer}. */
@@ -107,7 +108,8 @@ class Server {
       child.once('close', () => settle(this.log.slice(from) || 'it ended without a word'));
       child.stderr.setEncoding('utf8').on('data', (text) => {
         this.log += text;
-        if (this.log.includes('ready to accept connections', from)) settle(undefined);
+        const ready = /ready to accept (?:read-only )?connections/;
+        if (ready.test(this.log.slice(from))) settle(undefined);
       });
       // the server alone does not keep a test process alive: the watchdog ends it afterwards
       child.unref();
@@ -145,8 +147,33 @@ class Server {
     await this.#end('SIGKILL');
   }
 
+  /** Stops every process of the server without ending it: the kernel still takes connections, nobody answers. */
+  freeze() {
+    const { pid } = this;
+    process.kill(pid, 'SIGSTOP');
+    for (const backend of childrenOf(pid)) process.kill(backend, 'SIGSTOP');
+    this.#frozen = true;
+  }
+
+  /** Lets a frozen server go on. */
+  thaw() {
+    const { pid } = this;
+    if (!this.#frozen) return;
+    this.#frozen = false;
+    for (const backend of childrenOf(pid)) process.kill(backend, 'SIGCONT');
+    process.kill(pid, 'SIGCONT');
+  }
+
+  /** Pids of the server's own processes of a kind, by their title. Linux only. @param {string} title */
+  processes(title) {
+    return childrenOf(this.pid).filter((pid) =>
+      fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(title),
+    );
+  }
+
   /** Stops the server and removes its folder. Safe to call twice. */
   async stop() {
+    this.thaw();
     await this.#end('SIGQUIT');
     await fs.promises.rm(this.socketDir, { recursive: true, force: true, maxRetries: 3 });
     this.#released();
@@ -179,10 +206,11 @@ class Server {
  * @param {number} [options.version] major version; default the newest installed
  * @param {Record<string, string | number>} [options.conf] settings for postgresql.conf
  * @param {string[]} [options.hba] lines put above the usual ones of pg_hba.conf
+ * @param {(dataDir: string) => void | Promise<void>} [options.prepare] last touches to the data folder before the start
  * @param {boolean} [options.tls] offer TLS with certificates of a test authority (`server.tls` has their paths)
  * @returns {Promise<Server>}
  */
-async function startServer({ version, conf = {}, hba = [], tls = false } = {}) {
+async function startServer({ version, conf = {}, hba = [], tls = false, prepare } = {}) {
   const binaries = await findBinaries(version);
   const folder = makeFolder();
   const certificates = tls ? await makeCertificates(folder) : undefined;
@@ -200,6 +228,7 @@ async function startServer({ version, conf = {}, hba = [], tls = false } = {}) {
     );
     fs.appendFileSync(path.join(server.dataDir, 'postgresql.conf'), lines.join(''));
     fs.writeFileSync(path.join(server.dataDir, 'pg_hba.conf'), `${hba.join('\n')}${ACCESS}`);
+    await prepare?.(server.dataDir);
     return await server.start();
   } catch (error) {
     await server.stop();

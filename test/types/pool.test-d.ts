@@ -29,10 +29,9 @@ createPool('postgres://localhost/app');
 
 // @ts-expect-error misspelt
 createPool({ poolsize: 3 });
-// @ts-expect-error not in this version
-createPool({ mode: 'read-only' });
-// @ts-expect-error one host in this version
-createPool({ hosts: ['a', 'b'] });
+createPool({ mode: 'read-only', hosts: ['a', 'b'], loadBalance: 'round-robin' });
+// @ts-expect-error no such mode
+createPool({ mode: 'writable' });
 // @ts-expect-error a number
 createPool({ port: '5432' });
 // @ts-expect-error options are needed

@@ -19,10 +19,13 @@ use crate::config::{Built, Settings, Surroundings};
 use crate::conn::client::Client;
 use crate::conn::dial::Route;
 use crate::conn::exchange::Manner;
+use crate::conn::guard::Policy;
 use crate::conn::passwords::Passwords;
 use crate::conn::request::Subscriber;
+use crate::conn::statement::NumberedProfile;
 use crate::error::{Error, Outcome, Phase};
 use crate::frame::{Preset, Profile};
+use crate::pool::router::Seeker;
 use crate::pool::session::Session;
 use crate::pool::{Ended, Pool};
 use crate::wire::TransactionStatus;
@@ -77,10 +80,18 @@ fn settings(cx: &mut FunctionContext) -> NeonResult<Built> {
     }
 }
 
-fn route(built: &Built, passwords: Option<Arc<dyn Passwords>>) -> Result<Route, Error> {
-    let host = built.config.hosts.first().cloned();
-    let host = host.ok_or_else(|| Error::config("hosts", "must name a host"))?;
-    Ok(Route::new(Arc::new(built.config.clone()), host)?.with_passwords(passwords))
+fn routes(built: &Built, passwords: Option<&Arc<dyn Passwords>>) -> Result<Box<[Route]>, Error> {
+    let config = Arc::new(built.config.clone());
+    let hosts = config.hosts.iter().cloned();
+    let route = |host| {
+        let route = Route::new(Arc::clone(&config), host)?;
+        Ok(route.with_passwords(passwords.cloned()))
+    };
+    hosts.map(route).collect()
+}
+
+fn own_profile() -> Result<Arc<NumberedProfile>, Error> {
+    desk::profile(number_profile(Profile::new(Preset::Pg, []))?)
 }
 
 fn opened(built: &Built, handle: Handle) -> String {
@@ -92,12 +103,11 @@ pub(super) fn pool_open(mut cx: FunctionContext) -> JsResult<JsString> {
     let built = settings(&mut cx)?;
     let passwords = passwords::source(&mut cx, 2)?;
     let runtime = runtime(&mut cx)?.clone();
-    let handle = route(&built, passwords).and_then(|route| {
+    let handle = routes(&built, passwords.as_ref()).and_then(|routes| {
         let environment = current(&mut cx).map_err(|_| Error::internal("no environment"))?;
-        let number = number_profile(Profile::new(Preset::Pg, []))?;
-        let profile = desk::profile(number)?;
+        let profile = own_profile()?;
         let pool = Pool::new(
-            route,
+            routes,
             built.pool.clone(),
             Arc::clone(&SHAPES),
             profile,
@@ -182,23 +192,30 @@ fn subscriber(environment: &Environment, handle: Handle) -> Subscriber {
 
 /// A single connection about to be opened.
 struct Opening {
-    route: Route,
-    manner: Manner,
+    seeker: Seeker,
     warnings: Vec<String>,
 }
 
-fn opening(cx: &mut FunctionContext, passwords: Option<Arc<dyn Passwords>>) -> NeonResult<Opening> {
+fn opening(
+    cx: &mut FunctionContext,
+    passwords: Option<&Arc<dyn Passwords>>,
+) -> NeonResult<Opening> {
     let built = settings(cx)?;
-    match route(&built, passwords) {
-        Ok(route) => Ok(Opening {
-            route,
-            manner: Manner {
+    let target = routes(&built, passwords).and_then(|routes| Ok((routes, own_profile()?)));
+    match target {
+        Ok((routes, profile)) => {
+            let manner = Manner {
                 depth: 1,
                 statements: built.pool.statement_cache_size.max(1),
                 max_message: built.config.max_message,
-            },
-            warnings: built.warnings,
-        }),
+                policy: Policy::default(),
+            };
+            let routing = built.pool.routing;
+            Ok(Opening {
+                seeker: Seeker::new(routes, routing, manner, Arc::clone(&SHAPES), profile),
+                warnings: built.warnings,
+            })
+        }
         Err(error) => throw(cx, &error),
     }
 }
@@ -220,13 +237,9 @@ fn adopt(cx: &mut Cx<'_>, client: Arc<Client>, warnings: &[String]) -> NeonResul
 /// `clientOpen(options: JSON, environment: JSON, ask?: function) → Promise<JSON {handle, pid, parameters, warnings}>`.
 pub(super) fn client_open(mut cx: FunctionContext) -> JsResult<JsPromise> {
     let passwords = passwords::source(&mut cx, 2)?;
-    let Opening {
-        route,
-        manner,
-        warnings,
-    } = opening(&mut cx, passwords)?;
+    let Opening { seeker, warnings } = opening(&mut cx, passwords.as_ref())?;
     let runtime = runtime(&mut cx)?;
-    let open = async move { Client::open(&route, manner, Arc::clone(&SHAPES), runtime).await };
+    let open = async move { Ok(Client::new(seeker.find().await?, runtime)) };
     promise(&mut cx, open, move |cx, client| {
         let described = adopt(cx, client, &warnings)?;
         Ok(cx.string(described).upcast())
@@ -236,15 +249,12 @@ pub(super) fn client_open(mut cx: FunctionContext) -> JsResult<JsPromise> {
 /// `clientOpenSync(options: JSON, environment: JSON, patience in ms) → JSON`: the same, and the thread is blocked meanwhile.
 pub(super) fn client_open_sync(mut cx: FunctionContext) -> JsResult<JsString> {
     let patience = Duration::from_millis(whole(&mut cx, 2)?.into());
-    let Opening {
-        route,
-        manner,
-        warnings,
-    } = opening(&mut cx, None)?;
+    let Opening { seeker, warnings } = opening(&mut cx, None)?;
     let runtime = runtime(&mut cx)?;
     let (sender, opened) = std::sync::mpsc::sync_channel(1);
     let open = runtime.spawn(async move {
-        let client = Client::open(&route, manner, Arc::clone(&SHAPES), runtime).await;
+        let found = seeker.find().await;
+        let client = found.map(|connection| Client::new(connection, runtime));
         // The waiting side may have given up: then the connection closes with its last handle.
         drop(sender.send(client));
     });

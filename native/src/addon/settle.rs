@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use neon::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, ServerError};
+use crate::error::{Error, NodeReport, ServerError};
 
 /// An error as JSON; `lib/errors.js` makes a class of it, in the caller's own promise chain so that the stack is his.
 pub(super) fn describe(error: &Error) -> String {
@@ -34,6 +34,7 @@ fn fields(error: &Error) -> Value {
             waited,
             counts,
             last,
+            search,
         } => {
             put("waitedMs", json!(millis(*waited)));
             put(
@@ -44,6 +45,10 @@ fn fields(error: &Error) -> Value {
                 }),
             );
             put("cause", last.as_deref().map_or(Value::Null, self::fields));
+            if let Some(lack) = search {
+                put("lack", json!(lack.what));
+                put("nodes", lack.nodes.iter().map(node).collect());
+            }
         }
         Error::Closed { what } => put("what", json!(what)),
         Error::Timeout { phase, after, .. } => {
@@ -59,12 +64,20 @@ fn fields(error: &Error) -> Value {
         Error::Cancelled { .. }
         | Error::Io { .. }
         | Error::TransactionRolledBack
+        | Error::Fenced
         | Error::Protocol { .. }
         | Error::Encode { .. }
         | Error::Lease { .. }
         | Error::Internal { .. } => {}
     }
     Value::Object(fields)
+}
+
+fn node(report: &NodeReport) -> Value {
+    json!({
+        "host": report.host, "role": report.role, "reason": report.reason, "text": report.to_string(),
+        "error": report.error.as_ref().map(fields), "tookMs": millis(report.took),
+    })
 }
 
 fn millis(time: std::time::Duration) -> u64 {
@@ -83,6 +96,7 @@ const fn kind(error: &Error) -> &'static str {
         Error::Io { .. } => "io",
         Error::TransactionLost { .. } => "transactionLost",
         Error::TransactionRolledBack => "rolledBack",
+        Error::Fenced => "fenced",
         Error::Protocol { .. } => "protocol",
         Error::Encode { .. } => "encode",
         Error::Config { .. } => "config",

@@ -65,7 +65,7 @@ impl Settings {
         config.check_startup_size()?;
         Ok(Built {
             config,
-            pool: self.pool()?,
+            pool: self.pool(&values)?,
             warnings,
         })
     }

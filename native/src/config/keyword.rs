@@ -73,7 +73,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("keepalives_idle", None, None, Obeyed),
     keyword("keepalives_interval", None, None, Obeyed),
     keyword("krbsrvname", None, None, Refused),
-    keyword("load_balance_hosts", Some("PGLOADBALANCEHOSTS"), None, Only(&["disable"])),
+    keyword("load_balance_hosts", Some("PGLOADBALANCEHOSTS"), None, Only(&["disable", "random"])),
     keyword("max_protocol_version", Some("PGMAXPROTOCOLVERSION"), Some("maxProtocolVersion"), Obeyed),
     keyword("min_protocol_version", Some("PGMINPROTOCOLVERSION"), Some("minProtocolVersion"), Obeyed),
     keyword("oauth_client_id", None, None, Refused),
@@ -105,7 +105,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("sslpassword", None, Some("sslpassword"), Obeyed),
     keyword("sslrootcert", Some("PGSSLROOTCERT"), Some("sslrootcert"), Obeyed),
     keyword("sslsni", Some("PGSSLSNI"), Some("sslsni"), Obeyed),
-    keyword("target_session_attrs", Some("PGTARGETSESSIONATTRS"), None, Only(&["any"])),
+    keyword("target_session_attrs", Some("PGTARGETSESSIONATTRS"), None, Only(&["any", "read-write", "read-only", "primary", "standby", "prefer-standby"])),
     keyword("tcp_user_timeout", None, None, Obeyed),
     keyword("user", Some("PGUSER"), Some("user"), Obeyed),
 ];

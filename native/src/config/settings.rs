@@ -75,6 +75,14 @@ pub struct Settings {
     pub(super) prepared_statements: Option<String>,
     pub(super) max_statement_ms: Option<u64>,
     pub(super) pipeline_depth: Option<u64>,
+    pub(super) mode: Option<String>,
+    /// The face's own default of `mode`, weaker than `target_session_attrs`.
+    pub(super) default_mode: Option<String>,
+    pub(super) load_balance: Option<String>,
+    pub(super) race_delay_ms: Option<u64>,
+    pub(super) max_connecting: Option<u64>,
+    pub(super) fence_check: Option<String>,
+    pub(super) fenced_reads: Option<String>,
 }
 
 /// `keepalive`: `false`, `true` for the defaults, or single values in place of them.

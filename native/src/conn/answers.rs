@@ -6,79 +6,26 @@ use std::time::Instant;
 
 use crate::conn::copying::{Copying, Stage};
 use crate::conn::cursor::Cursor;
+use crate::conn::guard::{Check, Guard};
+use crate::conn::inflight::{InFlight, Sent, Stale};
 use crate::conn::request::{
     Account, Command, Completion, Event, Outlet, Part, Reply, Request, Subscriber, Work,
 };
-use crate::conn::statement::{Described, Prepared, StatementCache};
+use crate::conn::role::Role;
+use crate::conn::statement::{Described, StatementCache};
 use crate::error::{Error, ServerError};
 use crate::frame::{FrameBuilder, Plan, Shapes};
-use crate::wire::{CopyFormat, ResultEnd, RowDescription, Sink, TransactionStatus};
+use crate::wire::{CopyFormat, ResultEnd, Row, RowDescription, Sink, TransactionStatus};
 
 /// Marks the result of a BEGIN that travels in front of a statement.
 pub const PRELUDE: u8 = 1;
+/// Marks the result of the check in front.
+pub const CHECK: u8 = 2;
 /// Marks the result the caller asked for.
 pub const RESULT: u8 = 0;
 
 /// Rows are handed over once a frame holds so many bytes, so that JS decodes while the server still sends.
 const FRAME_BYTES: usize = 64 * 1024;
-
-/// How much of a request is on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// All of it.
-    Whole,
-    /// Parse and Describe, to learn the parameter types; the request is encoded again afterwards.
-    Preparation,
-}
-
-/// A request whose Sync is on the wire.
-pub struct InFlight {
-    /// The request.
-    pub request: Request,
-    /// Its prepared statement, unless unnamed or simple.
-    pub prepared: Option<Arc<Prepared>>,
-    /// Parse is part of this request.
-    pub fresh: bool,
-    /// The BEGIN in front was not answered yet.
-    pub prelude: bool,
-    /// What was sent of it.
-    pub sent: Sent,
-    /// How rows become frames.
-    pub plan: Option<Arc<Plan>>,
-    /// Where in the output stream its bytes begin.
-    pub starts_at: u64,
-    /// When it was sent, or its predecessor answered.
-    pub since: Instant,
-    /// The server's error.
-    pub error: Option<Error>,
-    /// Why the caller gave up, once a cancel is under way.
-    pub cancelled: Option<Error>,
-    parameters: Vec<u32>,
-    command: Option<Command>,
-    suspended: bool,
-}
-
-impl InFlight {
-    /// A request about to be sent.
-    #[must_use]
-    pub fn new(request: Request, now: Instant) -> Self {
-        Self {
-            request,
-            prepared: None,
-            fresh: false,
-            prelude: false,
-            sent: Sent::Whole,
-            plan: None,
-            starts_at: 0,
-            since: now,
-            error: None,
-            cancelled: None,
-            parameters: Vec::new(),
-            command: None,
-            suspended: false,
-        }
-    }
-}
 
 /// The requests in flight on one connection, oldest first, and what they share.
 pub struct Answers {
@@ -116,14 +63,18 @@ pub struct Answers {
     pub sync_due: bool,
     /// An error outside any request: the server's reason for ending the session.
     pub last_words: Option<ServerError>,
+    /// What is known about the server.
+    pub guard: Guard,
+    /// Requests that had no effect here and go to another node.
+    pub elsewhere: Vec<Request>,
     /// The time of this turn.
     pub now: Instant,
-    builder: FrameBuilder,
+    pub(super) builder: FrameBuilder,
 }
 
 impl Answers {
     /// Nothing in flight.
-    pub fn new(statements: usize, shapes: Arc<Shapes>) -> Self {
+    pub fn new(statements: usize, shapes: Arc<Shapes>, guard: Guard) -> Self {
         Self {
             sent: VecDeque::new(),
             cache: StatementCache::new(statements),
@@ -142,6 +93,8 @@ impl Answers {
             cursor_over: None,
             sync_due: false,
             last_words: None,
+            guard,
+            elsewhere: Vec::new(),
             now: Instant::now(),
             builder: FrameBuilder::new(),
         }
@@ -196,8 +149,18 @@ impl Answers {
         let Some(sent) = self.sent.front_mut() else {
             return;
         };
-        let error = sent.error.take();
+        let mut error = sent.error.take();
+        let inside = sent.met == Some(false) && sent.request.part != Part::Single;
+        if (sent.fenced || inside) && error.as_ref().is_none_or(|error| error.code() == "25006") {
+            error = Some(Error::Fenced);
+        }
         let stale = error.as_ref().and_then(|error| sent.staleness(error));
+        if self.moves(status, error.as_ref()) {
+            return;
+        }
+        let Some(sent) = self.sent.front_mut() else {
+            return;
+        };
         let again = stale.is_some()
             && !sent.request.repeated
             && sent.cancelled.is_none()
@@ -219,16 +182,20 @@ impl Answers {
                 .or(Some(error)),
             None if rolled_back => Some(Error::TransactionRolledBack),
             // Given up while it was only being prepared: the statement itself never went out.
-            None if sent.sent == Sent::Preparation => sent.cancelled.take().map(Error::not_sent),
+            None if sent.sent != Sent::Whole => sent.cancelled.take().map(Error::not_sent),
             None => None,
         };
-        if sent.sent == Sent::Preparation && error.is_none() || again {
+        if sent.sent != Sent::Whole && error.is_none() || again {
             let Some(mut sent) = self.sent.pop_front() else {
                 return;
             };
             self.drop_stale(&sent, stale);
             sent.request.repeated |= again;
-            sent.request.work.begun();
+            if sent.sent == Sent::Check {
+                sent.request.is_checked = true;
+            } else {
+                sent.request.work.begun();
+            }
             self.again.push(sent.request);
         } else {
             if error.is_none() && matches!(sent.request.reply, Reply::Outlet { .. }) {
@@ -244,6 +211,7 @@ impl Answers {
             self.finished += 1;
             self.session_over |= sent.request.finish;
             if let Some(statement) = sent.request.work.statement() {
+                self.guard.tainted |= statement.overrides_fence;
                 statement.took(self.now.saturating_duration_since(sent.since));
             }
             match error {
@@ -265,6 +233,10 @@ impl Answers {
         }
         if let Some(next) = self.sent.front_mut() {
             next.since = self.now;
+            // It was sent before this ReadyForQuery came, so what the server is now it was before the statement.
+            if next.check == Check::None && self.guard.is_active() {
+                next.met = Some(self.guard.is_met());
+            }
         }
     }
 
@@ -285,35 +257,6 @@ impl Answers {
 pub(super) fn touch(touched: &mut Vec<Arc<dyn Outlet>>, outlet: &Arc<dyn Outlet>) {
     if !touched.iter().any(|known| Arc::ptr_eq(known, outlet)) {
         touched.push(Arc::clone(outlet));
-    }
-}
-
-/// Why a prepared statement cannot be used any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stale {
-    /// The server does not know it.
-    Gone,
-    /// The server knows it, but its result type has changed.
-    Changed,
-}
-
-impl InFlight {
-    /// Does the error mean that the cached statement, not the caller's request, is at fault?
-    fn staleness(&self, error: &Error) -> Option<Stale> {
-        let Error::Server(server) = error else {
-            return None;
-        };
-        if self.fresh || self.prepared.as_ref().is_none_or(|prepared| prepared.own) {
-            return None;
-        }
-        match (&*server.code, server.routine.as_deref()) {
-            ("26000", _) => Some(Stale::Gone),
-            // The latter: a column has got another type, and the parameter beside it still has that of the first Parse.
-            ("0A000", Some("RevalidateCachedQuery")) | ("42883" | "42804" | "42846", _) => {
-                Some(Stale::Changed)
-            }
-            _ => None,
-        }
     }
 }
 
@@ -382,6 +325,16 @@ impl Sink for Answers {
         let Some(sent) = self.sent.front_mut() else {
             return Err(Error::protocol("a row without a request"));
         };
+        if sent.check == Check::Query {
+            let read_only = Row::new(body)?.next_column()?.flatten() != Some(b"off".as_slice());
+            let role = if read_only {
+                Role::Fenced
+            } else {
+                Role::Primary
+            };
+            self.guard.reported.shown(role);
+            return Ok(());
+        }
         match &mut sent.request.reply {
             Reply::Local(local) => local.result.push(body),
             Reply::Outlet { .. } => {
@@ -399,7 +352,9 @@ impl Sink for Answers {
                     return Err(Error::protocol("a row behind the end of its result"));
                 }
                 self.builder.push_row(plan, body)?;
-                if self.builder.size() >= FRAME_BYTES {
+                // What may still have to run elsewhere is not delivered piece by piece.
+                let may_move = sent.met == Some(false) && sent.request.is_alone();
+                if self.builder.size() >= FRAME_BYTES && !may_move {
                     self.deliver(false);
                     // Rows to decode while the server still sends the rest.
                     self.announce();
@@ -416,6 +371,9 @@ impl Sink for Answers {
         let Some(sent) = self.sent.front_mut() else {
             return;
         };
+        if tag == CHECK {
+            return;
+        }
         if tag == PRELUDE {
             sent.prelude = false;
             return;
@@ -474,10 +432,21 @@ impl Sink for Answers {
         if status == TransactionStatus::Idle {
             self.portals.clear();
         }
-        self.copy_flush();
-        self.copy = Copying::default();
-        self.cursor_over = self.cursor.take().and_then(|cursor| cursor.failed);
-        self.settle(status);
+        self.guard
+            .ready(self.now, status == TransactionStatus::Idle);
+        match self.sent.front() {
+            Some(sent) if sent.check != Check::None && sent.sent != Sent::Check => self.checked(),
+            Some(sent) if sent.check != Check::None => {
+                self.checked();
+                self.settle(status);
+            }
+            _ => {
+                self.copy_flush();
+                self.copy = Copying::default();
+                self.cursor_over = self.cursor.take().and_then(|cursor| cursor.failed);
+                self.settle(status);
+            }
+        }
     }
 
     fn notice(&mut self, notice: ServerError) {
@@ -493,6 +462,7 @@ impl Sink for Answers {
     }
 
     fn parameter_status(&mut self, name: &str, value: &str) {
+        self.guard.reported.note(name, value);
         self.event(&Event::Parameter { name, value });
     }
 }

@@ -6,13 +6,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::conn::dial::{Route, dial};
 use crate::conn::driver::Driver;
-use crate::conn::exchange::{Manner, Report};
+use crate::conn::exchange::Report;
 use crate::conn::request::{Outlet, Request};
 use crate::conn::{Connection, Owner};
 use crate::error::{Error, Outcome};
-use crate::frame::Shapes;
 
 /// A single connection.
 pub struct Client {
@@ -23,16 +21,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens a connection and starts its driver.
-    ///
-    /// Cancel-safe: dropping the future closes the socket.
-    pub async fn open(
-        route: &Route,
-        manner: Manner,
-        shapes: Arc<Shapes>,
-        runtime: &Handle,
-    ) -> Result<Arc<Self>, Error> {
-        let connection = dial(route, 0, manner, shapes).await?;
+    /// Takes over a connection and starts its driver.
+    pub fn new(connection: Connection, runtime: &Handle) -> Arc<Self> {
         let client = Arc::new_cyclic(|own: &Weak<Self>| {
             let owner: Weak<dyn Owner> = own.clone();
             connection.belongs_to(owner);
@@ -43,7 +33,7 @@ impl Client {
             }
         });
         runtime.spawn(Driver::new(Arc::clone(&client.connection)));
-        Ok(client)
+        client
     }
 
     /// The connection itself.

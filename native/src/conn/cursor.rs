@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::conn::answers::{Answers, InFlight, RESULT};
+use crate::conn::answers::{Answers, RESULT};
 use crate::conn::encode::ALL_TEXT;
 use crate::conn::exchange::Exchange;
+use crate::conn::inflight::InFlight;
 use crate::conn::request::{Request, Work};
 use crate::error::Error;
 use crate::frame::Plan;

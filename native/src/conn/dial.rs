@@ -1,5 +1,6 @@
 //! Opens one connection: resolve, connect, TLS, log in, all under one deadline.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +13,7 @@ use crate::conn::cancel::Target;
 use crate::conn::exchange::{Exchange, Manner};
 use crate::conn::login::log_in;
 use crate::conn::passwords::Passwords;
+use crate::conn::role::Reported;
 use crate::conn::stream::{self, Stream};
 use crate::conn::tls::{self, Connector};
 use crate::conn::{Closing, Connection, State};
@@ -38,7 +40,7 @@ pub struct Route {
 }
 
 /// The address that was reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// TCP.
     Tcp(SocketAddr),
@@ -73,6 +75,12 @@ impl Route {
     #[must_use]
     pub fn with_passwords(self, passwords: Option<Arc<dyn Passwords>>) -> Self {
         Self { passwords, ..self }
+    }
+
+    /// `host:port` or the socket path.
+    #[must_use]
+    pub const fn label(&self) -> &str {
+        &self.label
     }
 
     /// The settings of the target.
@@ -127,7 +135,17 @@ impl Route {
     }
 }
 
-/// Opens and authenticates a connection, within `connect_timeout`.
+/// The addresses of a host, looked up anew, within `connect_timeout`.
+///
+/// Cancel-safe: a lookup that nobody waits for any more ends by itself.
+///
+/// # Errors
+/// [`Error::Connect`] when the name has no address, [`Error::Timeout`].
+pub async fn addresses(route: &Route) -> Result<Vec<Address>, Error> {
+    within(route, resolve(route)).await
+}
+
+/// Opens and authenticates a connection to one address, within `connect_timeout`.
 ///
 /// Cancel-safe: dropping the future closes the socket.
 ///
@@ -136,11 +154,25 @@ impl Route {
 /// deadline passed in whatever phase.
 pub async fn dial(
     route: &Route,
-    slot: usize,
+    address: Address,
+    node: usize,
     manner: Manner,
     shapes: Arc<Shapes>,
 ) -> Result<Connection, Error> {
-    let attempt = establish(route, slot, manner, shapes);
+    let logged_in = within(route, log_in(route, &address)).await;
+    match logged_in {
+        Ok((stream, session, input)) => Ok(assemble(
+            route, node, manner, shapes, address, stream, session, input,
+        )),
+        Err(Error::Server(refusal)) => Err(Error::Refused(refusal)),
+        Err(error) => Err(error),
+    }
+}
+
+async fn within<T>(
+    route: &Route,
+    attempt: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     match route.config.connect_timeout {
         None => attempt.await,
         Some(limit) => tokio::time::timeout(limit, attempt)
@@ -155,35 +187,13 @@ pub async fn dial(
     }
 }
 
-async fn establish(
-    route: &Route,
-    slot: usize,
-    manner: Manner,
-    shapes: Arc<Shapes>,
-) -> Result<Connection, Error> {
-    let mut last = None;
-    for address in resolve(route).await? {
-        match log_in(route, &address).await {
-            Ok((stream, session, input)) => {
-                return Ok(assemble(
-                    route, slot, manner, shapes, address, stream, session, input,
-                ));
-            }
-            // The server has spoken: another address of the same name would say the same.
-            Err(Error::Server(refusal)) => return Err(Error::Refused(refusal)),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| route.problem("ENOTFOUND", "the name has no address")))
-}
-
 #[allow(
     clippy::too_many_arguments,
     reason = "the parts of a connection, put together once"
 )]
 fn assemble(
     route: &Route,
-    slot: usize,
+    node: usize,
     manner: Manner,
     shapes: Arc<Shapes>,
     address: Address,
@@ -192,8 +202,10 @@ fn assemble(
     input: BytesMut,
 ) -> Connection {
     let encrypted = stream.is_encrypted();
+    let reported = Reported::at_login(&session.parameters);
     Connection {
-        slot,
+        slot: 0,
+        node,
         host: route.label.clone(),
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         pid: session.pid,
@@ -208,7 +220,7 @@ fn assemble(
         },
         owner: std::sync::OnceLock::new(),
         state: std::sync::Mutex::new(State {
-            exchange: Exchange::new(manner, shapes, input),
+            exchange: Exchange::new(manner, shapes, input, reported),
             stream: Some(stream),
             waker: None,
             closing: Closing::Open,
@@ -226,9 +238,33 @@ async fn resolve(route: &Route) -> Result<Vec<Address>, Error> {
             ..
         } => Ok(vec![Address::Tcp(SocketAddr::new(*ip, *port))]),
         Host::Tcp { name, port, .. } => match tokio::net::lookup_host((&**name, *port)).await {
-            Ok(addresses) => Ok(addresses.map(Address::Tcp).collect()),
+            Ok(addresses) => alternate(addresses)
+                .ok_or_else(|| route.problem("ENOTFOUND", "the name has no address")),
             Err(error) => Err(route.problem("ENOTFOUND", error.to_string())),
         },
         Host::Unix { .. } | Host::Abstract { .. } => Ok(vec![Address::Local]),
+    }
+}
+
+/// Addresses alternating by family, so that a family without a way out costs one attempt (RFC 8305); `None` without any.
+fn alternate(addresses: impl Iterator<Item = SocketAddr>) -> Option<Vec<Address>> {
+    let mut unique: Vec<SocketAddr> = Vec::new();
+    for address in addresses {
+        if !unique.contains(&address) {
+            unique.push(address);
+        }
+    }
+    let first_is_v6 = unique.first()?.is_ipv6();
+    let (own, other): (Vec<_>, Vec<_>) = unique
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut own, mut other) = (own.into_iter(), other.into_iter());
+    let mut mixed = Vec::new();
+    loop {
+        let pair = [own.next(), other.next()];
+        if pair == [None, None] {
+            return Some(mixed);
+        }
+        mixed.extend(pair.into_iter().flatten().map(Address::Tcp));
     }
 }

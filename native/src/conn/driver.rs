@@ -301,7 +301,7 @@ fn drain(state: &mut State, cx: &mut Context<'_>) {
     }
 }
 
-fn hung_up() -> Error {
+pub(super) fn hung_up() -> Error {
     Error::Io {
         code: "ECONNRESET",
         problem: "Connection terminated unexpectedly".into(),

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::conn::answers::{Answers, InFlight, PRELUDE, RESULT, Sent};
+use crate::conn::answers::{Answers, CHECK, PRELUDE, RESULT};
 use crate::conn::cursor;
+use crate::conn::guard::Check;
+use crate::conn::inflight::{InFlight, Sent};
 use crate::conn::request::{Parameters, Request, Work};
 use crate::conn::statement::{Naming, Prepared, Statement};
 use crate::error::Error;
@@ -54,6 +56,9 @@ fn messages(
     out: &mut BytesMut,
     answers: &mut Answers,
 ) -> Result<(), Error> {
+    if answers.sent.is_empty() && check_first(sent, expected, out, answers)? {
+        return Ok(());
+    }
     if let Work::Simple { statement } | Work::Copy { statement, .. } = &sent.request.work {
         frontend::simple_query(out, &statement.text)?;
         expected.extend([Expect::Simple, Expect::Ready]);
@@ -141,6 +146,44 @@ fn messages(
             frontend::close_portal(out, portal)?;
             expected.push(Expect::CloseComplete);
             answers.portals.retain(|(name, _)| name != portal);
+        }
+    }
+    frontend::sync(out);
+    expected.push(Expect::Ready);
+    Ok(())
+}
+
+/// Puts the check in front of a request that is the only one on its connection. `true`: the request waits for its answer.
+fn check_first(
+    sent: &mut InFlight,
+    expected: &mut Vec<Expect>,
+    out: &mut BytesMut,
+    answers: &Answers,
+) -> Result<bool, Error> {
+    let waits = answers.guard.must_wait(&sent.request);
+    sent.check = answers.guard.check(&sent.request);
+    if waits {
+        sent.sent = Sent::Check;
+        sent.check = sent.check.or_sync();
+    }
+    check(sent.check, expected, out)?;
+    Ok(waits)
+}
+
+/// The check in front of a statement, with a Sync of its own.
+fn check(check: Check, expected: &mut Vec<Expect>, out: &mut BytesMut) -> Result<(), Error> {
+    match check {
+        Check::None => return Ok(()),
+        Check::Sync => {}
+        Check::Query => {
+            frontend::parse(out, "", "show transaction_read_only", &[])?;
+            frontend::bind(out, "", "", NO_PARAMETERS, ALL_TEXT)?;
+            frontend::execute(out, "", 0)?;
+            expected.extend([
+                Expect::ParseComplete,
+                Expect::BindComplete,
+                Expect::Result { tag: CHECK },
+            ]);
         }
     }
     frontend::sync(out);

@@ -15,16 +15,21 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::conn::answers::{Answers, InFlight, Sent};
+use crate::conn::answers::Answers;
 use crate::conn::encode;
+use crate::conn::giveup::interrupt;
+pub use crate::conn::giveup::{Running, fail_where};
+use crate::conn::guard::{Guard, Policy};
+use crate::conn::inflight::{InFlight, Sent};
 use crate::conn::request::{Account, Outlet, Part, Request, Subscriber, Work};
-use crate::conn::statement::Class;
+use crate::conn::role::{Reported, Role};
 use crate::error::{Error, Outcome, Phase};
 use crate::frame::Shapes;
 use crate::wire::{Core, Expect, TransactionStatus, frontend};
 
 /// What changed since the owner was told last.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Report {
     /// Requests answered.
     pub finished: usize,
@@ -38,6 +43,12 @@ pub struct Report {
     pub in_transaction: bool,
     /// A cancel request may still be on its way to the server.
     pub cancelling: bool,
+    /// What the server has said about itself last.
+    pub role: Role,
+    /// The connection must not be used again.
+    pub tainted: bool,
+    /// Requests that had no effect here and go to another node.
+    pub elsewhere: Vec<Request>,
 }
 
 /// How one connection converses.
@@ -49,6 +60,8 @@ pub struct Manner {
     pub statements: usize,
     /// Longest message accepted, in bytes.
     pub max_message: usize,
+    /// How it is guarded.
+    pub policy: Policy,
 }
 
 /// One connection's conversation.
@@ -71,15 +84,19 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A conversation on a connection whose start-up is over.
-    pub fn new(manner: Manner, shapes: Arc<Shapes>, input: BytesMut) -> Self {
+    /// A conversation on a connection whose start-up is over; `reported` then.
+    pub fn new(manner: Manner, shapes: Arc<Shapes>, input: BytesMut, reported: Reported) -> Self {
         Self {
             core: Core::new(manner.max_message),
             input,
             output: BytesMut::new(),
             queue: VecDeque::new(),
             cursor_queue: VecDeque::new(),
-            answers: Answers::new(manner.statements, shapes),
+            answers: Answers::new(
+                manner.statements,
+                shapes,
+                Guard::new(manner.policy, reported),
+            ),
             depth: manner.depth.max(1),
             held: false,
             produced: 0,
@@ -126,10 +143,15 @@ impl Exchange {
             if let Work::Execute { naming, .. } = &mut request.work {
                 naming.decide(is_alone && self.answers.cache.is_lasting());
             }
+            let fenced = request.part == Part::Commit && !self.answers.guard.is_met();
+            if fenced {
+                request.roll_back();
+            }
             let before = self.output.len();
             match encode::encode(request, &mut self.output, &mut self.answers) {
                 Ok((mut sent, expected)) => {
                     sent.starts_at = self.produced;
+                    sent.fenced = fenced;
                     self.produced_since(before);
                     for expect in expected {
                         self.core.expect(expect);
@@ -235,6 +257,9 @@ impl Exchange {
             begin_failed: self.answers.begin_failed.take(),
             in_transaction: self.core.status() != TransactionStatus::Idle,
             cancelling: false,
+            role: self.role(),
+            tainted: self.answers.guard.tainted,
+            elsewhere: std::mem::take(&mut self.answers.elsewhere),
         }
     }
 
@@ -248,6 +273,31 @@ impl Exchange {
     #[must_use]
     pub fn status(&self) -> TransactionStatus {
         self.core.status()
+    }
+
+    /// What the server has said about itself last.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.answers.guard.reported.role()
+    }
+
+    /// Asks for nothing but ReadyForQuery, in front of which the server reports what has changed.
+    pub fn sync(&mut self) {
+        let before = self.output.len();
+        frontend::sync(&mut self.output);
+        self.core.expect(Expect::Ready);
+        self.produced += u64::try_from(self.output.len() - before).unwrap_or(u64::MAX);
+    }
+
+    /// A query has shown what the server does not report.
+    pub fn shown(&mut self, role: Role) {
+        self.answers.guard.reported.shown(role);
+    }
+
+    /// Is everything answered that was sent?
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.core.is_idle() && self.output.is_empty()
     }
 
     /// The bytes JS has not taken yet.
@@ -416,63 +466,4 @@ impl Exchange {
         unsent.extend(self.queue.drain(..));
         unsent
     }
-}
-
-/// What must happen to the statement that runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Running {
-    /// Nothing.
-    Nothing,
-    /// Ask the server to cancel it.
-    Cancel,
-    /// A COMMIT is on the wire: never cancelled (CP-2), the connection is given up and the outcome stays open.
-    GiveUp,
-}
-
-fn interrupt(sent: Option<&mut InFlight>, reason: impl FnOnce(&InFlight) -> Error) -> Running {
-    match sent {
-        None => Running::Nothing,
-        Some(sent) => {
-            let reason = reason(sent);
-            sent.cancelled = Some(reason);
-            let statement = sent.request.work.statement();
-            let by_hand = statement.is_some_and(|statement| statement.class == Class::Commit);
-            if by_hand || sent.request.part == Part::Commit {
-                Running::GiveUp
-            } else {
-                Running::Cancel
-            }
-        }
-    }
-}
-
-/// Fails the requests that match and keeps the order of the others; returns how many failed.
-pub fn fail_where(
-    queue: &mut VecDeque<Request>,
-    matches: impl Fn(&Request) -> bool,
-    error: impl Fn(&Request) -> Error,
-) -> usize {
-    if !queue.iter().any(&matches) {
-        return 0;
-    }
-    let before = queue.len();
-    let (failed, kept): (Vec<_>, VecDeque<_>) = {
-        let mut failed = Vec::new();
-        let mut kept = VecDeque::with_capacity(before);
-        for request in queue.drain(..) {
-            if matches(&request) {
-                failed.push(request);
-            } else {
-                kept.push_back(request);
-            }
-        }
-        (failed, kept)
-    };
-    *queue = kept;
-    let count = failed.len();
-    for request in failed {
-        let error = error(&request);
-        request.fail(&error);
-    }
-    count
 }

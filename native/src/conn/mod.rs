@@ -15,9 +15,16 @@ pub mod dial;
 pub mod driver;
 mod encode;
 pub mod exchange;
+mod giveup;
+pub mod guard;
+mod inflight;
+mod local;
 mod login;
+mod moving;
 pub mod passwords;
+pub mod probe;
 pub mod request;
+pub mod role;
 mod socket;
 pub mod statement;
 pub mod stream;
@@ -34,6 +41,7 @@ use crate::wire::TransactionStatus;
 use self::cancel::Target;
 use self::exchange::{Exchange, Report, Running};
 use self::request::{CopyStep, Outlet, Request, Subscriber};
+use self::role::Role;
 use self::stream::Stream;
 
 /// Told what happens to a connection; never with the connection's lock held.
@@ -58,6 +66,8 @@ pub struct Connection {
     pub opened: Instant,
     /// Settings the server reported during start-up.
     pub parameters: Vec<(String, String)>,
+    /// Which of its owner's nodes it leads to.
+    pub node: usize,
     /// Where a cancel request goes.
     target: Target,
     owner: OnceLock<Weak<dyn Owner>>,
@@ -213,6 +223,17 @@ impl Connection {
             .stream
             .as_ref()
             .is_some_and(Stream::is_encrypted)
+    }
+
+    /// What the server has said about itself last.
+    pub fn role(&self) -> Role {
+        self.lock().exchange.role()
+    }
+
+    /// The address it leads to.
+    #[must_use]
+    pub const fn address(&self) -> &dial::Address {
+        &self.target.address
     }
 
     /// The server's transaction status with its last answer; after the end, the last one there was.

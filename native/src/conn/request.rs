@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 
 pub use crate::conn::account::Account;
 pub use crate::conn::copying::{CopyNews, CopyStep};
+pub use crate::conn::local::{LocalReply, LocalResult};
 use crate::conn::statement::{Class, Naming, NumberedProfile, Statement};
 use crate::error::{Error, Outcome, ServerError};
 use crate::frame::{FrameBuilder, Shape};
-use crate::wire::Row;
 
 /// Work for the server.
 #[derive(Debug)]
@@ -167,6 +167,7 @@ pub enum Part {
 }
 
 /// One request of a caller.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Request {
     /// What to do.
     pub work: Work,
@@ -186,6 +187,8 @@ pub struct Request {
     pub finish: bool,
     /// Sent again once after its prepared statement was found stale.
     pub(super) repeated: bool,
+    /// The server has said what it is, right before this.
+    pub(super) is_checked: bool,
 }
 
 impl Request {
@@ -202,6 +205,7 @@ impl Request {
             part: Part::Single,
             finish: false,
             repeated: false,
+            is_checked: false,
         }
     }
 
@@ -251,6 +255,27 @@ impl Request {
     pub fn is_incoming_copy(&self) -> bool {
         matches!(&self.work, Work::Copy { statement, incoming: true }
             if !statement.text.trim_end_matches([';', ' ', '\n', '\t', '\r']).contains(';'))
+    }
+
+    /// Turns a COMMIT that must not be sent into a ROLLBACK.
+    pub(super) fn roll_back(&mut self) {
+        if let Ok(rollback) = Statement::intern("ROLLBACK") {
+            self.work = Work::Execute {
+                statement: rollback,
+                params: Parameters::none(),
+                naming: Naming::Unnamed,
+                begin: None,
+            };
+            self.part = Part::Inside;
+        }
+    }
+
+    /// Does it stand for itself, so that another connection can take it over?
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        let plain = matches!(&self.work, Work::Execute { statement, begin: None, .. }
+            if statement.class == Class::Plain);
+        self.part == Part::Single && plain
     }
 
     /// Ends the request with an error.
@@ -445,36 +470,6 @@ impl Reply {
     pub fn is(&self, environment: &Arc<dyn Outlet>, number: u32) -> bool {
         matches!(self, Self::Outlet { outlet, id } if *id == number && Arc::ptr_eq(outlet, environment))
     }
-}
-
-/// Rows as text, for statements of the engine itself.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LocalResult {
-    /// Cells by row and column, in the format that was asked for, as UTF-8.
-    pub rows: Vec<Vec<Option<Box<str>>>>,
-    /// The last command tag.
-    pub tag: Box<str>,
-}
-
-impl LocalResult {
-    /// Takes one `DataRow` body; cells that are not UTF-8 are a protocol error, because the engine only asks for text.
-    pub(super) fn push(&mut self, body: &[u8]) -> Result<(), Error> {
-        let mut columns = Row::new(body)?;
-        let mut row = Vec::with_capacity(columns.columns().into());
-        while let Some(cell) = columns.next_column()? {
-            let text = cell.map(std::str::from_utf8).transpose();
-            let text = text.map_err(|_| Error::protocol("a cell that is not UTF-8"))?;
-            row.push(text.map(Into::into));
-        }
-        self.rows.push(row);
-        Ok(())
-    }
-}
-
-/// Collects a [`LocalResult`].
-pub struct LocalReply {
-    pub(super) result: LocalResult,
-    pub(super) sender: oneshot::Sender<Result<LocalResult, Error>>,
 }
 
 #[cfg(test)]

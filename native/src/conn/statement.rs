@@ -42,6 +42,10 @@ pub struct Statement {
     pub class: Class,
     /// May it begin a COPY? Nothing is sent behind such a statement before its answer.
     pub may_copy: bool,
+    /// The first keyword says that it writes.
+    pub writes: bool,
+    /// It may lift the fence of a demoted primary, or hide it (CP-8).
+    pub overrides_fence: bool,
     /// Microseconds of the last execution, 0 before the first.
     micros: AtomicU32,
 }
@@ -98,11 +102,34 @@ impl Texts {
             text: text.into(),
             class: classify(text),
             may_copy: may_copy(text),
+            writes: writes(text),
+            overrides_fence: overrides_fence(text),
             micros: AtomicU32::new(0),
         });
         self.by_text.insert(text.into(), Arc::downgrade(&statement));
         statement
     }
+}
+
+/// Does it begin with a keyword that writes? Texts that begin with something else are not known to.
+fn writes(text: &str) -> bool {
+    let start = text.trim_start();
+    ["insert", "update", "delete", "merge"].iter().any(|word| {
+        start
+            .get(..word.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+    })
+}
+
+/// `SET default_transaction_read_only`, `BEGIN READ WRITE` and their kin. A text that only mentions them costs no more than
+/// a connection that is not used again.
+fn overrides_fence(text: &str) -> bool {
+    let has = |needle: &str| {
+        text.as_bytes()
+            .windows(needle.len())
+            .any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
+    };
+    has("transaction_read_only") || classify(text) == Class::Other && has("read") && has("write")
 }
 
 /// Reads the first keyword behind white space, comments and opening parentheses.

@@ -3,11 +3,17 @@
 //! All decisions are made in the books ([`queue`]) under one short lock; connections are told outside of it.
 
 mod ending;
+mod follow;
+pub mod host;
 mod janitor;
+mod judge;
 mod opener;
 pub mod queue;
+pub mod router;
+mod search;
 pub mod session;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -17,6 +23,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::config::{PoolConfig, Prepared};
 use crate::conn::dial::Route;
 use crate::conn::exchange::{Manner, Report};
+use crate::conn::guard::Policy;
 use crate::conn::request::{LocalResult, Outlet, Parameters, Reply, Request, Work};
 use crate::conn::statement::{Naming, NumberedProfile, Statement};
 use crate::conn::{Connection, Owner};
@@ -25,10 +32,8 @@ use crate::frame::Shapes;
 
 pub use self::ending::Ended;
 use self::queue::{Books, Bounds, Need, Use, Waiter};
+use self::router::Seeker;
 use self::session::Session;
-
-/// Connections opened at the same time (CP-23).
-const MAX_OPENING: usize = 4;
 
 /// What a waiter wants.
 enum Wanted {
@@ -68,14 +73,15 @@ fn need(request: &Request) -> Need {
 
 type PoolBooks = Books<Arc<Connection>, Arc<Session>, Wanted>;
 
-/// A pool of connections to one target.
+/// A pool of connections to the nodes of one target that suit its mode.
 pub struct Pool {
-    route: Route,
+    seeker: Seeker,
     settings: PoolConfig,
-    shapes: Arc<Shapes>,
     runtime: Handle,
     books: Mutex<PoolBooks>,
-    opener: Mutex<opener::Backoff>,
+    opener: Mutex<opener::Opening>,
+    /// A search goes on behind a failure.
+    searching: Arc<AtomicBool>,
     alarm: janitor::Alarm,
     /// The profile of the engine's own statements.
     profile: Arc<NumberedProfile>,
@@ -88,7 +94,7 @@ pub struct Pool {
 impl Pool {
     /// A pool that opens nothing until it is asked for something.
     pub fn new(
-        route: Route,
+        routes: Box<[Route]>,
         settings: PoolConfig,
         shapes: Arc<Shapes>,
         profile: Arc<NumberedProfile>,
@@ -98,17 +104,31 @@ impl Pool {
             max: settings.max.get(),
             min_idle: settings.min_idle,
             depth: settings.pipeline_depth.get(),
-            max_opening: MAX_OPENING,
             idle_timeout: settings.idle_timeout,
             max_uses: settings.max_uses.map(std::num::NonZero::get),
+            spread: follow::spread(&settings.routing, routes.len()),
         };
+        let manner = Manner {
+            depth: usize::MAX,
+            statements: settings.statement_cache_size.max(1),
+            max_message: routes
+                .first()
+                .map_or(crate::wire::MAX_MESSAGE, |route| route.config().max_message),
+            policy: Policy {
+                demand: follow::demand(settings.routing.mode),
+                check: settings.routing.fence_check,
+                fresh_for: settings.validation_interval,
+            },
+        };
+        let routing = settings.routing.clone();
+        let seeker = Seeker::new(routes, routing, manner, shapes, Arc::clone(&profile));
         let pool = Arc::new_cyclic(|own| Self {
-            route,
+            seeker,
             settings,
-            shapes,
             runtime,
             books: Mutex::new(Books::new(bounds)),
             opener: Mutex::default(),
+            searching: Arc::default(),
             alarm: janitor::Alarm::default(),
             profile,
             drained: Notify::new(),
@@ -374,9 +394,15 @@ pub(crate) async fn answered(
 }
 
 impl Owner for Pool {
-    fn progressed(&self, connection: &Arc<Connection>, report: Report) {
+    fn progressed(&self, connection: &Arc<Connection>, mut report: Report) {
         let slot = connection.slot;
         let mut heard = false;
+        if report.tainted || !self.suits(connection, report.role) {
+            self.books().condemn(slot, Instant::now());
+        }
+        for request in std::mem::take(&mut report.elsewhere).into_iter().rev() {
+            self.again(request);
+        }
         let free = {
             let mut books = self.books();
             let Some(entry) = books.entry(slot) else {
@@ -424,6 +450,9 @@ impl Owner for Pool {
 
     fn closed(&self, connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>) {
         let usage = self.books().closed(connection.slot);
+        if !matches!(cause, Error::Closed { .. }) {
+            self.seeker.view.lost(&self.seeker.key_of(connection));
+        }
         match usage {
             Some(Use::Held(session)) => {
                 session.lose(cause);

@@ -1,32 +1,52 @@
-//! Opens connections while there are waiters for them, with pauses after failures.
+//! Opens connections while there are waiters for them; one search at a time while no node is known.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::conn::dial::dial;
 use crate::conn::driver::Driver;
 use crate::conn::{Connection, Owner};
-use crate::error::{Error, ServerError, is_final};
-use crate::pool::{Manner, Pool, Wanted};
-use crate::sqlstate;
+use crate::error::{Error, Lack};
+use crate::pool::router::Fruitless;
+use crate::pool::{Pool, Wanted};
 
-/// The first pause after a failed attempt; it doubles up to the longest (spec 1.10 of the cluster pool).
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// The pause behind a refusal that decides for everybody who waits.
+const PAUSE: Duration = Duration::from_millis(100);
+/// A search that nobody waits for any more goes on for so long: waiters with short deadlines share one (CP-23).
+const LINGER: Duration = Duration::from_secs(1);
+/// How often a search looks whether anybody waits for it.
+const GLANCE: Duration = Duration::from_millis(250);
 
-/// Failures since the last success.
+/// What the searches of a pool share.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
-    failures: u32,
+pub(super) struct Opening {
     pausing: bool,
-    /// The last failure, named by waiters that time out.
+    /// The last failure that decided, named by waiters that time out.
     last: Option<Error>,
 }
 
-impl Backoff {
-    fn pause(&self) -> Duration {
-        (FIRST_PAUSE * 2_u32.saturating_pow(self.failures.saturating_sub(1).min(8)))
-            .min(LONGEST_PAUSE)
+/// The right to search on behind a failure.
+#[derive(Default)]
+struct Lead(Option<Arc<AtomicBool>>);
+
+impl Lead {
+    fn take(&mut self, pool: &Pool) -> bool {
+        if self.0.is_some() {
+            return true;
+        }
+        let free = !pool.searching.swap(true, Ordering::AcqRel);
+        if free {
+            self.0 = Some(Arc::clone(&pool.searching));
+        }
+        free
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        if let Some(searching) = &self.0 {
+            searching.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -48,21 +68,21 @@ impl Drop for Attempt {
 }
 
 impl Pool {
-    fn backoff(&self) -> std::sync::MutexGuard<'_, Backoff> {
+    fn opening(&self) -> std::sync::MutexGuard<'_, Opening> {
         self.opener.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last failure to open a connection since the last success.
-    pub(super) fn last_failure(&self) -> Option<Error> {
-        self.backoff().last.clone()
-    }
-
-    /// Starts as many attempts as waiters and bounds ask for.
+    /// Starts as many attempts as waiters and bounds ask for; only one while no node is known.
     pub(super) fn open_as_needed(&self) {
-        if self.backoff().pausing {
+        if self.opening().pausing {
             return;
         }
-        while self.books().may_open() {
+        let limit = if self.seeker.knows() {
+            self.settings.routing.max_connecting.get()
+        } else {
+            1
+        };
+        while self.books().may_open(limit) {
             let Some(pool) = self.own.upgrade() else {
                 return;
             };
@@ -70,32 +90,46 @@ impl Pool {
             self.runtime.spawn(attempt.run());
         }
     }
+
+    /// Returns when a search has had no waiters for a while.
+    async fn until_unwanted(&self) {
+        let mut since = Instant::now();
+        loop {
+            tokio::time::sleep(GLANCE).await;
+            if self.books().wants() {
+                since = Instant::now();
+            } else if since.elapsed() >= LINGER {
+                return;
+            }
+        }
+    }
 }
 
 impl Attempt {
     async fn run(mut self) {
         let pool = Arc::clone(&self.pool);
-        let manner = Manner {
-            depth: usize::MAX,
-            statements: pool.settings.statement_cache_size.max(1),
-            max_message: pool.route.config().max_message,
-        };
-        let dialled = tokio::select! {
-            dialled = dial(&pool.route, 0, manner, Arc::clone(&pool.shapes)) => dialled,
+        let used = pool.used_by_host();
+        let mut lead = Lead::default();
+        let found = tokio::select! {
+            found = pool.seeker.seek(&used, false, || lead.take(&pool)) => found,
             () = pool.until_ended() => return,
+            () = pool.until_unwanted() => return,
         };
-        match dialled {
+        drop(lead);
+        match found {
             Ok(connection) => {
-                *pool.backoff() = Backoff::default();
-                let connection = pool.adopt(connection);
+                pool.opening().last = None;
+                let connection = pool.adopt(*connection);
                 self.open = false;
                 pool.runtime.spawn(Driver::new(Arc::clone(&connection)));
                 pool.release(connection.slot);
             }
-            Err(error) => {
+            Err(Fruitless::Decided(error)) => {
                 drop(self);
-                pool.failed(&error);
+                pool.decided(&error);
             }
+            // Another attempt searches on.
+            Err(Fruitless::Left | Fruitless::Tried) => return,
         }
         pool.open_as_needed();
     }
@@ -115,42 +149,31 @@ impl Pool {
         let owner: Weak<dyn Owner> = self.own.clone();
         connection.belongs_to(owner);
         let connection = Arc::new(connection);
-        books.opened(Arc::clone(&connection), now + life, now);
+        books.opened(Arc::clone(&connection), connection.node, now + life, now);
         connection
     }
 
-    /// An attempt failed: waiters that it decides for fail now, the others wait for the next attempt.
-    fn failed(&self, error: &Error) {
-        let decided = match error {
-            Error::Refused(server) => refuses(server),
-            Error::Config { .. } | Error::Encode { .. } => true,
-            Error::Connect { code, .. } => is_final(code),
-            _ => false,
-        };
-        let pause = {
-            let mut backoff = self.backoff();
-            backoff.failures = backoff.failures.saturating_add(1);
-            backoff.last = Some(error.clone());
-            let start = !backoff.pausing;
-            backoff.pausing = true;
-            start.then(|| backoff.pause())
-        };
-        if decided {
-            // A connection that is open may still serve them.
-            let alone = self.books().counts().size == 0;
-            let left = if alone {
-                self.books().leave(|_| true)
-            } else {
-                Vec::new()
-            };
-            for waiter in left {
-                waiter.wanted.fail(error);
-            }
+    /// Every attempt would be refused the same way: those who wait hear it now.
+    fn decided(&self, error: &Error) {
+        {
+            let mut opening = self.opening();
+            opening.pausing = true;
+            opening.last = Some(error.clone());
         }
-        if let (Some(pause), Some(pool)) = (pause, self.own.upgrade()) {
+        // A connection that is open may still serve them.
+        let alone = self.books().counts().size == 0;
+        let left = if alone {
+            self.books().leave(|_| true)
+        } else {
+            Vec::new()
+        };
+        for waiter in left {
+            waiter.wanted.fail(error);
+        }
+        if let Some(pool) = self.own.upgrade() {
             self.runtime.spawn(async move {
-                tokio::time::sleep(pause).await;
-                pool.backoff().pausing = false;
+                tokio::time::sleep(PAUSE).await;
+                pool.opening().pausing = false;
                 pool.open_as_needed();
             });
         }
@@ -166,7 +189,17 @@ impl Pool {
         if left.is_empty() {
             return;
         }
-        let last = self.last_failure();
+        // Something was in the way of opening another connection, unless all that may be open are.
+        let met = self.seeker.met();
+        let hindered = counts.size + counts.opening.saturating_sub(1) < counts.max;
+        let failure = met.iter().rev().find_map(|node| node.error.clone());
+        let last = failure.or_else(|| self.opening().last.clone());
+        let lack = (hindered && !met.is_empty()).then(|| {
+            Box::new(Lack {
+                what: self.settings.routing.mode.lack(),
+                nodes: met,
+            })
+        });
         for waiter in left {
             let own_deadline = match &waiter.wanted {
                 Wanted::Request(request) => request
@@ -184,14 +217,10 @@ impl Pool {
                     waited: self.settings.acquire_timeout,
                     counts,
                     last: last.clone().map(Box::new),
+                    search: lack.clone(),
                 },
             };
             waiter.wanted.fail(&error);
         }
     }
-}
-
-/// Would every further attempt be refused the same way?
-fn refuses(server: &ServerError) -> bool {
-    sqlstate::rejects_login(&server.code)
 }

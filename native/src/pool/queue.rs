@@ -37,6 +37,8 @@ pub struct Entry<C, H> {
     /// When its life ends.
     expires: Instant,
     uses: u64,
+    /// Which node it leads to.
+    node: usize,
 }
 
 /// Somebody who waits for a connection.
@@ -70,12 +72,23 @@ pub struct Bounds {
     pub min_idle: usize,
     /// Unanswered statements on a shared connection.
     pub depth: usize,
-    /// Connections opened at the same time.
-    pub max_opening: usize,
     /// Idle longer than this: closed. `None`: never.
     pub idle_timeout: Option<Duration>,
     /// Uses after which a connection is replaced.
     pub max_uses: Option<u64>,
+    /// How checkouts are spread over nodes; `None`: the warmest connection, wherever it leads.
+    pub spread: Option<Spread>,
+}
+
+/// How checkouts are spread over nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// The node with the fewest connections in use; of equal ones the next in turn.
+    LeastInUse,
+    /// The next in turn.
+    InTurn,
+    /// Any.
+    Random,
 }
 
 /// A shared connection without progress for so long gets no further statements: something slow is in front.
@@ -91,6 +104,8 @@ pub struct Books<C, H, W> {
     waiters: VecDeque<Waiter<W>>,
     opening: usize,
     ended: bool,
+    /// Node of the last checkout.
+    last_node: usize,
 }
 
 impl<C: Clone, H, W> Books<C, H, W> {
@@ -104,6 +119,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
             waiters: VecDeque::new(),
             opening: 0,
             ended: false,
+            last_node: usize::MAX,
         }
     }
 
@@ -170,8 +186,43 @@ impl<C: Clone, H, W> Books<C, H, W> {
         Some((waiter.wanted, slot, connection))
     }
 
+    /// Takes a slot off the idle list.
+    fn pop_idle(&mut self) -> Option<usize> {
+        let Some(spread) = self.bounds.spread else {
+            return self.idle.pop();
+        };
+        let node_of = |slot: &usize| self.entries.get(*slot).map_or(0, |entry| entry.node);
+        let in_use = |node: usize| {
+            let busy = |entry: &Entry<C, H>| {
+                entry.node == node && !matches!(entry.usage, Use::Idle | Use::Cleaning)
+            };
+            self.entries.iter().filter(|(_, entry)| busy(entry)).count()
+        };
+        // The number of places behind the last one, as in a circle.
+        let turn = |node: usize| node.wrapping_sub(self.last_node).wrapping_sub(1);
+        let place = match spread {
+            Spread::Random => {
+                let pick = getrandom::u32().unwrap_or_default();
+                usize::try_from(pick)
+                    .unwrap_or(0)
+                    .checked_rem(self.idle.len())
+            }
+            Spread::InTurn | Spread::LeastInUse => {
+                let least = spread == Spread::LeastInUse;
+                (0..self.idle.len()).min_by_key(|place| {
+                    let node = self.idle.get(*place).map_or(0, node_of);
+                    let used = if least { in_use(node) } else { 0 };
+                    (used, turn(node), usize::MAX - place)
+                })
+            }
+        }?;
+        let slot = self.idle.remove(place);
+        self.last_node = self.entries.get(slot).map_or(0, |entry| entry.node);
+        Some(slot)
+    }
+
     fn take(&mut self, need: Need, now: Instant) -> Option<(usize, C)> {
-        while let Some(slot) = self.idle.pop() {
+        while let Some(slot) = self.pop_idle() {
             if let Some(entry) = self.entries.get_mut(slot) {
                 entry.usage = Use::Shared(usize::from(need != Need::Whole));
                 entry.quick = need == Need::Shared;
@@ -244,10 +295,10 @@ impl<C: Clone, H, W> Books<C, H, W> {
         None
     }
 
-    /// May, and should, another connection be opened? Then it is counted at once.
-    pub fn may_open(&mut self) -> bool {
+    /// May, and should, another connection be opened, with at most `limit` at a time? Then it is counted at once.
+    pub fn may_open(&mut self, limit: usize) -> bool {
         let room = self.entries.len() + self.opening < self.bounds.max
-            && self.opening < self.bounds.max_opening
+            && self.opening < limit
             && !self.ended;
         let wanted = self.waiters.len() > self.opening
             || self.idle.len() + self.opening < self.bounds.min_idle.min(self.bounds.max)
@@ -269,7 +320,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
     }
 
     /// An attempt to open succeeded. The connection is in nobody's hands until it is released for the first time.
-    pub fn opened(&mut self, connection: C, expires: Instant, now: Instant) -> usize {
+    pub fn opened(&mut self, connection: C, node: usize, expires: Instant, now: Instant) -> usize {
         self.opening = self.opening.saturating_sub(1);
         self.entries.insert(Entry {
             connection,
@@ -278,6 +329,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
             since: now,
             expires,
             uses: 0,
+            node,
         })
     }
 
@@ -318,6 +370,38 @@ impl<C: Clone, H, W> Books<C, H, W> {
             true
         });
         retired
+    }
+
+    /// A connection gets nothing new any more, and ends when what it does is over.
+    pub fn condemn(&mut self, slot: usize, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.quick = false;
+            entry.expires = now;
+        }
+    }
+
+    /// Idle connections that match leave the idle list, to be closed.
+    pub fn evict(&mut self, matches: impl Fn(&C) -> bool) -> Vec<C> {
+        let mut evicted = Vec::new();
+        let entries = &mut self.entries;
+        self.idle.retain(|slot| {
+            let Some(entry) = entries
+                .get_mut(*slot)
+                .filter(|entry| matches(&entry.connection))
+            else {
+                return true;
+            };
+            entry.usage = Use::Cleaning;
+            evicted.push(entry.connection.clone());
+            false
+        });
+        evicted
+    }
+
+    /// Does anybody wait, or are fewer connections open than are kept open?
+    #[must_use]
+    pub fn wants(&self) -> bool {
+        !self.ended && (!self.waiters.is_empty() || self.entries.len() < self.bounds.min_idle)
     }
 
     /// When something in the books is due next.

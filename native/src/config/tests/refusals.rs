@@ -25,7 +25,7 @@ fn sec_d02_what_is_not_supported_is_refused_by_its_name() {
         ("max_protocol_version=3.1", "max_protocol_version"),
         ("sslkeylogfile=/x", "sslkeylogfile"),
         ("replication=database", "replication"),
-        ("target_session_attrs=read-write", "target_session_attrs"),
+        ("target_session_attrs=writable", "target_session_attrs"),
         ("client_encoding=LATIN1", "client_encoding"),
         ("sslmode=strict", "sslmode"),
         ("connect_timeout=soon", "connect_timeout"),

@@ -1,0 +1,188 @@
+//! Keeps statements off a node that must not serve them: the check in front of a statement, and what its answer means.
+//!
+//! ```text
+//! packet   Sync │ Bind Execute Sync           answer   Z │ 2 D C Z
+//!                                                      └ what the server was before the statement ran (CP-10)
+//! ```
+//!
+//! Only this order proves something: a setting can be reloaded between any two messages, so the report behind a statement
+//! does not tell under which setting the statement ran.
+
+use std::time::{Duration, Instant};
+
+use crate::config::FenceCheck;
+use crate::conn::request::{Request, Work};
+use crate::conn::role::{Reported, Role};
+
+/// What the owner of a connection needs its server to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Demand {
+    /// Anything.
+    #[default]
+    Nothing,
+    /// A primary that takes writes.
+    Writable,
+    /// Out of recovery.
+    OutOfRecovery,
+}
+
+impl Demand {
+    /// Does a role meet it? An unknown one is not held against the server.
+    #[must_use]
+    pub const fn is_met_by(self, role: Role) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Writable => matches!(role, Role::Primary | Role::Unknown),
+            Self::OutOfRecovery => !matches!(role, Role::Standby),
+        }
+    }
+}
+
+/// How a connection is guarded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Policy {
+    /// What its server must be.
+    pub demand: Demand,
+    /// How that is checked.
+    pub check: FenceCheck,
+    /// An answer younger than this stands for a check.
+    pub fresh_for: Duration,
+}
+
+/// What travels in front of a statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    /// Nothing.
+    #[default]
+    None,
+    /// A bare Sync.
+    Sync,
+    /// `SHOW transaction_read_only`.
+    Query,
+}
+
+impl Check {
+    /// At least a Sync: something has to be awaited.
+    #[must_use]
+    pub const fn or_sync(self) -> Self {
+        match self {
+            Self::None => Self::Sync,
+            check => check,
+        }
+    }
+}
+
+/// What one connection knows about its server.
+#[derive(Debug)]
+pub struct Guard {
+    policy: Policy,
+    /// What the server has said about itself.
+    pub reported: Reported,
+    /// When ReadyForQuery came last.
+    last_ready: Option<Instant>,
+    /// Outside a transaction, with the last ReadyForQuery.
+    is_idle: bool,
+    /// A statement touched the setting that fences: what is reported from now on means nothing.
+    pub tainted: bool,
+}
+
+impl Guard {
+    /// A guard of a connection whose server reported so much at login.
+    #[must_use]
+    pub const fn new(policy: Policy, reported: Reported) -> Self {
+        Self {
+            policy,
+            reported,
+            last_ready: None,
+            is_idle: true,
+            tainted: false,
+        }
+    }
+
+    /// Is the server what it must be, as far as it has said?
+    #[must_use]
+    pub const fn is_met(&self) -> bool {
+        self.policy.demand.is_met_by(self.reported.role())
+    }
+
+    /// Is there anything to guard?
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.policy.demand != Demand::Nothing
+    }
+
+    /// ReadyForQuery came.
+    pub fn ready(&mut self, now: Instant, is_idle: bool) {
+        self.last_ready = Some(now);
+        self.is_idle = is_idle;
+    }
+
+    /// What travels in front of a request that is the only one on its connection. Behind an unanswered one nothing does:
+    /// the answer to that one tells the same.
+    #[must_use]
+    pub fn check(&self, request: &Request) -> Check {
+        let checks = self.policy.check != FenceCheck::Off;
+        let single = matches!(
+            &request.work,
+            Work::Execute { .. } | Work::Simple { .. } | Work::Open { .. }
+        );
+        if !self.is_active() || !checks || !single || !self.is_idle || request.is_checked {
+            return Check::None;
+        }
+        // A write tells by itself: a fenced server refuses it with 25006.
+        let writes = matches!(&request.work, Work::Execute { statement, begin: None, .. } if statement.writes);
+        let is_fresh = || {
+            let age = self.last_ready.map(|last| last.elapsed());
+            age.is_some_and(|age| age < self.policy.fresh_for)
+        };
+        if writes || (!self.policy.fresh_for.is_zero() && is_fresh()) {
+            return Check::None;
+        }
+        match (self.policy.check, self.reported.reports()) {
+            (FenceCheck::Auto | FenceCheck::InBand, true) => Check::Sync,
+            (FenceCheck::Auto, false) | (FenceCheck::Query, _) => Check::Query,
+            (FenceCheck::InBand, false) | (FenceCheck::Off, _) => Check::None,
+        }
+    }
+
+    /// Must the check be answered before the request is sent? It asks for a transaction that the fence does not hold
+    /// back (CP-8).
+    #[must_use]
+    pub fn must_wait(&self, request: &Request) -> bool {
+        let overrides = match &request.work {
+            Work::Execute {
+                statement, begin, ..
+            } => {
+                statement.overrides_fence
+                    || begin
+                        .as_deref()
+                        .is_some_and(|begin| begin.contains("READ WRITE"))
+            }
+            Work::Open { begin, .. } => begin
+                .as_deref()
+                .is_some_and(|begin| begin.contains("READ WRITE")),
+            Work::Simple { statement } => statement.overrides_fence,
+            _ => false,
+        };
+        overrides && self.is_active() && self.is_idle && !request.is_checked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_demanded_is_met_by_these_roles() {
+        use Demand::{Nothing, OutOfRecovery, Writable};
+        use Role::{Fenced, Primary, Standby, Unknown};
+        for (demand, met) in [
+            (Nothing, [true, true, true, true]),
+            (Writable, [true, false, false, true]),
+            (OutOfRecovery, [true, true, false, true]),
+        ] {
+            let seen = [Primary, Fenced, Standby, Unknown].map(|role| demand.is_met_by(role));
+            assert_eq!(seen, met, "{demand:?}");
+        }
+    }
+}

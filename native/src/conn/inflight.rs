@@ -1,0 +1,109 @@
+//! One request on the wire: what was sent of it, and what has come of its answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::conn::guard::Check;
+use crate::conn::request::{Command, Request};
+use crate::conn::statement::Prepared;
+use crate::error::Error;
+use crate::frame::Plan;
+
+/// How much of a request is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// All of it.
+    Whole,
+    /// Nothing but the check in front; the request is encoded again afterwards.
+    Check,
+    /// Parse and Describe, to learn the parameter types; the request is encoded again afterwards.
+    Preparation,
+}
+
+/// A request whose Sync is on the wire.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
+pub struct InFlight {
+    /// The request.
+    pub request: Request,
+    /// Its prepared statement, unless unnamed or simple.
+    pub prepared: Option<Arc<Prepared>>,
+    /// Parse is part of this request.
+    pub fresh: bool,
+    /// The BEGIN in front was not answered yet.
+    pub prelude: bool,
+    /// What was sent of it.
+    pub sent: Sent,
+    /// How rows become frames.
+    pub plan: Option<Arc<Plan>>,
+    /// Where in the output stream its bytes begin.
+    pub starts_at: u64,
+    /// When it was sent, or its predecessor answered.
+    pub since: Instant,
+    /// The server's error.
+    pub error: Option<Error>,
+    /// Why the caller gave up, once a cancel is under way.
+    pub cancelled: Option<Error>,
+    /// The check in front that was not answered yet.
+    pub check: Check,
+    /// Was the server what it must be, right before the statement ran?
+    pub met: Option<bool>,
+    /// In place of a COMMIT that must not be sent on a fenced node.
+    pub fenced: bool,
+    pub(super) parameters: Vec<u32>,
+    pub(super) command: Option<Command>,
+    pub(super) suspended: bool,
+}
+
+impl InFlight {
+    /// A request about to be sent.
+    #[must_use]
+    pub fn new(request: Request, now: Instant) -> Self {
+        Self {
+            request,
+            prepared: None,
+            fresh: false,
+            prelude: false,
+            sent: Sent::Whole,
+            plan: None,
+            starts_at: 0,
+            since: now,
+            error: None,
+            cancelled: None,
+            check: Check::None,
+            met: None,
+            fenced: false,
+            parameters: Vec::new(),
+            command: None,
+            suspended: false,
+        }
+    }
+}
+
+/// Why a prepared statement cannot be used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stale {
+    /// The server does not know it.
+    Gone,
+    /// The server knows it, but its result type has changed.
+    Changed,
+}
+
+impl InFlight {
+    /// Does the error mean that the cached statement, not the caller's request, is at fault?
+    pub(super) fn staleness(&self, error: &Error) -> Option<Stale> {
+        let Error::Server(server) = error else {
+            return None;
+        };
+        if self.fresh || self.prepared.as_ref().is_none_or(|prepared| prepared.own) {
+            return None;
+        }
+        match (&*server.code, server.routine.as_deref()) {
+            ("26000", _) => Some(Stale::Gone),
+            // The latter: a column has got another type, and the parameter beside it still has that of the first Parse.
+            ("0A000", Some("RevalidateCachedQuery")) | ("42883" | "42804" | "42846", _) => {
+                Some(Stale::Changed)
+            }
+            _ => None,
+        }
+    }
+}

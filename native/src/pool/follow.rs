@@ -1,0 +1,62 @@
+//! Keeps a pool on the nodes that suit it: what each connection says about its server, and how use is spread.
+
+use crate::config::{Balance, Mode, Routing};
+use crate::conn::Connection;
+use crate::conn::guard::Demand;
+use crate::conn::role::Role;
+use crate::pool::Pool;
+use crate::pool::host::{Fit, fit};
+use crate::pool::queue::Spread;
+
+/// What the servers of a mode must be when a statement runs.
+pub(super) const fn demand(mode: Mode) -> Demand {
+    match mode {
+        Mode::ReadWrite => Demand::Writable,
+        Mode::Primary => Demand::OutOfRecovery,
+        Mode::ReadOnly | Mode::Standby | Mode::PreferStandby | Mode::Any => Demand::Nothing,
+    }
+}
+
+/// Spreading only makes sense where several nodes may be used.
+pub(super) fn spread(routing: &Routing, nodes: usize) -> Option<Spread> {
+    if nodes < 2 || matches!(routing.mode, Mode::ReadWrite | Mode::Primary) {
+        return None;
+    }
+    match routing.balance {
+        Balance::Listed => None,
+        Balance::Random => Some(Spread::Random),
+        Balance::RoundRobin => Some(Spread::InTurn),
+        Balance::LeastInUse => Some(Spread::LeastInUse),
+    }
+}
+
+impl Pool {
+    /// Connections in use by host.
+    pub(super) fn used_by_host(&self) -> Vec<usize> {
+        let mut used = vec![0; self.seeker.routes.len()];
+        for entry in self.books().connections() {
+            if let Some(count) = used.get_mut(entry.connection.node) {
+                *count += 1;
+            }
+        }
+        used
+    }
+
+    /// A server has said what it is. `false`: it does not suit this pool any more.
+    pub(super) fn suits(&self, connection: &Connection, role: Role) -> bool {
+        if self.settings.routing.mode == Mode::Any || role == Role::Unknown {
+            return true;
+        }
+        let key = self.seeker.key_of(connection);
+        let changed = self.seeker.view.note(&key, role).is_some();
+        let wrong = matches!(fit(&self.settings.routing, role), Fit::Wrong(_));
+        if wrong && changed {
+            // The others of this node are no better, they only have not said so yet.
+            let evicted = self.books().evict(|idle| self.seeker.key_of(idle) == key);
+            for idle in evicted {
+                idle.close();
+            }
+        }
+        !wrong
+    }
+}

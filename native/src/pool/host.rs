@@ -1,0 +1,271 @@
+//! What is known about the nodes of a target, and which of them a mode may use.
+//!
+//! One view per set of hosts in the process, so pools of different modes on one cluster learn from each other (CP-22).
+//! It is a memory, never a promise: every new connection is judged by what its server says at login.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::config::{Mode, Routing};
+use crate::conn::dial::{Address, Route};
+use crate::conn::role::Role;
+
+/// How well a node suits a mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It is what was asked for.
+    Right,
+    /// It will do when nothing better is there.
+    Second,
+    /// It must not be used, for this reason.
+    Wrong(&'static str),
+}
+
+/// Does a role suit a mode? (CP-10, CP-13)
+#[must_use]
+pub const fn fit(routing: &Routing, role: Role) -> Fit {
+    match (routing.mode, role) {
+        (Mode::Any, _)
+        | (Mode::ReadWrite | Mode::Primary, Role::Primary)
+        | (Mode::Primary, Role::Fenced)
+        | (Mode::ReadOnly | Mode::Standby | Mode::PreferStandby, Role::Standby) => Fit::Right,
+        (Mode::ReadOnly, Role::Fenced) if routing.fenced_reads => Fit::Right,
+        (Mode::PreferStandby, _) => Fit::Second,
+        (Mode::ReadWrite | Mode::Primary, Role::Standby) => Fit::Wrong("is a standby"),
+        (Mode::ReadWrite, Role::Fenced) => {
+            Fit::Wrong("is read-only (default_transaction_read_only is on)")
+        }
+        (Mode::ReadOnly | Mode::Standby, Role::Primary) => Fit::Wrong("is the primary"),
+        (Mode::ReadOnly | Mode::Standby, Role::Fenced) => Fit::Wrong("is a fenced primary"),
+        (_, Role::Unknown) => Fit::Wrong("does not say what it is"),
+    }
+}
+
+/// What distinguishes one life of a primary from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// System identifier of the cluster.
+    pub system: Box<str>,
+    /// Timeline it writes.
+    pub timeline: u32,
+}
+
+/// What is known about one address.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    role: Role,
+    /// Its role when it was last heard of, for the order of attempts.
+    last: Role,
+    identity: Option<Identity>,
+}
+
+/// What is known about the nodes of one set of hosts.
+#[derive(Debug, Default)]
+pub struct View {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    nodes: HashMap<Box<str>, Seen>,
+    /// The latest timeline a primary has shown: kept although that primary is lost, because one that was left behind
+    /// comes back under its old timeline.
+    latest: Option<Identity>,
+}
+
+/// A node's role has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What it was when it was last heard of.
+    pub from: Role,
+    /// What it is.
+    pub to: Role,
+}
+
+/// The name of an address in a view.
+#[must_use]
+pub fn key(route: &Route, address: &Address) -> Box<str> {
+    match address {
+        Address::Tcp(address) => address.to_string().into(),
+        Address::Local => route.label().into(),
+    }
+}
+
+impl View {
+    /// The process's view of these hosts.
+    #[must_use]
+    pub fn shared(routes: &[Route]) -> Arc<Self> {
+        static VIEWS: Mutex<Vec<(String, Weak<View>)>> = Mutex::new(Vec::new());
+        let mut labels: Vec<&str> = routes.iter().map(Route::label).collect();
+        labels.sort_unstable();
+        let name = labels.join(",");
+        let mut views = VIEWS.lock().unwrap_or_else(PoisonError::into_inner);
+        views.retain(|(_, view)| view.strong_count() > 0);
+        let known = views.iter().find(|(known, _)| *known == name);
+        if let Some(view) = known.and_then(|(_, view)| view.upgrade()) {
+            return view;
+        }
+        let view = Arc::new(Self::default());
+        views.push((name, Arc::downgrade(&view)));
+        view
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a node is, as far as is known now.
+    #[must_use]
+    pub fn role(&self, key: &str) -> Role {
+        self.known()
+            .nodes
+            .get(key)
+            .map_or(Role::Unknown, |seen| seen.role)
+    }
+
+    /// What a node was when it was last heard of.
+    #[must_use]
+    pub fn last_role(&self, key: &str) -> Role {
+        self.known()
+            .nodes
+            .get(key)
+            .map_or(Role::Unknown, |seen| seen.last)
+    }
+
+    /// Is a node known that suits?
+    #[must_use]
+    pub fn knows(&self, suits: impl Fn(Role) -> bool) -> bool {
+        self.known()
+            .nodes
+            .values()
+            .any(|seen| seen.role != Role::Unknown && suits(seen.role))
+    }
+
+    /// A node says what it is. `Some` when that differs from what it said last.
+    pub fn note(&self, key: &str, role: Role) -> Option<Change> {
+        if role == Role::Unknown {
+            return None;
+        }
+        let mut known = self.known();
+        let seen = known.nodes.entry(key.into()).or_default();
+        if seen.role != role && role != Role::Primary {
+            // What becomes a primary again later may have another timeline.
+            seen.identity = None;
+        }
+        let change = Change {
+            from: seen.last,
+            to: role,
+        };
+        seen.role = role;
+        seen.last = role;
+        (change.from != role).then_some(change)
+    }
+
+    /// A connection to the node was lost: it must be judged anew.
+    pub fn lost(&self, key: &str) {
+        if let Some(seen) = self.known().nodes.get_mut(key) {
+            seen.role = Role::Unknown;
+            seen.identity = None;
+        }
+    }
+
+    /// Must a primary be asked for its timeline before it is used?
+    #[must_use]
+    pub fn needs_identity(&self, key: &str) -> bool {
+        self.known()
+            .nodes
+            .get(key)
+            .is_none_or(|seen| seen.identity.is_none())
+    }
+
+    /// The identity of a primary, as it said last.
+    #[must_use]
+    pub fn identity(&self, key: &str) -> Option<Identity> {
+        self.known().nodes.get(key)?.identity.clone()
+    }
+
+    /// A primary says which timeline it writes. `false`: the cluster is on a later one, so it was left behind.
+    pub fn admit(&self, key: &str, identity: Identity) -> bool {
+        let mut known = self.known();
+        let left_behind = known.latest.as_ref().is_some_and(|latest| {
+            latest.system == identity.system && latest.timeline > identity.timeline
+        });
+        if !left_behind {
+            known.latest = Some(identity.clone());
+            known.nodes.entry(key.into()).or_default().identity = Some(identity);
+        }
+        !left_behind
+    }
+
+    /// Roles by address, for status reports.
+    #[must_use]
+    pub fn roles(&self) -> Vec<(Box<str>, Role, Option<u32>)> {
+        let known = self.known();
+        let mut roles: Vec<_> = known
+            .nodes
+            .iter()
+            .map(|(key, seen)| {
+                let timeline = seen.identity.as_ref().map(|identity| identity.timeline);
+                (key.clone(), seen.role, timeline)
+            })
+            .collect();
+        roles.sort_by(|one, other| one.0.cmp(&other.0));
+        roles
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(system: &str, timeline: u32) -> Identity {
+        Identity {
+            system: system.into(),
+            timeline,
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_once() {
+        let view = View::default();
+        assert_eq!(
+            view.note("a", Role::Primary),
+            Some(Change {
+                from: Role::Unknown,
+                to: Role::Primary
+            })
+        );
+        assert_eq!(view.note("a", Role::Primary), None);
+        assert_eq!(view.note("a", Role::Unknown), None);
+        view.lost("a");
+        assert_eq!(
+            (view.role("a"), view.last_role("a")),
+            (Role::Unknown, Role::Primary)
+        );
+        // It comes back as what it was: nothing has changed.
+        assert_eq!(view.note("a", Role::Primary), None);
+        assert_eq!(
+            view.note("a", Role::Fenced),
+            Some(Change {
+                from: Role::Primary,
+                to: Role::Fenced
+            })
+        );
+    }
+
+    #[test]
+    fn a_primary_on_an_older_timeline_was_left_behind() {
+        let view = View::default();
+        view.note("a", Role::Primary);
+        assert!(view.needs_identity("a"));
+        assert!(view.admit("a", identity("1", 4)));
+        assert!(!view.needs_identity("a"));
+        view.lost("a");
+        assert!(view.needs_identity("a"));
+        assert!(view.admit("b", identity("1", 5)));
+        assert!(!view.admit("a", identity("1", 4)));
+        assert!(view.admit("a", identity("1", 5)));
+        // Another cluster under the same names starts anew.
+        assert!(view.admit("a", identity("2", 1)));
+    }
+}

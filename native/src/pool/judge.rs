@@ -1,0 +1,97 @@
+//! Judges a new connection: what does it lead to, and may the pool use that?
+
+use crate::config::Mode;
+use crate::conn::Connection;
+use crate::conn::role::Role;
+use crate::error::Error;
+use crate::pool::host::{Fit, Identity, fit};
+use crate::pool::router::{Guest, PATIENCE, Seeker};
+
+/// The timeline a primary writes. Functions that every role may call.
+const IDENTITY: &str = "select system_identifier, \
+    pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) \
+    from pg_catalog.pg_control_system()";
+/// For servers that do not report their role.
+const IN_RECOVERY: &str = "select pg_catalog.pg_is_in_recovery()";
+const READ_ONLY: &str = "show transaction_read_only";
+
+/// A connection's role, and whether it suits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdict {
+    pub(super) role: Role,
+    pub(super) fit: Fit,
+}
+
+impl Seeker {
+    /// Says what a connection leads to. Costs nothing where the server reports its role and its timeline is known.
+    pub(super) async fn judge(&self, guest: &mut Guest, key: &str) -> Result<Verdict, Error> {
+        let Some(connection) = &mut guest.0 else {
+            return Err(Error::internal("no connection to judge"));
+        };
+        if self.routing.mode == Mode::Any {
+            let role = connection.role();
+            return Ok(Verdict {
+                role,
+                fit: Fit::Right,
+            });
+        }
+        let mut role = connection.role();
+        // A server that does not report its role and is the only one is taken for what is wanted: 25006 tells if not.
+        if role == Role::Unknown && self.routes.len() == 1 {
+            return Ok(Verdict {
+                role,
+                fit: Fit::Right,
+            });
+        }
+        if role == Role::Unknown {
+            role = self.ask_role(connection).await?;
+            connection.shown(role);
+        }
+        let suits = fit(&self.routing, role);
+        // A single host cannot be left behind by another one.
+        if self.routes.len() > 1
+            && role == Role::Primary
+            && suits == Fit::Right
+            && self.view.needs_identity(key)
+            && let Some(identity) = self.ask_identity(connection).await?
+            && !self.view.admit(key, identity)
+        {
+            let fit = Fit::Wrong("is a primary on a timeline that the cluster has left");
+            return Ok(Verdict { role, fit });
+        }
+        Ok(Verdict { role, fit: suits })
+    }
+
+    async fn ask_role(&self, connection: &mut Connection) -> Result<Role, Error> {
+        let standby = connection.ask(IN_RECOVERY, &self.profile, PATIENCE).await?;
+        if first_cell(&standby.rows, 0) == Some("t") {
+            return Ok(Role::Standby);
+        }
+        let read_only = connection.ask(READ_ONLY, &self.profile, PATIENCE).await?;
+        Ok(match first_cell(&read_only.rows, 0) {
+            Some("off") => Role::Primary,
+            _ => Role::Fenced,
+        })
+    }
+
+    /// `None`: the server has no timelines (it is none of PostgreSQL's own).
+    async fn ask_identity(&self, connection: &mut Connection) -> Result<Option<Identity>, Error> {
+        let answer = match connection.ask(IDENTITY, &self.profile, PATIENCE).await {
+            Ok(answer) => answer,
+            Err(Error::Server(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let system = first_cell(&answer.rows, 0);
+        let timeline =
+            first_cell(&answer.rows, 1).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        Ok(system.zip(timeline).map(|(system, timeline)| Identity {
+            system: system.into(),
+            timeline,
+        }))
+    }
+}
+
+/// The first row's cell.
+fn first_cell(rows: &[Vec<Option<Box<str>>>], column: usize) -> Option<&str> {
+    rows.first()?.get(column)?.as_deref()
+}

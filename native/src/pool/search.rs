@@ -1,0 +1,312 @@
+//! One search for a node: who is tried when, and what follows from each answer.
+//!
+//! ```text
+//! look up ─▶ pending ─▶ dial ─▶ right? ───────────────────────────▶ found
+//!    ▲      (stagger)    │        └ not now ─▶ watch: one Sync every 20 ms ─▶ right? ─▶ found
+//!    └──── pause ◀───────┴ failed                                     └ lost ─▶ pause
+//! ```
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::stream::FuturesUnordered;
+
+use crate::config::Balance;
+use crate::conn::Connection;
+use crate::conn::dial::{self, Address};
+use crate::conn::role::Role;
+use crate::error::Error;
+use crate::pool::host::{Fit, fit, key};
+use crate::pool::judge::Verdict;
+use crate::pool::router::{Guest, Seeker, is_decisive};
+
+/// The first pause after a failed attempt; it doubles up to the longest, ±25 % (CP-23).
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long a host whose name is still being looked up may hold back the others.
+const LOOKUP_HEAD_START: Duration = Duration::from_millis(50);
+
+/// What a step of the search was.
+pub(super) enum Step {
+    Resolved(usize, Result<Vec<Address>, Error>, Duration),
+    Dialled(
+        usize,
+        Address,
+        Result<(Box<Connection>, Verdict), Error>,
+        Duration,
+    ),
+    Watched(usize, Address, Result<Box<Connection>, Error>),
+    Again(usize),
+}
+
+type Steps<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Step> + Send + 'a>>>;
+
+pub(super) async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The pause behind so many failures in a row, ±25 %.
+fn pause(failures: u32) -> Duration {
+    let base =
+        (FIRST_PAUSE * 2_u32.saturating_pow(failures.saturating_sub(1).min(8))).min(LONGEST_PAUSE);
+    let roll = getrandom::u32().unwrap_or_default() % 501;
+    base * (750 + roll) / 1000
+}
+
+/// One search.
+pub(super) struct Search<'a> {
+    seeker: &'a Seeker,
+    pub(super) steps: Steps<'a>,
+    order: Vec<usize>,
+    /// Addresses that wait for their turn, most promising first.
+    pending: VecDeque<(usize, Address)>,
+    /// Addresses that are being tried, watched, or wait for their turn.
+    busy: HashSet<(usize, Address)>,
+    /// Attempts that have not ended.
+    dialling: usize,
+    lookups: usize,
+    watched: usize,
+    began: Instant,
+    last_start: Instant,
+    /// The stagger has passed: the next one may start.
+    pub(super) overdue: bool,
+    once: bool,
+    failures: HashMap<usize, u32>,
+    refusal: Option<Error>,
+    /// A node that will do when nothing better is found.
+    pub(super) second: Guest,
+    /// Counts this search among those that head for its first host.
+    _heading: Option<Heading<'a>>,
+}
+
+/// One search in the count of its first host.
+struct Heading<'a>(&'a AtomicUsize);
+
+impl<'a> Heading<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Heading<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(seeker: &'a Seeker, used: &[usize], once: bool) -> Self {
+        let now = Instant::now();
+        let order = seeker.order(used);
+        let mut search = Self {
+            seeker,
+            steps: FuturesUnordered::new(),
+            _heading: order
+                .first()
+                .and_then(|host| seeker.heading.get(*host))
+                .map(Heading::new),
+            order,
+            pending: VecDeque::new(),
+            busy: HashSet::new(),
+            dialling: 0,
+            lookups: 0,
+            watched: 0,
+            began: now,
+            last_start: now,
+            overdue: false,
+            once,
+            failures: HashMap::new(),
+            refusal: None,
+            second: Guest(None),
+        };
+        for host in search.order.clone() {
+            search.look_up(host);
+        }
+        search
+    }
+
+    fn look_up(&mut self, host: usize) {
+        let seeker = self.seeker;
+        let Some(route) = seeker.routes.get(host) else {
+            return;
+        };
+        self.lookups += 1;
+        self.steps.push(Box::pin(async move {
+            let began = Instant::now();
+            let addresses = dial::addresses(route).await;
+            Step::Resolved(host, addresses, began.elapsed())
+        }));
+    }
+
+    /// Promising first: what is known to suit, then what has suited, then the order of the list.
+    fn rank(&self, host: usize, address: &Address) -> (u8, usize) {
+        let seeker = self.seeker;
+        let place = self.order.iter().position(|known| *known == host);
+        let key = seeker.routes.get(host).map(|route| key(route, address));
+        let key = key.unwrap_or_default();
+        let suits = |role| fit(&seeker.routing, role) == Fit::Right && role != Role::Unknown;
+        // Where connections are to be spread, what is known must not attract them all.
+        if seeker.routing.balance != Balance::Listed {
+            let role = seeker.view.role(&key);
+            let wrong = role != Role::Unknown && !suits(role);
+            return (u8::from(wrong), place.unwrap_or(usize::MAX));
+        }
+        let class = if suits(seeker.view.role(&key)) {
+            0
+        } else if suits(seeker.view.last_role(&key)) {
+            1
+        } else if seeker.view.role(&key) == Role::Unknown {
+            2
+        } else {
+            3
+        };
+        (class, place.unwrap_or(usize::MAX))
+    }
+
+    fn add(&mut self, host: usize, addresses: Vec<Address>) {
+        for address in addresses {
+            if self.busy.insert((host, address.clone())) {
+                self.pending.push_back((host, address));
+            }
+        }
+        let mut sorted: Vec<_> = self.pending.drain(..).collect();
+        sorted.sort_by_cached_key(|(host, address)| self.rank(*host, address));
+        self.pending = sorted.into();
+    }
+
+    /// Starts what may start now: one at a time, the next when the one before has failed or the stagger has passed.
+    pub(super) fn start_pending(&mut self) {
+        let delay = self.seeker.routing.race_delay;
+        while let Some((host, address)) = self.pending.front() {
+            let known = self.rank(*host, address).0 == 0;
+            if self.lookups > 0 && !known && self.began.elapsed() < LOOKUP_HEAD_START {
+                return;
+            }
+            if self.dialling > 0 && !self.overdue && !delay.is_zero() {
+                return;
+            }
+            let Some((host, address)) = self.pending.pop_front() else {
+                return;
+            };
+            self.overdue = false;
+            self.dialling += 1;
+            self.last_start = Instant::now();
+            self.steps
+                .push(Box::pin(self.seeker.attempt(host, address)));
+        }
+    }
+
+    /// When `start_pending` has something to do although nothing has happened.
+    pub(super) fn next_start(&self) -> Option<Instant> {
+        if self.pending.is_empty() && self.second.0.is_none() {
+            return None;
+        }
+        if self.overdue && self.pending.is_empty() {
+            return None;
+        }
+        let stagger = self.last_start + self.seeker.routing.race_delay;
+        let head_start = self.began + LOOKUP_HEAD_START;
+        Some(if self.dialling > 0 {
+            stagger
+        } else {
+            head_start
+        })
+    }
+
+    /// Was everything tried that there is to try? A second best need not wait for attempts that are overdue.
+    pub(super) fn is_exhausted(&self) -> bool {
+        let overdue = self.second.0.is_some() && self.overdue;
+        self.pending.is_empty() && self.lookups == 0 && (self.dialling == 0 || overdue)
+    }
+
+    /// A refusal ends the search only when no node has let us in (CP-27).
+    pub(super) fn decided(&self) -> Option<Error> {
+        if self.watched > 0 {
+            return None;
+        }
+        self.refusal.clone()
+    }
+
+    fn again(&mut self, host: usize) {
+        let failures = self.failures.entry(host).or_default();
+        *failures = failures.saturating_add(1);
+        let pause = pause(*failures);
+        if !self.once {
+            self.steps.push(Box::pin(async move {
+                tokio::time::sleep(pause).await;
+                Step::Again(host)
+            }));
+        }
+    }
+
+    /// Takes a step; `Some`: the node that was looked for.
+    pub(super) fn take(&mut self, step: Step) -> Option<Box<Connection>> {
+        let seeker = self.seeker;
+        match step {
+            Step::Again(host) => self.look_up(host),
+            Step::Resolved(host, result, took) => {
+                self.lookups = self.lookups.saturating_sub(1);
+                match result {
+                    Ok(addresses) => self.add(host, addresses),
+                    Err(error) => {
+                        let label = seeker.label(host);
+                        seeker.failed(host, &label, error, took);
+                        self.again(host);
+                    }
+                }
+            }
+            Step::Dialled(host, address, result, took) => {
+                self.dialling = self.dialling.saturating_sub(1);
+                let key = seeker.routes.get(host).map(|route| key(route, &address));
+                let key = key.unwrap_or_default();
+                match result {
+                    Ok((connection, verdict)) => {
+                        self.failures.remove(&host);
+                        seeker.note(host, &key, verdict.role, verdict.fit, took);
+                        match verdict.fit {
+                            Fit::Right => return Some(connection),
+                            Fit::Second if self.second.0.is_none() => {
+                                self.second = Guest(Some(connection));
+                            }
+                            Fit::Second => connection.dismiss(),
+                            Fit::Wrong(_) if self.once => connection.dismiss(),
+                            Fit::Wrong(_) => {
+                                self.watched += 1;
+                                let watch = seeker.watch(host, address, connection);
+                                self.steps.push(Box::pin(watch));
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        self.busy.remove(&(host, address));
+                        if is_decisive(&error) {
+                            self.refusal = Some(error.clone());
+                        }
+                        seeker.failed(host, &key, error, took);
+                        self.again(host);
+                    }
+                }
+            }
+            Step::Watched(host, address, result) => {
+                self.watched = self.watched.saturating_sub(1);
+                match result {
+                    Ok(connection) => return Some(connection),
+                    Err(error) => {
+                        let key = seeker.routes.get(host).map(|route| key(route, &address));
+                        self.busy.remove(&(host, address));
+                        seeker.failed(host, &key.unwrap_or_default(), error, Duration::ZERO);
+                        self.again(host);
+                    }
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,247 @@
+// createPool finds the right node of a real cluster, and says why when there is none (CP-12, CP-13, CP-20 to CP-22, CP-27).
+'use strict';
+
+const assert = require('node:assert/strict');
+const net = require('node:net');
+const { once } = require('node:events');
+const { after, before } = require('node:test');
+const { createPool, NoNodeError, NoPrimaryError, NoStandbyError } = require('../../lib/index.js');
+const { startCluster } = require('../support/cluster.js');
+const { failureOf } = require('../support/script-replies.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+/** @type {Awaited<ReturnType<typeof startCluster>>} */
+let cluster;
+before(async () => {
+  cluster = await startCluster();
+});
+after(() => cluster.stop());
+
+function open(t, options) {
+  const pool = createPool(cluster.options(options));
+  t.after(() => pool.end({ timeoutMs: 500 }));
+  return pool;
+}
+
+const portOf = async (pool) => {
+  const [row] = await pool.query(
+    'select inet_server_port() as port, pg_is_in_recovery() as standby',
+  );
+  return row;
+};
+
+/** Connections that users have opened on a node so far: its log says each. */
+const logins = async (node, application) => {
+  const rows = await node.sql('select 1 from pg_stat_activity where application_name = $1', [
+    application,
+  ]);
+  return rows.length;
+};
+
+/** A port that accepts connections and never says a word. */
+async function silentPort(t) {
+  const sockets = new Set();
+  const listener = net.createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    listener.close();
+  });
+  return /** @type {net.AddressInfo} */ (listener.address()).port;
+}
+
+for (const mode of ['read-write', 'rw', 'readwrite', 'primary']) {
+  test(`CP-22: mode ${mode} uses the primary wherever it stands in the list`, async (t) => {
+    for (const hosts of [cluster.hosts, cluster.hosts.toReversed()]) {
+      const { port, standby } = await portOf(open(t, { mode, hosts }));
+      assert.deepEqual([port, standby], [cluster.primary.port, false]);
+    }
+  });
+}
+
+for (const mode of ['read-only', 'ro', 'readonly', 'standby', 'prefer-standby', 'preferstandby']) {
+  test(`CP-13: mode ${mode} uses a standby`, async (t) => {
+    for (const hosts of [cluster.hosts, cluster.hosts.toReversed()])
+      assert.equal((await portOf(open(t, { mode, hosts }))).standby, true);
+  });
+}
+
+test('mode any takes what answers, and target_session_attrs means what it means in libpq', async (t) => {
+  const [standby] = cluster.standbys;
+  const any = open(t, { mode: 'any', hosts: [standby.host] });
+  assert.equal((await portOf(any)).standby, true);
+  const list = cluster.nodes.map(({ server }) => `127.0.0.1:${server.port}`).join(',');
+  const text = (attribute) =>
+    `postgres://postgres@${list}/postgres?sslmode=disable&target_session_attrs=${attribute}`;
+  for (const [attribute, standbyWanted] of [
+    ['any', undefined],
+    ['read-write', false],
+    ['primary', false],
+    ['read-only', true],
+    ['standby', true],
+    ['prefer-standby', true],
+  ]) {
+    const pool = createPool(text(attribute));
+    t.after(() => pool.end());
+    const row = await portOf(pool);
+    if (standbyWanted !== undefined) assert.equal(row.standby, standbyWanted, attribute);
+  }
+});
+
+test('CP-13: prefer-standby falls back to the primary when no standby answers', async (t) => {
+  const pool = open(t, { mode: 'prefer-standby', hosts: ['127.0.0.1:1', cluster.primary.host] });
+  assert.equal((await portOf(pool)).standby, false);
+});
+
+test('CP-27: without a writable primary the error lists what each host said', async (t) => {
+  const [one, two] = cluster.standbys;
+  const pool = open(t, { hosts: [one.host, '127.0.0.1:1', two.host], acquireTimeoutMs: 400 });
+  const began = performance.now();
+  const error = await failureOf(pool.query('select 1'));
+  const took = performance.now() - began;
+  assert.ok(error instanceof NoPrimaryError && error instanceof NoNodeError, error.stack);
+  assert.match(error.message, /^query: no writable primary available after 400ms: /);
+  assert.equal(error.code, '08006');
+  assert.deepEqual([error.outcome, error.transient], ['not-sent', true]);
+  assert.deepEqual(
+    error.nodes.map(({ host, role, reason, error: cause }) => [host, role, reason, cause?.code]),
+    [
+      [one.host, 'standby', 'is a standby', undefined],
+      ['127.0.0.1:1', undefined, undefined, 'ECONNREFUSED'],
+      [two.host, 'standby', 'is a standby', undefined],
+    ],
+  );
+  assert.ok(error.message.includes(`${one.host} is a standby`), error.message);
+  assert.ok(error.cause instanceof AggregateError);
+  assert.ok(took >= 390, `rejected after ${took} ms`);
+});
+
+test('CP-27: without a standby a read-only pool says so', async (t) => {
+  const pool = open(t, {
+    mode: 'read-only',
+    hosts: [cluster.primary.host],
+    acquireTimeoutMs: 200,
+  });
+  const error = await failureOf(pool.query('select 1'));
+  assert.ok(error instanceof NoStandbyError, error.stack);
+  assert.match(error.message, /^query: no standby available after 200ms: .* is the primary$/);
+});
+
+test('CP-27: a password that one standby refuses does not matter to a pool that writes', async (t) => {
+  const [one] = cluster.standbys;
+  const pool = open(t, {
+    hosts: [one.host, cluster.primary.host],
+    user: 'scram_user',
+    password: 'x',
+  });
+  const refused = await failureOf(pool.query('select 1'));
+  assert.equal(refused.code, '28P01');
+  const right = open(t, {
+    hosts: [one.host, cluster.primary.host],
+    user: 'scram_user',
+    password: one.server.passwords.scram_user,
+  });
+  assert.equal((await portOf(right)).port, cluster.primary.port);
+});
+
+test('CP-20: a silent host in front costs the stagger, not its timeout', async (t) => {
+  const silent = await silentPort(t);
+  const pool = open(t, {
+    hosts: [`127.0.0.1:${silent}`, cluster.primary.host],
+    raceDelayMs: 100,
+    connectTimeoutMs: 5000,
+    acquireTimeoutMs: 4000,
+  });
+  assert.equal((await portOf(pool)).port, cluster.primary.port);
+});
+
+test('CP-20: a frozen node in front costs the stagger', async (t) => {
+  const [standby] = cluster.standbys;
+  standby.freeze();
+  t.after(() => standby.thaw());
+  const pool = open(t, {
+    hosts: [standby.host, cluster.primary.host],
+    raceDelayMs: 100,
+    connectTimeoutMs: 20_000,
+    acquireTimeoutMs: 15_000,
+  });
+  assert.equal((await portOf(pool)).port, cluster.primary.port);
+});
+
+test('CP-22: once the primary is known, connections are opened there and nowhere else', async (t) => {
+  const applicationName = 'cp22';
+  const pool = open(t, { poolSize: 20, applicationName });
+  await pool.query('select 1');
+  await Promise.all(
+    Array.from({ length: 20 }, () => pool.query('select pg_sleep(0.3), $1::int', [1])),
+  );
+  assert.equal(await logins(cluster.primary, applicationName), 20);
+  for (const node of cluster.standbys) assert.equal(await logins(node, applicationName), 0);
+});
+
+test('CP-25: reads are spread over the standbys, and round-robin takes them in turn', async (t) => {
+  for (const loadBalance of ['least-in-use', 'round-robin', 'random']) {
+    const pool = open(t, { mode: 'read-only', poolSize: 8, loadBalance });
+    const rows = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        pool.query('select inet_server_port() as port, pg_sleep(0.2)'),
+      ),
+    );
+    const ports = rows.map(([{ port }]) => port);
+    assert.deepEqual(
+      new Set(ports).isSubsetOf?.(new Set(cluster.standbys.map(({ port }) => port))) ?? true,
+      true,
+    );
+    if (loadBalance !== 'random') assert.equal(new Set(ports).size, 2, `${loadBalance}: ${ports}`);
+  }
+});
+
+test('CP-25: of 3000 reads both standbys serve a good part', async (t) => {
+  const pool = open(t, { mode: 'read-only', poolSize: 6 });
+  // The shares of a pool follow its connections, so all of them are opened first.
+  await Promise.all(Array.from({ length: 6 }, () => pool.query('select pg_sleep(0.2)')));
+  /** @type {Map<number, number>} */
+  const counts = new Map();
+  const reader = async () => {
+    for (let i = 0; i < 500; i++) {
+      const [{ port }] = await pool.query('select inet_server_port() as port');
+      counts.set(port, (counts.get(port) ?? 0) + 1);
+    }
+  };
+  await Promise.all(Array.from({ length: 6 }, reader));
+  for (const { port } of cluster.standbys) {
+    const share = (counts.get(port) ?? 0) / 3000;
+    // A node that answers faster gets more, and on a busy machine one of them does.
+    assert.ok(share > 0.15, `${port}: ${share}`);
+  }
+});
+
+test('CP-26: a name with several addresses is one list of candidates', async (t) => {
+  const pool = createPool({
+    hosts: [`localhost:${cluster.primary.port}`],
+    user: 'postgres',
+    database: 'postgres',
+    sslmode: 'disable',
+  });
+  t.after(() => pool.end());
+  assert.equal((await portOf(pool)).port, cluster.primary.port);
+});
+
+test('a pool whose only node is down finds it when it comes back', async (t) => {
+  const lonely = await require('../support/server.js').startServer();
+  t.after(() => lonely.stop());
+  const pool = createPool({ connectionString: `${lonely.url}?sslmode=disable` });
+  t.after(() => pool.end({ timeoutMs: 500 }));
+  await pool.query('select 1');
+  await lonely.shutdown();
+  await waitFor(() => pool.status().size === 0, { what: 'the loss of the connection' });
+  const waiting = pool.query('select 2 as n');
+  await lonely.start();
+  assert.deepEqual([...(await waiting)], [{ n: 2 }]);
+});
