@@ -27,6 +27,9 @@ const PG_TIMEOUT = /** @type {Record<string, string>} */ ({
   acquire: 'timeout exceeded when trying to connect',
   statement: 'Query read timeout',
 });
+const PG_TLS = /** @type {Record<string, string>} */ ({
+  ERR_TLS_UNAVAILABLE: 'The server does not support SSL connections',
+});
 const CLUSTER_CLOSED = /** @type {Record<string, string>} */ ({
   pool: 'query: the pool is closed (end() was called)',
   transaction: 'transaction: already committed or rolled back',
@@ -155,9 +158,8 @@ function connectError(fields, details, face) {
     ? fields.message.slice(lead.length)
     : fields.message;
   if (code.startsWith('ERR_TLS') || CERTIFICATE_CODES.has(code)) {
-    const refused = problem.startsWith('the server does not offer TLS');
-    const message = refused ? 'The server does not support SSL connections' : problem;
-    return new errors.TlsError(face === 'pg' ? message : fields.message, details);
+    const pgMessage = PG_TLS[code] ?? problem;
+    return new errors.TlsError(face === 'pg' ? pgMessage : fields.message, details);
   }
   if (code === 'ERR_PROTOCOL') return new errors.ProtocolError(fields.message, details);
   if (code === 'ERR_AUTH')

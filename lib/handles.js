@@ -56,23 +56,26 @@ function warn(warnings) {
 }
 
 /**
- * The three arguments of the engine's `…Open`: options, surroundings, and who is asked for passwords.
- * @param {Record<string, any>} options @param {readonly string[]} [variables] as in `surroundings`
+ * The three arguments of the engine's `…Open`: options, surroundings, and who is asked while a connection is opened.
+ * @param {Record<string, any>} options
+ * @param {readonly string[]} [variables] of the environment that count
  * @returns {[string, string, import('./passwords.js').Ask | undefined]}
  */
-function openArguments({ password, ...options }, variables) {
-  const isFunction = typeof password === 'function';
-  const source = isFunction ? { passwordFunction: true } : { password };
+function openArguments({ password, ssl, ...options }, variables) {
+  const give = typeof password === 'function' ? password : undefined;
+  const judge = ssl?.checkServerIdentity;
+  const source = give ? { passwordFunction: true } : { password };
+  const tls = judge ? { ...ssl, checkServerIdentity: undefined, identityFunction: true } : ssl;
   return [
-    JSON.stringify({ ...options, ...source }),
+    JSON.stringify({ ...options, ...source, ssl: tls }),
     surroundings(variables),
-    isFunction ? answering(password) : undefined,
+    give || judge ? answering(give, judge) : undefined,
   ];
 }
 
 /**
  * Opens a pool; connects to nothing.
- * @param {object} options checked options under the engine's names; `password` may be a function
+ * @param {object} options checked options under the engine's names; `password` and `ssl.checkServerIdentity` may be functions
  * @param {Face} face
  * @returns {Target}
  */

@@ -3,7 +3,7 @@
 
 const fs = require('node:fs');
 const tls = require('node:tls');
-const { isObject, readOptions, wrong } = require('./option-rules.js');
+const { callback, isObject, readOptions, wrong } = require('./option-rules.js');
 
 /** @import { Rule, Table } from './option-rules.js' */
 
@@ -20,6 +20,7 @@ const { isObject, readOptions, wrong } = require('./option-rules.js');
  *   minVersion?: string,
  *   maxVersion?: string,
  *   checkName?: boolean,
+ *   checkServerIdentity?: (host: string, certificate: object) => unknown,
  *   sni?: boolean,
  *   direct?: boolean,
  * }} EngineSslObject
@@ -32,8 +33,6 @@ const REFUSED = /** @type {Record<string, string>} */ ({
   secureContext: 'is not supported; give ca, cert and key themselves',
   ciphers: 'is not supported; the ciphers of TLS 1.2 and 1.3 that are still safe are offered',
   secureProtocol: 'is not supported; use minVersion and maxVersion',
-  checkServerIdentity:
-    'is not supported; use servername for another name, or checkName: false to check the chain of signatures only',
 });
 
 /** PEM as text or bytes, one or several. @param {string} says @param {boolean} [secret] @returns {Rule} */
@@ -85,6 +84,9 @@ const SSL_OPTIONS = Object.freeze({
   minVersion: text,
   maxVersion: text,
   checkName: flag,
+  checkServerIdentity: callback,
+  // Sequelize's; TLS is required with any object.
+  require: { accepts: (value) => value === true, says: 'true' },
 });
 
 /**
@@ -115,6 +117,7 @@ function readSsl(given) {
     if (typeof passphrase === 'string') ssl.passphrase = passphrase;
   }
   // As in Node: no name is sent, and the host's own is checked.
+  delete ssl.require;
   if (ssl.servername === '') {
     delete ssl.servername;
     ssl.sni = false;

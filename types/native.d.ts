@@ -18,7 +18,7 @@ export function statement(text: string): number;
 export function shape(number: number): string;
 /** Number of a type profile; `custom` holds u32 OIDs, little-endian. */
 export function profile(preset: 'pg' | 'lossless', custom: Buffer): number;
-/** Asked for a password; the answer comes by `passwordAnswer`. `question` is JSON; must not throw. */
+/** Asked for a password, or about a certificate; the answer comes by `passwordAnswer`. `question` is JSON; must not throw. */
 export type Ask = (number: number, question: string) => void;
 /** JSON options and environment in, JSON `{handle, warnings}` out. */
 export function poolOpen(options: string, environment: string, ask?: Ask): string;
@@ -36,8 +36,13 @@ export function sessionHear(slot: number, generation: number): void;
 export function clientOpen(options: string, environment: string, ask?: Ask): Promise<string>;
 /** The same, with the thread blocked for at most `patienceMs`; without a password function, which would need the thread. */
 export function clientOpenSync(options: string, environment: string, patienceMs: number): string;
-/** Answers a question: the password, or why there is none. */
-export function passwordAnswer(number: number, password: string | undefined, problem: string): void;
+/** Answers a question: the password (for a certificate any text), or why there is none. */
+export function passwordAnswer(
+  number: number,
+  answer: string | undefined,
+  problem: string,
+  isCertificate: boolean,
+): void;
 /** Transaction status with the last answer, also of a lost connection; null for a stale handle. */
 export function clientStatus(slot: number, generation: number): 'I' | 'T' | 'E' | null;
 /** Gives a request up; false when it is not known. */

@@ -1,5 +1,7 @@
 // The option `ssl` in the form of Node's TLS, as `pg` takes it.
 
+import type { PeerCertificate } from 'node:tls';
+
 /** PEM text or its bytes, one or several. */
 export type Pem = string | Uint8Array | readonly (string | Uint8Array)[];
 
@@ -30,6 +32,12 @@ export interface SslOptions {
   /** `'TLSv1.2'` or `'TLSv1.3'`; older versions are not spoken. */
   minVersion?: string | null;
   maxVersion?: string | null;
+  /**
+   * Looks at the certificate of each connection in place of the check of names, once its chain was checked, and before
+   * anything is said on the connection. As in Node, an Error it returns or throws refuses the certificate. It cannot run
+   * while `querySync` blocks.
+   */
+  checkServerIdentity?: ((host: string, certificate: PeerCertificate) => Error | undefined) | null;
   /** false: the certificate may name another host; who signed it is still checked. Default true. */
   checkName?: boolean | null;
 }

@@ -1,8 +1,10 @@
 // What a pg client connects with, in the engine's words.
 'use strict';
 
-const { LATER, isObject, wrong } = require('../option-rules.js');
+const net = require('node:net');
+const { isObject } = require('../option-rules.js');
 const { argumentError } = require('../error-classes.js');
+const { readSsl } = require('../ssl-options.js');
 
 /** @typedef {InstanceType<typeof import('./connection-parameters.js').ConnectionParameters>} ConnectionParameters */
 
@@ -11,9 +13,6 @@ const LIMITS = /** @type {const} */ (['lock_timeout', 'idle_in_transaction_sessi
 
 const MAX_MS = 2 ** 31 - 1;
 const MAX_SCRAM_ITERATIONS = 100_000;
-
-/** A host that no certificate names. */
-const NOBODY = 'name-check.invalid';
 
 /**
  * @param {ConnectionParameters} parameters @param {any} config of the client @param {any} password text, or a function the engine asks
@@ -40,7 +39,7 @@ function toSettings(parameters, config, password) {
     fallbackApplicationName: parameters.fallback_application_name || undefined,
     parameters: session,
     statementTimeoutMs: wholeMs(parameters.statement_timeout) || undefined,
-    ssl: toTls(parameters.ssl, parameters.sslnegotiation),
+    ssl: toTls(parameters.ssl, parameters.sslnegotiation, host),
     channelBinding: config.enableChannelBinding ? 'prefer' : 'disable',
     // As pg: whoever asks for plain text gets it.
     allowCleartext: true,
@@ -79,67 +78,18 @@ function toKeepalive({ keepAlive, keepAliveInitialDelayMillis }) {
   return keepAlive === undefined || keepAlive === null ? undefined : true;
 }
 
-/** Members of `ssl` that the engine knows under the same name. */
-const TLS_MEMBERS = new Set([
-  'rejectUnauthorized',
-  'servername',
-  'passphrase',
-  'minVersion',
-  'maxVersion',
-]);
-
-/** Those that are PEM text. */
-const PEM_MEMBERS = new Set(['ca', 'cert', 'key', 'crl']);
-
 /**
- * @param {unknown} ssl @param {unknown} negotiation
- * @returns {boolean | Record<string, unknown>}
+ * @param {unknown} ssl @param {unknown} negotiation @param {unknown} host
+ * @returns {import('../ssl-options.js').EngineSsl}
  * @throws {TypeError} naming the member
  */
-function toTls(ssl, negotiation) {
-  const direct = negotiation === 'direct';
-  if (!isObject(ssl)) return ssl && direct ? { direct } : Boolean(ssl);
-  const given = /** @type {Record<string, any>} */ (ssl);
-  /** @type {Record<string, any>} */
-  const read = direct ? { direct } : {};
-  // The key is not enumerable any more once a client was made with it.
-  for (const [name, value] of Object.entries({ ...given, key: given.key })) {
-    if (value === undefined || value === null) continue;
-    if (PEM_MEMBERS.has(name)) read[name] = pem(name, value);
-    else if (TLS_MEMBERS.has(name)) read[name] = value;
-    else if (name !== 'checkServerIdentity') throw wrong(`ssl.${name.slice(0, 64)}`, LATER);
-  }
-  const { checkServerIdentity } = given;
-  if (checkServerIdentity === undefined || read.rejectUnauthorized === false) return read;
-  if (!acceptsAnyName(checkServerIdentity)) {
-    throw wrong('ssl.checkServerIdentity', `that looks at the certificate ${LATER}`);
-  }
-  return { ...read, checkName: false };
-}
-
-/** @param {string} name @param {unknown} value text, bytes, or several of these */
-function pem(name, value) {
-  const texts = (Array.isArray(value) ? value : [value]).map((one) =>
-    one instanceof Uint8Array ? Buffer.from(one).toString() : one,
-  );
-  if (!texts.every((text) => typeof text === 'string')) {
-    throw wrong(`ssl.${name}`, 'must be PEM text, a Buffer of it, or an array of these');
-  }
-  return texts.join('\n');
-}
-
-/**
- * Does the function accept a name that no certificate has? Then it only switches the check off, as
- * `checkServerIdentity: () => undefined` does.
- * @param {unknown} check
- */
-function acceptsAnyName(check) {
-  if (typeof check !== 'function') return false;
-  try {
-    return check(NOBODY, { subject: { CN: 'nobody' }, subjectaltname: 'DNS:nobody' }) === undefined;
-  } catch {
-    return false;
-  }
+function toTls(ssl, negotiation, host) {
+  const read = readSsl(isObject(ssl) ? ssl : Boolean(ssl));
+  if (typeof read === 'boolean') return read;
+  // As in pg: a host that is a name is the name to check, whatever `servername` says.
+  if (typeof host === 'string' && net.isIP(host) === 0) delete read.servername;
+  if (negotiation === 'direct') read.direct = true;
+  return read;
 }
 
 /** What a client that has no password says, in the words of pg. */

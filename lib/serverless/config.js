@@ -4,7 +4,8 @@
 const { LATER, wrong } = require('../option-rules.js');
 const { TimeoutError } = require('../errors.js');
 const { parseConnectionString } = require('./connection-string.js');
-const { readSsl, sslOfEnvironment, sslOfString } = require('./tls-options.js');
+const { readSsl } = require('../ssl-options.js');
+const { sslOfEnvironment, sslOfString } = require('./tls-options.js');
 
 /** @typedef {() => unknown} PasswordFunction asked for every new connection */
 
@@ -133,7 +134,7 @@ function readConnection(given, env = process.env) {
     keepalive: readKeepalive(merged.keepAlive, delayMs),
     parameters,
     ...(sslOfString(parts) ?? {
-      ssl: ssl === undefined ? sslOfEnvironment(env.PGSSLMODE) : readSsl(ssl),
+      ssl: ssl === undefined ? sslOfEnvironment(env.PGSSLMODE) : readSsl(ssl ?? false),
     }),
   };
   return {

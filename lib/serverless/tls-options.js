@@ -2,9 +2,10 @@
 'use strict';
 
 const fs = require('node:fs');
-const { LATER, isObject, wrong } = require('../option-rules.js');
+const { wrong } = require('../option-rules.js');
+const { readSsl } = require('../ssl-options.js');
 
-/** @typedef {boolean | { ca?: string | string[], rejectUnauthorized?: boolean, servername?: string }} EngineSsl */
+/** @import { EngineSsl } from '../ssl-options.js' */
 
 const UNVERIFIED = Object.freeze({ rejectUnauthorized: false });
 
@@ -26,37 +27,6 @@ const WORDS = /** @type {Record<string, EngineSsl>} */ ({
 });
 
 /**
- * @param {unknown} given the option `ssl`: a boolean or the options of Node's `tls.connect`
- * @returns {EngineSsl}
- * @throws {TypeError} naming the member
- */
-function readSsl(given) {
-  if (!isObject(given)) return given === true;
-  /** @type {{ ca?: string | string[], rejectUnauthorized?: boolean, servername?: string }} */
-  const ssl = {};
-  for (const [name, value] of Object.entries(given)) {
-    if (value === undefined || value === null) continue;
-    if (name === 'ca') ssl.ca = readCertificates(value);
-    else if (name === 'rejectUnauthorized' && typeof value === 'boolean')
-      ssl.rejectUnauthorized = value;
-    else if (name === 'servername' && typeof value === 'string') ssl.servername = value;
-    else if (name === 'rejectUnauthorized') throw wrong(`ssl.${name}`, 'must be true or false');
-    else if (name === 'servername') throw wrong(`ssl.${name}`, 'must be a string');
-    else throw wrong(`ssl.${name.slice(0, 64)}`, LATER);
-  }
-  return ssl;
-}
-
-/** @param {unknown} value */
-function readCertificates(value) {
-  const texts = (Array.isArray(value) ? value : [value]).map((one) =>
-    one instanceof Uint8Array ? Buffer.from(one).toString() : one,
-  );
-  if (texts.every((text) => typeof text === 'string')) return texts;
-  throw wrong('ssl.ca', 'must be PEM text, a Buffer of it, or an array of these');
-}
-
-/**
  * TLS as a connection string asks for it, or nothing when it does not.
  * @param {Record<string, string>} parts
  * @returns {{ ssl?: EngineSsl, sslmode?: string, sslrootcert?: string } | undefined}
@@ -70,9 +40,9 @@ function sslOfString({ ssl, sslmode, sslrootcert, uselibpqcompat }) {
   }
   if (sslmode !== undefined || sslrootcert !== undefined) {
     const mode = MODES[sslmode ?? 'verify-full'] ?? true;
-    return { ssl: mode === true && sslrootcert ? { ca: readRoots(sslrootcert) } : mode };
+    return { ssl: readSsl(mode === true && sslrootcert ? { ca: readRoots(sslrootcert) } : mode) };
   }
-  return ssl === undefined ? undefined : { ssl: WORDS[ssl] ?? true };
+  return ssl === undefined ? undefined : { ssl: readSsl(WORDS[ssl] ?? true) };
 }
 
 /** @param {string} file */
@@ -87,7 +57,7 @@ function readRoots(file) {
 
 /** Without any option: PGSSLMODE, else plain text. @param {string | undefined} mode @returns {EngineSsl} */
 function sslOfEnvironment(mode) {
-  return MODES[mode ?? ''] ?? false;
+  return readSsl(MODES[mode ?? ''] ?? false);
 }
 
-module.exports = { readSsl, sslOfEnvironment, sslOfString };
+module.exports = { sslOfEnvironment, sslOfString };

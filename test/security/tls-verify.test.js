@@ -206,7 +206,7 @@ test('sec_t03: roots that are missing, empty or nonsense are errors when the poo
     [{ ssl: { ca: 'nonsense' } }, /"ssl.ca" must be PEM text/],
     [{ ssl: { ca: text(key) } }, /"ssl.ca" must contain a PEM certificate/],
     [{ ssl: { pfx: Buffer.alloc(1) } }, /"ssl.pfx" is not supported; convert it/],
-    [{ ssl: { checkServerIdentity() {} } }, /"ssl.checkServerIdentity" is not supported/],
+    [{ ssl: { checkServerIdentity: true } }, /"ssl.checkServerIdentity" must be a function/],
     [{ ssl: { cA: 'x' } }, /unknown option "ssl.cA"; did you mean "ssl.ca"\?/],
     [
       { ssl: { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' } },

@@ -1,9 +1,12 @@
-//! Password functions of JavaScript: a question goes to the thread they belong to, the answer comes by an export.
+//! Functions of JavaScript that are asked while a connection is opened: a question goes to the thread they belong to, the
+//! answer comes by an export.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use neon::event::Channel;
 use neon::prelude::*;
 use serde_json::json;
@@ -11,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::addon::objects::{text, whole};
 use crate::config::Secret;
-use crate::conn::passwords::{Answer, Passwords, Question};
+use crate::conn::passwords::{Answer, Passwords, Question, Verdict};
 use crate::error::Error;
 
 type Waiting = HashMap<u32, oneshot::Sender<Result<Secret, Error>>>;
@@ -63,16 +66,27 @@ impl Drop for Asked {
 
 impl Passwords for Function {
     fn ask(&self, question: Question) -> Answer {
+        let question = json!({
+            "host": question.host, "port": question.port, "user": question.user,
+            "database": question.database, "refused": question.refused,
+        });
+        self.put(question.to_string())
+    }
+
+    fn judge(&self, host: &str, certificate: &[u8]) -> Verdict {
+        let certificate = STANDARD.encode(certificate);
+        let verdict = self.put(json!({ "host": host, "certificate": certificate }).to_string());
+        Box::pin(async move { verdict.await.map(drop) })
+    }
+}
+
+impl Function {
+    fn put(&self, question: String) -> Answer {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         waiting().insert(number, sender);
         let asked = Asked(number);
         let ask = Arc::clone(&self.ask);
-        let question = json!({
-            "host": question.host, "port": question.port, "user": question.user,
-            "database": question.database, "refused": question.refused,
-        })
-        .to_string();
         let sent = self.channel.try_send(move |mut cx| {
             let number = cx.number(number);
             let question = cx.string(question);
@@ -84,30 +98,36 @@ impl Passwords for Function {
         Box::pin(async move {
             // Dropped with this future: a late answer finds nobody.
             let _asked = asked;
-            let gone = || failed("the thread that it belongs to has ended");
+            let gone = || failed("ERR_AUTH", "the thread of the caller's function has ended");
             sent.map_err(|_| gone())?;
             receiver.await.unwrap_or_else(|_| Err(gone()))
         })
     }
 }
 
-/// The function could not or did not give a password. The connection fills its host in.
-fn failed(problem: &str) -> Error {
+/// The function did not give what it was asked for. The connection fills its host in.
+fn failed(code: &'static str, problem: &str) -> Error {
     Error::Connect {
         host: "".into(),
-        code: "ERR_AUTH",
-        problem: format!("the password function failed: {problem}").into(),
+        code,
+        problem: problem.into(),
     }
 }
 
-/// `passwordAnswer(number, password | undefined, problem)`: the answer to a question, or why there is none.
+/// `passwordAnswer(number, answer | undefined, problem, isCertificate)`: the answer to a question, or why there is none.
 pub(super) fn answer(mut cx: FunctionContext) -> JsResult<JsUndefined> {
     let number = whole(&mut cx, 0)?;
     let password = cx.argument::<JsValue>(1)?;
     let outcome = if password.is_a::<JsString, _>(&mut cx) {
         Ok(Secret::new(text(&mut cx, 1)?))
     } else {
-        Err(failed(&text(&mut cx, 2)?))
+        let is_certificate = cx.argument::<JsBoolean>(3)?.value(&mut cx);
+        let code = if is_certificate {
+            "ERR_TLS_CERT_ALTNAME_INVALID"
+        } else {
+            "ERR_AUTH"
+        };
+        Err(failed(code, &text(&mut cx, 2)?))
     };
     if let Some(sender) = waiting().remove(&number) {
         // Nobody waits any more when the deadline has passed meanwhile.

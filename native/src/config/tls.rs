@@ -118,6 +118,8 @@ pub struct Tls {
     pub sni: bool,
     /// Name to send and to check in place of the host's own.
     pub server_name: Option<Box<str>>,
+    /// The caller has a function that looks at the certificate in place of the check of names.
+    pub identity_function: bool,
 }
 
 impl Default for Tls {
@@ -133,6 +135,7 @@ impl Default for Tls {
             newest: TlsVersion::Tls13,
             sni: true,
             server_name: None,
+            identity_function: false,
         }
     }
 }

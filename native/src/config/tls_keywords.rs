@@ -96,6 +96,7 @@ pub(super) fn from_values(values: &Values, home: Option<&Path>) -> Result<Tls, E
         newest,
         sni,
         server_name: None,
+        identity_function: false,
     })
 }
 

@@ -29,8 +29,10 @@ pub(super) struct SslObject {
     servername: Option<Box<str>>,
     min_version: Option<Box<str>>,
     max_version: Option<Box<str>>,
-    /// `false`: the chain is checked and the name is not (a `checkServerIdentity` that accepts everything).
+    /// `false`: the chain is checked and the name is not.
     check_name: Option<bool>,
+    /// A function of the caller's looks at the certificate, once its chain was checked.
+    identity_function: Option<bool>,
     /// `false`: the name is not sent.
     sni: Option<bool>,
     /// Start with the handshake instead of asking for it.
@@ -90,7 +92,16 @@ pub(super) fn from_setting(setting: SslSetting) -> Result<Tls, Error> {
             "must not be above maxVersion",
         ));
     }
-    let (mode, roots) = match (object.reject_unauthorized, object.check_name) {
+    // As in Node: a certificate that need not be signed by anybody need not be looked at either.
+    let identity_function =
+        object.identity_function == Some(true) && object.reject_unauthorized != Some(false);
+    let check_name = object.check_name.filter(|_| !identity_function);
+    let check_name = if identity_function {
+        Some(false)
+    } else {
+        check_name
+    };
+    let (mode, roots) = match (object.reject_unauthorized, check_name) {
         (Some(false), _) => (SslMode::Require, Roots::None),
         (_, Some(false)) => (SslMode::VerifyCa, roots(object.ca)?),
         _ => (SslMode::VerifyFull, roots(object.ca)?),
@@ -115,6 +126,7 @@ pub(super) fn from_setting(setting: SslSetting) -> Result<Tls, Error> {
         oldest,
         newest,
         server_name: object.servername,
+        identity_function,
         ..defaults
     })
 }

@@ -1,4 +1,5 @@
-//! Passwords that come from a function of the caller's, one for each connection that needs one (rules A05, CP-46).
+//! What functions of the caller's decide while a connection is opened: its password (rules A05, CP-46), and whether the
+//! server's certificate is that of the right server.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,8 +25,14 @@ pub struct Question {
 /// The answer under way.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Secret, Error>> + Send>>;
 
-/// A source of passwords.
+/// The verdict under way.
+pub type Verdict = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// Functions of the caller's. Dropping a future withdraws its question; who asks has the deadline.
 pub trait Passwords: Send + Sync {
-    /// Asks for a password. Dropping the future withdraws the question; the caller has the deadline.
+    /// Asks for a password.
     fn ask(&self, question: Question) -> Answer;
+
+    /// Asks whether the certificate, in DER and with its chain checked, is that of the host.
+    fn judge(&self, host: &str, certificate: &[u8]) -> Verdict;
 }

@@ -39,17 +39,37 @@ pub(super) async fn connect(
     if !tls.is_direct() && !ask_for_tls(route, &mut socket).await? {
         return if encryption == Encryption::Must {
             Err(route.problem(
-                "ERR_TLS",
+                "ERR_TLS_UNAVAILABLE",
                 "the server does not offer TLS, but sslmode asks for it",
             ))
         } else {
             Ok(Stream::Tcp(socket))
         };
     }
-    tls.connect(name, socket)
+    let stream = tls
+        .connect(name, socket)
         .await
         .map(|stream| Stream::Tls(Box::new(stream)))
-        .map_err(|failure| route.tls_failed(failure))
+        .map_err(|failure| route.tls_failed(failure))?;
+    judge(route, name, &stream).await?;
+    Ok(stream)
+}
+
+/// Has the caller's function look at the certificate, before anything is said on the connection.
+async fn judge(route: &Route, name: &str, stream: &Stream) -> Result<(), Error> {
+    let ssl = &route.config.ssl;
+    if !ssl.identity_function {
+        return Ok(());
+    }
+    let (Some(functions), Some(certificate)) = (&route.passwords, stream.server_certificate())
+    else {
+        return Err(Error::internal(
+            "nobody is there to look at the certificate",
+        ));
+    };
+    let name = ssl.server_name.as_deref().unwrap_or(name);
+    let verdict = functions.judge(name, certificate).await;
+    verdict.map_err(|error| route.named(error))
 }
 
 /// Does the server agree to go on with TLS?
