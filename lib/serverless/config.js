@@ -26,14 +26,14 @@ const STRING_OPTIONS = new Set(
     'user password host port database options application_name fallback_application_name client_encoding',
     'statement_timeout lock_timeout idle_in_transaction_session_timeout query_timeout',
     'connectionTimeoutMillis connect_timeout keepAlive keepAliveInitialDelayMillis',
-    'ssl sslmode sslrootcert uselibpqcompat',
+    'ssl sslmode sslrootcert sslcert sslkey sslnegotiation uselibpqcompat',
   ].flatMap((names) => names.split(' ')),
 );
 
 /** Parameters that are known elsewhere, and so may be named without showing a piece of a password. */
 const KNOWN_ELSEWHERE = new Set(
   [
-    'channel_binding sslcert sslkey sslpassword sslcrl sslnegotiation target_session_attrs replication service',
+    'channel_binding sslpassword sslcrl target_session_attrs replication service',
     'gssencmode require_auth load_balance_hosts passfile keepalives keepalives_idle binary pipeline max schema',
     'pgbouncer connection_limit pool_timeout socket_timeout sslaccept statement_cache_size',
   ].flatMap((names) => names.split(' ')),
@@ -43,7 +43,6 @@ const KNOWN_ELSEWHERE = new Set(
 const HARMLESS = /** @type {Record<string, string>} */ ({
   channel_binding: 'prefer',
   gssencmode: 'disable',
-  sslnegotiation: 'postgres',
   target_session_attrs: 'any',
 });
 

@@ -26,32 +26,58 @@ const WORDS = /** @type {Record<string, EngineSsl>} */ ({
   'no-verify': UNVERIFIED,
 });
 
+/** Parameters that are handed on as they are where libpq's meaning is asked for. */
+const LIBPQ = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'sslnegotiation'];
+
 /**
  * TLS as a connection string asks for it, or nothing when it does not.
  * @param {Record<string, string>} parts
- * @returns {{ ssl?: EngineSsl, sslmode?: string, sslrootcert?: string } | undefined}
+ * @returns {Record<string, any> | undefined} options of the engine
  */
-function sslOfString({ ssl, sslmode, sslrootcert, uselibpqcompat }) {
+function sslOfString(parts) {
+  const { ssl, sslmode, sslrootcert, sslcert, sslkey, sslnegotiation, uselibpqcompat } = parts;
   if (uselibpqcompat === 'true' && sslmode !== undefined) {
-    return { sslmode, ...(sslrootcert === undefined ? {} : { sslrootcert }) };
+    return Object.fromEntries(
+      LIBPQ.filter((name) => parts[name]).map((name) => [name, parts[name]]),
+    );
   }
   if (sslmode !== undefined && MODES[sslmode] === undefined) {
     throw wrong('connectionString', `must have an sslmode of ${Object.keys(MODES).join(', ')}`);
   }
-  if (sslmode !== undefined || sslrootcert !== undefined) {
-    const mode = MODES[sslmode ?? 'verify-full'] ?? true;
-    return { ssl: readSsl(mode === true && sslrootcert ? { ca: readRoots(sslrootcert) } : mode) };
+  if (!['postgres', 'direct', undefined].includes(sslnegotiation)) {
+    throw wrong('connectionString', 'must have an sslnegotiation of postgres or direct');
   }
-  return ssl === undefined ? undefined : { ssl: readSsl(WORDS[ssl] ?? true) };
+  const files = { ca: sslrootcert, cert: sslcert, key: sslkey };
+  const hasFiles = Object.values(files).some((file) => file !== undefined);
+  const isDirect = sslnegotiation === 'direct';
+  if (sslmode === undefined && !hasFiles && ssl === undefined && !isDirect) return undefined;
+  const asked =
+    sslmode === undefined && !hasFiles
+      ? (WORDS[ssl ?? ''] ?? true)
+      : MODES[sslmode ?? 'verify-full'];
+  if (asked === false) {
+    if (isDirect) throw wrong('connectionString', 'asks for sslnegotiation=direct without TLS');
+    return { ssl: false };
+  }
+  /** @type {Record<string, unknown>} */
+  const members = typeof asked === 'object' ? { ...asked } : {};
+  for (const [member, file] of Object.entries(files)) {
+    if (file !== undefined) members[member] = readPem(file);
+  }
+  const read = readSsl(members);
+  return { ssl: isDirect && typeof read === 'object' ? { ...read, direct: true } : read };
 }
 
 /** @param {string} file */
-function readRoots(file) {
+function readPem(file) {
   try {
     return fs.readFileSync(file, 'utf8');
   } catch (error) {
     const { code } = /** @type {NodeJS.ErrnoException} */ (error);
-    throw wrong('connectionString', `names a file in sslrootcert that cannot be read (${code})`);
+    throw wrong(
+      'connectionString',
+      `names a certificate or key file that cannot be read (${code})`,
+    );
   }
 }
 
