@@ -23,6 +23,7 @@ fn feed(
         match startup.feed(input, out).ok()? {
             Step::NeedMore => return Some(None),
             Step::Derive(derivation) => startup.derived(derivation.run(), out).ok()?,
+            Step::AskPassword => startup.password(Password::new(SECRET)),
             Step::Done(session) => return Some(Some(session)),
         }
     }
@@ -54,6 +55,7 @@ fuzz_target!(|input: &[u8]| {
     let bit = |number: u8| flags & (1 << number) != 0;
     let settings = StartupSettings {
         password: bit(1).then(|| Password::new(SECRET)),
+        may_ask: !bit(1) && bit(2),
         encrypted: bit(2),
         allow_cleartext: bit(3),
         minor: if bit(4) { 2 } else { 0 },
