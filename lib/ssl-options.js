@@ -35,6 +35,9 @@ const REFUSED = /** @type {Record<string, string>} */ ({
   secureProtocol: 'is not supported; use minVersion and maxVersion',
 });
 
+/** A `checkServerIdentity` that only switches the check of names off: what `uselibpqcompat` stands for. @returns {undefined} */
+const acceptAnyName = () => undefined;
+
 /** PEM as text or bytes, one or several. @param {string} says @param {boolean} [secret] @returns {Rule} */
 function pem(says, secret = false) {
   return {
@@ -118,6 +121,11 @@ function readSsl(given) {
   }
   // As in Node: no name is sent, and the host's own is checked.
   delete ssl.require;
+  // Nobody needs to be asked about that.
+  if (ssl.checkServerIdentity === acceptAnyName) {
+    delete ssl.checkServerIdentity;
+    ssl.checkName = false;
+  }
   if (ssl.servername === '') {
     delete ssl.servername;
     ssl.sni = false;
@@ -152,4 +160,4 @@ function nodeRoots() {
   }
 }
 
-module.exports = { SSL_OPTIONS, readSsl };
+module.exports = { SSL_OPTIONS, acceptAnyName, readSsl };

@@ -2,6 +2,7 @@
 'use strict';
 
 const fs = require('node:fs');
+const { acceptAnyName } = require('../ssl-options.js');
 
 /** Stands for the host in `postgres://user@/database`, which is no URL. */
 const NO_HOST = '___DUMMY___';
@@ -88,11 +89,10 @@ function readTls(config, { useLibpqCompat }) {
 
 /** @param {any} config */
 function readLibpqMode({ sslmode, sslrootcert, ssl }) {
-  const checksNoName = () => undefined;
   if (sslmode === 'prefer' || (sslmode === 'require' && !sslrootcert)) {
     ssl.rejectUnauthorized = false;
   } else if (sslmode === 'require') {
-    ssl.checkServerIdentity = checksNoName;
+    ssl.checkServerIdentity = acceptAnyName;
   } else if (sslmode === 'verify-ca') {
     if (!ssl.ca) {
       throw new Error(
@@ -101,7 +101,7 @@ function readLibpqMode({ sslmode, sslrootcert, ssl }) {
           'a custom CA certificate with sslrootcert or use sslmode=verify-full.',
       );
     }
-    ssl.checkServerIdentity = checksNoName;
+    ssl.checkServerIdentity = acceptAnyName;
   }
 }
 

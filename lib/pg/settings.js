@@ -2,7 +2,7 @@
 'use strict';
 
 const net = require('node:net');
-const { isObject } = require('../option-rules.js');
+const { isObject, wrong } = require('../option-rules.js');
 const { argumentError } = require('../error-classes.js');
 const { readSsl } = require('../ssl-options.js');
 

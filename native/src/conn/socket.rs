@@ -63,8 +63,9 @@ async fn judge(route: &Route, name: &str, stream: &Stream) -> Result<(), Error> 
     }
     let (Some(functions), Some(certificate)) = (&route.passwords, stream.server_certificate())
     else {
-        return Err(Error::internal(
-            "nobody is there to look at the certificate",
+        return Err(Error::config(
+            "ssl.checkServerIdentity",
+            "needs the thread of its function, which a blocking connect has stopped; connect without blocking",
         ));
     };
     let name = ssl.server_name.as_deref().unwrap_or(name);
