@@ -269,6 +269,11 @@ class Pool {
     forgotten.unregister(this);
   }
 
+  /** @param {number} timeoutMs */
+  [Symbol.for('pg-berth.close')](timeoutMs) {
+    return Pool.close(this, timeoutMs);
+  }
+
   [Symbol.asyncDispose]() {
     return this.end();
   }

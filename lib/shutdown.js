@@ -27,6 +27,14 @@ const SHUTDOWN_OPTIONS = Object.freeze({
 const RESERVE_MS = 5000;
 const RESERVE_SHARE = 0.3;
 
+/** Part of the time left that the native pool has for cancelling what still runs, and at most so long. */
+const CANCEL_SHARE = 0.2;
+const CANCEL_MS = 1000;
+
+/** How a native pool is told of its time; a Kysely instance on one is known by its adapter. */
+const CLOSE = Symbol.for('pg-berth.close');
+const LIFECYCLE = Symbol.for('pg-berth.lifecycle');
+
 /** The shutdown of a database, under way or done: signals, controllers and direct calls share it. @type {WeakMap<object, Promise<any>>} */
 const shutdowns = new WeakMap();
 
@@ -49,7 +57,30 @@ function readShutdownOptions(given) {
 
 /** @param {any} db @returns {Promise<any>} */
 function shutdownDatabase(db) {
-  return db.destroy();
+  return typeof db.destroy === 'function' ? db.destroy() : db.end();
+}
+
+/**
+ * Closes within the time left, and gives the report of a native pool.
+ * @param {any} db @param {number} leftMs
+ */
+async function close(db, leftMs) {
+  const patienceMs = Math.max(1, Math.floor(leftMs - Math.min(CANCEL_MS, leftMs * CANCEL_SHARE)));
+  if (typeof db[CLOSE] === 'function') return db[CLOSE](patienceMs);
+  const lifecycle = lifecycleOf(db);
+  if (lifecycle) lifecycle.patienceMs = patienceMs;
+  await shutdownDatabase(db);
+  return lifecycle?.report;
+}
+
+/** @param {any} db */
+function lifecycleOf(db) {
+  if (typeof db.getExecutor !== 'function') return undefined;
+  try {
+    return db.getExecutor().adapter?.[LIFECYCLE];
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -75,6 +106,7 @@ function shutDownOnce(db, options) {
 
 /** @param {any} db @param {Options} options */
 async function shutDown(db, { timeout, onShutdown, log }) {
+  const start = performance.now();
   const expired = new Error(`Shutdown timeout after ${timeout}ms`);
   const deadline = startTimer(timeout);
   /** @type {{ error: unknown } | undefined} */
@@ -96,7 +128,7 @@ async function shutDown(db, { timeout, onShutdown, log }) {
       }
       share.clear();
     }
-    const closed = (async () => shutdownDatabase(db))();
+    const closed = close(db, Math.max(1, timeout - (performance.now() - start)));
     closed.catch(() => {});
     let report;
     try {
@@ -106,7 +138,8 @@ async function shutDown(db, { timeout, onShutdown, log }) {
     }
     if (report === EXPIRED && failure?.error !== expired) note(expired);
     if (failure) throw failure.error;
-    return report;
+    if (report === undefined) return undefined;
+    return { ...report, elapsedMs: Math.round(performance.now() - start) };
   } finally {
     deadline.clear();
   }

@@ -2,9 +2,20 @@
 
 import type { Logger } from './logger.js';
 
-/** What a shutdown asks of a database: a Kysely instance has it. */
-export interface DestroyableDatabase {
-  destroy(): Promise<unknown> | unknown;
+/** What a shutdown asks of a database: Kysely instances have `destroy`, pools `end`. */
+export type DestroyableDatabase =
+  | { destroy(): Promise<unknown> | unknown }
+  | { end(): Promise<unknown> | unknown };
+
+/** What became of the users of a native pool. */
+export interface ShutdownReport {
+  /** Statements under way that came to their end. */
+  drained: number;
+  /** Callers in the queue that were turned away. */
+  rejected: number;
+  /** Statements that still ran shortly before the time limit, and were cancelled on the server. */
+  cancelled: number;
+  elapsedMs: number;
 }
 
 export interface ShutdownOptions {
@@ -30,7 +41,7 @@ export interface RegisterShutdownOptions extends ShutdownOptions {
 
 export interface ShutdownController {
   /** Shuts down once; every call gives the same promise. */
-  execute(): Promise<void>;
+  execute(): Promise<ShutdownReport | undefined>;
   /** As `registerShutdownHandlers`. */
   registerSignals(): () => void;
   /** True from the first moment on, whoever began it, and after the end. */
@@ -38,15 +49,17 @@ export interface ShutdownController {
 }
 
 /**
- * Runs `onShutdown`, then `db.destroy()`. Calls for the same database, controllers and signals share one shutdown.
+ * Runs `onShutdown`, then `db.destroy()`, or `end()` where there is no `destroy`. What still runs on a native pool
+ * shortly before the limit is cancelled on the server. Gives a report for native pools and for Kysely on one.
+ * Calls for the same database, controllers and signals share one shutdown.
  * @throws {Error} `Shutdown timeout after <n>ms`, what `onShutdown` threw, or what `destroy` rejected with
  */
 export function gracefulShutdown(
   db: DestroyableDatabase,
   options?: RegisterShutdownOptions,
-): Promise<void>;
+): Promise<ShutdownReport | undefined>;
 
-/** `db.destroy()`. */
+/** `db.destroy()`, or `end()` where there is no `destroy`. */
 export function shutdownDatabase(db: DestroyableDatabase): Promise<void>;
 
 /**

@@ -1,0 +1,147 @@
+// Shutdown of a real server process: under load, with a hanging query, and with impatient operators (S3, S4, S7, S9, S12).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const http = require('node:http');
+const path = require('node:path');
+const { Kysely, sql } = require('kysely');
+const { gracefulShutdown } = require('../../lib/shutdown.js');
+const { BerthDialect } = require('../../lib/kysely/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+const SERVICE = path.join(__dirname, '../../examples/service/server.js');
+
+const database = testDatabase();
+
+/** The service of examples/, on a port of its own. */
+async function startService(t, env = {}) {
+  const child = spawn(process.execPath, [SERVICE], {
+    env: { ...process.env, DATABASE_URL: database.url, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const exited = once(child, 'exit');
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
+  const [, port] = await waitFor(() => /listening on (\d+)/.exec(output), { what: 'the start' });
+  return { child, exited, port: Number(port), log: () => output };
+}
+
+/** Asks without keeping the connection. @returns {Promise<{ status: number, body: any }>} */
+function get(port, url) {
+  return new Promise((resolve, reject) => {
+    const request = http.get({ port, host: '127.0.0.1', path: url, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part) => (text += part));
+      response.on('end', () => resolve({ status: response.statusCode, body: JSON.parse(text) }));
+      response.on('error', reject);
+    });
+    request.on('error', reject);
+  });
+}
+
+const gone = () =>
+  waitFor(async () => (await database.connections()) === 0, { what: 'the end of all connections' });
+
+test('the service answers, and tells its health', async (t) => {
+  const { port } = await startService(t);
+  assert.deepEqual((await get(port, '/people')).body, [{ id: 1 }, { id: 2 }, { id: 3 }]);
+  const { status, body } = await get(port, '/health');
+  assert.deepEqual([status, body.status], [200, 'healthy']);
+  assert.equal((await get(port, '/audit')).status, 200);
+});
+
+test('SIGTERM under load: requests under way end well, new ones are refused, nothing is left', async (t) => {
+  const { child, exited, port } = await startService(t);
+  const slow = Array.from({ length: 4 }, () => get(port, '/slow?ms=700'));
+  await database.running('slow route', 4);
+  let isOver = false;
+  const outcomes = { ok: 0, refused: 0, other: [] };
+  const load = async () => {
+    while (!isOver) {
+      await get(port, '/audit').then(
+        ({ status, body }) => (status === 200 ? outcomes.ok++ : outcomes.other.push(body)),
+        ({ code }) => {
+          if (code === 'ECONNREFUSED') outcomes.refused++;
+          else outcomes.other.push(code);
+        },
+      );
+    }
+  };
+  const loads = [load(), load()];
+  await waitFor(() => outcomes.ok > 10);
+  child.kill('SIGTERM');
+  const answers = await Promise.all(slow);
+  const [code, signal] = await exited;
+  isOver = true;
+  await Promise.all(loads);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 200, 200, 200],
+  );
+  assert.deepEqual([code, signal], [0, null]);
+  assert.ok(outcomes.refused > 0);
+  // The second database is closed while requests to it are still coming in: those get an answer, not a hang.
+  for (const other of outcomes.other)
+    assert.match(String(other.error ?? other), /^(ERR_CLOSED|ClosedError|Error|ECONNRESET)$/);
+  await gone();
+});
+
+test('S4: a query that hangs is cancelled on the server at the deadline', async (t) => {
+  const { child, exited, port } = await startService(t, { SHUTDOWN_MS: '1000' });
+  const hanging = get(port, '/slow?ms=60000').catch((error) => error);
+  await database.running('slow route');
+  child.kill('SIGTERM');
+  const [code] = await exited;
+  // onShutdown waited for the request in vain, so the shutdown did not go as it should.
+  assert.equal(code, 1);
+  await database.idle('slow route');
+  await gone();
+  await hanging;
+});
+
+test('S9: a second signal ends the process at once', async (t) => {
+  const { child, exited, port, log } = await startService(t);
+  const hanging = get(port, '/slow?ms=60000').catch((error) => error);
+  await database.running('slow route');
+  child.kill('SIGTERM');
+  await waitFor(() => /Received SIGTERM/.test(log()), { what: 'the first signal' });
+  child.kill('SIGINT');
+  assert.deepEqual(await exited, [130, null]);
+  await hanging;
+});
+
+function openDatabase(poolSize) {
+  return new Kysely({
+    dialect: new BerthDialect({ connection: { connectionString: database.url, poolSize } }),
+  });
+}
+
+test('S12: a shutdown says what was drained, rejected and cancelled', async () => {
+  const db = openDatabase(2);
+  const short = sql`select pg_sleep(0.2) /* short one */`.execute(db);
+  const long = sql`select pg_sleep(60) /* long one */`.execute(db);
+  const cancelled = assert.rejects(long);
+  await database.running('short one');
+  await database.running('long one');
+  const queued = assert.rejects(sql`select 1`.execute(db), { code: 'ERR_CLOSED' });
+  await new Promise((resolve) => setImmediate(resolve));
+  const { elapsedMs, ...counts } = await gracefulShutdown(db, { timeout: 1500, logger: {} });
+  assert.deepEqual(counts, { drained: 1, rejected: 1, cancelled: 1 });
+  assert.ok(elapsedMs >= 1000 && elapsedMs <= 1500, `${elapsedMs} ms`);
+  await Promise.all([short, cancelled, queued]);
+  await database.idle('long one');
+});
+
+test('S12: a pool of createPool is shut down as well', async (t) => {
+  const pool = database.openPool(t, { poolSize: 1 });
+  await pool.query('select 1');
+  const { drained, rejected, cancelled } = await gracefulShutdown(pool, { logger: {} });
+  assert.deepEqual([drained, rejected, cancelled], [0, 0, 0]);
+  await assert.rejects(pool.query('select 1'), { code: 'ERR_CLOSED' });
+});
