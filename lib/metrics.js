@@ -38,17 +38,41 @@ function getMetrics(db, options) {
     slowQueryThreshold = 100,
   } = readOptions(METRICS_OPTIONS, options);
   notBelowZero('slowQueryThreshold', slowQueryThreshold);
-  if (!hasDatabaseMetrics(db)) throw new Error(NOT_AVAILABLE);
+  const counted = typeof given?.getStats === 'function' ? given.getStats() : undefined;
+  if (counted === undefined && !hasDatabaseMetrics(db)) throw new Error(NOT_AVAILABLE);
   /** @type {api.MetricsResult} */
   const result = { period, timestamp: new Date().toISOString() };
   const connections = connectionsOf(given);
   if (connections) result.connections = connections;
-  const queries = summary(within(db.getMetrics(), period), slowQueryThreshold);
+  // A native pool has counted every statement, whoever asked; samples are the last thousand of one instance.
+  const queries = counted
+    ? fromPool(counted, slowQueryThreshold)
+    : summary(within(db.getMetrics(), period), slowQueryThreshold);
   if (queries) {
     result.queries = queries;
     result.recommendations = recommend(queries, connections, slowQueryThreshold);
   }
   return result;
+}
+
+/**
+ * @param {import('../types/pool-figures.js').PoolStats} stats @param {number} threshold
+ * @returns {api.QueryFigures | undefined}
+ */
+function fromPool({ statementTime, errors }, threshold) {
+  const { count, sum, min, max } = statementTime;
+  if (count === 0) return undefined;
+  const failed = Object.values(errors).reduce((total, one) => total + one, 0);
+  return {
+    total: count,
+    avgDuration: round(sum / count),
+    minDuration: round(min),
+    maxDuration: round(max),
+    p95Duration: round(statementTime.percentile(95)),
+    p99Duration: round(statementTime.percentile(99)),
+    slowCount: statementTime.countAbove(threshold),
+    ...(failed > 0 && { errors: failed }),
+  };
 }
 
 /** @param {any} given @returns {api.ConnectionFigures | undefined} */

@@ -14,6 +14,8 @@ const { FLAG, flush, wait } = require('./mailbox.js');
 const options = require('./options.js');
 const queryable = require('./queryable.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
+const { metricsText } = require('./metrics-text.js');
+const { figuresOf, metricsOf, statsOf } = require('./pool-figures.js');
 const { RowStream } = require('./stream.js');
 const { Transaction: TransactionClass, mayRunAgain } = require('./transaction.js');
 const { TypeCatalog } = require('./type-catalog.js');
@@ -40,6 +42,8 @@ class Pool {
   #maxStatementMs;
   /** @type {Promise<void> | undefined} */
   #ending;
+  /** What was counted, once the engine has forgotten it. @type {any} */
+  #lastFigures;
   #ended = { drained: 0, rejected: 0, cancelled: 0 };
 
   /** @param {Record<string, any>} given checked options */
@@ -232,6 +236,19 @@ class Pool {
     return { maxSize: max, size, available, inUse: size - available, waiting };
   }
 
+  getMetrics() {
+    return metricsOf(this.#target);
+  }
+
+  getStats() {
+    return statsOf(this.#lastFigures ?? figuresOf(this.#target));
+  }
+
+  /** @param {import('../types/pool-figures.js').MetricsTextOptions} [given] */
+  metricsText(given) {
+    return metricsText(this.getMetrics(), this.getStats(), given);
+  }
+
   /** Is it one of these, of this copy of the package? @param {any} value */
   static isPool(value) {
     return typeof value === 'object' && value !== null && #target in value;
@@ -265,7 +282,9 @@ class Pool {
     const { timeoutMs = DEFAULT_END_MS } = options.readOptions(options.END_OPTIONS, given);
     // What was asked for before is asked for before.
     flush();
-    this.#ended = JSON.parse(await end(this.#target, timeoutMs));
+    const { figures, ...ended } = JSON.parse(await end(this.#target, timeoutMs));
+    this.#lastFigures = figures;
+    this.#ended = ended;
     forgotten.unregister(this);
   }
 

@@ -24,6 +24,8 @@ export type Ask = (number: number, question: string) => void;
 export function poolOpen(options: string, environment: string, ask?: Ask): string;
 /** JSON counts, or null for a stale handle. */
 export function poolStatus(slot: number, generation: number): string | null;
+/** JSON of everything counted (native/src/addon/figures.rs), or null for a stale handle. */
+export function poolFigures(slot: number, generation: number): string | null;
 /** Handle of a session that takes its connection with its first request. */
 export function sessionOpen(slot: number, generation: number): number;
 /** Number of its connection, unlike that of any other; null while it has none. */
@@ -47,7 +49,7 @@ export function passwordAnswer(
 export function clientStatus(slot: number, generation: number): 'I' | 'T' | 'E' | null;
 /** Gives a request up; false when it is not known. */
 export function cancel(slot: number, generation: number, request: number): boolean;
-/** Ends a pool or client in bounded time. JSON `{drained, rejected, cancelled}`: requests in flight, callers turned away. */
+/** Ends a pool or client in bounded time. JSON `{drained, rejected, cancelled, figures}` of a pool: requests in flight, callers turned away, everything counted. */
 export function end(slot: number, generation: number, patienceMs: number): Promise<string>;
 /** Lets an object go without waiting. */
 export function release(slot: number, generation: number): void;

@@ -1,6 +1,7 @@
 // createPool, Pool and Transaction: the cluster face.
 
 import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
+import type { NativeFigures } from './pool-figures.js';
 import type { SslOptions } from './ssl.js';
 
 /** A row: column name → value. Of two columns with the same name the later wins; `rowMode: 'array'` keeps both. */
@@ -363,7 +364,7 @@ export interface InsertManyOptions {
 }
 
 /** A pool of connections. Made by `createPool`. */
-export interface Pool extends Queryable, AsyncDisposable {
+export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
   /**
    * Starts a transaction on a connection of its own; end it with `commit` or `rollback`, or let `await using` roll back.
    * @example

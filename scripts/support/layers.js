@@ -74,7 +74,12 @@ const JS = {
   'insert-many': [...BELOW, 'copy'],
   transaction: [...BELOW, 'queryable', 'stream', 'copy'],
   listener: BELOW,
+  histogram: [],
+  'metrics-text': ['option-rules', 'error-classes'],
+  'pool-figures': ['native', 'histogram'],
   pool: [
+    'metrics-text',
+    'pool-figures',
     ...BELOW,
     'type-catalog',
     'queryable',

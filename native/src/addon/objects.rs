@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::addon::desk::{self, number_profile};
 use crate::addon::environment::{Environment, current};
+use crate::addon::figures;
 use crate::addon::passwords;
 use crate::addon::registry::{self, Handle, Object};
 use crate::addon::runtime::{SHAPES, runtime};
@@ -130,9 +131,19 @@ pub(super) fn pool_status(mut cx: FunctionContext) -> JsResult<JsValue> {
     let counts = pool.counts();
     let text = json!({
         "max": counts.max, "size": counts.size, "available": counts.available,
-        "opening": counts.opening, "waiting": counts.waiting,
+        "opening": counts.opening, "waiting": counts.waiting, "min": pool.min_idle(),
     });
     Ok(cx.string(text.to_string()).upcast())
+}
+
+/// `poolFigures(slot, generation) → JSON of everything counted`, or `null` when the handle is stale.
+pub(super) fn pool_figures(mut cx: FunctionContext) -> JsResult<JsValue> {
+    let handle = handle(&mut cx, 0)?;
+    let Some(Object::Pool(pool)) = registry::get(handle) else {
+        return Ok(cx.null().upcast());
+    };
+    let text = figures::to_json(&pool.figures()).to_string();
+    Ok(cx.string(text).upcast())
 }
 
 /// `sessionOpen(pool slot, pool generation) → handle`. Takes its connection with the first request.
@@ -299,22 +310,26 @@ pub(super) fn end(mut cx: FunctionContext) -> JsResult<JsPromise> {
     let object = registry::get(handle);
     let ending = async move {
         let mut ended = Ended::default();
+        let mut counted = None;
         match object {
-            Some(Object::Pool(pool)) => ended = pool.end(patience).await,
+            Some(Object::Pool(pool)) => {
+                ended = pool.end(patience).await;
+                counted = Some(figures::to_json(&pool.figures()));
+            }
             Some(Object::Client(client)) => client.end(patience).await,
             Some(Object::Session(session)) => session.abandon(),
             None => {}
         }
-        Ok(ended)
+        Ok((ended, counted))
     };
-    promise(&mut cx, ending, move |cx, ended| {
+    promise(&mut cx, ending, move |cx, (ended, counted)| {
         current(cx)?.disown(handle);
-        let Ended {
-            drained,
-            rejected,
-            cancelled,
-        } = ended;
-        let text = json!({ "drained": drained, "rejected": rejected, "cancelled": cancelled });
+        let text = json!({
+            "drained": ended.drained,
+            "rejected": ended.rejected,
+            "cancelled": ended.cancelled,
+            "figures": counted,
+        });
         Ok(cx.string(text.to_string()).upcast())
     })
 }

@@ -13,6 +13,7 @@ use crate::conn::request::{
 };
 use crate::conn::role::Role;
 use crate::conn::statement::{Described, StatementCache};
+use crate::conn::tally::Tally;
 use crate::error::{Error, ServerError};
 use crate::frame::{FrameBuilder, Plan, Shapes};
 use crate::wire::{CopyFormat, ResultEnd, Row, RowDescription, Sink, TransactionStatus};
@@ -69,6 +70,8 @@ pub struct Answers {
     pub elsewhere: Vec<Request>,
     /// The time of this turn.
     pub now: Instant,
+    /// What is counted.
+    pub tally: Tally,
     pub(super) builder: FrameBuilder,
 }
 
@@ -96,6 +99,7 @@ impl Answers {
             guard,
             elsewhere: Vec::new(),
             now: Instant::now(),
+            tally: Tally::default(),
             builder: FrameBuilder::new(),
         }
     }
@@ -210,9 +214,11 @@ impl Answers {
             }
             self.finished += 1;
             self.session_over |= sent.request.finish;
+            let took = self.now.saturating_duration_since(sent.since);
+            self.tally.answered(took, error.as_ref());
             if let Some(statement) = sent.request.work.statement() {
                 self.guard.tainted |= statement.overrides_fence;
-                statement.took(self.now.saturating_duration_since(sent.since));
+                statement.took(took);
             }
             match error {
                 Some(error) => {
@@ -335,6 +341,7 @@ impl Sink for Answers {
             self.guard.reported.shown(role);
             return Ok(());
         }
+        self.tally.rows += 1;
         match &mut sent.request.reply {
             Reply::Local(local) => local.result.push(body),
             Reply::Outlet { .. } => {

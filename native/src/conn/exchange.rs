@@ -25,6 +25,7 @@ use crate::conn::request::{Account, Outlet, Part, Request, Subscriber, Work};
 use crate::conn::role::{Reported, Role};
 use crate::error::{Error, Outcome, Phase};
 use crate::frame::Shapes;
+use crate::metrics::Metrics;
 use crate::wire::{Core, Expect, TransactionStatus, frontend};
 
 /// What changed since the owner was told last.
@@ -177,6 +178,11 @@ impl Exchange {
         self.produced
     }
 
+    /// Has everything counted there.
+    pub fn count_in(&mut self, metrics: Arc<Metrics>) {
+        self.answers.tally.metrics = Some(metrics);
+    }
+
     /// The socket has taken bytes of `output`.
     pub fn wrote(&mut self, bytes: usize) {
         self.written += u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -189,7 +195,11 @@ impl Exchange {
     /// [`Error::Protocol`]: the connection must be closed.
     pub fn feed(&mut self) -> Result<(), Error> {
         self.answers.now = Instant::now();
-        self.core.feed(&mut self.input, &mut self.answers)?;
+        let unread = self.input.len();
+        let fed = self.core.feed(&mut self.input, &mut self.answers);
+        let received = unread.saturating_sub(self.input.len());
+        self.answers.tally.traffic(received, self.written);
+        fed?;
         self.answers.copy_flush();
         let before = self.output.len();
         if std::mem::take(&mut self.answers.refuse_copy) {
@@ -425,6 +435,7 @@ impl Exchange {
             let InFlight {
                 request,
                 starts_at,
+                since,
                 cancelled,
                 error,
                 ..
@@ -434,6 +445,7 @@ impl Exchange {
                 continue;
             }
             self.answers.finished += 1;
+            self.answers.tally.lost(since.elapsed());
             // The server cannot have completed a COPY whose end was never sent.
             let open_copy = !self.answers.copy.completed && request.is_incoming_copy();
             let outcome = if open_copy {

@@ -28,6 +28,7 @@ pub mod role;
 mod socket;
 pub mod statement;
 pub mod stream;
+mod tally;
 pub mod tls;
 pub mod verify;
 
@@ -36,6 +37,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::wire::TransactionStatus;
 
 use self::cancel::Target;
@@ -127,6 +129,11 @@ impl Connection {
     pub fn belongs_to(&self, owner: Weak<dyn Owner>) {
         // A second owner would be a bug of ours; the first one stays.
         let _ = self.owner.set(owner);
+    }
+
+    /// Has everything on it counted there.
+    pub fn count_in(&self, metrics: Arc<Metrics>) {
+        self.lock().exchange.count_in(metrics);
     }
 
     /// Takes a request, encodes it as far as the rules of the connection allow, and has it written.

@@ -29,6 +29,7 @@ use crate::conn::statement::{Naming, NumberedProfile, Statement};
 use crate::conn::{Connection, Owner};
 use crate::error::{Counts, Error};
 use crate::frame::Shapes;
+use crate::metrics::{Figures, Metrics, Reason};
 
 pub use self::ending::Ended;
 use self::queue::{Books, Bounds, Need, Use, Waiter};
@@ -85,6 +86,7 @@ pub struct Pool {
     alarm: janitor::Alarm,
     /// The profile of the engine's own statements.
     profile: Arc<NumberedProfile>,
+    metrics: Arc<Metrics>,
     drained: Notify,
     /// Ends the attempts to open a connection: nobody waits for them once the pool is ended.
     ended: Notify,
@@ -131,6 +133,7 @@ impl Pool {
             searching: Arc::default(),
             alarm: janitor::Alarm::default(),
             profile,
+            metrics: Arc::default(),
             drained: Notify::new(),
             ended: Notify::new(),
             own: Weak::clone(own),
@@ -148,6 +151,16 @@ impl Pool {
     /// The counts users see.
     pub fn counts(&self) -> Counts {
         self.books().counts()
+    }
+
+    /// Connections kept although idle.
+    pub fn min_idle(&self) -> usize {
+        self.settings.min_idle
+    }
+
+    /// Everything counted so far.
+    pub fn figures(&self) -> Figures {
+        self.metrics.figures()
     }
 
     /// Are statements kept under names? Otherwise each execution parses again.
@@ -189,7 +202,10 @@ impl Pool {
             }
         };
         match placed {
-            Some((connection, request)) => self.run(&connection, request, direct),
+            Some((connection, request)) => {
+                self.metrics.acquired(Duration::ZERO);
+                self.run(&connection, request, direct);
+            }
             None => self.queue_grew(),
         }
     }
@@ -245,7 +261,10 @@ impl Pool {
             placed
         };
         match placed {
-            Some((slot, connection)) => self.hand_over(session, slot, &connection, direct),
+            Some((slot, connection)) => {
+                self.metrics.acquired(Duration::ZERO);
+                self.hand_over(session, slot, &connection, direct);
+            }
             None => self.queue_grew(),
         }
     }
@@ -282,12 +301,14 @@ impl Pool {
             let now = Instant::now();
             let (wanted, slot, connection) = {
                 let mut books = self.books();
+                let since = books.waiting_since().unwrap_or(now);
                 let Some((wanted, slot, connection)) = books.serve(Wanted::need, now) else {
                     return;
                 };
                 if let Wanted::Session(session) = &wanted {
                     books.hold(slot, Arc::clone(session));
                 }
+                self.metrics.acquired(now.saturating_duration_since(since));
                 (wanted, slot, connection)
             };
             match wanted {
@@ -449,7 +470,20 @@ impl Owner for Pool {
     }
 
     fn closed(&self, connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>) {
-        let usage = self.books().closed(connection.slot);
+        let usage = {
+            let mut books = self.books();
+            let reason = if books.is_ended() {
+                Reason::Shutdown
+            } else if books.is_worn(connection.slot, Instant::now()) {
+                Reason::Lifetime
+            } else if matches!(cause, Error::Closed { what: "connection" }) {
+                Reason::Idle
+            } else {
+                Reason::Error
+            };
+            self.metrics.closed(reason);
+            books.closed(connection.slot)
+        };
         if !matches!(cause, Error::Closed { .. }) {
             self.seeker.view.lost(&self.seeker.key_of(connection));
         }

@@ -148,6 +148,8 @@ impl Pool {
         connection.slot = books.next_slot();
         let owner: Weak<dyn Owner> = self.own.clone();
         connection.belongs_to(owner);
+        connection.count_in(Arc::clone(&self.metrics));
+        self.metrics.opened();
         let connection = Arc::new(connection);
         books.opened(Arc::clone(&connection), connection.node, now + life, now);
         connection
@@ -189,6 +191,8 @@ impl Pool {
         if left.is_empty() {
             return;
         }
+        self.metrics
+            .acquire_timeouts(u64::try_from(left.len()).unwrap_or(u64::MAX));
         // Something was in the way of opening another connection, unless all that may be open are.
         let met = self.seeker.met();
         let hindered = counts.size + counts.opening.saturating_sub(1) < counts.max;

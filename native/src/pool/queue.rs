@@ -178,6 +178,20 @@ impl<C: Clone, H, W> Books<C, H, W> {
         self.waiters.push_front(waiter);
     }
 
+    /// Since when the next waiter has waited.
+    #[must_use]
+    pub fn waiting_since(&self) -> Option<Instant> {
+        self.waiters.front().map(|waiter| waiter.since)
+    }
+
+    /// Has the life of this connection ended, by age or by use?
+    #[must_use]
+    pub fn is_worn(&self, slot: usize, now: Instant) -> bool {
+        self.entries.get(slot).is_some_and(|entry| {
+            entry.expires <= now || self.bounds.max_uses.is_some_and(|max| entry.uses >= max)
+        })
+    }
+
     /// The next waiter that can be served, with its connection.
     pub fn serve(&mut self, need: impl Fn(&W) -> Need, now: Instant) -> Option<(W, usize, C)> {
         let need = need(&self.waiters.front()?.wanted);

@@ -1,0 +1,47 @@
+//! The figures of a pool as JSON; what they mean to users stands in types/pool-figures.d.ts.
+
+use serde_json::{Value, json};
+
+use crate::metrics::{CLASSES, Figures, Histogram};
+
+/// `{opened, closed, acquired, …}`, times in microseconds.
+pub(super) fn to_json(figures: &Figures) -> Value {
+    let [idle, lifetime, error, shutdown] = figures.closed;
+    let mut errors: serde_json::Map<String, Value> = CLASSES
+        .iter()
+        .zip(figures.refused)
+        .filter(|(_, count)| *count > 0)
+        .map(|(class, count)| ((*class).to_owned(), json!(count)))
+        .collect();
+    for (name, count) in [
+        ("other", figures.refused_other),
+        ("lost", figures.unanswered),
+    ] {
+        if count > 0 {
+            errors.insert(name.to_owned(), json!(count));
+        }
+    }
+    json!({
+        "opened": figures.opened,
+        "closed": { "idle": idle, "lifetime": lifetime, "error": error, "shutdown": shutdown },
+        "acquired": figures.acquired,
+        "acquireTimeouts": figures.acquire_timeouts,
+        "statements": figures.statements,
+        "errors": errors,
+        "rows": figures.rows,
+        "received": figures.received,
+        "sent": figures.sent,
+        "waits": times(&figures.waits),
+        "times": times(&figures.times),
+    })
+}
+
+fn times(histogram: &Histogram) -> Value {
+    json!({
+        "count": histogram.count,
+        "sum": histogram.sum,
+        "min": histogram.min,
+        "max": histogram.max,
+        "buckets": histogram.filled().collect::<Vec<_>>(),
+    })
+}
