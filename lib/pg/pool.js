@@ -2,7 +2,7 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
-const { AcquireTimeoutError } = require('../error-classes.js');
+const { AcquireTimeoutError, ClosedError } = require('../error-classes.js');
 const { bound } = require('./bound.js');
 const { ASK, Client, SETTLE, query } = require('./client.js');
 const { hide } = require('./connection-parameters.js');
@@ -132,6 +132,16 @@ class Pool extends EventEmitter {
       callback(this.#timeout(performance.now() - since));
     }, connectionTimeoutMillis);
     late.unref();
+  }
+
+  /** Whoever waits for a client will get none: `pg` never tells them. */
+  #turnAway() {
+    for (const waiter of this.#waiting.splice(0)) {
+      waiter.isOver = true;
+      const message = 'Cannot use a pool after calling end on the pool';
+      const error = new ClosedError(message, { code: 'ERR_CLOSED' });
+      process.nextTick(waiter.callback, error, undefined, nothing);
+    }
   }
 
   /** @param {Waiter} waiter */
@@ -416,6 +426,7 @@ class Pool extends EventEmitter {
       return undefined;
     }
     this.ending = true;
+    this.#turnAway();
     return this.#give(callback, (done) => {
       this.#ended = () => process.nextTick(done, undefined);
       this.#pulse();

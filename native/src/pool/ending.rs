@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::metrics::Reason;
 use crate::pool::Pool;
 
 /// What the end of a pool meant for those who used it.
@@ -87,5 +88,19 @@ impl Pool {
             }
             drained.await;
         }
+    }
+
+    /// Counts a connection that is over, by the reason.
+    pub(super) fn count_closed(&self, slot: usize, cause: &Error) {
+        let books = self.books();
+        self.metrics.closed(if books.is_ended() {
+            Reason::Shutdown
+        } else if books.is_worn(slot, Instant::now()) {
+            Reason::Lifetime
+        } else if matches!(cause, Error::Closed { what: "connection" }) {
+            Reason::Idle
+        } else {
+            Reason::Error
+        });
     }
 }

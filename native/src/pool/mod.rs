@@ -29,7 +29,7 @@ use crate::conn::statement::{Naming, NumberedProfile, Statement};
 use crate::conn::{Connection, Owner};
 use crate::error::{Counts, Error};
 use crate::frame::Shapes;
-use crate::metrics::{Figures, Metrics, Reason};
+use crate::metrics::{Figures, Metrics};
 
 pub use self::ending::Ended;
 use self::queue::{Books, Bounds, Need, Use, Waiter};
@@ -470,20 +470,8 @@ impl Owner for Pool {
     }
 
     fn closed(&self, connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>) {
-        let usage = {
-            let mut books = self.books();
-            let reason = if books.is_ended() {
-                Reason::Shutdown
-            } else if books.is_worn(connection.slot, Instant::now()) {
-                Reason::Lifetime
-            } else if matches!(cause, Error::Closed { what: "connection" }) {
-                Reason::Idle
-            } else {
-                Reason::Error
-            };
-            self.metrics.closed(reason);
-            books.closed(connection.slot)
-        };
+        self.count_closed(connection.slot, cause);
+        let usage = self.books().closed(connection.slot);
         if !matches!(cause, Error::Closed { .. }) {
             self.seeker.view.lost(&self.seeker.key_of(connection));
         }
