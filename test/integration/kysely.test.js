@@ -277,6 +277,7 @@ test('introspection and migrations with the lock', async (t) => {
 test('K1: onCreateConnection runs once per connection, onReserveConnection at each acquisition', async (t) => {
   const seen = { created: 0, reserved: 0 };
   const db = open(t, {
+    connection: { connectionString: database.url, poolSize: 1 },
     onCreateConnection: async (connection) => {
       seen.created++;
       await connection.executeQuery(CompiledQuery.raw("set application_name = 'hooked'"));

@@ -436,7 +436,9 @@ impl Sink for Answers {
     }
 
     fn ready(&mut self, status: TransactionStatus) {
-        if status == TransactionStatus::Idle {
+        // A check in front of a request ends nothing: the portal behind it is noted already.
+        let is_check = matches!(self.sent.front(), Some(sent) if sent.check != Check::None && sent.sent != Sent::Check);
+        if status == TransactionStatus::Idle && !is_check {
             self.portals.clear();
         }
         self.guard
