@@ -141,15 +141,24 @@ class StatementAnswer {
       return;
     }
     this.isDone = true;
-    if (this.hasFailed) this.reject(/** @type {Error} */ (this.failure));
-    else this.resolve(this);
+    if (this.hasFailed) this.refuse(/** @type {Error} */ (this.failure));
+    else this.settle();
+  }
+
+  settle() {
+    this.resolve(this);
+  }
+
+  /** @param {NativeError | Error} reason */
+  refuse(reason) {
+    this.reject(reason);
   }
 
   lookUp() {
     this.lookups++;
     this.decoders.lookUp(this.session).then(
       () => this.finishHeld(),
-      (cause) => this.reject(unreadable(cause)),
+      (cause) => this.refuse(unreadable(cause)),
     );
   }
 
@@ -177,7 +186,7 @@ class StatementAnswer {
   /** @param {NativeError} fields */
   fail(fields) {
     this.isDone = true;
-    this.reject(fields);
+    this.refuse(fields);
   }
 }
 

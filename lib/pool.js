@@ -63,7 +63,15 @@ class Pool {
    * @param {string} sql @param {readonly unknown[]} [params] @param {StatementOptions} [given]
    * @returns {Promise<Rows<any>>}
    */
-  async query(sql, params, given) {
+  query(sql, params, given) {
+    if (given !== undefined || queryable.isWatched(this.#reading)) {
+      return this.#query(sql, params, given);
+    }
+    return queryable.runPlain(this.#target, sql, params, this.#reading);
+  }
+
+  /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} given */
+  async #query(sql, params, given) {
     queryable.checkText(sql);
     const read = queryable.readOptions(given);
     return queryable.toRows(

@@ -1,13 +1,14 @@
 // What pools and transactions have in common: options of one statement, and how its answer becomes rows.
 'use strict';
 
+const { StatementAnswer } = require('./answer.js');
 const { Decoders } = require('./decoders.js');
 const { fromNative } = require('./errors.js');
 const { readQueryOptions } = require('./options.js');
 const { resolveTypes } = require('./rows/types.js');
-const { execute } = require('./request.js');
+const { ask, execute } = require('./request.js');
 
-/** @typedef {InstanceType<typeof import('./answer.js').StatementAnswer>} StatementAnswer */
+/** @typedef {InstanceType<typeof StatementAnswer>} Answered */
 /** @import { Manner } from './request.js' */
 /** @import { Target } from '../types/internal.js' */
 /** @import { Field, LogEvent, QueryResult, Rows } from '../types/pool.js' */
@@ -79,7 +80,7 @@ function checkText(sql) {
  * @param {StatementOptions} options checked
  * @param {Reading} reading
  * @param {Manner | undefined} manner flags, BEGIN and what the transaction leaves of its time
- * @returns {Promise<StatementAnswer>}
+ * @returns {Promise<Answered>}
  */
 async function run(target, sql, params, options, reading, manner) {
   const { logger } = reading;
@@ -97,6 +98,46 @@ async function run(target, sql, params, options, reading, manner) {
     if (logger !== undefined) log(logger, sql, started, undefined, error);
     throw error;
   }
+}
+
+/** Rows, straight into the one promise that the caller has. */
+class RowsAnswer extends StatementAnswer {
+  /** @override */
+  settle() {
+    this.resolve(toRows(this));
+  }
+
+  /** @override @param {any} reason */
+  refuse(reason) {
+    // Made when the caller's promise depends on this one: then V8 knows whose stack it is.
+    this.resolve(
+      Promise.resolve()
+        .then(() => {})
+        .then(() => {
+          throw asError(reason);
+        }),
+    );
+  }
+}
+
+/**
+ * Runs a statement without options of its own, of a pool nobody watches, by one promise instead of the four of `run`
+ * (measured at 100 point selects at once: 3.2 instead of 3.6 us of the JS thread each).
+ *
+ * @param {Target} target @param {string} sql @param {readonly unknown[] | undefined} params
+ * @param {Reading} reading @param {Manner} [manner]
+ * @returns {Promise<Rows<any>>}
+ */
+function runPlain(target, sql, params, { decoders }, manner) {
+  return new Promise((resolve, reject) => {
+    checkText(sql);
+    ask(target, sql, params, decoders, manner, new RowsAnswer(decoders, resolve, reject));
+  });
+}
+
+/** Does anybody want to know about single statements? @param {Reading} reading */
+function isWatched({ logger }) {
+  return logger !== undefined;
 }
 
 /** What a statement rejected with: fields of the engine become its error, everything else is somebody's own. @param {any} cause */
@@ -128,12 +169,12 @@ function log(logger, sql, started, rowCount, error) {
   }
 }
 
-/** @param {StatementAnswer} answer */
+/** @param {Answered} answer */
 function rowCountOf({ result }) {
   return Number.isNaN(result.affected) ? null : result.affected;
 }
 
-/** @param {StatementAnswer} answer @returns {Rows<any>} */
+/** @param {Answered} answer @returns {Rows<any>} */
 function toRows(answer) {
   const { rows, command } = answer.result;
   // Twice the single call: half the time of `defineProperties` (measured: 340 instead of 650 ns).
@@ -142,7 +183,7 @@ function toRows(answer) {
   return /** @type {Rows<any>} */ (rows);
 }
 
-/** @param {StatementAnswer} answer @returns {QueryResult<any>} */
+/** @param {Answered} answer @returns {QueryResult<any>} */
 function toResult(answer) {
   const { rows, command, shape } = answer.result;
   const fields = shape === 0 ? [] : answer.decoders.fields(shape).map(toField);
@@ -173,7 +214,9 @@ module.exports = {
   decodersFor,
   decodersOf,
   readOptions,
+  isWatched,
   run,
+  runPlain,
   toResult,
   toRows,
 };

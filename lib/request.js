@@ -2,7 +2,9 @@
 'use strict';
 
 const { StatementAnswer } = require('./answer.js');
-const { FLAG, OPERATION, ask, cancel } = require('./mailbox.js');
+const mailbox = require('./mailbox.js');
+
+const { FLAG, OPERATION } = mailbox;
 const { ArrayText, prepareParams } = require('./rows/prepare.js');
 const { statementNumber } = require('./statements.js');
 
@@ -52,7 +54,7 @@ function send(target, sql, params, decoders, manner, answer) {
   const name = manner.name === undefined ? 0 : statementNumber(manner.name);
   const { timeoutMs = 0, batch = 0, portal = 0 } = manner;
   manner.onAsked?.();
-  return ask(
+  return mailbox.ask(
     target,
     statement,
     flags,
@@ -89,10 +91,18 @@ function sessionOf(target, { flags = 0 }) {
 function execute(target, sql, params, decoders, manner = PLAIN) {
   if (manner.signal !== undefined) return executeAbortable(target, sql, params, decoders, manner);
   return new Promise((resolve, reject) => {
-    const answer = new StatementAnswer(decoders, resolve, reject);
-    if (manner !== PLAIN) answer.session = sessionOf(target, manner);
-    send(target, sql, params, decoders, manner, answer);
+    ask(target, sql, params, decoders, manner, new StatementAnswer(decoders, resolve, reject));
   });
+}
+
+/**
+ * As `send`, for answers that look types up where the statement runs.
+ * @param {Target} target @param {string | undefined} sql @param {readonly unknown[] | null | undefined} params
+ * @param {Decoders} decoders @param {Manner | undefined} manner @param {InstanceType<typeof StatementAnswer>} answer
+ */
+function ask(target, sql, params, decoders, manner = PLAIN, answer) {
+  if (manner !== PLAIN) answer.session = sessionOf(target, manner);
+  return send(target, sql, params, decoders, manner, answer);
 }
 
 /**
@@ -107,9 +117,8 @@ async function executeAbortable(target, sql, params, decoders, manner) {
   try {
     return await new Promise((resolve, reject) => {
       const answer = new StatementAnswer(decoders, resolve, reject);
-      answer.session = sessionOf(target, manner);
-      const id = send(target, sql, params, decoders, manner, answer);
-      giveUp = () => cancel(target, id, answer);
+      const id = ask(target, sql, params, decoders, manner, answer);
+      giveUp = () => mailbox.cancel(target, id, answer);
       signal.addEventListener('abort', giveUp, { once: true });
     });
   } catch (error) {
@@ -121,4 +130,4 @@ async function executeAbortable(target, sql, params, decoders, manner) {
   }
 }
 
-module.exports = { execute, send };
+module.exports = { ask, execute, send };

@@ -18,6 +18,9 @@ const { RowStream } = require('./stream.js');
 
 /** @typedef {{ isolation?: string, accessMode?: string, deferrable?: boolean, timeoutMs?: number, signal?: AbortSignal }} Begin */
 
+/** How statements behind BEGIN are asked for. @type {Manner} */
+const INSIDE = Object.freeze({ flags: FLAG.TRANSACTION });
+
 /** @param {Begin} options */
 function beginText({ isolation, accessMode, deferrable }) {
   const modes = [];
@@ -84,7 +87,21 @@ class Transaction {
    * @param {string} sql @param {readonly unknown[]} [params] @param {StatementOptions} [options]
    * @returns {Promise<Rows<any>>}
    */
-  async query(sql, params, options) {
+  query(sql, params, options) {
+    if (
+      options === undefined &&
+      this.#isBegun &&
+      this.#state === 'open' &&
+      !this.#isLimited &&
+      !queryable.isWatched(this.#reading)
+    ) {
+      return queryable.runPlain(this.#target, sql, params, this.#reading, INSIDE);
+    }
+    return this.#rows(sql, params, options);
+  }
+
+  /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} options */
+  async #rows(sql, params, options) {
     const answer = await this.#query(sql, params, options);
     this.#isBegun = true;
     return queryable.toRows(answer);
@@ -226,7 +243,7 @@ class Transaction {
    * @returns {Manner}
    */
   #manner() {
-    if (this.#isBegun) return { flags: FLAG.TRANSACTION };
+    if (this.#isBegun) return INSIDE;
     return { flags: FLAG.TRANSACTION, begin: this.#begin, onAsked: this.#opened };
   }
 
@@ -236,7 +253,7 @@ class Transaction {
    * @returns {StatementOptions}
    */
   #limited(options) {
-    if (this.#deadline === undefined && this.#signal === undefined) return options;
+    if (!this.#isLimited) return options;
     const limited = /** @type {StatementOptions} */ ({ ...options });
     if (this.#deadline !== undefined) {
       const left = Math.ceil(this.#deadline - performance.now());
@@ -251,6 +268,10 @@ class Transaction {
       limited.signal =
         signals.length === 1 ? /** @type {AbortSignal} */ (signals[0]) : AbortSignal.any(signals);
     return limited;
+  }
+
+  get #isLimited() {
+    return this.#deadline !== undefined || this.#signal !== undefined;
   }
 
   #checkOpen() {

@@ -260,6 +260,7 @@ impl Answers {
     }
 }
 
+/// Notes an environment once.
 pub(super) fn touch(touched: &mut Vec<Arc<dyn Outlet>>, outlet: &Arc<dyn Outlet>) {
     if !touched.iter().any(|known| Arc::ptr_eq(known, outlet)) {
         touched.push(Arc::clone(outlet));

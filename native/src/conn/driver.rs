@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
-use crate::conn::request::{Event, Request};
+use crate::conn::request::{Event, Outlet, Request};
 use crate::conn::stream::{self, Stream};
 use crate::conn::{Closing, Connection, State, cancel};
 use crate::error::Error;
@@ -29,6 +29,9 @@ pub struct Driver {
     timer: Pin<Box<Sleep>>,
     room: usize,
     over: bool,
+    /// Have got answers and not heard of it. They hear of it behind the other connections that are ready now, so that one
+    /// wake of a JS thread is for all their answers.
+    touched: Vec<Arc<dyn Outlet>>,
 }
 
 impl Driver {
@@ -39,6 +42,7 @@ impl Driver {
             timer: Box::pin(tokio::time::sleep(std::time::Duration::MAX)),
             room: SMALL_READ,
             over: false,
+            touched: Vec::new(),
         }
     }
 
@@ -125,6 +129,12 @@ impl Driver {
         }
     }
 
+    fn announce(&mut self) {
+        for outlet in self.touched.drain(..) {
+            outlet.announce();
+        }
+    }
+
     /// Settles everything and tells the owner.
     fn finish(&mut self, cause: Error) {
         self.over = true;
@@ -164,6 +174,7 @@ impl Driver {
 impl Drop for Driver {
     /// Comes before the end only after a panic, which the runtime has caught: nobody waits for ever because of it (F01).
     fn drop(&mut self) {
+        self.announce();
         if !self.over {
             self.finish(Error::internal("the driver of a connection panicked"));
         }
@@ -175,8 +186,9 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let connection = Arc::clone(&self.connection);
+        self.announce();
         loop {
-            let (turn, report, start_cancel, touched) = {
+            let (turn, report, start_cancel) = {
                 let mut state = connection.lock();
                 if !state
                     .waker
@@ -194,11 +206,11 @@ impl Future for Driver {
                     .is_some_and(|cancel| std::mem::take(&mut cancel.wanted));
                 let changed = state.changed;
                 let report = state.report();
+                state.exchange.move_touched(&mut self.touched);
                 (
                     turn,
                     (changed || report.finished > 0).then_some(report),
                     started,
-                    state.exchange.take_touched(),
                 )
             };
             if start_cancel {
@@ -215,11 +227,9 @@ impl Future for Driver {
             if let (Some(report), Some(owner)) = (report, &owner) {
                 owner.progressed(&connection, report);
             }
-            for outlet in touched {
-                outlet.announce();
-            }
             match turn {
                 Poll::Ready(cause) => {
+                    self.announce();
                     self.finish(cause);
                     return Poll::Ready(());
                 }
@@ -231,6 +241,9 @@ impl Future for Driver {
                         || matches!(state.closing, Closing::Politely)
                             && state.exchange.pending() == 0;
                     if !more {
+                        if !self.touched.is_empty() {
+                            cx.waker().wake_by_ref();
+                        }
                         return Poll::Pending;
                     }
                 }

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::conn::answers::Answers;
+use crate::conn::answers::{Answers, touch};
 use crate::conn::encode;
 use crate::conn::giveup::interrupt;
 pub use crate::conn::giveup::{Running, fail_where};
@@ -253,9 +253,11 @@ impl Exchange {
         self.answers.finished > 0
     }
 
-    /// Environments to be told that something was delivered to them.
-    pub fn take_touched(&mut self) -> Vec<Arc<dyn Outlet>> {
-        std::mem::take(&mut self.answers.touched)
+    /// Adds the environments to be told that something was delivered to them.
+    pub fn move_touched(&mut self, to: &mut Vec<Arc<dyn Outlet>>) {
+        for outlet in self.answers.touched.drain(..) {
+            touch(to, &outlet);
+        }
     }
 
     /// What changed since the last call.
