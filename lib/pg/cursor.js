@@ -162,8 +162,9 @@ class Cursor extends EventEmitter {
   /** The portal is gone, and the client goes on. */
   #finish() {
     this.state = 'done';
-    this.#lane?.leave();
     for (const { done } of this.#reads.splice(0)) setImmediate(done, PAST);
+    // Behind the reads: whoever awaits one goes on before the next statement is answered.
+    setImmediate(() => this.#lane?.leave());
     for (const closed of this.#closed.splice(0)) setImmediate(closed);
     this.emit('end', this._result);
   }

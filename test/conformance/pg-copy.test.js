@@ -8,7 +8,7 @@ const { pipeline } = require('node:stream/promises');
 const reference = require('pg');
 const { from: referenceFrom, to: referenceTo } = require('pg-copy-streams');
 const ours = require('../../lib/index.js');
-const { pair } = require('../support/pg-pair.js');
+const { pair, withForeign } = require('../support/pg-pair.js');
 
 const { compareAll } = pair(`
   create table item (id int primary key, label text);
@@ -16,8 +16,9 @@ const { compareAll } = pair(`
   insert into noted select i, repeat('é', i % 50) from generate_series(1, 2000) i;
 `);
 
-const fromOf = (driver) => (driver === reference ? referenceFrom : ours.copyFrom);
-const toOf = (driver) => (driver === reference ? referenceTo : ours.copyTo);
+const fromOf = (driver) =>
+  driver === reference || driver.isForeign ? referenceFrom : ours.copyFrom;
+const toOf = (driver) => (driver === reference || driver.isForeign ? referenceTo : ours.copyTo);
 const stored = async (client) => (await client.query('select * from item order by id')).rows;
 const failing = (promise) =>
   promise.then(
@@ -151,4 +152,6 @@ const OTHERS = [
   },
 ];
 
-compareAll([...TAKEN, ...GIVEN, ...ERRORS, ...OTHERS]);
+const CASES = [...TAKEN, ...GIVEN, ...ERRORS, ...OTHERS];
+compareAll(CASES);
+compareAll(CASES.map(withForeign('pg-copy-streams')));

@@ -4,14 +4,15 @@
 const reference = require('pg');
 const ReferenceCursor = require('pg-cursor');
 const ours = require('../../lib/index.js');
-const { pair, seen } = require('../support/pg-pair.js');
+const { pair, seen, withForeign } = require('../support/pg-pair.js');
 
 const { compareAll } = pair(`
   create table item (id int primary key, label text);
   insert into item select i, 'label ' || i from generate_series(1, 25) i;
 `);
 
-const cursorOf = (driver) => (driver === reference ? ReferenceCursor : ours.Cursor);
+const cursorOf = (driver) =>
+  driver === reference || driver.isForeign ? ReferenceCursor : ours.Cursor;
 const SERIES = 'select generate_series(1, 10) as n';
 
 /** A case with one cursor: `use(cursor, client)` says what is seen. */
@@ -283,4 +284,6 @@ const OTHERS = [
   },
 ];
 
-compareAll([...READS, ...STATEMENTS, ...VALUES, ...CONFIGS, ...ERRORS, ...OTHERS]);
+const CASES = [...READS, ...STATEMENTS, ...VALUES, ...CONFIGS, ...ERRORS, ...OTHERS];
+compareAll(CASES);
+compareAll(CASES.map(withForeign('pg-cursor')));

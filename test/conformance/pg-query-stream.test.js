@@ -7,11 +7,12 @@ const { pipeline } = require('node:stream/promises');
 const reference = require('pg');
 const ReferenceStream = require('pg-query-stream');
 const ours = require('../../lib/index.js');
-const { pair } = require('../support/pg-pair.js');
+const { pair, withForeign } = require('../support/pg-pair.js');
 
 const { compareAll } = pair('create table item (id int primary key, label text)');
 
-const streamOf = (driver) => (driver === reference ? ReferenceStream : ours.QueryStream);
+const streamOf = (driver) =>
+  driver === reference || driver.isForeign ? ReferenceStream : ours.QueryStream;
 const SERIES = 'select generate_series(1, $1::int) as n';
 
 const collect = async (stream) => {
@@ -173,4 +174,6 @@ const POOLS = [
   },
 ];
 
-compareAll([...SIZES, ...CONFIGS, ...ENDS, ...ERRORS, ...POOLS]);
+const CASES = [...SIZES, ...CONFIGS, ...ENDS, ...ERRORS, ...POOLS];
+compareAll(CASES);
+compareAll(CASES.map(withForeign('pg-query-stream')));

@@ -155,4 +155,15 @@ function pair(setUp = '') {
   return { compare, compareAll };
 }
 
-module.exports = { pair, seen };
+/** The same case with the classes of a package on both sides: programs bring their own. @param {string} name */
+const withForeign =
+  (name) =>
+  /** @param {Case} one @returns {Case} */
+  (one) => ({
+    ...one,
+    name: `with ${name}: ${one.name}`,
+    run: (driver, context) =>
+      one.run(Object.create(driver, { isForeign: { value: true } }), context),
+  });
+
+module.exports = { pair, seen, withForeign };

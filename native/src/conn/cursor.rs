@@ -100,7 +100,12 @@ impl Exchange {
 
     /// Answers what was asked of a cursor that is over already.
     pub(super) fn refuse_late_cursor_steps(&mut self) {
-        if self.answers.cursor.is_some() {
+        // A cursor that waits for its turn has steps that wait with it.
+        let opens = |request: &Request| matches!(request.work, Work::CursorOpen { .. });
+        if self.cursor_queue.is_empty()
+            || self.answers.cursor.is_some()
+            || self.queue.iter().any(opens)
+        {
             return;
         }
         while let Some(request) = self.cursor_queue.pop_front() {
