@@ -110,6 +110,8 @@ export interface QueryConfig<I = any[]> {
   types?: CustomTypesConfig | undefined;
   /** Overrides the client's. */
   query_timeout?: number | undefined;
+  /** Cancels the query on the server; the signal's reason is thrown. Not in pg. */
+  signal?: AbortSignal | undefined;
   queryMode?: 'extended' | undefined;
   binary?: boolean | undefined;
   rows?: number | undefined;

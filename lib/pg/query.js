@@ -7,8 +7,8 @@ const { EventEmitter } = require('node:events');
  * A query as it was asked for.
  * @typedef {{
  *   text: any, values: any, name: any, rowMode: any, types: any, queryMode: any, rows: any, binary: any, portal: any,
- *   timeout: any, callback: any,
- * }} Asked
+ *   timeout: any, callback: any, signal?: any,
+ * }} Asked `signal` gives it up
  */
 
 /**
@@ -36,15 +36,20 @@ function readQuery(config, values, callback) {
     portal: from?.portal,
     timeout: from?.query_timeout,
     callback: done,
+    signal: from?.signal,
   };
 }
 
 /** Why a query cannot be sent, or undefined. @param {Asked} asked */
-function complaint({ text, name, values }) {
+function complaint({ text, name, values, signal }) {
   if (typeof text !== 'string' && typeof name !== 'string') {
     return new Error('A query must have either text or a name. Supplying neither is unsupported.');
   }
-  return values && !Array.isArray(values) ? new Error('Query values must be an array') : undefined;
+  if (values && !Array.isArray(values)) return new Error('Query values must be an array');
+  // Other members that pg does not know are ignored, as there; this one is ours.
+  return signal === undefined || signal instanceof AbortSignal
+    ? undefined
+    : new TypeError('Query signal must be an AbortSignal');
 }
 
 /**

@@ -1,7 +1,7 @@
 // The statements of one client, in the order they were asked for, and the submittable that has the client to itself.
 'use strict';
 
-const { OPERATION, wait } = require('../mailbox.js');
+const { OPERATION, cancel, wait } = require('../mailbox.js');
 const { BlockingAnswer, StatementAnswer } = require('../answer.js');
 const { defaults } = require('./defaults.js');
 const { describe, timedOut } = require('./failures.js');
@@ -80,9 +80,50 @@ class StatementQueue {
 
   /** @param {Asked} asked @param {number} limit in ms, 0 = none @param {Resolve} resolve @param {Reject} reject */
   start(asked, limit, resolve, reject) {
+    if (asked.signal instanceof AbortSignal) {
+      this.#startAbortable(asked, limit, resolve, reject);
+      return;
+    }
     this.#last = asked;
     if (this.#mayBegin) this.#send(asked, limit, resolve, reject);
     else this.#wait(limit, (left) => this.#send(asked, left, resolve, reject), reject);
+  }
+
+  /**
+   * Before its turn it is given up at once; afterwards the answer says what came of it.
+   * @param {Asked} asked @param {number} limit @param {Resolve} resolve @param {Reject} reject
+   */
+  #startAbortable(asked, limit, resolve, reject) {
+    /** @type {AbortSignal} */
+    const signal = asked.signal;
+    let isOver = false;
+    let giveUp = () => settle(reject, signal.reason);
+    const onAbort = () => giveUp();
+    const settle = (/** @type {(value: any) => void} */ how, /** @type {any} */ value) => {
+      if (isOver) return;
+      isOver = true;
+      signal.removeEventListener('abort', onAbort);
+      how(value);
+    };
+    if (signal.aborted) {
+      process.nextTick(giveUp);
+      return;
+    }
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#last = asked;
+    const done = (/** @type {any} */ answer) => settle(resolve, answer);
+    const failed = (/** @type {any} */ reason) => {
+      const isGivenUp = reason?.kind === 'cancelled' && reason.outcome !== 'unknown';
+      settle(reject, isGivenUp ? signal.reason : reason);
+    };
+    const sent = (/** @type {() => void} */ cancelIt) => {
+      giveUp = cancelIt;
+    };
+    const begin = (/** @type {number} */ left) => {
+      if (!isOver) this.#send(asked, left, done, failed, sent);
+    };
+    if (this.#mayBegin) begin(limit);
+    else this.#wait(limit, begin, failed);
   }
 
   /** @param {number} limit @param {(left: number) => void} begin @param {Reject} refuse */
@@ -109,8 +150,11 @@ class StatementQueue {
     }, limit);
   }
 
-  /** @param {Asked} asked @param {number} limit @param {Resolve} resolve @param {Reject} reject */
-  #send(asked, limit, resolve, reject) {
+  /**
+   * @param {Asked} asked @param {number} limit @param {Resolve} resolve @param {Reject} reject
+   * @param {(cancelIt: () => void) => void} [sent]
+   */
+  #send(asked, limit, resolve, reject, sent) {
     const problem = complaint(asked);
     if (problem !== undefined) {
       process.nextTick(reject, problem);
@@ -129,7 +173,9 @@ class StatementQueue {
           this.#answered(asked, reason);
         },
       );
-      this.#ask(asked, limit, decoders, answer);
+      const { target } = /** @type {Link} */ (this.#link);
+      const id = this.#ask(asked, limit, decoders, answer);
+      sent?.(() => cancel(target, id, answer));
     } catch (error) {
       // What a value's own code threw, or what cannot be sent.
       process.nextTick(reject, error);
@@ -181,13 +227,15 @@ class StatementQueue {
     /** @type {import('../request.js').Manner} */
     let manner = simple ? SIMPLE : link.extended;
     const utcDates = defaults.parseInputDatesAsUTC;
-    if (timeoutMs > 0 || name || utcDates) {
-      manner = { ...manner, timeoutMs, utcDates };
+    const { signal } = asked;
+    if (timeoutMs > 0 || name || utcDates || signal) {
+      manner = { ...manner, timeoutMs, utcDates, signal };
       if (name && !simple) Object.assign(manner, { name: String(name), flags: 0 });
     }
-    link.ask(text, simple ? undefined : values || undefined, decoders, manner, answer);
+    const id = link.ask(text, simple ? undefined : values || undefined, decoders, manner, answer);
     if (name && asked.text) this.#named.set(name, asked.text);
     this.#unanswered++;
+    return id;
   }
 
   /** @param {Asked & { mirror?: any }} asked @param {any} reason why it failed */

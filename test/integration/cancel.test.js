@@ -2,7 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { Client } = require('../../lib/index.js');
+const { Client, Cursor } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
@@ -96,6 +96,49 @@ test('sec_c02: a late cancel by query_timeout never hits the next statement of a
     async (round) =>
       (await client.query('select pg_sleep(0.004), $1::int as i', [round])).rows[0].i,
   );
+});
+
+test('sec_c02: a late cancel by signal never hits the next statement of a client, 100 of 100', async (t) => {
+  const proxy = await slowLine(t);
+  proxy.delay(2, ['toServer']);
+  const client = new Client({ connectionString: proxy.url(db.url) });
+  t.after(() => client.end());
+  await client.connect();
+  await neverHits(
+    (round) => {
+      const signal = AbortSignal.timeout(8 + (round % 5));
+      const values = [sleepOf(round)];
+      return settled(client.query({ text: 'select pg_sleep($1)', values, signal }), 'TimeoutError');
+    },
+    async (round) =>
+      (await client.query('select pg_sleep(0.003), $1::int as i', [round])).rows[0].i,
+  );
+});
+
+test('a query of a client is given up before it is sent, while it waits, and while it runs', async (t) => {
+  const client = new Client(db.url);
+  await client.connect();
+  t.after(() => client.end());
+  const reason = new Error('mine');
+  const early = client.query({ text: 'select 1', signal: AbortSignal.abort(reason) });
+  await assert.rejects(early, (error) => error === reason);
+  const cursor = client.query(new Cursor('select 1'));
+  const waiting = new AbortController();
+  const behind = client.query({ text: 'create table never (a int)', signal: waiting.signal });
+  waiting.abort(reason);
+  await assert.rejects(behind, (error) => error === reason);
+  await cursor.close();
+  const running = new AbortController();
+  const slow = assert.rejects(
+    client.query({ text: 'select pg_sleep(61)', signal: running.signal }),
+    (error) => error === reason,
+  );
+  await db.running('pg_sleep(61)');
+  running.abort(reason);
+  await slow;
+  await assert.rejects(client.query({ text: 'select 1', signal: 'no' }), { name: 'TypeError' });
+  const { rows } = await client.query(`select to_regclass('never') as never`);
+  assert.deepEqual(rows, [{ never: null }]);
 });
 
 test('a cancelled statement is over on the server, and its connection is used again', async (t) => {
