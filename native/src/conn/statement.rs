@@ -490,4 +490,19 @@ mod tests {
         statement.took(Duration::from_millis(50));
         assert!(!statement.is_quick());
     }
+
+    #[test]
+    fn a_text_that_may_begin_a_copy_is_known_before_it_is_sent() {
+        for (text, may) in [
+            ("copy t from stdin", true),
+            ("  CoPy t to stdout", true),
+            ("/* a /* nested */ one */ copy t from stdin", true),
+            ("select 1; copy t from stdin", true),
+            ("select 'copy'", false),
+            ("insert into t values (1)", false),
+            ("begin", false),
+        ] {
+            assert_eq!(Statement::intern(text).unwrap().may_copy, may, "{text}");
+        }
+    }
 }
