@@ -190,6 +190,9 @@ class StatementQueue {
   runBlocking(asked, limit) {
     const problem = complaint(asked);
     if (problem !== undefined) throw problem;
+    if (asked.signal !== undefined) {
+      throw new TypeError('signal has no effect on a blocking call; use query_timeout');
+    }
     if (this.#link === undefined || this.isBusy) {
       throw new Error('querySync needs a connected client on which nothing else runs');
     }

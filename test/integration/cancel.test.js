@@ -137,6 +137,11 @@ test('a query of a client is given up before it is sent, while it waits, and whi
   running.abort(reason);
   await slow;
   await assert.rejects(client.query({ text: 'select 1', signal: 'no' }), { name: 'TypeError' });
+  const { signal } = new AbortController();
+  assert.throws(
+    () => client.querySync({ text: 'select 1', signal }),
+    /no effect on a blocking call/,
+  );
   const { rows } = await client.query(`select to_regclass('never') as never`);
   assert.deepEqual(rows, [{ never: null }]);
 });
