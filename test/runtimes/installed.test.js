@@ -5,6 +5,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { after, before } = require('node:test');
+const own = require('../../package.json');
 const { exec, installInto, packAll } = require('../support/installed.js');
 const { freshDatabase } = require('../support/shared.js');
 const { test } = require('../support/timed-test.js');
@@ -115,7 +116,16 @@ test(
       '--strict',
     ]).catch((error) => assert.fail(error.stdout));
     const attw = await toolFrom('@arethetypeswrong/cli', '0.18.5');
-    const args = [path.join(attw, 'dist/index.js'), packed.main, '--profile', 'node16'];
+    // Insides of pg that some libraries reach for: no types there either.
+    const untyped = Object.keys(own.exports).filter((entry) => entry.startsWith('./lib/'));
+    const excluded = ['--exclude-entrypoints', ...untyped];
+    const args = [
+      path.join(attw, 'dist/index.js'),
+      packed.main,
+      '--profile',
+      'node16',
+      ...excluded,
+    ];
     await exec(process.execPath, args).catch((error) => assert.fail(error.stdout));
   },
   LIMIT_MS,
