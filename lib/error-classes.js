@@ -153,6 +153,8 @@ class TransactionRolledBackError extends PgError {}
 
 /** @implements {api.FencedError} */
 class FencedError extends PgError {}
+/** @implements {api.ResultError} */
+class ResultError extends PgError {}
 
 /** @implements {api.InternalError} */
 class InternalError extends PgError {}
@@ -176,6 +178,7 @@ const classes = {
   TransactionLostError,
   TransactionRolledBackError,
   FencedError,
+  ResultError,
   InternalError,
 };
 

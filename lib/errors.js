@@ -113,6 +113,8 @@ function build(fields, face) {
       return new errors.FencedError(fields.message, details);
     case 'rolledBack':
       return new errors.TransactionRolledBackError(fields.message, details);
+    case 'result':
+      return new errors.ResultError(fields.message, details);
     case 'protocol':
       return new errors.ProtocolError(fields.message, details);
     case 'lease':
@@ -161,6 +163,7 @@ function connectError(fields, details, face) {
     const pgMessage = PG_TLS[code] ?? problem;
     return new errors.TlsError(face === 'pg' ? pgMessage : fields.message, details);
   }
+  if (code === 'ERR_INTERNAL') return new errors.InternalError(fields.message, details);
   if (code === 'ERR_PROTOCOL') return new errors.ProtocolError(fields.message, details);
   if (code === 'ERR_AUTH')
     return new errors.AuthError(face === 'pg' ? problem : fields.message, details);

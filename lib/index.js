@@ -21,6 +21,7 @@ const {
   TransactionLostError,
   TransactionRolledBackError,
   FencedError,
+  ResultError,
   InternalError,
 } = require('./error-classes.js');
 const { createListener } = require('./listener.js');
@@ -108,6 +109,7 @@ module.exports = {
   TransactionLostError,
   TransactionRolledBackError,
   FencedError,
+  ResultError,
   InternalError,
   HealthMonitor,
   checkDatabaseHealth,

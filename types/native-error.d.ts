@@ -36,6 +36,7 @@ export interface NativeError {
     | 'transactionLost'
     | 'rolledBack'
     | 'fenced'
+    | 'result'
     | 'protocol'
     | 'encode'
     | 'config'

@@ -289,7 +289,10 @@ export interface PoolOptions {
   types?: Types;
   /** Default `'object'`. */
   rowMode?: 'object' | 'array';
-  /** A result with more bytes rejects. Default: no limit. */
+  /**
+   * A statement whose rows have more bytes is cancelled and rejects with a `ResultError`; a row that is not taken is not
+   * kept in memory either. Of a stream each batch is counted for itself. Default: no limit.
+   */
   maxResultBytes?: number;
   /** Of `transaction`: total tries, and the delay that doubles from base to max. Defaults 3, 50, 1000. */
   retry?: { maxAttempts?: number; baseDelayMs?: number; maxDelayMs?: number };

@@ -221,6 +221,15 @@ pub enum Error {
     TransactionRolledBack,
     /// The node of a transaction was demoted: COMMIT was not sent.
     Fenced,
+    /// The result is not taken: it is longer than allowed, or has a form that cannot be read.
+    Result {
+        /// `ERR_RESULT_TOO_LARGE` or `ERR_RESULT_FORMAT`.
+        code: &'static str,
+        /// What is wrong, and what the limit is.
+        problem: Box<str>,
+        /// What is known about the statement.
+        outcome: Outcome,
+    },
     /// The server broke the protocol; the connection was closed.
     Protocol {
         /// What was expected and what came.
@@ -285,7 +294,7 @@ impl Error {
     pub fn code(&self) -> &str {
         match self {
             Self::Server(server) | Self::Refused(server) => &server.code,
-            Self::Connect { code, .. } | Self::Io { code, .. } => code,
+            Self::Connect { code, .. } | Self::Io { code, .. } | Self::Result { code, .. } => code,
             Self::Acquire { .. } => "ERR_ACQUIRE_TIMEOUT",
             Self::Closed { .. } => "ERR_CLOSED",
             Self::Cancelled { .. } => "ERR_CANCELLED",
@@ -308,6 +317,7 @@ impl Error {
         match self {
             Self::Cancelled { outcome }
             | Self::Timeout { outcome, .. }
+            | Self::Result { outcome, .. }
             | Self::Lost { outcome, .. } => *outcome,
             Self::Server(_)
             | Self::TransactionLost { .. }
@@ -447,6 +457,7 @@ impl fmt::Display for Error {
             Self::TransactionRolledBack => f.write_str(
                 "COMMIT was answered with ROLLBACK: an earlier statement of the transaction failed and nothing was committed",
             ),
+            Self::Result { problem, .. } => f.write_str(problem),
             Self::Protocol { problem } => write!(f, "the server broke the protocol: {problem}"),
             Self::Config { option, problem } => write!(f, "option \"{option}\" {problem}"),
             Self::Internal { problem } => write!(

@@ -104,6 +104,8 @@ class ScriptConnection {
       await this.send('N');
       packet = await this.readStartup();
     }
+    // A server answers a cancel request by hanging up.
+    if (packet.kind === 'cancel') throw new ConnectionGone();
     const all = {
       server_version: '15.0',
       client_encoding: 'UTF8',

@@ -259,6 +259,20 @@ const TABLE = [
   ['cluster', plain('rolledBack', '25P02', 'failed'), 'TransactionRolledBackError', '25P02', 'the'],
   [
     'cluster',
+    plain('result', 'ERR_RESULT_TOO_LARGE', 'failed'),
+    'ResultError',
+    'ERR_RESULT_TOO_LARGE',
+    'the',
+  ],
+  [
+    'cluster',
+    plain('connect', 'ERR_INTERNAL', 'not-sent', { host: 'h:1' }),
+    'InternalError',
+    'ERR_INTERNAL',
+    'the',
+  ],
+  [
+    'cluster',
     plain('protocol', 'ERR_PROTOCOL', 'not-sent'),
     'ProtocolError',
     'ERR_PROTOCOL',

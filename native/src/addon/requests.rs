@@ -16,6 +16,7 @@ use crate::addon::registry::{self, Handle, Object};
 use crate::conn::request::{CopyStep, Parameters, Part, Reply, Request, Work};
 use crate::conn::statement::Naming;
 use crate::error::Error;
+use crate::pool::Pool;
 
 /// Bytes of a record's header.
 const HEADER: usize = 48;
@@ -147,7 +148,6 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
     };
     let mut request = request;
     request.since = now;
-    request.timeout = timeout(record, &target);
     request.exclusive = record.has(EXCLUSIVE);
     request.part = if record.has(COMMIT) {
         Part::Commit
@@ -157,6 +157,9 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
         Part::Single
     };
     request.finish = record.has(FINISH);
+    let pool = pool_of(&target);
+    request.timeout = timeout(record, pool.as_deref());
+    request.max_result = pool.and_then(|pool| pool.max_result_bytes());
     match target {
         Object::Pool(pool) => pool.submit(request, alone),
         Object::Session(session) => session.submit(request, alone),
@@ -164,11 +167,21 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
     }
 }
 
-fn timeout(record: &Record<'_>, target: &Object) -> Option<Duration> {
-    match (record.word(5), target) {
-        (0, Object::Pool(pool)) => pool.max_statement(),
-        (0, _) => None,
-        (ms, _) => Some(Duration::from_millis(ms.into())),
+/// The pool whose limits and manners hold.
+fn pool_of(target: &Object) -> Option<Arc<Pool>> {
+    match target {
+        Object::Pool(pool) => Some(Arc::clone(pool)),
+        Object::Session(session) => session.pool(),
+        Object::Client(_) => None,
+    }
+}
+
+/// The caller's own time limit, else the pool's. The end of a transaction has only the caller's: COMMIT is not cancelled.
+fn timeout(record: &Record<'_>, pool: Option<&Pool>) -> Option<Duration> {
+    match record.word(5) {
+        0 if record.has(FINISH) => None,
+        0 => pool?.max_statement(),
+        ms => Some(Duration::from_millis(ms.into())),
     }
 }
 
@@ -179,7 +192,7 @@ fn naming(desk: &Desk, record: &Record<'_>, target: &Object) -> Result<Naming, E
             .statement(record.word(11))
             .map(|name| Naming::Own(name.text.clone()));
     }
-    let is_unnamed = record.has(UNNAMED) || matches!(target, Object::Pool(pool) if !pool.named());
+    let is_unnamed = record.has(UNNAMED) || pool_of(target).is_some_and(|pool| !pool.named());
     Ok(if is_unnamed {
         Naming::Unnamed
     } else if record.has(OUTSIDE) {

@@ -65,6 +65,7 @@ fn fields(error: &Error) -> Value {
         | Error::Io { .. }
         | Error::TransactionRolledBack
         | Error::Fenced
+        | Error::Result { .. }
         | Error::Protocol { .. }
         | Error::Encode { .. }
         | Error::Lease { .. }
@@ -97,6 +98,7 @@ const fn kind(error: &Error) -> &'static str {
         Error::TransactionLost { .. } => "transactionLost",
         Error::TransactionRolledBack => "rolledBack",
         Error::Fenced => "fenced",
+        Error::Result { .. } => "result",
         Error::Protocol { .. } => "protocol",
         Error::Encode { .. } => "encode",
         Error::Config { .. } => "config",

@@ -27,6 +27,11 @@ pub(super) fn check_options(option: &str, options: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Do `options` choose how dates are written?
+pub(super) fn sets_date_style(options: &str) -> bool {
+    plain(options).contains("datestyle")
+}
+
 /// Refuses parameter names that are not names, that the engine owns, or that go around the fence.
 pub(super) fn check_parameter(option: &str, name: &str, value: &str) -> Result<(), Error> {
     let named = format!("{option}.{name}");

@@ -27,7 +27,7 @@ pub struct Login {
     pub require_auth: Option<Box<str>>,
     /// Binding to the TLS channel. Default: `prefer`.
     pub channel_binding: ChannelBinding,
-    /// Most SCRAM iterations that are derived. Default 100 000 (rule A03).
+    /// Most SCRAM iterations that are derived. Default 100 000 (rule A03); 0, no limit, is the largest number.
     pub scram_max_iterations: NonZeroU32,
     /// May a password go out in clear text without TLS? Default: no (rule A01).
     pub allow_cleartext: bool,
@@ -43,7 +43,7 @@ impl Settings {
         let iterations = number(
             "scramMaxIterations",
             self.scram_max_iterations,
-            &(1..=u64::from(u32::MAX)),
+            &(0..=u64::from(u32::MAX)),
             100_000,
         )?;
         let channel_binding = match values.get("channel_binding") {
@@ -65,7 +65,7 @@ impl Settings {
         Ok(Login {
             require_auth: values.filled("require_auth").map(Into::into),
             channel_binding,
-            scram_max_iterations: NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN),
+            scram_max_iterations: NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MAX),
             allow_cleartext: self.allow_cleartext.unwrap_or(false),
             oldest_minor,
             newest_minor,

@@ -79,7 +79,8 @@ pub struct Config {
 impl Config {
     /// Parameters of the startup packet besides `user` and `database`, in the order they are sent.
     ///
-    /// `DateStyle` and `TimeZone` are among them only if the environment or the option `parameters` asks for them.
+    /// `DateStyle` is ISO, the one style that dates are read from, unless the environment or an option asks for another;
+    /// `TimeZone` is among them only if they ask for it.
     #[must_use]
     pub fn startup_parameters(&self) -> Vec<(String, String)> {
         let mut parameters = vec![("client_encoding".to_owned(), "UTF8".to_owned())];
@@ -94,6 +95,11 @@ impl Config {
             push("statement_timeout", timeout.as_millis().to_string());
         }
         parameters.extend(self.parameters.iter().cloned());
+        let sets_style = |name: &str| name.eq_ignore_ascii_case("DateStyle");
+        let by_options = self.options.as_deref().is_some_and(guard::sets_date_style);
+        if !by_options && !parameters.iter().any(|(name, _)| sets_style(name)) {
+            parameters.push(("DateStyle".to_owned(), "ISO".to_owned()));
+        }
         parameters
     }
 

@@ -50,6 +50,8 @@ pub struct PoolConfig {
     pub prepared: Prepared,
     /// Longest a statement may take, from the call on. Default: none.
     pub max_statement: Option<Duration>,
+    /// Most bytes of rows that a result may have (rule F08). Default: no limit.
+    pub max_result_bytes: Option<usize>,
     /// Statements in flight on one connection. Default 8.
     pub pipeline_depth: NonZeroUsize,
     /// Which nodes, and how they are found.
@@ -125,6 +127,15 @@ impl Settings {
                 256,
             )?,
             prepared,
+            max_result_bytes: match self.max_result_bytes {
+                None => None,
+                given => Some(number(
+                    "maxResultBytes",
+                    given,
+                    &(1..=9_007_199_254_740_991),
+                    usize::MAX,
+                )?),
+            },
             max_statement: limit("maxStatementMs", self.max_statement_ms, None)?,
             pipeline_depth: NonZeroUsize::new(pipeline_depth).unwrap_or(NonZeroUsize::MIN),
             routing: self.routing(values)?,

@@ -116,6 +116,7 @@ fn cp41_explicit_option_over_connection_string_over_environment_over_default() {
         ("client_encoding", "UTF8"),
         ("application_name", "env"),
         ("TimeZone", "UTC"),
+        ("DateStyle", "ISO"),
     ];
     assert_eq!(
         built.startup_parameters(),
@@ -180,6 +181,7 @@ fn startup_parameters_carry_what_was_asked_and_nothing_else() {
         ("options", "-c work_mem=1MB"),
         ("statement_timeout", "1500"),
         ("lock_timeout", "10"),
+        ("DateStyle", "ISO"),
     ];
     let config = build(&options).unwrap().config;
     assert_eq!(
@@ -187,6 +189,44 @@ fn startup_parameters_carry_what_was_asked_and_nothing_else() {
         expected.map(|(name, value)| (name.into(), value.into()))
     );
     assert!(problem(&json!({ "user": "" })).contains("\"user\" must not be empty"));
+}
+
+#[test]
+fn dates_come_in_iso_style_unless_somebody_asks_for_another() {
+    let styles = |options: &Value, environment: &[(&str, &str)]| {
+        let parameters = build_in(options, &surroundings(environment))
+            .unwrap()
+            .config
+            .startup_parameters();
+        let mut styles = parameters
+            .into_iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("datestyle"));
+        (styles.next().map(|(_, value)| value), styles.next())
+    };
+    let one = |style: &str| (Some(style.to_owned()), None);
+    assert_eq!(styles(&json!({}), &[]), one("ISO"));
+    assert_eq!(
+        styles(&json!({}), &[("PGDATESTYLE", "German")]),
+        one("German")
+    );
+    let parameters = json!({ "parameters": { "datestyle": "SQL" } });
+    assert_eq!(styles(&parameters, &[]), one("SQL"));
+    for options in [
+        "-c DateStyle=German",
+        "--datestyle=SQL",
+        "-c date\\style=SQL",
+    ] {
+        assert_eq!(styles(&json!({ "options": options }), &[]), (None, None));
+    }
+}
+
+#[test]
+fn zero_is_no_limit_of_scram_iterations() {
+    let limit = |value: u64| {
+        let built = build(&json!({ "scramMaxIterations": value }));
+        built.unwrap().config.login.scram_max_iterations.get()
+    };
+    assert_eq!((limit(0), limit(5)), (u32::MAX, 5));
 }
 
 #[test]

@@ -14,7 +14,8 @@ use crate::conn::request::{
 use crate::conn::role::Role;
 use crate::conn::statement::{Described, StatementCache};
 use crate::conn::tally::Tally;
-use crate::error::{Error, ServerError};
+use crate::error::{Error, Outcome, ServerError};
+use crate::field::Field;
 use crate::frame::{FrameBuilder, Plan, Shapes};
 use crate::wire::{CopyFormat, ResultEnd, Row, RowDescription, Sink, TransactionStatus};
 
@@ -40,6 +41,9 @@ pub struct Answers {
     pub portals: Vec<(Box<str>, Option<Arc<Plan>>)>,
     /// Environments that something was delivered to and that were not told yet.
     pub touched: Vec<Arc<dyn Outlet>>,
+    /// The server writes dates in ISO style, as far as it said. Text in another style is the server's own, so a statement
+    /// asks for text every time: its first execution and later ones must agree.
+    pub iso_dates: bool,
     /// Undelivered bytes.
     pub account: Arc<Account>,
     /// Who hears the session's events.
@@ -84,6 +88,7 @@ impl Answers {
             shapes,
             portals: Vec::new(),
             touched: Vec::new(),
+            iso_dates: true,
             account: Arc::default(),
             subscriber: None,
             finished: 0,
@@ -101,6 +106,13 @@ impl Answers {
             now: Instant::now(),
             tally: Tally::default(),
             builder: FrameBuilder::new(),
+        }
+    }
+
+    /// A setting of the session, at its start or later.
+    pub fn note_parameter(&mut self, name: &str, value: &str) {
+        if name == "DateStyle" {
+            self.iso_dates = value.starts_with("ISO");
         }
     }
 
@@ -178,7 +190,17 @@ impl Answers {
                 .command
                 .as_ref()
                 .is_some_and(|command| command.word() == "ROLLBACK");
+        // The statement was carried out although its result was not taken: whoever runs it again does it twice.
+        let refusal = sent.refusal.take().map(|refusal| match refusal {
+            Error::Result { code, problem, .. } if error.is_none() => Error::Result {
+                code,
+                problem,
+                outcome: Outcome::Unknown,
+            },
+            refusal => refusal,
+        });
         let error = match error {
+            _ if refusal.is_some() => refusal,
             Some(error) => sent
                 .cancelled
                 .take()
@@ -260,6 +282,19 @@ impl Answers {
     }
 }
 
+/// The column came in a format that nobody asked for.
+fn unreadable(field: &Field) -> Error {
+    Error::Result {
+        code: "ERR_RESULT_FORMAT",
+        problem: format!(
+            "column \"{}\" came in the binary format of type {}, which is not read; declare the cursor without BINARY",
+            field.name, field.type_oid
+        )
+        .into(),
+        outcome: Outcome::Unknown,
+    }
+}
+
 /// Notes an environment once.
 pub(super) fn touch(touched: &mut Vec<Arc<dyn Outlet>>, outlet: &Arc<dyn Outlet>) {
     if !touched.iter().any(|known| Arc::ptr_eq(known, outlet)) {
@@ -288,7 +323,10 @@ impl Sink for Answers {
     }
 
     fn row_description(&mut self, description: Option<RowDescription>) {
-        let fields = description.map(|description| description.fields);
+        let (fields, binary) = match description {
+            Some(RowDescription { fields, binary }) => (Some(fields), binary),
+            None => (None, Vec::new()),
+        };
         // Several results of one simple request: the one before is complete.
         if self.sent.front().is_some_and(|sent| sent.command.is_some()) {
             self.deliver(false);
@@ -307,11 +345,13 @@ impl Sink for Answers {
                 let _ = prepared.described.set(described);
                 sent.plan = prepared.plan(profile, true, &self.shapes);
             }
-            None => {
-                sent.plan = fields.map(|fields| {
-                    Arc::new(Plan::all_text(&self.shapes, &fields, &profile.profile))
-                });
-            }
+            None => match fields.map(|fields| {
+                Plan::as_described(&self.shapes, &fields, &binary, &profile.profile)
+                    .map_err(unreadable)
+            }) {
+                Some(Err(refusal)) => sent.refusal = Some(refusal),
+                plan => sent.plan = plan.and_then(Result::ok).map(Arc::new),
+            },
         }
         if let (Work::CursorOpen { .. }, Some(cursor)) = (&sent.request.work, &mut self.cursor) {
             cursor.plan.clone_from(&sent.plan);
@@ -343,6 +383,10 @@ impl Sink for Answers {
             return Ok(());
         }
         self.tally.rows += 1;
+        if !sent.has_room_for(body.len()) {
+            return Ok(());
+        }
+        sent.received += body.len();
         match &mut sent.request.reply {
             Reply::Local(local) => local.result.push(body),
             Reply::Outlet { .. } => {
@@ -370,6 +414,12 @@ impl Sink for Answers {
                 Ok(())
             }
         }
+    }
+
+    fn passes(&mut self, length: usize) -> bool {
+        self.sent
+            .front_mut()
+            .is_some_and(|sent| !sent.has_room_for(length))
     }
 
     fn complete(&mut self, tag: u8, end: ResultEnd<'_>) {
@@ -473,6 +523,7 @@ impl Sink for Answers {
 
     fn parameter_status(&mut self, name: &str, value: &str) {
         self.guard.reported.note(name, value);
+        self.note_parameter(name, value);
         self.event(&Event::Parameter { name, value });
     }
 }

@@ -130,6 +130,7 @@ impl Route {
             Error::Connect { code, problem, .. } => self.problem(code, problem),
             // Nothing was asked yet, so nothing can be in doubt.
             error @ Error::Protocol { .. } => self.problem("ERR_PROTOCOL", error.to_string()),
+            error @ Error::Internal { .. } => self.problem("ERR_INTERNAL", error.to_string()),
             error => error,
         }
     }
@@ -165,7 +166,7 @@ pub async fn dial(
             route, node, manner, shapes, address, stream, session, input,
         )),
         Err(Error::Server(refusal)) => Err(Error::Refused(refusal)),
-        Err(error) => Err(error),
+        Err(error) => Err(route.named(error)),
     }
 }
 
@@ -203,6 +204,10 @@ fn assemble(
 ) -> Connection {
     let encrypted = stream.is_encrypted();
     let reported = Reported::at_login(&session.parameters);
+    let mut exchange = Exchange::new(manner, shapes, input, reported);
+    for (name, value) in &session.parameters {
+        exchange.note_parameter(name, value);
+    }
     Connection {
         slot: 0,
         node,
@@ -220,7 +225,7 @@ fn assemble(
         },
         owner: std::sync::OnceLock::new(),
         state: std::sync::Mutex::new(State {
-            exchange: Exchange::new(manner, shapes, input, reported),
+            exchange,
             stream: Some(stream),
             waker: None,
             closing: Closing::Open,

@@ -83,6 +83,8 @@ impl Driver {
                     if let Err(error) = state.exchange.feed() {
                         return Poll::Ready(error);
                     }
+                    let running = state.exchange.refuse();
+                    state.interrupt(running);
                     budget = budget.saturating_sub(read);
                     if budget == 0 {
                         cx.waker().wake_by_ref();

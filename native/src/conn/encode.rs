@@ -293,7 +293,7 @@ fn bind(
     expected: &mut Vec<Expect>,
     out: &mut BytesMut,
 ) -> Result<Option<Arc<Plan>>, Error> {
-    let plan = prepared.plan(&sent.request.profile, false, &answers.shapes);
+    let plan = prepared.plan(&sent.request.profile, !answers.iso_dates, &answers.shapes);
     parse_and_describe(statement, prepared, sent.fresh, expected, out)?;
     let formats = plan.as_ref().map_or(ALL_TEXT, |plan| &plan.bind_formats);
     frontend::bind(out, portal, &prepared.name, params, formats)?;

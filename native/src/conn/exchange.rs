@@ -105,6 +105,11 @@ impl Exchange {
         }
     }
 
+    /// A setting the server reported during start-up.
+    pub fn note_parameter(&mut self, name: &str, value: &str) {
+        self.answers.note_parameter(name, value);
+    }
+
     /// Takes a request and encodes as many as may be sent.
     pub fn push(&mut self, request: Request) {
         if request.work.continues_cursor() {
@@ -374,6 +379,20 @@ impl Exchange {
         })
     }
 
+    /// A result is not taken: what is to be done about its statement. One with others behind it runs to its end, because
+    /// a cancel request could hit them.
+    pub fn refuse(&mut self) -> Running {
+        let alone = self.answers.sent.len() == 1;
+        let refused = self
+            .answers
+            .sent
+            .front_mut()
+            .filter(|sent| alone && sent.cancelled.is_none() && sent.is_too_large());
+        interrupt(refused, |_| Error::Cancelled {
+            outcome: Outcome::Failed,
+        })
+    }
+
     /// The caller gives a request up; `None` when it is not here.
     pub fn cancel(&mut self, environment: &Arc<dyn Outlet>, id: u32) -> Option<Running> {
         let mut unsent = 0;
@@ -440,6 +459,7 @@ impl Exchange {
                 since,
                 cancelled,
                 error,
+                refusal,
                 ..
             } = sent;
             if starts_at >= self.written && cancelled.is_none() {
@@ -458,6 +478,13 @@ impl Exchange {
             // Behind this one the status is known only if it cannot have begun or ended a transaction.
             in_transaction &= request.may_share();
             let error = match (cancelled, error) {
+                (_, _) if let Some(Error::Result { code, problem, .. }) = refusal => {
+                    Error::Result {
+                        code,
+                        problem,
+                        outcome,
+                    }
+                }
                 // The server's ERROR is its verdict, even if ReadyForQuery is missing; FATAL is only why it left.
                 (None, Some(Error::Server(verdict))) if &*verdict.severity == "ERROR" => {
                     Error::Server(verdict)

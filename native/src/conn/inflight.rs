@@ -6,8 +6,11 @@ use std::time::Instant;
 use crate::conn::guard::Check;
 use crate::conn::request::{Command, Request};
 use crate::conn::statement::Prepared;
-use crate::error::Error;
+use crate::error::{Error, Outcome};
 use crate::frame::Plan;
+
+/// Code of a result that is longer than the caller allows.
+const TOO_LARGE: &str = "ERR_RESULT_TOO_LARGE";
 
 /// How much of a request is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct InFlight {
     pub error: Option<Error>,
     /// Why the caller gave up, once a cancel is under way.
     pub cancelled: Option<Error>,
+    /// Why its result is not taken, whatever else becomes of it.
+    pub refusal: Option<Error>,
     /// The check in front that was not answered yet.
     pub check: Check,
     /// Was the server what it must be, right before the statement ran?
@@ -52,6 +57,8 @@ pub struct InFlight {
     pub(super) parameters: Vec<u32>,
     pub(super) command: Option<Command>,
     pub(super) suspended: bool,
+    /// Bytes of rows so far.
+    pub(super) received: usize,
 }
 
 impl InFlight {
@@ -69,13 +76,40 @@ impl InFlight {
             since: now,
             error: None,
             cancelled: None,
+            refusal: None,
             check: Check::None,
             met: None,
             fenced: false,
             parameters: Vec::new(),
             command: None,
             suspended: false,
+            received: 0,
         }
+    }
+
+    /// Are there more bytes of rows than the caller allows?
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(
+            self.refusal,
+            Some(Error::Result {
+                code: TOO_LARGE,
+                ..
+            })
+        )
+    }
+
+    /// Is there room for so many bytes of rows? If not, nothing more of the result is taken.
+    pub(super) fn has_room_for(&mut self, bytes: usize) -> bool {
+        let received = self.received.saturating_add(bytes);
+        if let Some(limit) = self.request.max_result.filter(|max| received > *max) {
+            self.refusal.get_or_insert_with(|| Error::Result {
+                code: TOO_LARGE,
+                problem: format!("the result has more than the {limit} bytes of maxResultBytes")
+                    .into(),
+                outcome: Outcome::Failed,
+            });
+        }
+        self.refusal.is_none()
     }
 }
 

@@ -183,6 +183,8 @@ pub struct Request {
     pub exclusive: bool,
     /// What it is to a transaction of the driver.
     pub part: Part,
+    /// The most bytes of rows that are taken.
+    pub max_result: Option<usize>,
     /// The last request of a session: its connection goes back afterwards.
     pub finish: bool,
     /// Sent again once after its prepared statement was found stale.
@@ -203,6 +205,7 @@ impl Request {
             since: Instant::now(),
             exclusive: false,
             part: Part::Single,
+            max_result: None,
             finish: false,
             repeated: false,
             is_checked: false,

@@ -143,10 +143,9 @@ fn classify(text: &str) -> Class {
             };
             rest = after;
         } else if let Some(comment) = rest.strip_prefix("/*") {
-            // Nested comments are rare enough to give up the shared connection for them.
-            match comment.split_once("*/") {
-                Some((inner, after)) if !inner.contains("/*") => rest = after,
-                _ => return Class::Other,
+            match after_comment(comment) {
+                Some(after) => rest = after,
+                None => return Class::Other,
             }
         } else {
             let end = rest
@@ -177,6 +176,25 @@ fn may_copy(text: &str) -> bool {
             .as_bytes()
             .windows(4)
             .any(|word| word.eq_ignore_ascii_case(b"copy"))
+}
+
+/// What follows a comment whose opening was read; they nest. A COMMIT behind one is still a COMMIT.
+fn after_comment(mut rest: &str) -> Option<&str> {
+    let mut depth = 1_usize;
+    while depth > 0 {
+        let at = rest.find(['/', '*'])?;
+        let (_, from) = rest.split_at_checked(at)?;
+        if let Some(after) = from.strip_prefix("/*") {
+            depth += 1;
+            rest = after;
+        } else if let Some(after) = from.strip_prefix("*/") {
+            depth -= 1;
+            rest = after;
+        } else {
+            rest = from.get(1..)?;
+        }
+    }
+    Some(rest)
 }
 
 /// What the server said about a prepared statement.
@@ -415,7 +433,9 @@ mod tests {
             ("commit", Class::Commit),
             ("END", Class::Commit),
             ("prepare transaction 'a'", Class::Commit),
-            ("/* /* nested */ */ select 1", Class::Other),
+            ("/* /* nested */ */ select 1", Class::Plain),
+            ("/* a /* b **/ / * */ -- c\n commit", Class::Commit),
+            ("/* /* not closed */ commit", Class::Other),
             ("-- only a comment", Class::Other),
             ("", Class::Other),
         ] {

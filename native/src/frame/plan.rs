@@ -84,14 +84,36 @@ impl Plan {
         Self::build(shapes, fields, profile, |oid| profile.binary(oid))
     }
 
+    /// A plan for rows whose formats were not asked for: a simple query that fetches from a binary cursor.
+    ///
+    /// # Errors
+    /// The first column whose type cannot be read in the binary format.
+    pub fn as_described<'a>(
+        shapes: &Shapes,
+        fields: &'a [Field],
+        binary: &[bool],
+        profile: &Profile,
+    ) -> Result<Self, &'a Field> {
+        let is_binary = |column: usize| binary.get(column).copied().unwrap_or_default();
+        for (column, field) in fields.iter().enumerate() {
+            if is_binary(column) && !profile.reads_binary(field.type_oid) {
+                return Err(field);
+            }
+        }
+        let mut columns = 0..;
+        Ok(Self::build(shapes, fields, profile, |_| {
+            columns.next().is_some_and(is_binary)
+        }))
+    }
+
     fn build(
         shapes: &Shapes,
         fields: &[Field],
         profile: &Profile,
-        is_binary: impl Fn(u32) -> bool,
+        is_binary: impl FnMut(u32) -> bool,
     ) -> Self {
         let kinds: Vec<Kind> = fields.iter().map(|f| profile.kind(f.type_oid)).collect();
-        let formats: Box<[bool]> = fields.iter().map(|f| is_binary(f.type_oid)).collect();
+        let formats: Box<[bool]> = fields.iter().map(|f| f.type_oid).map(is_binary).collect();
         let mut json_columns = 0;
         let readers = fields
             .iter()

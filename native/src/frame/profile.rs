@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::codec;
+use super::codec::{self, Codec};
 use super::kind::{Kind, Value};
 
 /// A set of type mappings.
@@ -63,6 +63,21 @@ impl Profile {
         match codec::element(self.preset, oid) {
             Some((_, element)) => element.binary.is_some(),
             None => codec::scalar(self.preset, oid).prefers_binary,
+        }
+    }
+
+    /// Can a column of this type be read in the binary format, which was not asked for?
+    pub(super) fn reads_binary(&self, oid: u32) -> bool {
+        if self.is_custom(oid) {
+            return false;
+        }
+        match codec::element(self.preset, oid) {
+            Some((_, element)) => element.binary.is_some(),
+            None => match codec::scalar(self.preset, oid) {
+                // The batch of a json column takes text only; the binary form of jsonb has a version in front.
+                scalar if scalar.value == Value::Json => scalar.binary == Some(Codec::Text),
+                scalar => scalar.binary.is_some() || scalar.value == Value::Void,
+            },
         }
     }
 }

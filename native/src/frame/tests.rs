@@ -418,3 +418,32 @@ fn sec_w07_no_row_makes_the_builder_panic_or_lose_count() {
         );
     }
 }
+
+#[test]
+fn rows_of_a_binary_cursor_are_read_as_they_are_described() {
+    let shapes = Shapes::new();
+    let profile = Profile::new(Preset::Lossless, []);
+    let fields = fields(&[23, 25, 20]);
+    let plan = Plan::as_described(&shapes, &fields, &[true, true, true], &profile).unwrap();
+    let text = Plan::all_text(&shapes, &fields, &profile);
+    assert_eq!(plan.shape, text.shape);
+    assert_eq!(*plan.formats, [true, true, true]);
+    let binary = row(&[
+        Some(&7_i32.to_be_bytes()),
+        Some(b"x"),
+        Some(&8_i64.to_be_bytes()),
+    ]);
+    let as_text = row(&[Some(b"7"), Some(b"x"), Some(b"8")]);
+    assert_eq!(
+        frame(&plan, &[binary]).unwrap(),
+        frame(&text, &[as_text]).unwrap()
+    );
+    // Without formats everything is text, as a simple query says it.
+    let plan = Plan::as_described(&shapes, &fields, &[], &profile).unwrap();
+    assert_eq!(*plan.formats, [false, false, false]);
+    for unread in [1700, 3802, 700, 16_999] {
+        let fields = self::fields(&[23, unread]);
+        let refused = Plan::as_described(&shapes, &fields, &[true, true], &profile).unwrap_err();
+        assert_eq!(refused.type_oid, unread);
+    }
+}

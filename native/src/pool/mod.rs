@@ -168,6 +168,11 @@ impl Pool {
         self.settings.prepared == Prepared::Named
     }
 
+    /// The most bytes a result may have.
+    pub const fn max_result_bytes(&self) -> Option<usize> {
+        self.settings.max_result_bytes
+    }
+
     /// The longest a statement of this pool may take.
     pub fn max_statement(&self) -> Option<Duration> {
         self.settings.max_statement
@@ -178,6 +183,7 @@ impl Pool {
     /// `alone`: nothing else was asked in this turn, so the statement may be written by the calling thread.
     pub fn submit(&self, request: Request, alone: bool) {
         let now = request.since;
+        let deadline = self.deadline(&request);
         let (placed, direct) = {
             let mut books = self.books();
             if books.is_ended() {
@@ -189,10 +195,6 @@ impl Pool {
             if let Some((_, connection)) = books.place(need(&request), now) {
                 (Some((connection, request)), direct)
             } else {
-                let mut deadline = now + self.settings.acquire_timeout;
-                if let Some(given_up) = request.deadline() {
-                    deadline = deadline.min(given_up);
-                }
                 books.wait(Waiter {
                     wanted: Wanted::Request(Box::new(request)),
                     since: now,
@@ -206,7 +208,7 @@ impl Pool {
                 self.metrics.acquired(Duration::ZERO);
                 self.run(&connection, request, direct);
             }
-            None => self.queue_grew(),
+            None => self.queue_grew(deadline),
         }
     }
 
@@ -226,22 +228,28 @@ impl Pool {
             return;
         }
         let since = request.since;
-        let mut deadline = since + self.settings.acquire_timeout;
-        if let Some(given_up) = request.deadline() {
-            deadline = deadline.min(given_up);
-        }
+        let deadline = self.deadline(&request);
         books.wait_again(Waiter {
             wanted: Wanted::Request(Box::new(request)),
             since,
             deadline,
         });
         drop(books);
-        self.queue_grew();
+        self.queue_grew(deadline);
+    }
+
+    /// Until when a request waits for its connection.
+    fn deadline(&self, request: &Request) -> Instant {
+        let acquire = request.since + self.settings.acquire_timeout;
+        request
+            .deadline()
+            .map_or(acquire, |given_up| acquire.min(given_up))
     }
 
     /// A session asks for its connection.
     pub(crate) fn want_session(&self, session: &Arc<Session>, direct: bool) {
         let now = Instant::now();
+        let deadline = now + self.settings.acquire_timeout;
         let placed = {
             let mut books = self.books();
             if books.is_ended() {
@@ -255,7 +263,7 @@ impl Pool {
                 None => books.wait(Waiter {
                     wanted: Wanted::Session(Arc::clone(session)),
                     since: now,
-                    deadline: now + self.settings.acquire_timeout,
+                    deadline,
                 }),
             }
             placed
@@ -265,7 +273,7 @@ impl Pool {
                 self.metrics.acquired(Duration::ZERO);
                 self.hand_over(session, slot, &connection, direct);
             }
-            None => self.queue_grew(),
+            None => self.queue_grew(deadline),
         }
     }
 
@@ -288,11 +296,12 @@ impl Pool {
         );
     }
 
-    fn queue_grew(&self) {
+    /// Somebody waits from now on, until `deadline` at most.
+    fn queue_grew(&self, deadline: Instant) {
         self.open_as_needed();
         // A connection may have become free between the look into the books and joining the queue.
         self.serve();
-        self.watch(Instant::now());
+        self.watch(deadline);
     }
 
     /// Serves waiters as long as connections are free.

@@ -67,6 +67,12 @@ impl Session {
         self.subscriber.get().is_some()
     }
 
+    /// The pool it belongs to, unless that is gone.
+    #[must_use]
+    pub fn pool(&self) -> Option<Arc<Pool>> {
+        self.pool.upgrade()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

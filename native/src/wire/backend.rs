@@ -81,6 +81,16 @@ pub(super) fn rows<'a>(
     Ok(())
 }
 
+/// The length of the DataRow body whose beginning is `input`. Its header was found to be in bounds by [`split`].
+pub(super) fn row_begins(input: &[u8]) -> Option<usize> {
+    let (&[b'D', a, b, c, d], _) = input.split_first_chunk::<HEADER>()? else {
+        return None;
+    };
+    usize::try_from(i32::from_be_bytes([a, b, c, d]))
+        .ok()?
+        .checked_sub(4)
+}
+
 #[cold]
 fn wrong_header(tag: u8, announced: i32, bounds: Option<Bounds>) -> Error {
     Error::protocol(match bounds {

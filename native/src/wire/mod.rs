@@ -86,6 +86,11 @@ pub trait Sink {
     /// One row: the body of DataRow from the `u16` column count on. The taker checks the count against the description
     /// and every length (rules W03, W04); its error ends the connection.
     fn row(&mut self, body: &[u8]) -> Result<(), Error>;
+    /// A row of so many bytes has begun to arrive. `true`: it is not wanted, and passes without being kept.
+    fn passes(&mut self, length: usize) -> bool {
+        let _ = length;
+        false
+    }
     /// One result is complete. `tag` is that of [`Expect::Result`], 0 in a simple query.
     fn complete(&mut self, tag: u8, end: ResultEnd<'_>);
     /// The server takes COPY data until [`Core::end_copy_in`].
@@ -114,6 +119,8 @@ pub struct Core {
     pipeline: Pipeline,
     status: TransactionStatus,
     max_message: usize,
+    /// Bytes of an unwanted row that are still to come.
+    passing: usize,
     broken: bool,
 }
 
@@ -125,6 +132,7 @@ impl Core {
             pipeline: Pipeline::new(),
             status: TransactionStatus::Idle,
             max_message,
+            passing: 0,
             broken: false,
         }
     }
@@ -146,6 +154,7 @@ impl Core {
             ));
         }
         let mut rest: &[u8] = input;
+        self.pass(&mut rest);
         let outcome = self.run(&mut rest, sink);
         let consumed = input.len() - rest.len();
         input.advance(consumed);
@@ -172,7 +181,22 @@ impl Core {
                 _ => self.answer(message, sink)?,
             }
         }
+        // What is left is the beginning of a message. Rows that nobody wants are not collected until their end is here.
+        if let Some(length) = backend::row_begins(rest)
+            && sink.passes(length)
+        {
+            self.pipeline.advance(b'D')?;
+            self.passing = backend::HEADER + length;
+            self.pass(rest);
+        }
         Ok(())
+    }
+
+    /// Throws away what has arrived of an unwanted row.
+    fn pass(&mut self, rest: &mut &[u8]) {
+        let arrived = self.passing.min(rest.len());
+        *rest = rest.get(arrived..).unwrap_or_default();
+        self.passing -= arrived;
     }
 
     /// Everything that moves the pipeline on, except rows and errors.

@@ -203,3 +203,65 @@ fn an_error_of_the_sink_ends_the_connection() {
     assert!(core.feed(&mut input, &mut sink).is_err());
     assert_eq!(sink.0.0.len(), 1, "no row after the refused one");
 }
+
+/// Wants no row of ten bytes or more.
+#[derive(Default)]
+struct Picky {
+    rows: usize,
+    passed: usize,
+    ready: bool,
+}
+
+impl Sink for Picky {
+    fn parse_complete(&mut self) {}
+    fn close_complete(&mut self) {}
+    fn bind_complete(&mut self) {}
+    fn parameter_description(&mut self, _oids: Vec<u32>) {}
+    fn row_description(&mut self, _description: Option<RowDescription>) {}
+    fn row(&mut self, _body: &[u8]) -> Result<(), Error> {
+        self.rows += 1;
+        Ok(())
+    }
+    fn passes(&mut self, length: usize) -> bool {
+        self.passed += usize::from(length >= 10);
+        length >= 10
+    }
+    fn complete(&mut self, _tag: u8, _end: ResultEnd<'_>) {}
+    fn copy_in(&mut self, _format: CopyFormat) {}
+    fn copy_out(&mut self, _format: CopyFormat) {}
+    fn copy_data(&mut self, _data: &[u8]) {}
+    fn copy_done(&mut self) {}
+    fn error(&mut self, _error: ServerError) {}
+    fn ready(&mut self, _status: TransactionStatus) {
+        self.ready = true;
+    }
+    fn notice(&mut self, _notice: ServerError) {}
+    fn notification(&mut self, _pid: i32, _channel: &str, _payload: &str) {}
+    fn parameter_status(&mut self, _name: &str, _value: &str) {}
+}
+
+#[test]
+fn sec_f08_an_unwanted_row_passes_without_being_collected() {
+    let row = data_row(&[Some(&"x".repeat(1000))]);
+    let bytes = [data_row(&[None]), row, complete("SELECT 2"), ready(b'I')].concat();
+    for step in 1..40 {
+        let mut core = core(&[Expect::Result { tag: 0 }, Expect::Ready]);
+        let (mut picky, mut input) = (Picky::default(), BytesMut::new());
+        for piece in bytes.chunks(step) {
+            input.extend_from_slice(piece);
+            core.feed(&mut input, &mut picky).unwrap();
+            // A header and the piece that just came are all that is ever held.
+            assert!(
+                input.len() <= 30 + step,
+                "{} bytes in pieces of {step}",
+                input.len()
+            );
+        }
+        assert_eq!(
+            (picky.rows, picky.passed, picky.ready),
+            (1, 1, true),
+            "{step}"
+        );
+        assert!(core.is_idle());
+    }
+}
