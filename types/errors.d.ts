@@ -195,6 +195,8 @@ export class TransactionRolledBackError extends PgError {}
  * again. `code`: `'25006'`.
  */
 export class FencedError extends PgError {}
+
+/**
  * The result was not taken: it is larger than `maxResultBytes` (`code`: `'ERR_RESULT_TOO_LARGE'`), or came in a form that
  * is not read (`'ERR_RESULT_FORMAT'`). When the server had carried the statement out already, this is the `cause` of an
  * `OutcomeUnknownError`.

@@ -81,7 +81,7 @@ fn defaults_are_those_of_the_documents() {
     );
     assert_eq!(
         (pool.max_uses, pool.validation_interval),
-        (None, Duration::ZERO)
+        (None, Duration::from_millis(5))
     );
     for (roll, seconds) in [(0, 1620), (100, 1800), (200, 1980), (201, 1620)] {
         assert_eq!(pool.lifetime(roll), Some(Duration::from_secs(seconds)));

@@ -322,3 +322,6 @@ impl State {
         report
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

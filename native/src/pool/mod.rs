@@ -501,3 +501,6 @@ impl Owner for Pool {
         self.open_as_needed();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Each public async function of this module is polled 1 … n times and dropped: whatever it had begun is undone.
+
+pub(crate) mod server;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use self::server::{Server, beside, polled, profile, until};
+use super::cancel;
+use super::client::Client;
+use super::dial::{Address, Route, addresses, dial};
+use super::exchange::Manner;
+use super::guard::{Demand, Policy};
+use super::request::{LocalResult, Parameters, Reply, Request, Work};
+use super::statement::{Naming, Statement};
+use crate::config::FenceCheck;
+use crate::error::Error;
+use crate::frame::Shapes;
+
+/// More polls than any of these functions needs; each test sees for itself that its last round was complete.
+const MANY: usize = 200;
+
+const MANNER: Manner = Manner {
+    depth: 1,
+    statements: 8,
+    max_message: 1 << 20,
+    policy: Policy {
+        demand: Demand::Nothing,
+        check: FenceCheck::Off,
+        fresh_for: Duration::ZERO,
+    },
+};
+
+fn route(server: &Server) -> Route {
+    let built = server.settings(&json!({}));
+    let host = built.config.hosts[0].clone();
+    Route::new(Arc::new(built.config), host).unwrap()
+}
+
+async fn open(server: &Server) -> Arc<Client> {
+    let shapes = Arc::new(Shapes::new());
+    let route = route(server);
+    let connection = dial(&route, address(&route).await, 0, MANNER, shapes).await;
+    Client::new(connection.unwrap(), &Handle::current())
+}
+
+async fn address(route: &Route) -> Address {
+    addresses(route).await.unwrap().remove(0)
+}
+
+fn ask(client: &Client, text: &str) -> tokio::sync::oneshot::Receiver<Result<LocalResult, Error>> {
+    let (reply, answer) = Reply::local();
+    let work = Work::Execute {
+        statement: Statement::intern(text).unwrap(),
+        params: Parameters::none(),
+        naming: Naming::Unnamed,
+        begin: None,
+    };
+    client.submit(Request::new(work, reply, profile()), false);
+    answer
+}
+
+/// Runs `round` with 1 … n polls until it says that its future was over.
+async fn every_poll(mut round: impl AsyncFnMut(usize) -> bool) {
+    for polls in 1..=MANY {
+        if round(polls).await {
+            assert!(polls > 1, "nothing was awaited");
+            return;
+        }
+    }
+    panic!("not over after {MANY} polls");
+}
+
+#[test]
+fn a_dial_that_is_dropped_leaves_no_socket() {
+    beside(async |server: Rc<Server>| {
+        let route = route(&server);
+        every_poll(async |polls| {
+            let shapes = Arc::new(Shapes::new());
+            let address = address(&route).await;
+            let done = polled(dial(&route, address, 0, MANNER, shapes), polls).await;
+            let is_over = done.is_some();
+            drop(done);
+            server.until_open(0).await;
+            is_over
+        })
+        .await;
+    });
+}
+
+#[test]
+fn an_end_that_is_dropped_is_not_taken_back() {
+    beside(async |server: Rc<Server>| {
+        for busy in [false, true] {
+            every_poll(async |polls| {
+                let client = open(&server).await;
+                let answer = busy.then(|| ask(&client, "wait"));
+                let patience = Duration::from_millis(if busy { 5 } else { 5000 });
+                let is_over = polled(client.end(patience), polls).await.is_some();
+                // Whatever was reached: nothing new is taken, and ending again ends it.
+                assert!(ask(&client, "select 1").await.unwrap().is_err());
+                client.end(Duration::from_millis(5)).await;
+                server.until_open(0).await;
+                if let Some(answer) = answer {
+                    assert!(answer.await.unwrap().is_err(), "a statement that was ended");
+                }
+                is_over
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn a_cancel_request_that_is_dropped_leaves_no_socket_and_hurts_nobody() {
+    beside(async |server: Rc<Server>| {
+        let client = open(&server).await;
+        let target = &client.connection().target;
+        every_poll(async |polls| {
+            let is_over = polled(cancel::send(target), polls).await.is_some();
+            server.until_open(1).await;
+            let rows = ask(&client, "select 1").await.unwrap().unwrap().rows;
+            assert_eq!(rows, vec![vec![Some("1".into())]]);
+            is_over
+        })
+        .await;
+        assert!(server.cancels() > 0);
+        client.end(Duration::from_secs(5)).await;
+        server.until_open(0).await;
+    });
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_is_thrown_away() {
+    beside(async |server: Rc<Server>| {
+        let client = open(&server).await;
+        every_poll(async |polls| {
+            let is_over = polled(ask(&client, "select 1"), polls).await.is_some();
+            let next = ask(&client, "select 2").await.unwrap().unwrap();
+            assert_eq!((next.rows.len(), &*next.tag), (1, "SELECT 1"));
+            is_over
+        })
+        .await;
+        until(|| server.open() == 1, "the connection").await;
+        client.end(Duration::from_secs(5)).await;
+    });
+}
