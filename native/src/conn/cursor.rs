@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::conn::answers::{Answers, RESULT};
+use crate::conn::answers::{Answers, RESULT, touch};
 use crate::conn::encode::ALL_TEXT;
 use crate::conn::exchange::Exchange;
 use crate::conn::inflight::InFlight;
 use crate::conn::request::{Request, Work};
 use crate::error::Error;
-use crate::frame::Plan;
+use crate::frame::{FrameBuilder, Plan};
 use crate::wire::{Expect, frontend};
 
 /// The open portal.
@@ -73,8 +73,26 @@ pub(super) fn encode(
 }
 
 impl Answers {
+    /// Fails a batch that was not taken whole. Was it one?
+    fn refuse_batch(&mut self) -> bool {
+        let Some(refusal) = (self.sent.front_mut()).and_then(|sent| sent.refusal.take()) else {
+            return false;
+        };
+        self.builder = FrameBuilder::new();
+        self.finished += 1;
+        if let Some(sent) = self.sent.pop_front()
+            && let Some(outlet) = sent.request.reply.fail_quietly(&refusal)
+        {
+            touch(&mut self.touched, &outlet);
+        }
+        true
+    }
+
     /// A batch of a cursor is complete and its portal has more: the request is over without ReadyForQuery.
     pub(super) fn settle_batch(&mut self) {
+        if self.refuse_batch() {
+            return;
+        }
         self.deliver(true);
         let Some(sent) = self.sent.pop_front() else {
             return;
