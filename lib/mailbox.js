@@ -149,7 +149,7 @@ function ask(
   let at = used;
   let end = -1;
   if (values.length === 0) {
-    if (at + REQUEST_HEADER + 8 > OUTBOX_BYTES) at = submitOutbox();
+    if (at + REQUEST_HEADER + 8 > OUTBOX_BYTES) at = submitUsed();
     end = at + REQUEST_HEADER + 4;
     outWords[(end >> 2) - 1] = 0;
   } else {
@@ -157,7 +157,7 @@ function ask(
       end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
     }
     if (end < 0 && at > 0) {
-      at = submitOutbox();
+      at = submitUsed();
       end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
     }
   }
@@ -179,11 +179,7 @@ function ask(
   outWords[place + 11] = name;
   if (large === undefined) {
     used = (end + 7) & ~7;
-    if (!flushing) {
-      flushing = true;
-      // Behind all microtasks of this turn, so that everything they ask for goes out in the same call.
-      process.nextTick(flush);
-    }
+    flushLater();
   } else {
     submitLarge(at, large);
   }
@@ -198,10 +194,10 @@ function submitLarge(at, section) {
   const record = Buffer.alloc((REQUEST_HEADER + section.length + 7) & ~7);
   outbox.copy(record, 0, at, at + REQUEST_HEADER);
   record.set(section, REQUEST_HEADER);
-  submitOutbox();
+  submitUsed();
   hold();
   native.submit(record, record.length, awaited === 1);
-  flush();
+  flushLater();
 }
 
 /**
@@ -213,7 +209,7 @@ function submitLarge(at, section) {
 function copyStep(target, request, operation, bytes, count) {
   const length = bytes === undefined ? 0 : bytes.length;
   let at = used;
-  if (at + REQUEST_HEADER + length + 8 > OUTBOX_BYTES) at = submitOutbox();
+  if (at + REQUEST_HEADER + length + 8 > OUTBOX_BYTES) at = submitUsed();
   const place = at >> 2;
   outWords.fill(0, place, place + REQUEST_HEADER / 4);
   outWords[place] = target.slot;
@@ -228,25 +224,21 @@ function copyStep(target, request, operation, bytes, count) {
   }
   if (bytes !== undefined) outbox.set(bytes, at + REQUEST_HEADER);
   used = (at + REQUEST_HEADER + length + 7) & ~7;
-  if (!flushing) {
-    flushing = true;
-    process.nextTick(flush);
-  }
+  flushLater();
 }
 
-/** Submits what was asked for, and lets statements go that nothing asked for any more. */
-function flush() {
-  flushing = false;
-  submitOutbox();
-  const dropped = takeDropped();
-  if (dropped.length > 0) submitDropped(dropped);
+/** Behind all microtasks of this turn, so that everything they ask for goes out in the same call. */
+function flushLater() {
+  if (flushing) return;
+  flushing = true;
+  process.nextTick(flush);
 }
 
 /**
- * Only what was asked for: a statement that is to be let go may belong to the request that just does not fit.
+ * Submits what the outbox holds. Statements that are let go stay for now: the request being made may use one.
  * @returns {number} the first free byte, 0
  */
-function submitOutbox() {
+function submitUsed() {
   if (used > 0) {
     const length = used;
     used = 0;
@@ -255,6 +247,14 @@ function submitOutbox() {
     native.submit(outbox, length, awaited === 1);
   }
   return 0;
+}
+
+/** Submits what was asked for, and lets go of statements behind it. */
+function flush() {
+  flushing = false;
+  submitUsed();
+  const dropped = takeDropped();
+  if (dropped.length > 0) submitDropped(dropped);
 }
 
 /**
