@@ -1,0 +1,133 @@
+// Transactions and streams on a real server: what COMMIT's tag says, what is left open, and what a loss means (X01, X02, X07).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { testDatabase } = require('../support/pools.js');
+const { failureOf } = require('../support/script-replies.js');
+const { test } = require('../support/timed-test.js');
+
+const db = testDatabase(`
+  create table rows (n int);
+  create table parents (n int primary key);
+  create table children (n int references parents deferrable initially deferred);
+`);
+
+const count = async () => (await db.sql('select count(*)::int as n from rows'))[0].n;
+
+test('sec_x01: a swallowed error inside a transaction makes commit fail, and nothing is kept', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const before = await count();
+  const failed = pool.transaction(async (tx) => {
+    await tx.query('insert into rows values (1)');
+    await tx.query('select no_such_column').catch(() => {});
+  });
+  const error = await failureOf(failed);
+  assert.deepEqual(
+    [error.name, error.code, error.outcome],
+    ['TransactionRolledBackError', '25P02', 'failed'],
+  );
+  assert.equal(await count(), before);
+  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+});
+
+test('sec_x01: a deferred constraint fails the commit with the server’s error', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const tx = await pool.begin();
+  await tx.query('insert into children values (1)');
+  const error = await failureOf(tx.commit());
+  assert.deepEqual([error.code, error.outcome, error.table], ['23503', 'failed', 'children']);
+  assert.equal((await failureOf(tx.query('select 1'))).name, 'ClosedError');
+  await db.released(pool);
+});
+
+test('sec_x07: a transaction that is left ends, however it is left', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const before = await count();
+  const mine = new Error('mine');
+  const thrown = pool.transaction(async (tx) => {
+    await tx.query('insert into rows values (1)');
+    throw mine;
+  });
+  assert.equal(await failureOf(thrown), mine);
+  const disposed = await pool.begin();
+  await disposed.query('insert into rows values (2)');
+  await disposed[Symbol.asyncDispose]();
+  // Disposing of what is over already does nothing.
+  await disposed[Symbol.asyncDispose]();
+  const unused = await pool.begin();
+  await unused.rollback();
+  for await (const row of pool.stream('select generate_series(1, 100000) as n')) {
+    if (row.n === 3) break;
+  }
+  await db.released(pool);
+  assert.equal(await count(), before);
+  const open = await db.sql(
+    `select 1 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
+  );
+  assert.deepEqual(open, []);
+});
+
+test('sec_x02: a transaction whose backend ended rejects everything and nothing of it is kept', async (t) => {
+  const pool = db.openPool(t, { poolSize: 2 });
+  const before = await count();
+  const tx = await pool.begin();
+  const [{ pid }] = await tx.query('select pg_backend_pid() as pid');
+  await tx.query('insert into rows values (1)');
+  await db.sql('select pg_terminate_backend($1, 5000)', [pid]);
+  for (const use of [() => tx.query('select 1'), () => tx.query('select 2')]) {
+    const error = await failureOf(use());
+    assert.deepEqual(
+      [error.name, error.outcome, error.transactionLost],
+      ['TransactionLostError', 'failed', true],
+    );
+  }
+  assert.notEqual((await failureOf(tx.commit())).outcome, 'unknown');
+  assert.equal(await count(), before);
+  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+});
+
+test('serialization failures run the function again, as often as asked', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, retry: { baseDelayMs: 1, maxDelayMs: 2 } });
+  let runs = 0;
+  const conflict = async (tx) => {
+    runs += 1;
+    await tx.query(`do $$ begin raise exception 'conflict' using errcode = '40001'; end $$`);
+  };
+  const error = await failureOf(pool.transaction(conflict, { maxAttempts: 4 }));
+  assert.deepEqual([error.code, runs], ['40001', 4]);
+  runs = 0;
+  await pool.transaction((tx) => (runs === 0 ? conflict(tx) : tx.query('select 1')));
+  assert.equal(runs, 1);
+});
+
+test('a stream that fails in the middle gives the rows before and the error, and frees its connection', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const seen = [];
+  const failing = async () => {
+    const sql = 'select 100 / (1500 - n) as v, n from generate_series(1, 3000) n';
+    for await (const { n } of pool.stream(sql, [], { batchSize: 100 })) seen.push(n);
+  };
+  const error = await failureOf(failing());
+  assert.deepEqual([error.code, error.outcome], ['22012', 'failed']);
+  // The batch with the error in it is not delivered.
+  assert.ok(seen.length >= 1300 && seen.length < 1500, String(seen.length));
+  assert.deepEqual(
+    seen,
+    Array.from(seen, (_, i) => i + 1),
+  );
+  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+});
+
+test('sec_f06: a slow consumer holds the server back instead of filling the memory', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const stream = pool.stream(`select repeat('x', 1000) as v from generate_series(1, 200000)`);
+  await stream.next();
+  global.gc?.();
+  const before = process.memoryUsage().rss;
+  for (let row = 0; row < 50; row++) await stream.next();
+  // 200 MB are waiting on the server; a batch ahead and the socket's buffers are here.
+  const grown = process.memoryUsage().rss - before;
+  assert.ok(grown < 50_000_000, `grew by ${grown}`);
+  await stream.return();
+  await db.released(pool);
+});
