@@ -1,0 +1,149 @@
+// The pool on a real server: who gets which connection, when one ends, and that every promise settles (P01–P06, C02).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { testDatabase } = require('../support/pools.js');
+const { failureOf } = require('../support/script-replies.js');
+const { waitFor } = require('../support/wait.js');
+const { test } = require('../support/timed-test.js');
+
+const db = testDatabase('create table seen (n serial, who int)');
+
+const pidOf = async (asked) => (await asked.query('select pg_backend_pid() as pid'))[0].pid;
+
+test('sec_p01: the connection that was used last is used next', async (t) => {
+  const pool = db.openPool(t, { poolSize: 3 });
+  const held = await Promise.all([1, 2, 3].map(() => pool.begin()));
+  const pids = await Promise.all(held.map(pidOf));
+  for (const tx of held) await tx.rollback();
+  for (let n = 0; n < 5; n++) assert.equal(await pidOf(pool), pids[2]);
+  assert.equal(pool.status().size, 3);
+});
+
+test('sec_p01: waiters are served in the order in which they came', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const holder = await pool.begin();
+  const waiting = Array.from({ length: 20 }, (_, who) =>
+    who % 2 === 0
+      ? pool.query('insert into seen (who) values ($1)', [who])
+      : pool.transaction((tx) => tx.query('insert into seen (who) values ($1)', [who])),
+  );
+  await waitFor(() => pool.status().waiting === 20, { what: 'twenty waiters' });
+  await holder.rollback();
+  await Promise.all(waiting);
+  const rows = await db.sql('select who from seen order by n');
+  assert.deepEqual(
+    rows.map(({ who }) => who),
+    Array.from({ length: 20 }, (_, who) => who),
+  );
+});
+
+test('sec_p01: there are never more connections than allowed, and the counts say so', async (t) => {
+  const pool = db.openPool(t, { poolSize: 4 });
+  const asked = Array.from({ length: 200 }, () => pool.query('select pg_sleep(0.002)'));
+  let most = 0;
+  const watching = setInterval(() => {
+    most = Math.max(most, pool.status().size);
+  }, 1);
+  await Promise.all(asked);
+  clearInterval(watching);
+  assert.ok(most <= 4 && (await db.connections()) <= 4);
+  await db.released(pool);
+  const { maxSize, size, available, inUse, waiting } = pool.status();
+  assert.deepEqual([maxSize, inUse, waiting, available], [4, 0, 0, size]);
+});
+
+test('idle connections end after their time, except those that are kept', async (t) => {
+  const pool = db.openPool(t, { poolSize: 4, minIdle: 1, idleTimeoutMs: 50 });
+  await Promise.all(Array.from({ length: 4 }, () => pool.query('select pg_sleep(0.05)')));
+  await waitFor(() => pool.status().size === 1, { what: 'one connection left' });
+  await waitFor(async () => (await db.connections()) === 1, { what: 'one backend left' });
+});
+
+test('a connection is replaced after its life and after its uses', async (t) => {
+  const used = db.openPool(t, { poolSize: 1, maxUses: 3 });
+  const pids = [];
+  for (let n = 0; n < 9; n++) pids.push(await pidOf(used));
+  assert.equal(new Set(pids).size, 3);
+  const short = db.openPool(t, { poolSize: 1, maxLifetimeMs: 20 });
+  const first = await pidOf(short);
+  await waitFor(async () => (await pidOf(short)) !== first, { what: 'another connection' });
+});
+
+test('sec_p02: a connection left in a transaction by hand is brought back first', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  await pool.query('begin');
+  await pool.query('select 1');
+  const state = `select pg_current_xact_id_if_assigned() is null as clean`;
+  assert.deepEqual(await pool.query(state), [{ clean: true }]);
+  const open = await db.sql(
+    `select 1 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
+  );
+  assert.deepEqual(open, []);
+});
+
+test('sec_p04: backends that end while idle hurt nobody', async (t) => {
+  const pool = db.openPool(t, { poolSize: 3 });
+  for (let round = 0; round < 5; round++) {
+    await Promise.all([1, 2, 3].map(() => pool.query('select pg_sleep(0.01)')));
+    await db.sql(`select pg_terminate_backend(pid, 5000) from pg_stat_activity
+      where datname = current_database() and application_name <> 'observer' and backend_type = 'client backend'`);
+    await waitFor(() => pool.status().size === 0, { what: 'the loss of all connections' });
+    assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+  }
+});
+
+test('sec_p05: who waits too long hears how the pool stands', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 50 });
+  const holder = await pool.begin();
+  await holder.query('select 1');
+  const error = await failureOf(pool.query('select 1'));
+  assert.deepEqual(
+    [error.name, error.code, error.outcome],
+    ['AcquireTimeoutError', '53300', 'not-sent'],
+  );
+  assert.deepEqual([error.counts.size, error.counts.max, error.waitedMs], [1, 1, 50]);
+  await holder.rollback();
+});
+
+test('sec_p06: end waits for what runs, refuses what comes, and closes everything', async () => {
+  const { createPool } = require('../../lib/index.js');
+  const pool = createPool({ connectionString: db.url, poolSize: 2 });
+  const running = pool.query('select pg_sleep(0.2), 1 as x');
+  await db.running('pg_sleep(0.2)');
+  const ending = pool.end();
+  assert.equal((await failureOf(pool.query('select 2'))).name, 'ClosedError');
+  assert.equal((await running)[0].x, 1);
+  await Promise.all([ending, pool.end()]);
+  assert.equal(pool.status().size, 0);
+  await waitFor(async () => (await db.connections()) === 0, { what: 'no backend left' });
+});
+
+test('sec_c02: late cancels never hit the next statement', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  for (let round = 0; round < 100; round++) {
+    const abort = new AbortController();
+    const mine = new Error('mine');
+    const given = pool
+      .query('select pg_sleep($1)', [(round % 5) / 1000], { signal: abort.signal })
+      .catch((error) => assert.equal(error, mine));
+    const victim = pool.query('select $1::int as n', [round]);
+    setTimeout(() => abort.abort(mine), round % 4);
+    assert.deepEqual(await victim, [{ n: round }]);
+    await given;
+  }
+});
+
+test('sec_c04: a time limit ends the statement on the server, and the connection serves the next', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const pid = await pidOf(pool);
+  const error = await failureOf(
+    pool.query(`select pg_sleep(20), 'limited'`, [], { timeoutMs: 50 }),
+  );
+  assert.deepEqual(
+    [error.name, error.code, error.outcome, error.phase],
+    ['TimeoutError', '57014', 'failed', 'statement'],
+  );
+  await db.idle('limited');
+  assert.equal(await pidOf(pool), pid);
+});
