@@ -7,9 +7,9 @@ use std::time::Instant;
 use crate::conn::copying::{Copying, Stage};
 use crate::conn::cursor::Cursor;
 use crate::conn::guard::{Check, Guard};
-use crate::conn::inflight::{InFlight, Sent, Stale};
+use crate::conn::inflight::{InFlight, Sent};
 use crate::conn::request::{
-    Account, Command, Completion, Event, Outlet, Part, Reply, Request, Subscriber, Work,
+    Account, Command, Completion, Event, Outlet, Reply, Request, Subscriber, Work,
 };
 use crate::conn::role::Role;
 use crate::conn::statement::{Described, StatementCache};
@@ -30,6 +30,7 @@ pub const RESULT: u8 = 0;
 const FRAME_BYTES: usize = 64 * 1024;
 
 /// The requests in flight on one connection, oldest first, and what they share.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Answers {
     /// In flight.
     pub sent: VecDeque<InFlight>,
@@ -157,127 +158,6 @@ impl Answers {
     pub fn announce(&mut self) {
         for outlet in self.touched.drain(..) {
             outlet.announce();
-        }
-    }
-
-    /// Settles the request that was answered up to ReadyForQuery.
-    fn settle(&mut self, status: TransactionStatus) {
-        let Some(sent) = self.sent.front_mut() else {
-            return;
-        };
-        let mut error = sent.error.take();
-        let inside = sent.met == Some(false) && sent.request.part != Part::Single;
-        if (sent.fenced || inside) && error.as_ref().is_none_or(|error| error.code() == "25006") {
-            error = Some(Error::Fenced);
-        }
-        let stale = error.as_ref().and_then(|error| sent.staleness(error));
-        if self.moves(status, error.as_ref()) {
-            return;
-        }
-        let Some(sent) = self.sent.front_mut() else {
-            return;
-        };
-        let again = stale.is_some()
-            && !sent.request.repeated
-            && sent.cancelled.is_none()
-            && status == TransactionStatus::Idle
-            && sent.request.part == Part::Single;
-        if status == TransactionStatus::Idle && sent.request.work.begins() {
-            self.begin_failed.clone_from(&error);
-        }
-        let rolled_back = sent.request.part == Part::Commit
-            && sent
-                .command
-                .as_ref()
-                .is_some_and(|command| command.word() == "ROLLBACK");
-        // The statement was carried out although its result was not taken: whoever runs it again does it twice.
-        let refusal = sent.refusal.take().map(|refusal| match refusal {
-            Error::Result { code, problem, .. } if error.is_none() => Error::Result {
-                code,
-                problem,
-                outcome: Outcome::Unknown,
-            },
-            refusal => refusal,
-        });
-        let error = match error {
-            _ if refusal.is_some() => refusal,
-            Some(error) => sent
-                .cancelled
-                .take()
-                .filter(|_| error.code() == "57014")
-                .or(Some(error)),
-            None if rolled_back => Some(Error::TransactionRolledBack),
-            // Given up while it was only being prepared: the statement itself never went out.
-            None if sent.sent != Sent::Whole => sent.cancelled.take().map(Error::not_sent),
-            None => None,
-        };
-        if sent.sent != Sent::Whole && error.is_none() || again {
-            let Some(mut sent) = self.sent.pop_front() else {
-                return;
-            };
-            self.drop_stale(&sent, stale);
-            sent.request.repeated |= again;
-            if sent.sent == Sent::Check {
-                sent.request.is_checked = true;
-            } else {
-                sent.request.work.begun();
-            }
-            self.again.push(sent.request);
-        } else {
-            if error.is_none() && matches!(sent.request.reply, Reply::Outlet { .. }) {
-                self.deliver(true);
-            }
-            let Some(sent) = self.sent.pop_front() else {
-                return;
-            };
-            self.drop_stale(&sent, stale);
-            if self.builder.rows() > 0 {
-                self.builder = FrameBuilder::new();
-            }
-            self.finished += 1;
-            self.session_over |= sent.request.finish;
-            let took = self.now.saturating_duration_since(sent.since);
-            self.tally.answered(took, error.as_ref());
-            if let Some(statement) = sent.request.work.statement() {
-                self.guard.tainted |= statement.overrides_fence;
-                statement.took(took);
-            }
-            match error {
-                Some(error) => {
-                    if let Some(outlet) = sent.request.reply.fail_quietly(&error) {
-                        touch(&mut self.touched, &outlet);
-                    }
-                }
-                None => {
-                    if let Reply::Local(mut local) = sent.request.reply {
-                        if let Some(command) = sent.command {
-                            local.result.tag = command.tag;
-                        }
-                        // The waiting side may have given up meanwhile.
-                        drop(local.sender.send(Ok(local.result)));
-                    }
-                }
-            }
-        }
-        if let Some(next) = self.sent.front_mut() {
-            next.since = self.now;
-            // It was sent before this ReadyForQuery came, so what the server is now it was before the statement.
-            if next.check == Check::None && self.guard.is_active() {
-                next.met = Some(self.guard.is_met());
-            }
-        }
-    }
-
-    fn drop_stale(&mut self, sent: &InFlight, stale: Option<Stale>) {
-        if let (Some(prepared), Some(statement)) = (&sent.prepared, sent.request.work.statement()) {
-            match stale {
-                Some(Stale::Gone) => {
-                    self.cache.remove(statement, prepared, false);
-                    self.cache.count_lost();
-                }
-                Some(Stale::Changed) => self.cache.remove(statement, prepared, true),
-                None => {}
-            }
         }
     }
 }

@@ -379,20 +379,6 @@ impl Exchange {
         })
     }
 
-    /// A result is not taken: what is to be done about its statement. One with others behind it runs to its end, because
-    /// a cancel request could hit them.
-    pub fn refuse(&mut self) -> Running {
-        let alone = self.answers.sent.len() == 1;
-        let refused = self
-            .answers
-            .sent
-            .front_mut()
-            .filter(|sent| alone && sent.cancelled.is_none() && sent.is_too_large());
-        interrupt(refused, |_| Error::Cancelled {
-            outcome: Outcome::Failed,
-        })
-    }
-
     /// The caller gives a request up; `None` when it is not here.
     pub fn cancel(&mut self, environment: &Arc<dyn Outlet>, id: u32) -> Option<Running> {
         let mut unsent = 0;

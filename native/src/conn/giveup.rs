@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
+use crate::conn::exchange::Exchange;
 use crate::conn::inflight::InFlight;
 use crate::conn::request::{Part, Request};
 use crate::conn::statement::Class;
-use crate::error::Error;
+use crate::error::{Error, Outcome};
 
 /// What must happen to the statement that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,4 +68,20 @@ pub fn fail_where(
         request.fail(&error);
     }
     count
+}
+
+impl Exchange {
+    /// A result is not taken: what is to be done about its statement. One with others behind it runs to its end, because
+    /// a cancel request could hit them.
+    pub fn refuse(&mut self) -> Running {
+        let alone = self.answers.sent.len() == 1;
+        let refused = self
+            .answers
+            .sent
+            .front_mut()
+            .filter(|sent| alone && sent.cancelled.is_none() && sent.is_too_large());
+        interrupt(refused, |_| Error::Cancelled {
+            outcome: Outcome::Failed,
+        })
+    }
 }

@@ -25,6 +25,7 @@ pub mod passwords;
 pub mod probe;
 pub mod request;
 pub mod role;
+mod settle;
 mod socket;
 pub mod statement;
 pub mod stream;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::conn::request::Request;
 use crate::pool::Pool;
 
 /// Wakes the janitor earlier than it has planned.
@@ -36,6 +37,14 @@ impl Alarm {
 }
 
 impl Pool {
+    /// Until when a request waits for its connection.
+    pub(super) fn deadline(&self, request: &Request) -> Instant {
+        let acquire = request.since + self.settings.acquire_timeout;
+        request
+            .deadline()
+            .map_or(acquire, |given_up| acquire.min(given_up))
+    }
+
     /// Sees to it that whatever is due next in the books is noticed in time.
     ///
     /// `due`: the earliest moment at which what has just changed can be due. Reading all of the books is saved when the

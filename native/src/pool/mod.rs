@@ -238,14 +238,6 @@ impl Pool {
         self.queue_grew(deadline);
     }
 
-    /// Until when a request waits for its connection.
-    fn deadline(&self, request: &Request) -> Instant {
-        let acquire = request.since + self.settings.acquire_timeout;
-        request
-            .deadline()
-            .map_or(acquire, |given_up| acquire.min(given_up))
-    }
-
     /// A session asks for its connection.
     pub(crate) fn want_session(&self, session: &Arc<Session>, direct: bool) {
         let now = Instant::now();
