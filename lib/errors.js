@@ -215,7 +215,9 @@ function noNodeError(fields, lack, details, face) {
     ...(error ? { error: build(error, face) } : {}),
   }));
   const failures = details.nodes.flatMap(({ error }) => (error === undefined ? [] : [error]));
-  if (failures.length > 0) {
+  if (failures.length === 1) {
+    [details.cause] = failures;
+  } else if (failures.length > 1) {
     // As Node's own: the code of the first says it for programs that look no deeper.
     const { code } = /** @type {{ code?: string }} */ (failures[0]);
     details.cause = Object.assign(new AggregateError(failures, 'attempts to connect'), { code });

@@ -137,7 +137,7 @@ export interface NodeFailure {
 
 /**
  * No node that suits the pool's mode was found all the time: `no reachable node after <ms>ms: …` with the reason of each
- * host. `cause` is an `AggregateError` of what failed. `code`: `'08006'`.
+ * host. `cause` is what failed, an `AggregateError` when that is more than one thing. `code`: `'08006'`.
  */
 export class NoNodeError extends AcquireTimeoutError {
   /** What was met, in the order of the hosts. */

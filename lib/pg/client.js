@@ -6,13 +6,21 @@ const { bound } = require('./bound.js');
 const { ClientFields } = require('./client-fields.js');
 const { ConnectionFacade } = require('./connection.js');
 const { hide } = require('./connection-parameters.js');
-const { describe, lossOf, noticeOf, terminated, timedOut, unusable } = require('./failures.js');
+const {
+  describe,
+  isFatal,
+  lossOf,
+  noticeOf,
+  terminated,
+  timedOut,
+  unusable,
+} = require('./failures.js');
 const { Link } = require('./link.js');
 const { Query, isSimple, readQuery } = require('./query.js');
 const { toResults } = require('./result.js');
 const { PasswordSource, milliseconds, preparedStatements, toSettings } = require('./settings.js');
 const { StatementQueue, limitOf } = require('./statement-queue.js');
-const { adopt } = require('./submittable.js');
+const { adopt, objection } = require('./submittable.js');
 const { Reading } = require('./types.js');
 
 /** @import { Asked } from './query.js' */
@@ -288,14 +296,18 @@ class Client extends ClientFields {
       return;
     }
     const limit = limitOf(asked, this.connectionParameters.query_timeout);
-    this.#queue.start(asked, limit, resolve, reject);
+    this.#queue.start(asked, limit, resolve, (reason) => {
+      // The server hangs up behind it: no pool may hand this client out in between.
+      if (isFatal(reason)) this._queryable = false;
+      reject(reason);
+    });
   }
 
   /** @param {any} given @param {any} values @param {any} callback */
   #submit(given, values, callback) {
     const done = typeof values === 'function' ? values : callback;
     if (!given.callback && done) given.callback = bound(done);
-    const refusal = this.#refusal() ?? this.#objection(given);
+    const refusal = this.#refusal() ?? objection(given, this.pipeline);
     if (refusal !== undefined) {
       process.nextTick(() => given.handleError?.(refusal));
     } else if (given instanceof Query) {
@@ -306,20 +318,6 @@ class Client extends ClientFields {
       this.#queue.occupy(adopt(given));
     }
     return given;
-  }
-
-  /** Why a submittable cannot run here. @param {any} given @returns {Error | undefined} */
-  #objection(given) {
-    if (given instanceof Query) return undefined;
-    if (this.pipeline) {
-      return new Error(
-        'Custom query classes such as pg-cursor and pg-query-stream are not supported in pipeline mode',
-      );
-    }
-    if (adopt(given) !== undefined) return undefined;
-    return new Error(
-      'this submittable needs the socket, which belongs to the engine; use Cursor, QueryStream or COPY of pg-berth',
-    );
   }
 
   /** Something of the connection that nobody asked for. @param {any} event */

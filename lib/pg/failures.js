@@ -29,6 +29,11 @@ function describe(reason) {
   return errors.fromNative(reason, 'pg');
 }
 
+/** Does the server hang up behind it? @param {any} reason fields of the engine */
+function isFatal(reason) {
+  return reason?.kind === 'server' && (reason.severity === 'FATAL' || reason.severity === 'PANIC');
+}
+
 /** Nothing was sent. @param {boolean} isExpected did we end the connection? @param {Error} [cause] */
 function terminated(isExpected, cause) {
   const message = isExpected ? 'Connection terminated' : 'Connection terminated unexpectedly';
@@ -73,4 +78,4 @@ function noticeOf({ message, code, fields }) {
   return { length, name: 'notice', message, severity, code, ...rest };
 }
 
-module.exports = { describe, lossOf, noticeOf, terminated, timedOut, unusable };
+module.exports = { describe, isFatal, lossOf, noticeOf, terminated, timedOut, unusable };

@@ -1,6 +1,7 @@
 // How a cursor, a stream or a COPY gets a client to itself.
 'use strict';
 
+const { Query } = require('./query.js');
 /**
  * Called on a submittable of this package when its turn has come. Until it calls `lane.leave()` the client's queue
  * waits. When the client refuses it, or is lost meanwhile, `handleError(error)` is called once.
@@ -39,4 +40,22 @@ function adopt(given) {
   return undefined;
 }
 
-module.exports = { OCCUPY, adopt, adopters };
+/**
+ * Why a submittable cannot run on a client.
+ * @param {any} given @param {boolean} isPipelined
+ * @returns {Error | undefined}
+ */
+function objection(given, isPipelined) {
+  if (given instanceof Query) return undefined;
+  if (isPipelined) {
+    return new Error(
+      'Custom query classes such as pg-cursor and pg-query-stream are not supported in pipeline mode',
+    );
+  }
+  if (adopt(given) !== undefined) return undefined;
+  return new Error(
+    'this submittable needs the socket, which belongs to the engine; use Cursor, QueryStream or COPY of pg-berth',
+  );
+}
+
+module.exports = { OCCUPY, adopt, adopters, objection };

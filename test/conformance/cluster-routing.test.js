@@ -118,7 +118,7 @@ test('CP-27: without a writable primary the error lists what each host said', as
     ],
   );
   assert.ok(error.message.includes(`${one.host} is a standby`), error.message);
-  assert.ok(error.cause instanceof AggregateError);
+  assert.equal(error.cause.code, 'ECONNREFUSED');
   assert.ok(took >= 390, `rejected after ${took} ms`);
 });
 

@@ -61,7 +61,7 @@ for (const [where, { script, ...options }] of Object.entries(PHASES)) {
     const pool = createPool({ ...base, ...options, connectTimeoutMs: 120, acquireTimeoutMs: 400 });
     t.after(() => pool.end());
     await assert.rejects(pool.query('select 1'), (error) => {
-      assert.equal(error.name, 'NoNodeError');
+      assert.equal(error.name, 'NoPrimaryError');
       assert.equal(error.outcome, 'not-sent');
       assert.equal(error.transient, true);
       assert.equal(error.cause?.name, 'TimeoutError');

@@ -128,7 +128,7 @@ test('sec_a05: the deadline of the connection holds for the function, and a late
     connectTimeoutMs: 100,
     acquireTimeoutMs: 250,
   });
-  await assert.rejects(pool.query('select 1'), { name: 'NoNodeError', outcome: 'not-sent' });
+  await assert.rejects(pool.query('select 1'), { name: 'NoPrimaryError', outcome: 'not-sent' });
   assert.ok(asked.length >= 1);
   for (const resolve of late) resolve(CANARY);
   await pool.end();
