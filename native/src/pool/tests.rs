@@ -9,18 +9,18 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::Pool;
+use super::router::Seeker;
 use super::session::Session;
 use crate::conn::dial::Route;
+use crate::conn::exchange::Manner;
+use crate::conn::guard::Policy;
 use crate::conn::request::{LocalResult, Parameters, Part, Reply, Request, Work};
 use crate::conn::statement::{Naming, Statement};
-use crate::conn::tests::server::{Server, beside, polled, profile, until};
+use crate::conn::tests::server::{Server, beside, every_poll, polled, profile, until};
 use crate::error::{Counts, Error};
 use crate::frame::Shapes;
 
 type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
-
-/// More polls than any of these functions needs; each test sees for itself that its last round was complete.
-const MANY: usize = 200;
 
 fn pool(server: &Server, options: &Value) -> Arc<Pool> {
     let built = server.settings(options);
@@ -80,15 +80,30 @@ async fn until_rest(pool: &Pool) {
     until(|| rests(pool), "a pool at rest").await;
 }
 
-/// Runs `round` with 1 … n polls until it says that its future was over.
-async fn every_poll(mut round: impl AsyncFnMut(usize) -> bool) {
-    for polls in 1..=MANY {
-        if round(polls).await {
-            assert!(polls > 1, "nothing was awaited");
-            return;
-        }
-    }
-    panic!("not over after {MANY} polls");
+#[test]
+fn a_search_that_is_dropped_leaves_no_socket() {
+    beside(async |server: Rc<Server>| {
+        every_poll(async |polls| {
+            let built = server.settings(&json!({ "mode": "any" }));
+            let host = built.config.hosts[0].clone();
+            let route = Route::new(Arc::new(built.config), host).unwrap();
+            let manner = Manner {
+                depth: 1,
+                statements: 8,
+                max_message: 1 << 20,
+                policy: Policy::default(),
+            };
+            let routing = built.pool.routing;
+            let shapes = Arc::new(Shapes::new());
+            let seeker = Seeker::new(Box::from([route]), routing, manner, shapes, profile());
+            let found = polled(seeker.find(), polls).await;
+            let is_over = found.is_some();
+            assert!(found.is_none_or(|found| found.is_ok()));
+            server.until_open(0).await;
+            is_over
+        })
+        .await;
+    });
 }
 
 #[test]

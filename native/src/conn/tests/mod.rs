@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use self::server::{Server, beside, polled, profile, until};
+use self::server::{Server, beside, every_poll, polled, profile, until};
 use super::cancel;
 use super::client::Client;
 use super::dial::{Address, Route, addresses, dial};
@@ -20,9 +20,6 @@ use super::statement::{Naming, Statement};
 use crate::config::FenceCheck;
 use crate::error::Error;
 use crate::frame::Shapes;
-
-/// More polls than any of these functions needs; each test sees for itself that its last round was complete.
-const MANY: usize = 200;
 
 const MANNER: Manner = Manner {
     depth: 1,
@@ -62,17 +59,6 @@ fn ask(client: &Client, text: &str) -> tokio::sync::oneshot::Receiver<Result<Loc
     };
     client.submit(Request::new(work, reply, profile()), false);
     answer
-}
-
-/// Runs `round` with 1 … n polls until it says that its future was over.
-async fn every_poll(mut round: impl AsyncFnMut(usize) -> bool) {
-    for polls in 1..=MANY {
-        if round(polls).await {
-            assert!(polls > 1, "nothing was awaited");
-            return;
-        }
-    }
-    panic!("not over after {MANY} polls");
 }
 
 #[test]

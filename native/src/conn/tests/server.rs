@@ -223,3 +223,17 @@ pub(crate) fn profile() -> Arc<crate::conn::statement::NumberedProfile> {
         profile: Profile::new(Preset::Pg, []),
     })
 }
+
+/// More polls than any of the functions under test needs; each test sees for itself that its last round was complete.
+const MANY: usize = 200;
+
+/// Runs `round` with 1 … n polls until it says that its future was over.
+pub(crate) async fn every_poll(mut round: impl AsyncFnMut(usize) -> bool) {
+    for polls in 1..=MANY {
+        if round(polls).await {
+            assert!(polls > 1, "nothing was awaited");
+            return;
+        }
+    }
+    panic!("not over after {MANY} polls");
+}
