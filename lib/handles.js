@@ -4,7 +4,6 @@
 const os = require('node:os');
 const native = require('./native.js');
 const { fromNative } = require('./errors.js');
-const { answering } = require('./passwords.js');
 
 /** @import { Face } from '../types/native-error.js' */
 /** @import { Target } from '../types/internal.js' */
@@ -69,7 +68,7 @@ function openArguments({ password, ssl, ...options }, variables) {
   return [
     JSON.stringify({ ...options, ...source, ssl: tls }),
     surroundings(variables),
-    give || judge ? answering(give, judge) : undefined,
+    give || judge ? require('./passwords.js').answering(give, judge) : undefined,
   ];
 }
 

@@ -1,131 +1,93 @@
-// The public names, nothing else.
+// The public names, each with the part of the package that it is loaded from when it is first read.
 'use strict';
 
-const {
-  PgError,
-  ServerError,
-  DatabaseError,
-  ConnectError,
-  TlsError,
-  AuthError,
-  AcquireTimeoutError,
-  NoNodeError,
-  NoPrimaryError,
-  NoStandbyError,
-  ClosedError,
-  CancelledError,
-  TimeoutError,
-  ProtocolError,
-  LeaseError,
-  OutcomeUnknownError,
-  TransactionLostError,
-  TransactionRolledBackError,
-  FencedError,
-  ResultError,
-  InternalError,
-} = require('./error-classes.js');
-const { createListener } = require('./listener.js');
-const { createPool } = require('./pool.js');
-const {
-  Client,
-  Cursor,
-  Pool,
-  Query,
-  QueryStream,
-  Result,
-  TypeOverrides,
-  connectionString,
-  copyFrom,
-  copyTo,
-  defaults,
-  escapeIdentifier,
-  escapeLiteral,
-  native,
-  types,
-  utils,
-} = require('./pg/index.js');
-const { AequorClient, LeaseManager, ServerlessClient } = require('./serverless/index.js');
-const { withDebug } = require('./debug.js');
-const {
-  HealthMonitor,
-  checkDatabaseHealth,
-  getMetrics,
-  hasDatabaseMetrics,
-  performHealthCheck,
-} = require('./health.js');
-const { createMetricsPool, isMetricsPool } = require('./pool-metrics.js');
-const {
-  CircuitBreaker,
-  CircuitBreakerError,
-  createRetryWrapper,
-  isTransientError,
-  withRetry,
-} = require('./resilience.js');
-const {
-  createShutdownController,
-  gracefulShutdown,
-  registerShutdownHandlers,
-  shutdownDatabase,
-} = require('./shutdown.js');
+// A start pays for what it uses: a pool alone is a third of the files. The paths are literals, for bundlers.
+const errors = () => require('./error-classes.js');
+const listener = () => require('./listener.js');
+const cluster = () => require('./pool.js');
+const pg = () => require('./pg/index.js');
+const serverless = () => require('./serverless/index.js');
+const debug = () => require('./debug.js');
+const health = () => require('./health.js');
+const poolMetrics = () => require('./pool-metrics.js');
+const resilience = () => require('./resilience.js');
+const shutdown = () => require('./shutdown.js');
 
+// Identifiers on both sides: this is how far Node's lexer reads the names that ESM can import.
 module.exports = {
-  Client,
-  Cursor,
-  Pool,
-  Query,
-  QueryStream,
-  Result,
-  TypeOverrides,
-  connectionString,
-  copyFrom,
-  copyTo,
-  defaults,
-  escapeIdentifier,
-  escapeLiteral,
-  native,
-  types,
-  utils,
-  createPool,
-  ServerlessClient,
-  AequorClient,
-  LeaseManager,
-  createListener,
-  PgError,
-  ServerError,
-  DatabaseError,
-  ConnectError,
-  TlsError,
-  AuthError,
-  AcquireTimeoutError,
-  NoNodeError,
-  NoPrimaryError,
-  NoStandbyError,
-  ClosedError,
-  CancelledError,
-  TimeoutError,
-  ProtocolError,
-  LeaseError,
-  OutcomeUnknownError,
-  TransactionLostError,
-  TransactionRolledBackError,
-  FencedError,
-  ResultError,
-  InternalError,
-  HealthMonitor,
-  checkDatabaseHealth,
-  getMetrics,
-  hasDatabaseMetrics,
-  performHealthCheck,
-  createMetricsPool,
-  isMetricsPool,
-  CircuitBreaker,
-  CircuitBreakerError,
-  createRetryWrapper,
-  isTransientError,
-  withRetry,
-  createShutdownController,
-  gracefulShutdown,
-  registerShutdownHandlers,
-  shutdownDatabase,
-  withDebug,
+  Client: pg,
+  Cursor: pg,
+  Pool: pg,
+  Query: pg,
+  QueryStream: pg,
+  Result: pg,
+  TypeOverrides: pg,
+  connectionString: pg,
+  copyFrom: pg,
+  copyTo: pg,
+  defaults: pg,
+  escapeIdentifier: pg,
+  escapeLiteral: pg,
+  native: pg,
+  types: pg,
+  utils: pg,
+  createPool: cluster,
+  ServerlessClient: serverless,
+  AequorClient: serverless,
+  LeaseManager: serverless,
+  createListener: listener,
+  PgError: errors,
+  ServerError: errors,
+  DatabaseError: errors,
+  ConnectError: errors,
+  TlsError: errors,
+  AuthError: errors,
+  AcquireTimeoutError: errors,
+  NoNodeError: errors,
+  NoPrimaryError: errors,
+  NoStandbyError: errors,
+  ClosedError: errors,
+  CancelledError: errors,
+  TimeoutError: errors,
+  ProtocolError: errors,
+  LeaseError: errors,
+  OutcomeUnknownError: errors,
+  TransactionLostError: errors,
+  TransactionRolledBackError: errors,
+  FencedError: errors,
+  ResultError: errors,
+  InternalError: errors,
+  HealthMonitor: health,
+  checkDatabaseHealth: health,
+  getMetrics: health,
+  hasDatabaseMetrics: health,
+  performHealthCheck: health,
+  createMetricsPool: poolMetrics,
+  isMetricsPool: poolMetrics,
+  CircuitBreaker: resilience,
+  CircuitBreakerError: resilience,
+  createRetryWrapper: resilience,
+  isTransientError: resilience,
+  withRetry: resilience,
+  createShutdownController: shutdown,
+  gracefulShutdown: shutdown,
+  registerShutdownHandlers: shutdown,
+  shutdownDatabase: shutdown,
+  withDebug: debug,
 };
+
+for (const [name, load] of Object.entries(module.exports)) {
+  Object.defineProperty(module.exports, name, {
+    configurable: true,
+    enumerable: true,
+    get() {
+      const value = Reflect.get(load(), name);
+      Object.defineProperty(module.exports, name, { enumerable: true, value, writable: true });
+      return value;
+    },
+    // As the plain property it stands for: a test may put something else there.
+    set(value) {
+      Object.defineProperty(module.exports, name, { enumerable: true, value, writable: true });
+    },
+  });
+}

@@ -6,7 +6,6 @@ const { count, flag, group, isObject, ms, msOrNever, oneOf, positive, readOption
   rules;
 
 const { LOGIN_OPTIONS } = require('./login-options.js');
-const { readSsl } = require('./ssl-options.js');
 
 /** @import { Rule, Table } from './option-rules.js' */
 
@@ -179,7 +178,7 @@ function readPoolOptions(options) {
   if (read.ssl !== undefined) {
     const other = Object.keys(read).find((name) => /^ssl./.test(name));
     if (other !== undefined) throw wrong('ssl', `and "${other}" exclude each other`);
-    read.ssl = readSsl(read.ssl);
+    read.ssl = require('./ssl-options.js').readSsl(read.ssl);
   }
   if (read.minIdle > read.poolSize) {
     throw wrong('minIdle', `must not exceed poolSize (${read.poolSize}), got ${read.minIdle}`);

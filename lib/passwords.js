@@ -1,7 +1,6 @@
 // The caller's functions that are asked while a connection is opened: for its password, and about the server's certificate.
 'use strict';
 
-const { X509Certificate } = require('node:crypto');
 const native = require('./native.js');
 
 /** What a password function is told. @typedef {{ host: string, port: number, user: string, database: string, refused: boolean }} Question */
@@ -47,6 +46,8 @@ function look(number, { host, certificate }, judge) {
   /** @type {unknown} */
   let objection;
   try {
+    // Slow to load, and rarely needed.
+    const { X509Certificate } = require('node:crypto');
     const der = new X509Certificate(Buffer.from(certificate, 'base64'));
     objection = judge?.(host, der.toLegacyObject());
   } catch (error) {

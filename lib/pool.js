@@ -1,25 +1,24 @@
 // createPool: the cluster face of the engine's pool.
 'use strict';
 
-const { setTimeout: sleep } = require('node:timers/promises');
 const { inspect } = require('node:util');
 const native = require('./native.js');
 const { BlockingAnswer } = require('./answer.js');
-const { runBatch } = require('./batch.js');
 const { ClosedError } = require('./error-classes.js');
-const { CopyFromStream, CopyToStream, copyOnPool, readCopyOptions } = require('./copy.js');
 const { end, forgotten, openPool, openSession, release } = require('./handles.js');
-const { insertMany } = require('./insert-many.js');
+const { lazy } = require('./lazy.js');
 const { FLAG, flush, wait } = require('./mailbox.js');
 const options = require('./options.js');
 const queryable = require('./queryable.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
-const { metricsText } = require('./metrics-text.js');
-const { figuresOf, metricsOf, statsOf } = require('./pool-figures.js');
-const { RowStream } = require('./stream.js');
-const { Transaction: TransactionClass, mayRunAgain } = require('./transaction.js');
 const { TypeCatalog } = require('./type-catalog.js');
 const { send } = require('./request.js');
+
+const batches = lazy(() => require('./batch.js'));
+const copies = lazy(() => require('./copy.js'));
+const figures = lazy(() => require('./pool-figures.js'));
+const streams = lazy(() => require('./stream.js'));
+const transactions = lazy(() => require('./transaction.js'));
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
 /** @import { Target } from '../types/internal.js' */
@@ -100,7 +99,7 @@ class Pool {
     const { batchSize, ...rest } = options.readStreamOptions(given);
     const session = openSession(this.#target, 'cluster');
     let isFirst = true;
-    const stream = new RowStream({
+    const stream = new (streams().RowStream)({
       target: session,
       sql,
       params,
@@ -124,7 +123,7 @@ class Pool {
 
   /** @param {readonly unknown[]} statements @param {object} [given] @returns {Promise<any>} */
   async batch(statements, given) {
-    return runBatch(this.#target, this.#reading, statements, given);
+    return batches().runBatch(this.#target, this.#reading, statements, given);
   }
 
   /**
@@ -134,24 +133,27 @@ class Pool {
   async insertMany(table, rows, given) {
     const query = (/** @type {string} */ sql, /** @type {unknown[]} */ params) =>
       this.query(sql, params, { types: 'lossless', rowMode: 'object' });
-    return insertMany(this.#target, query, table, rows, given);
+    return require('./insert-many.js').insertMany(this.#target, query, table, rows, given);
   }
 
   /** @param {string} sql @param {object} [given] */
   copyFrom(sql, given) {
     queryable.checkText(sql);
+    const { CopyFromStream, copyOnPool, readCopyOptions } = copies();
     return copyOnPool(this.#target, new CopyFromStream(sql, readCopyOptions(given)));
   }
 
   /** @param {string} sql @param {object} [given] */
   copyTo(sql, given) {
     queryable.checkText(sql);
+    const { CopyToStream, copyOnPool, readCopyOptions } = copies();
     return copyOnPool(this.#target, new CopyToStream(sql, readCopyOptions(given)));
   }
 
   /** @param {object} [given] */
   async begin(given) {
     const read = options.readBeginOptions(given);
+    const { Transaction: TransactionClass } = transactions();
     return TransactionClass.start(new TransactionClass(this.#target, this.#reading, read));
   }
 
@@ -164,6 +166,7 @@ class Pool {
     if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
     const read = options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
     const { maxAttempts = this.#retry.maxAttempts, ...begin } = read;
+    const { Transaction: TransactionClass, mayRunAgain } = transactions();
     for (let attempt = 1; ; attempt++) {
       const tx = new TransactionClass(this.#target, this.#reading, begin);
       try {
@@ -185,6 +188,7 @@ class Pool {
     const delay =
       Math.min(baseDelayMs * 2 ** (attempt - 1), maxDelayMs) * (0.5 + Math.random() / 2);
     signal?.throwIfAborted();
+    const { setTimeout: sleep } = require('node:timers/promises');
     await sleep(Math.round(delay), undefined, signal === undefined ? {} : { signal }).catch(
       (error) => {
         throw signal?.aborted ? signal.reason : error;
@@ -245,16 +249,16 @@ class Pool {
   }
 
   getMetrics() {
-    return metricsOf(this.#target);
+    return figures().metricsOf(this.#target);
   }
 
   getStats() {
-    return statsOf(this.#lastFigures ?? figuresOf(this.#target));
+    return figures().statsOf(this.#lastFigures ?? figures().figuresOf(this.#target));
   }
 
   /** @param {import('../types/pool-figures.js').MetricsTextOptions} [given] */
   metricsText(given) {
-    return metricsText(this.getMetrics(), this.getStats(), given);
+    return require('./metrics-text.js').metricsText(this.getMetrics(), this.getStats(), given);
   }
 
   /** Is it one of these, of this copy of the package? @param {any} value */
@@ -290,8 +294,8 @@ class Pool {
     const { timeoutMs = DEFAULT_END_MS } = options.readOptions(options.END_OPTIONS, given);
     // What was asked for before is asked for before.
     flush();
-    const { figures, ...ended } = JSON.parse(await end(this.#target, timeoutMs));
-    this.#lastFigures = figures;
+    const { figures: last, ...ended } = JSON.parse(await end(this.#target, timeoutMs));
+    this.#lastFigures = last;
     this.#ended = ended;
     forgotten.unregister(this);
   }

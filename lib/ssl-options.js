@@ -2,7 +2,6 @@
 'use strict';
 
 const fs = require('node:fs');
-const tls = require('node:tls');
 const { callback, isObject, readOptions, wrong } = require('./option-rules.js');
 
 /** @import { Rule, Table } from './option-rules.js' */
@@ -145,6 +144,8 @@ function rootsOfNode() {
 
 /** @returns {readonly string[]} */
 function nodeRoots() {
+  // Slow to load, and only needed here.
+  const tls = require('node:tls');
   const { getCACertificates } = /** @type {{ getCACertificates?: (type: string) => string[] }} */ (
     tls
   );

@@ -2,12 +2,14 @@
 'use strict';
 
 const { ClosedError, TimeoutError, TransactionLostError } = require('./error-classes.js');
-const { CopyFromStream, CopyToStream, readCopyOptions } = require('./copy.js');
 const { openSession, release, forgotten } = require('./handles.js');
 const { FLAG } = require('./mailbox.js');
 const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./options.js');
 const queryable = require('./queryable.js');
-const { RowStream } = require('./stream.js');
+const { lazy } = require('./lazy.js');
+
+const copies = lazy(() => require('./copy.js'));
+const streams = lazy(() => require('./stream.js'));
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
 /** @import { Manner } from './request.js' */
@@ -125,7 +127,7 @@ class Transaction {
     queryable.checkText(sql);
     const { batchSize, ...rest } = readStreamOptions(options);
     this.#checkOpen();
-    return new RowStream({
+    return new (streams().RowStream)({
       target: this.#target,
       sql,
       params,
@@ -140,6 +142,7 @@ class Transaction {
   /** @param {string} sql @param {object} [options] */
   copyFrom(sql, options) {
     queryable.checkText(sql);
+    const { CopyFromStream, readCopyOptions } = copies();
     const read = readCopyOptions(options);
     this.#checkOpen();
     return this.#copy(new CopyFromStream(sql, this.#limited(read)));
@@ -148,6 +151,7 @@ class Transaction {
   /** @param {string} sql @param {object} [options] */
   copyTo(sql, options) {
     queryable.checkText(sql);
+    const { CopyToStream, readCopyOptions } = copies();
     const read = readCopyOptions(options);
     this.#checkOpen();
     return this.#copy(new CopyToStream(sql, this.#limited(read)));

@@ -1,7 +1,6 @@
 // What a pg client connects with, in the engine's words.
 'use strict';
 
-const net = require('node:net');
 const { isObject, wrong } = require('../option-rules.js');
 const { argumentError } = require('../error-classes.js');
 const { readSsl } = require('../ssl-options.js');
@@ -87,7 +86,7 @@ function toTls(ssl, negotiation, host) {
   const read = readSsl(isObject(ssl) ? ssl : Boolean(ssl));
   if (typeof read === 'boolean') return read;
   // As in pg: a host that is a name is the name to check, whatever `servername` says.
-  if (typeof host === 'string' && net.isIP(host) === 0) delete read.servername;
+  if (typeof host === 'string' && require('node:net').isIP(host) === 0) delete read.servername;
   if (negotiation === 'direct') read.direct = true;
   return read;
 }

@@ -1,7 +1,9 @@
 // A place in a row frame and what can be read there: slots, text, bytes. Layout: native/src/frame/mod.rs.
 'use strict';
 
-const { readTree } = require('./json-tree.js');
+const { lazy } = require('../lazy.js');
+
+const trees = lazy(() => require('./json-tree.js'));
 
 /** @import { FrameView } from '../../types/rows.js' */
 
@@ -140,7 +142,7 @@ function readJson(cursor, table, columns, rows) {
     const start = form === TREE ? (cursor.raw + 7) & ~7 : even(cursor.raw);
     const end = start + slot(i32, entry);
     cursor.raw = end;
-    const cells = form === TREE ? readTree(cursor, start) : parse(buffer, start, end, form);
+    const cells = form === TREE ? trees().readTree(cursor, start) : parse(buffer, start, end, form);
     if (!Array.isArray(cells) || cells.length !== rows) {
       throw new Error(`the JSON values the server sent do not fit its ${rows} rows`);
     }

@@ -1,11 +1,13 @@
 // Compiles the decoder of a shape: row frames into rows.
 'use strict';
 
+const { lazy } = require('../lazy.js');
 const { canGenerate, interned } = require('./code-generation.js');
 const kinds = require('./kinds.js');
-const { generateDecoder } = require('./generate.js');
 const { plainDecoder } = require('./plain.js');
 const { parserOfUserType } = require('./user-types.js');
+
+const generator = lazy(() => require('./generate.js'));
 
 /** @import { Column, CompileOptions, Decode, Shape } from '../../types/rows.js' */
 
@@ -39,10 +41,10 @@ function compile(shape, options = {}) {
       if (left > 0) return plain(view, offset, rows, out, index);
     }
     if (view.i32[offset / 4 + 2] === 0) {
-      dense ??= generateDecoder(columns, rowMode, false);
+      dense ??= generator().generateDecoder(columns, rowMode, false);
       return dense(view, offset, rows, out, index);
     }
-    nullable ??= generateDecoder(columns, rowMode, true);
+    nullable ??= generator().generateDecoder(columns, rowMode, true);
     return nullable(view, offset, rows, out, index);
   };
 }

@@ -1,13 +1,19 @@
 // JSON text of a parameter: as JSON.stringify, but BigInt is a number and NaN is not quietly null.
 'use strict';
 
-const { randomUUID } = require('node:crypto');
-
-/** Marks a BigInt until its quotes are taken off. Random, so that no string of a user can look like it. */
-const MARK = `bigint:${randomUUID()}:`;
-const MARKED = new RegExp(`"${MARK}(-?\\d+)"`, 'g');
+/** What marks a BigInt until its quotes are taken off. @type {{ text: string, quoted: RegExp } | undefined} */
+let marker;
 
 const NOT_FINITE = Symbol('not finite');
+
+/** Random, so that no string of a user can look like it; made when it is first needed, because crypto is slow to load. */
+function mark() {
+  if (marker === undefined) {
+    const text = `bigint:${require('node:crypto').randomUUID()}:`;
+    marker = { text, quoted: new RegExp(`"${text}(-?\\d+)"`, 'g') };
+  }
+  return marker;
+}
 
 /**
  * @param {unknown} value
@@ -37,12 +43,12 @@ function carefulText(value) {
     const text = JSON.stringify(value, (_key, item) => {
       if (typeof item === 'bigint') {
         marked = true;
-        return MARK + item;
+        return mark().text + item;
       }
       if (typeof item === 'number' && !Number.isFinite(item)) throw NOT_FINITE;
       return item;
     });
-    return marked ? text.replace(MARKED, '$1') : text;
+    return marked ? text.replace(mark().quoted, '$1') : text;
   } catch (error) {
     if (error === NOT_FINITE) return null;
     throw error;

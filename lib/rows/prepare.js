@@ -3,8 +3,10 @@
 
 const { isAnyArrayBuffer, isDate, isMap, isPromise, isSet } = require('node:util/types');
 const { parameterError } = require('../error-classes.js');
-const { jsonText } = require('./json-text.js');
-const { prepareValue } = require('./pg-value.js');
+const { lazy } = require('../lazy.js');
+
+const json = lazy(() => require('./json-text.js'));
+const pgValues = lazy(() => require('./pg-value.js'));
 
 /** @typedef {'lossless' | 'pg'} Encoding */
 
@@ -62,7 +64,9 @@ function prepareAll(values, count, encoding, utcDates) {
     } else if (ArrayBuffer.isView(value)) {
       prepared.push(bytesOf(value, i));
     } else {
-      prepared.push(encoding === 'pg' ? prepareValue(value, utcDates) : prepareLossless(value, i));
+      prepared.push(
+        encoding === 'pg' ? pgValues().prepareValue(value, utcDates) : prepareLossless(value, i),
+      );
     }
   }
   return prepared;
@@ -121,7 +125,7 @@ function objectText(value, index) {
   if ((isMap(value) || isSet(value) || isAnyArrayBuffer(value)) && !('toJSON' in value)) {
     throw parameterError(index, 'is a Map, Set or ArrayBuffer, which JSON loses');
   }
-  const text = jsonText(value);
+  const text = json().jsonText(value);
   if (text === undefined) throw parameterError(index, 'has no JSON form');
   if (text === null) throw parameterError(index, 'holds NaN or Infinity, which JSON lacks');
   return text;

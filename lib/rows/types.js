@@ -1,9 +1,10 @@
 // Which parser reads which type: the option `types` in all its forms, resolved for one query.
 'use strict';
 
-const { TYPE_NAMES } = require('./builtins.js');
 const { TEXT_PARSERS, identity } = require('./pg-types.js');
-const { TypeParsers } = require('./type-parsers.js');
+const { lazy } = require('../lazy.js');
+
+const typeParsers = lazy(() => require('./type-parsers.js'));
 
 /** @import { ResolvedTypes, TextParser, TypesOption } from '../../types/rows.js' */
 
@@ -34,7 +35,7 @@ function resolveTypes(option, base) {
     if (option !== 'pg' && option !== 'lossless') throw new TypeError(unknownPreset(option));
     return PRESETS[option];
   }
-  if (option instanceof TypeParsers) return fromParsers(option, base);
+  if (option instanceof typeParsers().TypeParsers) return fromParsers(option, base);
   if (typeof option.getTypeParser === 'function') {
     return fromForeign(/** @type {{ getTypeParser: GetTypeParser }} */ (option), base);
   }
@@ -75,7 +76,7 @@ function fromMap(map, base) {
 
 /**
  * `types` of this package or a `TypeOverrides`: changes are counted, so the result holds until the next one.
- * @param {InstanceType<typeof TypeParsers>} parsers @param {ResolvedTypes} base @returns {ResolvedTypes}
+ * @param {InstanceType<typeof import('./type-parsers.js').TypeParsers>} parsers @param {ResolvedTypes} base @returns {ResolvedTypes}
  */
 function fromParsers(parsers, base) {
   if (parsers.isForeign) return fromForeign(parsers, base);
@@ -110,6 +111,7 @@ function typeOid(key) {
   if (/^[1-9]\d{0,9}$/.test(key) && Number(key) <= 0xffffffff) return Number(key);
   const isArray = key.endsWith('[]');
   const name = (isArray ? key.slice(0, -2) : key).toLowerCase();
+  const { TYPE_NAMES } = require('./builtins.js');
   const oids = TYPE_NAMES.get(name);
   if (oids === undefined) {
     throw new TypeError(

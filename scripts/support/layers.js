@@ -23,6 +23,7 @@ const RUST = {
 const KNOWS_NEON = ['addon', 'lib'];
 
 const WORDS = [
+  'lazy',
   'options',
   'option-rules',
   'login-options',
@@ -49,6 +50,7 @@ const INFRA = [...WORDS, ...SHARED];
 
 /** Modules of lib/: a file there, or a folder with everything in it. */
 const JS = {
+  lazy: [],
   identifiers: [],
   'error-classes': [],
   errors: ['error-classes'],
@@ -57,7 +59,7 @@ const JS = {
   'ssl-options': ['option-rules', 'error-classes'],
   options: ['option-rules', 'login-options', 'ssl-options', 'error-classes'],
   native: ['errors', 'error-classes'],
-  rows: ['errors', 'error-classes'],
+  rows: ['lazy', 'errors', 'error-classes'],
   passwords: ['native'],
   handles: ['native', 'passwords', 'errors', 'error-classes'],
   statements: ['native', 'errors', 'error-classes'],
