@@ -91,7 +91,7 @@ let returning = false;
 /** Who hears events, by the slot of its handle. @type {Map<number, { generation: number, hear: (event: any) => void }>} */
 const listeners = new Map();
 
-const words = native.setup(drain);
+const words = native.setup(onWake);
 
 /** @param {ArrayBuffer} memory */
 function viewOf(memory) {
@@ -298,7 +298,18 @@ function keepAlive() {
   };
 }
 
-/** Takes what has arrived. Called by the engine, at most once per wake; never throws. */
+/** Called by the engine, at most once per wake. Whatever goes wrong in here is the process's to hear of, not the engine's. */
+function onWake() {
+  try {
+    drain();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+}
+
+/** Takes what has arrived. */
 function drain() {
   if (returning) return;
   if (take()) {

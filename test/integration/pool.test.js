@@ -85,7 +85,10 @@ test('sec_p02: a connection left in a transaction by hand is brought back first'
 test('sec_p04: backends that end while idle hurt nobody', async (t) => {
   const pool = db.openPool(t, { poolSize: 3 });
   for (let round = 0; round < 5; round++) {
-    await Promise.all([1, 2, 3].map(() => pool.query('select pg_sleep(0.01)')));
+    // All are open then: one that was still on its way would not be terminated below.
+    const held = await Promise.all([1, 2, 3].map(() => pool.begin()));
+    await Promise.all(held.map((transaction) => transaction.query('select 1')));
+    await Promise.all(held.map((transaction) => transaction.rollback()));
     await db.sql(`select pg_terminate_backend(pid, 5000) from pg_stat_activity
       where datname = current_database() and application_name <> 'observer' and backend_type = 'client backend'`);
     await waitFor(() => pool.status().size === 0, { what: 'the loss of all connections' });

@@ -309,6 +309,21 @@ test('sec_f05: worker threads use the engine, and may be terminated in the middl
   assert.equal(await new Promise((resolve) => ends.once('exit', resolve)), 0);
 });
 
+test('sec_f05: worker threads may be terminated while answers arrive', async () => {
+  const code = `const pool = createPool(url);
+    await pool.query('select 1');
+    require('node:worker_threads').parentPort.postMessage('ready');
+    await Promise.all(Array.from({ length: 20 }, async () => {
+      for (;;) await pool.query("select $1::int as n, repeat('abc', 20) as t", [1]);
+    }));`;
+  for (let round = 0; round < 30; round++) {
+    const workers = [inWorker(code), inWorker(code)];
+    const busy = workers.map((worker) => new Promise((resolve) => worker.once('message', resolve)));
+    await Promise.all(busy);
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+});
+
 /** What a program of its own does: its exit code and what it printed. */
 function program(code) {
   const child = spawn(process.execPath, [

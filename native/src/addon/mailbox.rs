@@ -221,7 +221,10 @@ impl Outlet for Mailbox {
             self.arrived.notify_all();
         }
         if !is_empty && !self.is_closed() && !self.scheduled.swap(true, Ordering::AcqRel) {
-            let woken = self.channel.try_send(|mut cx| wake(&mut cx));
+            let woken = self.channel.try_send(|mut cx| {
+                wake(&mut cx);
+                Ok(())
+            });
             if woken.is_err() {
                 self.close();
             }

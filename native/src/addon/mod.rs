@@ -59,10 +59,14 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     Ok(())
 }
 
-/// Runs the environment's drain function; it must not throw.
-fn wake(cx: &mut Cx<'_>) -> NeonResult<()> {
-    let on_wake = current(cx)?.on_wake.to_inner(cx);
-    on_wake.bind(cx).exec()
+/// Runs the environment's drain function, which reports by itself whatever is thrown in it.
+///
+/// What is left to throw is the end of a thread that is being terminated, and Neon would end the process over that.
+fn wake(cx: &mut Cx<'_>) {
+    let _ended: Result<bool, _> = cx.try_catch(|cx| {
+        let on_wake = current(cx).map(|environment| environment.on_wake.to_inner(cx));
+        Ok(on_wake.and_then(|on_wake| on_wake.bind(cx).exec()).is_err())
+    });
 }
 
 /// `setup(onWake) → string[]`: makes the calling thread an environment; gives the command words by number − 1.
