@@ -41,7 +41,7 @@ class ConnectionParameters {
     hide(this, 'password', pick('password', config));
     this.binary = pick('binary', config);
     this.options = pick('options', config);
-    this.ssl = readSsl(config.ssl);
+    this.ssl = askedTls(config.ssl);
     this.sslnegotiation = pick('sslnegotiation', config);
     checkNegotiation(this.sslnegotiation, this.ssl);
     this.client_encoding = pick('client_encoding', config);
@@ -70,8 +70,8 @@ class ConnectionParameters {
   }
 }
 
-/** @param {any} given */
-function readSsl(given) {
+/** What the option `ssl` asks for, or without it the environment. @param {any} given */
+function askedTls(given) {
   const mode = process.env.PGSSLMODE ?? '';
   if (given === undefined) {
     if (mode === 'no-verify') return { rejectUnauthorized: false };
@@ -96,4 +96,4 @@ function checkNegotiation(negotiation, ssl) {
   }
 }
 
-module.exports = { ConnectionParameters, hide };
+module.exports = { ConnectionParameters, askedTls, hide };

@@ -142,4 +142,4 @@ function preparedStatements(given = 'named') {
   throw wrong('preparedStatements', 'must be one of "named", "unnamed"');
 }
 
-module.exports = { PasswordSource, milliseconds, preparedStatements, toSettings };
+module.exports = { PasswordSource, milliseconds, preparedStatements, toSettings, toTls };

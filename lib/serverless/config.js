@@ -1,11 +1,11 @@
 // Connection options of `pg` in the engine's words; the serverless and the pg face share this.
 'use strict';
 
-const { LATER, wrong } = require('../option-rules.js');
+const { wrong } = require('../option-rules.js');
 const { TimeoutError } = require('../errors.js');
 const { parseConnectionString } = require('./connection-string.js');
-const { readSsl } = require('../ssl-options.js');
-const { sslOfEnvironment, sslOfString } = require('./tls-options.js');
+const { askedTls } = require('../pg/connection-parameters.js');
+const { toTls } = require('../pg/settings.js');
 
 /** @typedef {() => unknown} PasswordFunction asked for every new connection */
 
@@ -19,45 +19,6 @@ const { sslOfEnvironment, sslOfString } = require('./tls-options.js');
  */
 
 const MAX_MS = 2 ** 31 - 1;
-
-/** Parameters of a connection string that are options, and those that sslOfString reads. */
-const STRING_OPTIONS = new Set(
-  [
-    'user password host port database options application_name fallback_application_name client_encoding',
-    'statement_timeout lock_timeout idle_in_transaction_session_timeout query_timeout',
-    'connectionTimeoutMillis connect_timeout keepAlive keepAliveInitialDelayMillis',
-    'ssl sslmode sslrootcert sslcert sslkey sslnegotiation uselibpqcompat',
-  ].flatMap((names) => names.split(' ')),
-);
-
-/** Parameters that are known elsewhere, and so may be named without showing a piece of a password. */
-const KNOWN_ELSEWHERE = new Set(
-  [
-    'channel_binding sslpassword sslcrl target_session_attrs replication service',
-    'gssencmode require_auth load_balance_hosts passfile keepalives keepalives_idle binary pipeline max schema',
-    'pgbouncer connection_limit pool_timeout socket_timeout sslaccept statement_cache_size',
-  ].flatMap((names) => names.split(' ')),
-);
-
-/** Values of parameters that ask for what is done anyway. */
-const HARMLESS = /** @type {Record<string, string>} */ ({
-  channel_binding: 'prefer',
-  gssencmode: 'disable',
-  target_session_attrs: 'any',
-});
-
-/** @param {Record<string, string>} parts */
-function checkString(parts) {
-  for (const [name, value] of Object.entries(parts)) {
-    if (STRING_OPTIONS.has(name) || HARMLESS[name] === value) continue;
-    throw wrong(
-      'connectionString',
-      KNOWN_ELSEWHERE.has(name)
-        ? `has the parameter ${name}, which ${LATER}`
-        : `has an unknown parameter; known are ${[...STRING_OPTIONS].join(', ')}`,
-    );
-  }
-}
 
 /**
  * A time in milliseconds; text counts, fractions are cut off, and as in `pg` nothing, false and 0 mean none.
@@ -101,14 +62,12 @@ function connectTimeout({ connectionTimeoutMillis, connect_timeout }) {
 
 /**
  * @param {Record<string, any>} given checked options under pg's names
- * @param {Readonly<Record<string, string | undefined>>} [env]
  * @returns {ConnectionSettings}
  * @throws {TypeError} naming the option
  */
-function readConnection(given, env = process.env) {
-  const { connectionString, ssl, ...options } = given;
+function readConnection(given) {
+  const { connectionString, ...options } = given;
   const parts = connectionString ? parseConnectionString(connectionString) : {};
-  checkString(parts);
   /** @type {Record<string, any>} */
   const merged = { ...options, ...parts };
   checkEncoding(merged.client_encoding);
@@ -132,9 +91,7 @@ function readConnection(given, env = process.env) {
     connectTimeoutMs,
     keepalive: readKeepalive(merged.keepAlive, delayMs),
     parameters,
-    ...(sslOfString(parts) ?? {
-      ssl: ssl === undefined ? sslOfEnvironment(env.PGSSLMODE) : readSsl(ssl ?? false),
-    }),
+    ssl: toTls(askedTls(merged.ssl), merged.sslnegotiation, merged.host),
   };
   return {
     engine,

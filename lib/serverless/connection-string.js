@@ -1,74 +1,89 @@
-// Connection strings as `pg` reads them: their parts under the names of its options.
+// The connection strings of the pg face for ServerlessClient: what it cannot obey is refused, by the parameter.
 'use strict';
 
-const { wrong } = require('../option-rules.js');
+const { LATER, wrong } = require('../option-rules.js');
+const { parse } = require('../pg/connection-string.js');
 
 const OPTION = 'connectionString';
 
-/** Stands for a host that was left out. */
-const NO_HOST = 'no-host.invalid';
+/** Parameters that are options. */
+const KNOWN = new Set(
+  [
+    'user password host port database options application_name fallback_application_name client_encoding',
+    'statement_timeout lock_timeout idle_in_transaction_session_timeout query_timeout',
+    'connectionTimeoutMillis connect_timeout keepAlive keepAliveInitialDelayMillis',
+    'ssl sslmode sslrootcert sslcert sslkey sslnegotiation uselibpqcompat',
+  ].flatMap((names) => names.split(' ')),
+);
 
-/** Percent signs that begin no escape, and blanks: tolerated, as in `pg`. */
-const UNESCAPED = /%(?![0-9a-f]{2})| /gi;
+/** Parameters that are known elsewhere, and so may be named without showing a piece of a password. */
+const KNOWN_ELSEWHERE = new Set(
+  [
+    'channel_binding sslpassword sslcrl target_session_attrs replication service',
+    'gssencmode require_auth load_balance_hosts passfile keepalives keepalives_idle binary pipeline max schema',
+    'pgbouncer connection_limit pool_timeout socket_timeout sslaccept statement_cache_size',
+  ].flatMap((names) => names.split(' ')),
+);
 
-/** @param {string} text */
-function decode(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw wrong(OPTION, 'has percent escapes that are not UTF-8');
-  }
-}
+/** Values of parameters that ask for what is done anyway. */
+const HARMLESS = /** @type {Record<string, string>} */ ({
+  channel_binding: 'prefer',
+  gssencmode: 'disable',
+  target_session_attrs: 'any',
+});
 
-/** The text is nowhere quoted: a delimiter in a password moves it to any part. @param {string} text @returns {URL} */
-function toUrl(text) {
-  const escaped = text.replace(UNESCAPED, (char) => (char === ' ' ? '%20' : '%25'));
-  for (const candidate of [escaped, escaped.replace('@/', `@${NO_HOST}/`)]) {
-    try {
-      return new URL(candidate, `postgres://${NO_HOST}`);
-    } catch {
-      // The second one is for `postgres://user@/database`, which is no URL.
-    }
-  }
-  throw wrong(OPTION, 'is not a valid URL');
-}
+const SSLMODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 
 /**
  * @param {string} text a URL of any scheme, or `/folder` or `/folder database` for a Unix socket
- * @returns {Record<string, string>} without empty parts; of a parameter that comes twice the last one
+ * @returns {Record<string, any>} without empty parts
  * @throws {TypeError} which shows nothing of the text
  */
 function parseConnectionString(text) {
-  /** @type {Record<string, string>} */
-  const parts = Object.create(null);
-  if (text.startsWith('/')) {
-    const [host = '', database] = text.split(' ');
-    return Object.assign(parts, { host }, database ? { database } : {});
+  const parts = Object.entries(parsed(text)).filter(
+    ([, value]) => value !== '' && value !== null && value !== undefined,
+  );
+  for (const [name, value] of parts) check(name, value);
+  const { ssl, sslmode, sslnegotiation, ...rest } = Object.fromEntries(parts);
+  if (sslmode !== undefined && !SSLMODES.includes(sslmode)) {
+    throw wrong(OPTION, `must have an sslmode of ${SSLMODES.join(', ')}`);
   }
-  const url = toUrl(text);
-  for (const [name, value] of url.searchParams) parts[name] = value;
-  /** @param {string} name @param {string} value */
-  const offer = (name, value) => {
-    if (!parts[name] && value) parts[name] = value;
-  };
-  offer('user', decode(url.username));
-  offer('password', decode(url.password));
-  if (url.protocol === 'socket:') {
-    const { db, encoding, ...rest } = parts;
-    return {
-      ...rest,
-      host: decode(url.pathname),
-      ...(db ? { database: db } : {}),
-      ...(encoding ? { client_encoding: encoding } : {}),
-    };
+  if (!['postgres', 'direct', undefined].includes(sslnegotiation)) {
+    throw wrong(OPTION, 'must have an sslnegotiation of postgres or direct');
   }
-  const host = url.hostname === NO_HOST ? '' : url.hostname;
-  offer('host', decode(host.replace(/^\[(.+)\]$/, '$1')));
-  offer('port', url.port);
-  const path = decode(url.pathname.slice(1));
-  if (path) parts.database = path;
-  for (const [name, value] of Object.entries(parts)) if (value === '') delete parts[name];
-  return parts;
+  // `pg` takes the word "false" for true.
+  const asked = ssl === 'false' ? false : ssl;
+  if (sslnegotiation === 'direct' && !asked) {
+    throw wrong(OPTION, 'asks for sslnegotiation=direct without TLS');
+  }
+  return { ...rest, ...(asked === undefined ? {} : { ssl: asked }), sslnegotiation };
+}
+
+/** @param {string} text @returns {Record<string, any>} */
+function parsed(text) {
+  try {
+    return parse(text);
+  } catch (error) {
+    const { code, syscall, message } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (syscall)
+      throw wrong(OPTION, `names a certificate or key file that cannot be read (${code})`);
+    if (error instanceof URIError) {
+      throw wrong(OPTION, 'has percent escapes that are not UTF-8');
+    }
+    if (code === 'ERR_INVALID_URL') throw wrong(OPTION, 'is not a valid URL');
+    throw wrong(OPTION, `cannot be obeyed: ${message}`);
+  }
+}
+
+/** @param {string} name @param {unknown} value */
+function check(name, value) {
+  if (KNOWN.has(name) || HARMLESS[name] === value) return;
+  throw wrong(
+    OPTION,
+    KNOWN_ELSEWHERE.has(name)
+      ? `has the parameter ${name}, which ${LATER}`
+      : `has an unknown parameter; known are ${[...KNOWN].join(', ')}`,
+  );
 }
 
 module.exports = { parseConnectionString };
