@@ -5,6 +5,7 @@ const rules = require('./option-rules.js');
 const { count, flag, group, isObject, ms, msOrNever, oneOf, positive, readOptions, text, wrong } =
   rules;
 
+const { POOL_LEASE, readPoolLease } = require('./lease-options.js');
 const { LOGIN_OPTIONS } = require('./login-options.js');
 
 /** @import { Rule, Table } from './option-rules.js' */
@@ -24,7 +25,7 @@ const MODES = /** @type {Record<string, string>} */ ({
  */
 const NOT_AVAILABLE = Object.freeze({
   pool: words(
-    'commitMarkerTable commitResolution dnsRecheckMs exactlyOnce lease',
+    'commitMarkerTable commitResolution dnsRecheckMs exactlyOnce',
     'maxLagBytes rebalanceMs resolveTimeoutMs',
     'strictFence unref warmStatements',
   ),
@@ -110,6 +111,7 @@ const POOL_OPTIONS = Object.freeze({
   rowMode,
   maxResultBytes: rules.integer(1, Number.MAX_SAFE_INTEGER, 'a positive integer (bytes)'),
   retry: group(RETRY),
+  lease: group(POOL_LEASE),
   logger: rules.callback,
 });
 
@@ -174,6 +176,7 @@ function readPoolOptions(options) {
   if (read.hosts !== undefined) {
     if (read.host !== undefined) throw wrong('hosts', 'and "host" exclude each other');
   }
+  if (read.lease !== undefined) read.lease = readPoolLease(read.lease, read.applicationName);
   if (read.mode !== undefined) read.mode = MODES[read.mode] ?? read.mode;
   if (read.ssl !== undefined) {
     const other = Object.keys(read).find((name) => /^ssl./.test(name));

@@ -2,6 +2,7 @@
 
 import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
 import type { NativeFigures } from './pool-figures.js';
+import type { ServerlessConfig } from './serverless.js';
 import type { SslOptions } from './ssl.js';
 
 /** A row: column name → value. Of two columns with the same name the later wins; `rowMode: 'array'` keeps both. */
@@ -296,8 +297,37 @@ export interface PoolOptions {
   maxResultBytes?: number;
   /** Of `transaction`: total tries, and the delay that doubles from base to max. Defaults 3, 50, 1000. */
   retry?: { maxAttempts?: number; baseDelayMs?: number; maxDelayMs?: number };
+  /**
+   * Signs every connection with a lease in its `application_name`, renews it while the process runs, and ends
+   * connections of the same service whose lease has expired, as `ServerlessClient` does.
+   */
+  lease?: PoolLease;
   /** Called after each try of a statement. What it throws is swallowed. */
   logger?: (event: LogEvent) => void;
+}
+
+/** The option `lease` of a pool; all but the first two mean what they mean for `ServerlessClient`. */
+export interface PoolLease
+  extends Pick<
+    ServerlessConfig,
+    | 'leaseTtlMs'
+    | 'heartbeatSoftRemainingMs'
+    | 'heartbeatTimeoutMs'
+    | 'pooler'
+    | 'reaper'
+    | 'reaperRunProbability'
+    | 'reaperCooldownMs'
+    | 'reaperTimeoutMs'
+    | 'minConnectionIdleTimeSec'
+    | 'minIdleInTransactionSec'
+    | 'reapIdleInTransaction'
+    | 'maxIdleConnectionsToKill'
+    | 'leaseGraceMs'
+  > {
+  /** At least 16 bytes of UTF-8; one secret for the whole fleet. Never shown anywhere. */
+  secret: string;
+  /** Default: `AWS_LAMBDA_FUNCTION_NAME`, else `sls_pg`. */
+  serviceName?: string;
 }
 
 /** Counts of a pool. */

@@ -21,10 +21,28 @@ export interface DeathMeta {
   routine: string | undefined;
 }
 
+/** What one pass of the reaper did. */
+export interface Reaping {
+  gen: number;
+  /** Did it have the fleet's lock? If not, only an expired holder of it may have been ended. */
+  locked: boolean;
+  /** Connections ended. */
+  killed: number;
+  durationMs: number;
+  /** Expired, and idle for long enough. */
+  candidates: number;
+  /** Of these: this role may not end them; it needs the same role or `pg_signal_backend`. */
+  denied: number;
+  /** Of this service by name, but this role may not see their state; it needs `pg_read_all_stats`. */
+  hidden: number;
+  /** The pass failed. */
+  err?: Error;
+}
+
 /** Called synchronously; what they throw is swallowed, what they return ignored. Times in milliseconds. */
 export interface ServerlessHooks {
-  /** A connection is usable. `gen` counts the attempts of this client. */
-  onConnect?: (event: { gen: number }) => void;
+  /** A connection is usable. `gen` counts the attempts of this client; `reconnected` from the second one on. */
+  onConnect?: (event: { gen: number; reconnected?: true }) => void;
   /** An attempt to connect failed and will be repeated; `retries` starts at 1. */
   onReconnect?: (event: { gen: number; retries: number; delay: number; err: Error }) => void;
   /** Once per `query()`. */
@@ -38,13 +56,13 @@ export interface ServerlessHooks {
   onHeartbeat?: (event: { gen: number }) => void;
   onHeartbeatFail?: (event: { gen: number; err: Error }) => void;
   /** A pass of the reaper is over. */
-  onReap?: (event: { gen: number; locked: boolean; killed: number; durationMs: number }) => void;
+  onReap?: (event: Reaping) => void;
   /** The connection was lost; exactly once per loss, never for `clean()`. */
   onClientDead?: (event: { source: 'error' | 'end'; err?: Error; meta?: DeathMeta }) => void;
 }
 
 /** Options of `ServerlessClient`. Connection options have the names, meanings and environment defaults of `pg`. */
-export interface ServerlessConfig {
+export interface ServerlessConfig extends ServerlessConnection {
   /** Signs leases: at least 16 bytes of UTF-8. Required unless `leaseMode: 'optional'`. Never shown anywhere. */
   secret?: string | null;
   /** Another name of `secret`. Both given and different: `TypeError`. */
@@ -61,12 +79,68 @@ export interface ServerlessConfig {
   applicationName?: string | null;
   /** Milliseconds; `query_timeout` unless that is set. Default 0: off. */
   defaultQueryTimeoutMs?: number;
-  /** This version does not reap; only false is accepted. */
-  reaper?: false;
+  /** With so much left, milliseconds, a lease is renewed. Default: 30 000, at most a third of `leaseTtlMs`. */
+  heartbeatSoftRemainingMs?: number;
+  /** With less left a statement waits for the renewal. Default: 5000, at most an eighteenth of `leaseTtlMs`. */
+  heartbeatHardWaitRemainingMs?: number;
+  /** Longest wait for a renewal, milliseconds. Default 2000. */
+  heartbeatTimeoutMs?: number;
+  /**
+   * When a renewal fails: `'reconnect'` (default) gives the connection up and goes on over a new one, `'swallow'` does
+   * nothing, `'throw'` fails the statement that waited for it, or else the next one.
+   */
+  heartbeatErrorMode?: 'reconnect' | 'swallow' | 'throw';
+  /**
+   * A pooler in transaction mode lends connections that are not ours to lease: behind one there is no lease, no renewal
+   * and no reaper. `'auto'` (default) finds out on each connection.
+   */
+  pooler?: 'auto' | 'on' | 'off';
+  /** False: never ends expired connections of the same service. Default true. */
+  reaper?: boolean;
+  /** Chance that a new connection begins with a pass. Default 1. */
+  reaperRunProbability?: number;
+  /** Another name of `reaperRunProbability`. */
+  connUtilization?: number;
+  /** Least milliseconds between passes of this process on one database and service. Default 30 000. */
+  reaperCooldownMs?: number;
+  /** `'throw'`: a failed pass fails the statement that waited for it, or else the next call. Default `'swallow'`. */
+  reaperErrorMode?: 'swallow' | 'throw';
+  /** Longest time of one statement of a pass, milliseconds. Default 2000. */
+  reaperTimeoutMs?: number;
+  /** Connection options, or a string, of a role that may use reserved slots: makes room on a server that is full. */
+  reaperConnection?: string | ServerlessConnection | null;
+  /** Only what was idle for so long is ended. Default 180. */
+  minConnectionIdleTimeSec?: number;
+  /** False: connections idle inside a transaction are left alone. Default true. */
+  reapIdleInTransaction?: boolean;
+  /** Default: `minConnectionIdleTimeSec`. */
+  minIdleInTransactionSec?: number;
+  /** Most connections ended by one pass. Default 10; 0: none. */
+  maxIdleConnectionsToKill?: number;
+  /** Milliseconds that a lease must be expired for. Default 0. */
+  leaseGraceMs?: number;
+  /** Further tries of a connection or statement. Default 3. */
+  retries?: number;
+  /** Bounds of the delay between tries, milliseconds. Defaults 100 and 2000. */
+  minBackoff?: number;
+  maxBackoff?: number;
+  /** Milliseconds for `connect()`, tries and delays together. Default 15 000; 0: no limit. */
+  maxConnectRetryTimeMs?: number;
+  /** The same for `query()`, connecting included. */
+  maxQueryRetryTimeMs?: number;
+  /**
+   * What is tried again after a loss. `'safe'` (default): what certainly was not sent, what is declared `idempotent`, and
+   * reads, inside a read-only transaction. `'never'`: only what was not sent. `'legacy'`: everything, as pg-aequor does,
+   * which may apply a write twice.
+   */
+  retryMode?: 'safe' | 'legacy' | 'never';
   hooks?: ServerlessHooks;
   /** Prints what happens, never the secret or the password. Default false. */
   debug?: boolean;
+}
 
+/** Connection options under the names of `pg`. */
+export interface ServerlessConnection {
   /** Its parts win over the options beside it, as in `pg`. */
   connectionString?: string | null;
   /** A name, an address, or the folder of a socket. */
@@ -103,6 +177,22 @@ export interface ServerlessQuery {
   name?: string;
   rowMode?: 'array';
   types?: TypeParsers;
+  /** The statement may run twice: its loss is no reason not to repeat it. Default false. */
+  idempotent?: boolean;
+}
+
+/** Options of `ServerlessClient.transaction`. */
+export interface ServerlessTransactionOptions {
+  /** Further tries. Default: those of the client. */
+  retries?: number;
+  isolation?: 'read-committed' | 'repeatable-read' | 'serializable';
+  readOnly?: boolean;
+}
+
+/** What `transaction` hands to its function. */
+export interface ServerlessTransaction {
+  query<T = Row>(text: string, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
+  query<T = Row>(query: ServerlessQuery, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
 }
 
 /** The result in the shape of `pg`. */
@@ -137,6 +227,16 @@ export class ServerlessClient implements AsyncDisposable {
    */
   query<T = Row>(text: string, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
   query<T = Row>(query: ServerlessQuery, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
+  /**
+   * Runs a function in a transaction: COMMIT when it returns, ROLLBACK when it throws. It runs again from the start after
+   * a conflict (40001, 40P01) and after a loss that certainly left nothing behind. A COMMIT without an answer is looked
+   * up on the server; only where that cannot tell, `OutcomeUnknownError` is thrown. Transactions of one client follow
+   * one another; `client.query` meanwhile runs inside the present one, as on any single connection.
+   */
+  transaction<T>(
+    fn: (tx: ServerlessTransaction) => T | Promise<T>,
+    options?: ServerlessTransactionOptions,
+  ): Promise<T>;
   /** Closes the connection. Never rejects, safe to call twice, and not final: the next `query` opens a new one. */
   clean(): Promise<void>;
   /** The same as `clean()`. */
@@ -180,4 +280,12 @@ export class LeaseManager {
   generateAppName(expMs: number): string;
   /** Null unless the text is a lease with a right signature. */
   parseAndVerify(text: string): Lease | null;
+}
+
+/** Which errors are worth another try, and when: the predecessor's rules. The client itself decides by what is known. */
+// biome-ignore lint/complexity/noStaticOnlyClass: the predecessor's programs know it as a class.
+export class RetryStrategy {
+  static isRetryable(err: unknown): boolean;
+  /** A delay in milliseconds: decorrelated jitter. `previousDelayMs` belongs to the same call. */
+  static getBackoff(baseMs: number, capMs: number, previousDelayMs?: number): number;
 }

@@ -1,24 +1,33 @@
-// ServerlessClient: one connection that is opened when it is needed, signed with a lease, and opened again after a loss.
+// ServerlessClient: one connection that is opened when it is needed, kept by a lease, and opened again after a loss.
 'use strict';
 
+const { setTimeout: sleep } = require('node:timers/promises');
 const { inspect } = require('node:util');
 const errors = require('../errors.js');
 const { forgotten } = require('../handles.js');
+const { FLAG, OPERATION } = require('../mailbox.js');
 const { askPassword, readConnection } = require('./config.js');
 const { Connection } = require('./connection.js');
+const { reapOnce } = require('./emergency.js');
 const { Hooks, metaOf } = require('./hooks.js');
 const { isOpenAfter, isRollback, mayCommit } = require('./keywords.js');
-const { LeaseManager, isWeak, newInstanceId } = require('./lease.js');
+const { isWeak, newInstanceId } = require('./lease.js');
 const { readServerlessOptions } = require('./options.js');
 const query = require('./query.js');
+const { Budget, decide, mayConnectAgain } = require('./retry.js');
+const { runTransaction } = require('./transaction.js');
 
-/** @import { Loss, Request } from './connection.js' */
+/** @import { Loss, News, Request } from './connection.js' */
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Query } from './query.js' */
-/** @import { ServerlessClient as Contract, ServerlessConfig } from '../../types/serverless.js' */
+/** @import { ServerlessClient as Contract, ServerlessConfig, ServerlessTransaction } from '../../types/serverless.js' */
 /** @typedef {InstanceType<typeof Connection>} OpenConnection */
+/** @typedef {InstanceType<typeof Budget>} CallBudget */
 
 /** An attempt to connect, shared by all who wait for it. @typedef {{ opened: Promise<OpenConnection>, abandon: (reason: Error) => void }} Attempt */
+
+/** A repeated read must not write, and the server says so of itself (rule SC-1). */
+const WROTE = new Set(['25006', '25001', '42601']);
 
 /** @implements {Contract} */
 class ServerlessClient {
@@ -29,6 +38,7 @@ class ServerlessClient {
   #lease;
   /** Counts attempts, losses and disposals: what belongs to an older number must not touch a newer connection. */
   #generation = 0;
+  #connected = 0;
   /** @type {OpenConnection | undefined} */
   #connection;
   /** @type {Attempt | undefined} */
@@ -37,6 +47,8 @@ class ServerlessClient {
   #closing;
   /** The loss that ended a transaction the caller has not ended yet. @type {Loss | undefined} */
   #lostTransaction;
+  /** A failure in the background that the next call throws. @type {Error | undefined} */
+  #owed;
   /** Texts of named statements; `isKnown` once the server has taken them. @type {Map<string, { text: string, isKnown: boolean }>} */
   #named = new Map();
 
@@ -47,9 +59,9 @@ class ServerlessClient {
     this.#settings = readConnection(options.connection);
     this.#reading = new query.Reading(options.connection.types);
     this.#hooks = new Hooks(options.hooks, options.debug);
-    const { secret } = options;
-    if (secret === undefined) return;
-    this.#lease = new LeaseManager(options.serviceName, newInstanceId(), secret);
+    const { lease, secret } = options;
+    if (lease === undefined || secret === undefined) return;
+    this.#lease = { ...lease, instanceId: newInstanceId() };
     if (isWeak(secret)) {
       process.emitWarning(
         'option "secret" has so few different bytes that it can be guessed; use 32 random bytes',
@@ -59,71 +71,132 @@ class ServerlessClient {
   }
 
   async connect() {
-    await this.#open();
+    this.#throwOwed();
+    const { retry } = this.#options;
+    await this.#open(new Budget(retry, retry.maxConnectRetryTimeMs));
   }
 
   /**
    * Not async: it waits for the shared attempt exactly as long as everybody else, so that statements keep their order.
+   * @param {CallBudget} budget of the call that begins the attempt
    * @returns {Promise<OpenConnection>}
    */
-  #open() {
+  #open(budget) {
     if (this.#connection !== undefined) return Promise.resolve(this.#connection);
     if (this.#attempt === undefined) {
-      const generation = ++this.#generation;
       /** @type {Attempt['abandon']} */
       let abandon = () => {};
       /** @type {Attempt['opened']} */
       const opened = new Promise((resolve, reject) => {
         abandon = reject;
-        this.#establish(generation).then(resolve, reject);
+        // The attempt is registered before anything of it runs.
+        queueMicrotask(() => this.#establish(budget, attempt).then(resolve, reject));
       });
-      this.#attempt = { opened, abandon };
+      const attempt = { opened, abandon };
+      this.#attempt = attempt;
     }
     return this.#attempt.opened;
   }
 
-  /** @param {number} generation @returns {Promise<OpenConnection>} */
-  async #establish(generation) {
+  /** @param {CallBudget} budget @param {Attempt} attempt @returns {Promise<OpenConnection>} */
+  async #establish(budget, attempt) {
+    let isReaped = false;
     try {
-      const connection = await Connection.open(await this.#startUp(), this.#watch());
-      if (generation !== this.#generation) {
-        connection.close();
-        throw closed();
+      for (;;) {
+        if (this.#attempt !== attempt) throw closed();
+        const generation = ++this.#generation;
+        budget.countConnect();
+        try {
+          return await this.#try(generation, budget, attempt);
+        } catch (err) {
+          const error = /** @type {any} */ (err);
+          if (this.#attempt !== attempt) throw error;
+          if (!mayConnectAgain(error) || !budget.allows('connects')) throw error;
+          if (error.code === '53300' && !isReaped) {
+            isReaped = true;
+            if (await this.#makeRoom(budget)) continue;
+          }
+          const delay = budget.delay();
+          const retries = budget.count('connects');
+          this.#hooks.log(() => `connecting failed (${error.code}), again in ${delay} ms`);
+          this.#hooks.call('onReconnect', { gen: generation, retries, delay, err: error });
+          await sleep(delay);
+          if (budget.leftMs <= 0) throw error;
+        }
       }
-      this.#connection = connection;
-      forgotten.register(this, Connection.targetOf(connection), connection);
     } finally {
-      if (generation === this.#generation) this.#attempt = undefined;
+      if (this.#attempt === attempt) this.#attempt = undefined;
     }
-    this.#hooks.log(() => `connected, generation ${generation}`);
-    this.#hooks.call('onConnect', { gen: generation });
-    // A hook may have closed it again.
-    if (this.#connection === undefined) throw closed();
-    return this.#connection;
   }
 
-  /** What the engine connects with. The lease is in the startup packet, so it is visible from the first moment. */
-  async #startUp() {
-    const { engine, applicationName: named } = this.#settings;
+  /** One attempt. @param {number} generation @param {CallBudget} budget @param {Attempt} attempt */
+  async #try(generation, budget, attempt) {
+    const settings = await this.#startUp(budget);
+    const connection = await Connection.open(settings, this.#watch());
+    if (this.#attempt !== attempt) {
+      connection.close();
+      throw closed();
+    }
+    this.#attempt = undefined;
+    this.#connection = connection;
+    forgotten.register(this, Connection.targetOf(connection), connection);
+    const reconnected = this.#connected++ > 0;
+    this.#hooks.log(() => `connected, generation ${generation}`);
+    this.#hooks.call(
+      'onConnect',
+      reconnected ? { gen: generation, reconnected } : { gen: generation },
+    );
+    // A hook may have closed it again.
+    if (this.#connection === undefined) throw closed();
+    return connection;
+  }
+
+  /** What the engine connects with; of the lease it makes the name in the startup packet. @param {CallBudget} budget */
+  async #startUp(budget) {
+    const { engine, applicationName: named, connectTimeoutMs } = this.#settings;
     const lease = this.#lease;
-    const applicationName =
-      lease === undefined
-        ? (named ?? this.#options.applicationName)
-        : lease.generateAppName(Date.now() + this.#options.leaseTtlMs);
     if (lease !== undefined && named !== undefined) {
       this.#hooks.log(() => 'application_name of the connectionString ignored: the lease is there');
     }
+    const name = { applicationName: named ?? this.#options.applicationName };
     const password = await askPassword(this.#settings);
-    return { ...engine, applicationName, password };
+    const left = Math.max(1, Math.ceil(budget.leftMs));
+    const isShort = Number.isFinite(left) && !(connectTimeoutMs && connectTimeoutMs <= left);
+    const timeout = isShort && left < 2000 ? { connectTimeoutMs: left } : {};
+    return { ...engine, ...(lease === undefined ? name : { lease }), password, ...timeout };
   }
 
-  /** Hears of a loss without keeping a forgotten client alive. */
+  /** A full server: one pass of the reaper over the connection kept for that (rule SC-18). @param {CallBudget} budget */
+  async #makeRoom(budget) {
+    const { reaperConnection } = this.#options;
+    if (reaperConnection === undefined || this.#lease === undefined) return false;
+    const { database, host, port } = this.#settings.engine;
+    const settings = readConnection({ database, host, port, ...reaperConnection });
+    try {
+      const pass = await reapOnce(settings, this.#lease, Math.min(budget.leftMs, 5000));
+      if (pass === undefined) return false;
+      this.#reaped(pass);
+      return pass.killed > 0;
+    } catch (error) {
+      this.#hooks.log(() => `reaperConnection failed: ${/** @type {Error} */ (error).message}`);
+      return false;
+    }
+  }
+
+  /** Hears of a loss, and of what the engine did on its own, without keeping a forgotten client alive. */
   #watch() {
     const self = new WeakRef(this);
-    /** @param {OpenConnection} connection @param {Loss} loss */
-    return (connection, loss) => {
-      const client = self.deref();
-      if (client !== undefined) client.#lost(connection, loss);
+    return {
+      /** @param {OpenConnection} connection @param {Loss} loss */
+      lost: (connection, loss) => {
+        const client = self.deref();
+        if (client !== undefined) client.#lost(connection, loss);
+      },
+      /** @param {OpenConnection} connection @param {News} news */
+      news: (connection, news) => {
+        const client = self.deref();
+        if (client !== undefined) client.#heard(connection, news);
+      },
     };
   }
 
@@ -140,6 +213,59 @@ class ServerlessClient {
       'onClientDead',
       err === undefined ? { source: 'end' } : { source: 'error', err, meta: metaOf(err) },
     );
+  }
+
+  /** @param {OpenConnection} connection @param {News} news */
+  #heard(connection, news) {
+    if (this.#connection !== connection) return;
+    const gen = this.#generation;
+    switch (news.event) {
+      case 'renewed':
+        this.#hooks.call('onHeartbeat', { gen });
+        break;
+      case 'notRenewed': {
+        const err = errors.fromNative(/** @type {NativeError} */ (news.error), 'pg');
+        const mode = this.#options.lease?.heartbeatErrorMode ?? 'reconnect';
+        if (mode === 'reconnect') this.#drop(connection);
+        if (mode === 'throw' && news.refused === 0) this.#owed = err;
+        this.#hooks.call('onHeartbeatFail', { gen, err });
+        break;
+      }
+      case 'reaped':
+        this.#reaped(news);
+        break;
+      case 'pooled':
+        this.#hooks.log(() => 'a pooler stands in front of the server: no lease, no reaper');
+        break;
+    }
+  }
+
+  /** @param {News} news */
+  #reaped({ locked, killed, candidates, denied, hidden, durationMs, error, refused }) {
+    const gen = this.#generation;
+    const err = error ? errors.fromNative(error, 'pg') : undefined;
+    const isThrown = this.#options.lease?.reaperErrorMode === 'throw' && refused === 0;
+    if (err !== undefined && isThrown) this.#owed = err;
+    this.#hooks.log(
+      () => `reaper: ${killed} of ${candidates} ended, lock ${locked ? 'had' : 'busy'}`,
+    );
+    const payload = { gen, locked, killed, durationMs, candidates, denied, hidden };
+    this.#hooks.call('onReap', err === undefined ? payload : { ...payload, err });
+  }
+
+  /** Lets a connection go that nothing more is sent on; not a loss. @param {OpenConnection} connection */
+  #drop(connection) {
+    forgotten.unregister(connection);
+    connection.close();
+    if (this.#connection !== connection) return;
+    this.#connection = undefined;
+    this.#generation++;
+  }
+
+  #throwOwed() {
+    const owed = this.#owed;
+    this.#owed = undefined;
+    if (owed !== undefined) throw owed;
   }
 
   /** @param {any[]} args @returns {Promise<any>} */
@@ -165,25 +291,59 @@ class ServerlessClient {
 
   /** @param {Query} asked */
   async #perform(asked) {
-    const request = { text: this.#textOf(asked), isWithin: false };
-    if (this.#lostTransaction !== undefined) return this.#endLost(request.text);
+    this.#throwOwed();
+    const text = this.#textOf(asked);
+    if (this.#lostTransaction !== undefined) return this.#endLost(text);
+    const { retry } = this.#options;
     const decoders = this.#reading.decodersOf(asked);
     const timeoutMs = asked.timeoutMs ?? this.#settings.queryTimeoutMs;
-    const connection = this.#connection ?? (await this.#open());
-    try {
-      const manner = { ...query.mannerOf(asked), timeoutMs };
-      const answer = await connection.run(request, asked.values, decoders, manner);
-      this.#remember(asked, true);
-      return query.toResult(answer);
-    } catch (cause) {
-      this.#remember(asked, false);
-      const error = verdict(/** @type {NativeError | Error} */ (cause), request);
-      const isUnsent = /** @type {Partial<NativeError>} */ (cause).outcome === 'not-sent';
-      // Its BEGIN never reached the server, and the caller hears of it right now.
-      if (isUnsent && this.#opener() === request) this.#lostTransaction = undefined;
-      if (isUnsent && request.isWithin && isRollback(request.text)) return query.rolledBack();
-      throw error;
+    const wish = { mode: retry.retryMode, isIdempotent: asked.isIdempotent };
+    // Made when it is needed: most statements are never tried again.
+    /** @type {CallBudget | undefined} */
+    let made;
+    const budget = () => {
+      made ??= new Budget(retry, retry.maxQueryRetryTimeMs);
+      return made;
+    };
+    /** What is thrown when a repetition finds that it would write. @type {Error | undefined} */
+    let doubt;
+    for (;;) {
+      const request = { text, isWithin: false };
+      const connection = this.#connection ?? (await this.#open(budget()));
+      try {
+        const manner = { ...query.mannerOf(asked), timeoutMs };
+        const answer = await (doubt === undefined
+          ? connection.run(request, asked.values, decoders, manner)
+          : readOnly(connection, request, asked.values, decoders, timeoutMs));
+        this.#remember(asked, true);
+        return query.toResult(answer);
+      } catch (cause) {
+        const error = verdict(/** @type {NativeError | Error} */ (cause), request);
+        if (doubt !== undefined && WROTE.has(/** @type {any} */ (error).code)) throw doubt;
+        const isUnsent = /** @type {Partial<NativeError>} */ (cause).outcome === 'not-sent';
+        // Its BEGIN never reached the server, and the caller hears of it right now.
+        if (isUnsent && this.#opener() === request) this.#lostTransaction = undefined;
+        if (isUnsent && request.isWithin && isRollback(text)) return query.rolledBack();
+        const next = decide(/** @type {NativeError} */ (cause), error, request, wish);
+        budget().countSend();
+        if (next === 'no' || this.#lostTransaction !== undefined || !budget().allows('sends')) {
+          this.#remember(asked, false);
+          throw doubt ?? error;
+        }
+        if (next === 'read-only') doubt = error;
+        await this.#pause(budget(), error, connection);
+        if (budget().leftMs <= 0) throw doubt ?? error;
+        if (this.#lostTransaction !== undefined) return this.#endLost(text);
+      }
     }
+  }
+
+  /** @param {CallBudget} budget @param {Error} err @param {OpenConnection} connection that failed */
+  async #pause(budget, err, connection) {
+    const delay = budget.delay();
+    this.#hooks.call('onQueryRetry', { retries: budget.count('sends'), delay, err });
+    this.#drop(connection);
+    await sleep(delay);
   }
 
   /** The statement whose BEGIN was lost with the connection. */
@@ -225,12 +385,18 @@ class ServerlessClient {
     else if (!known.isKnown) this.#named.delete(name);
   }
 
+  /** @param {(tx: ServerlessTransaction) => any} fn @param {object} [options] @returns {Promise<any>} */
+  transaction(fn, options) {
+    return runTransaction(this, fn, options, this.#options.retry);
+  }
+
   getClient() {
     return this.#connection ?? null;
   }
 
   async clean() {
     this.#lostTransaction = undefined;
+    this.#owed = undefined;
     const [connection, attempt] = [this.#connection, this.#attempt];
     this.#connection = undefined;
     this.#attempt = undefined;
@@ -262,6 +428,23 @@ class ServerlessClient {
   [inspect.custom]() {
     return `ServerlessClient ${inspect(this.toJSON())}`;
   }
+}
+
+/**
+ * Once more, where nothing can be written: extended protocol, because it takes one statement only. The COMMIT follows at
+ * once, so that nothing of another caller gets in between.
+ * @param {OpenConnection} connection @param {Request} request @param {readonly unknown[] | undefined} values
+ * @param {InstanceType<typeof import('../decoders.js').Decoders>} decoders @param {number} timeoutMs
+ */
+function readOnly(connection, request, values, decoders, timeoutMs) {
+  const flags = FLAG.UNNAMED | FLAG.TRANSACTION;
+  const begin = 'BEGIN TRANSACTION READ ONLY';
+  const manner = { operation: OPERATION.EXECUTE, flags, begin, timeoutMs };
+  const answer = connection.run(request, values, decoders, manner);
+  const commit = { text: 'COMMIT', isWithin: false };
+  // What became of it does not matter: nothing was written.
+  connection.run(commit, undefined, decoders, { operation: OPERATION.SIMPLE }).catch(() => {});
+  return answer;
 }
 
 function closed() {

@@ -23,35 +23,53 @@ const PATIENCE_MS = 2000;
  * @typedef {{ error: Error | undefined, isOpen: boolean, opened: Request | undefined }} Loss
  */
 
+/**
+ * What the engine did on its own (native/src/conn/keeper.rs, `News`).
+ * @typedef {{
+ *   event: 'renewed' | 'notRenewed' | 'reaped' | 'pooled',
+ *   error?: NativeError | null,
+ *   refused: number,
+ *   locked: boolean,
+ *   killed: number,
+ *   candidates: number,
+ *   denied: number,
+ *   hidden: number,
+ *   durationMs: number,
+ * }} News
+ */
+
+/**
+ * Who hears of a connection: `lost` once, never after `close()`.
+ * @typedef {{ lost: (connection: Connection, loss: Loss) => void, news: (connection: Connection, news: News) => void }} Watcher
+ */
+
 class Connection {
   #target;
   /** @type {'open' | 'closing' | 'over'} */
   #state = 'open';
   /** @type {Set<Request>} */
   #unanswered = new Set();
-  #onLost;
+  #watcher;
   #unlisten;
 
   /**
-   * @param {Awaited<ReturnType<typeof openClient>>} opened
-   * @param {(connection: Connection, loss: Loss) => void} onLost called once, never after `close()`
+   * @param {Awaited<ReturnType<typeof openClient>>} opened @param {Watcher} watcher
    */
-  constructor(opened, onLost) {
+  constructor(opened, watcher) {
     this.#target = opened.target;
-    this.#onLost = onLost;
+    this.#watcher = watcher;
     this.processID = opened.pid;
     this.host = opened.host;
     this.encrypted = opened.encrypted;
     this.#unlisten = listen(opened.target, (event) => {
       if (event.event === 'end') this.#ended(event.error);
+      else this.#watcher.news(this, event);
     });
   }
 
-  /**
-   * @param {object} settings of the engine @param {(connection: Connection, loss: Loss) => void} onLost
-   */
-  static async open(settings, onLost) {
-    return new Connection(await openClient(settings, 'pg'), onLost);
+  /** @param {object} settings of the engine @param {Watcher} watcher */
+  static async open(settings, watcher) {
+    return new Connection(await openClient(settings, 'pg'), watcher);
   }
 
   /** Of the engine. @param {Connection} connection */
@@ -108,7 +126,7 @@ class Connection {
       if (isOpen !== before) opened = isOpen ? request : undefined;
     }
     const error = cause ? fromNative(cause, 'pg') : undefined;
-    this.#onLost(this, { error, isOpen, opened });
+    this.#watcher.lost(this, { error, isOpen, opened });
   }
 
   /** Says goodbye behind the statements in flight. Never rejects. */

@@ -3,5 +3,6 @@
 
 const { ServerlessClient } = require('./client.js');
 const { LeaseManager } = require('./lease.js');
+const { RetryStrategy } = require('./retry.js');
 
-module.exports = { ServerlessClient, AequorClient: ServerlessClient, LeaseManager };
+module.exports = { ServerlessClient, AequorClient: ServerlessClient, LeaseManager, RetryStrategy };

@@ -2,26 +2,16 @@
 'use strict';
 
 const rules = require('../option-rules.js');
-const { callback, flag, group, isObject, oneOf, positive, readOptions, wrong } = rules;
+const { callback, count, flag, group, isObject, oneOf, readOptions, wrong } = rules;
+const { LEASE_OPTIONS, LEAST_SECRET, probability } = require('../lease-options.js');
 
 /** @import { Rule, Table } from '../option-rules.js' */
 
-/** Bytes of UTF-8. Source: pg-aequor 0.1.4. */
-const LEAST_SECRET = 16;
 /** PostgreSQL cuts `application_name` at NAMEDATALEN - 1 bytes. */
 const NAME_BYTES = 63;
 
 /** What pg-aequor has and this version does not do yet; refused, because ignoring it would be a lie. */
-const NOT_AVAILABLE = Object.freeze(
-  [
-    'reaperRunProbability connUtilization reaperCooldownMs reaperErrorMode minConnectionIdleTimeSec',
-    'maxIdleConnectionsToKill retries minBackoff maxBackoff maxConnectRetryTimeMs maxQueryRetryTimeMs',
-    'heartbeatSoftRemainingMs heartbeatHardWaitRemainingMs heartbeatTimeoutMs heartbeatErrorMode retryMode',
-    'reapIdleInTransaction minIdleInTransactionSec reaperTimeoutMs reaperConnection pooler leaseGraceMs library',
-  ]
-    .join(' ')
-    .split(' '),
-);
+const NOT_AVAILABLE = Object.freeze(['library']);
 
 /** Secrets may be empty, which counts as absent. @type {Rule} */
 const secret = {
@@ -96,20 +86,44 @@ const HOOKS = {
 };
 
 /** @type {Table} */
+const RETRY_OPTIONS = Object.freeze({
+  retries: count,
+  minBackoff: count,
+  maxBackoff: count,
+  maxConnectRetryTimeMs: count,
+  maxQueryRetryTimeMs: count,
+  retryMode: oneOf('safe', 'legacy', 'never'),
+});
+
+/** Source: pg-aequor 0.1.4; retryMode is this project's. */
+const RETRY_DEFAULTS = Object.freeze({
+  retries: 3,
+  minBackoff: 100,
+  maxBackoff: 2000,
+  maxConnectRetryTimeMs: 15_000,
+  maxQueryRetryTimeMs: 15_000,
+  retryMode: /** @type {'safe' | 'legacy' | 'never'} */ ('safe'),
+});
+
+/** @type {Table} */
 const SERVERLESS_OPTIONS = Object.freeze({
   ...CONNECTION_OPTIONS,
   secret,
   coordinationSecret: secret,
   leaseMode: oneOf('required', 'optional'),
-  leaseTtlMs: positive,
+  ...LEASE_OPTIONS,
+  ...RETRY_OPTIONS,
+  connUtilization: probability,
+  reaperConnection: {
+    accepts: (value) =>
+      value === null || isObject(value) || (typeof value === 'string' && value !== ''),
+    says: 'a connection string or an object of connection options',
+    secret: true,
+  },
   serviceName: optionalText,
   application_name: optionalText,
   applicationName: optionalText,
   defaultQueryTimeoutMs: numeric,
-  reaper: {
-    accepts: (value) => value === false,
-    says: 'false, because this version does not reap',
-  },
   hooks: group(HOOKS),
   debug: flag,
 });
@@ -118,7 +132,9 @@ const SERVERLESS_OPTIONS = Object.freeze({
  * @typedef {object} ServerlessOptions
  * @property {string | undefined} secret undefined: leases are off
  * @property {'required' | 'optional'} leaseMode
- * @property {number} leaseTtlMs
+ * @property {Record<string, any> | undefined} lease for the engine, without instance and connection; undefined: leases are off
+ * @property {typeof RETRY_DEFAULTS} retry
+ * @property {Record<string, any> | undefined} reaperConnection under pg's names
  * @property {string} serviceName
  * @property {string} applicationName name of the connection while leases are off
  * @property {Record<string, Function>} hooks
@@ -142,19 +158,56 @@ function readServerlessOptions(config, env = process.env) {
   for (const name of Object.keys(CONNECTION_OPTIONS))
     if (read[name] !== undefined) connection[name] = read[name];
   if (read.defaultQueryTimeoutMs) connection.query_timeout ??= read.defaultQueryTimeoutMs;
-  return {
-    secret: readSecret(read.secret || undefined, read.coordinationSecret || undefined, leaseMode),
+  const secret = readSecret(
+    read.secret || undefined,
+    read.coordinationSecret || undefined,
     leaseMode,
-    leaseTtlMs: read.leaseTtlMs ?? 90_000,
+  );
+  const applicationName = cutToBytes(
+    read.application_name || read.applicationName || serviceName,
+    NAME_BYTES,
+  );
+  return {
+    secret,
+    leaseMode,
+    lease:
+      secret === undefined
+        ? undefined
+        : { ...readLease(read), secret, serviceName, plainName: applicationName },
+    retry: readRetry(read),
+    reaperConnection: readReaperConnection(read.reaperConnection),
     serviceName,
-    applicationName: cutToBytes(
-      read.application_name || read.applicationName || serviceName,
-      NAME_BYTES,
-    ),
+    applicationName,
     hooks: read.hooks ?? {},
     debug: read.debug ?? false,
     connection,
   };
+}
+
+/** @param {Record<string, any>} read */
+function readLease(read) {
+  /** @type {Record<string, any>} */
+  const lease = {};
+  for (const name of Object.keys(LEASE_OPTIONS))
+    if (read[name] !== undefined) lease[name] = read[name];
+  if (read.connUtilization !== undefined) lease.reaperRunProbability ??= read.connUtilization;
+  return lease;
+}
+
+/** @param {Record<string, any>} read */
+function readRetry(read) {
+  /** @type {Record<string, any>} */
+  const retry = { ...RETRY_DEFAULTS };
+  for (const name of Object.keys(RETRY_OPTIONS))
+    if (read[name] !== undefined) retry[name] = read[name];
+  return /** @type {typeof RETRY_DEFAULTS} */ (retry);
+}
+
+/** @param {string | object | null | undefined} given */
+function readReaperConnection(given) {
+  if (given === null || given === undefined) return undefined;
+  const options = typeof given === 'string' ? { connectionString: given } : given;
+  return { ...readOptions(CONNECTION_OPTIONS, options, [], 'reaperConnection.') };
 }
 
 /** @param {string | undefined} own @param {string | undefined} alias @param {string} leaseMode */

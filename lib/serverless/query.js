@@ -20,10 +20,11 @@ const { PRESETS, resolveTypes } = require('../rows/types.js');
  * @property {any} types
  * @property {boolean} isSimple
  * @property {number | undefined} timeoutMs
+ * @property {boolean} isIdempotent may be run twice
  */
 
 /** Members of a query that change what it does, and that this version does not do. */
-const NOT_AVAILABLE = ['idempotent', 'binary', 'rows', 'portal'];
+const NOT_AVAILABLE = ['binary', 'rows', 'portal', 'exactlyOnce'];
 
 /** Programs written for callbacks would wait for ever. @param {readonly any[]} args */
 function refuseCallbacks(args) {
@@ -57,6 +58,9 @@ function readQuery([query, values]) {
       'A query must have either text or a name. Supplying neither is unsupported.',
     );
   }
+  if (config.idempotent !== undefined && typeof config.idempotent !== 'boolean') {
+    throw wrong('idempotent', 'must be true or false');
+  }
   if (timeout && !(Number.isInteger(timeout) && timeout > 0 && timeout < 2 ** 31)) {
     throw wrong('query_timeout', 'must be an integer not below 0 (milliseconds)');
   }
@@ -68,6 +72,7 @@ function readQuery([query, values]) {
     types: types ?? undefined,
     isSimple: !name && queryMode !== 'extended' && (given === undefined || given.length === 0),
     timeoutMs: timeout ? timeout : undefined,
+    isIdempotent: config.idempotent === true,
   };
 }
 

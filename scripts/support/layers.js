@@ -11,8 +11,9 @@ const RUST = {
   wire: ['error', 'field', 'sqlstate'],
   frame: ['error', 'field', 'sqlstate'],
   lease: ['config', 'error'], // of config only the type of a secret
-  'lease/renew': ['lease', 'conn', 'config', 'metrics', 'error', 'field', 'sqlstate'],
+  'lease/renew': ['lease', 'lease/turn', 'conn', 'config', 'metrics', 'error', 'field', 'sqlstate'],
   'lease/reaper': ['lease', 'conn', 'config', 'metrics', 'error', 'field', 'sqlstate'],
+  'lease/turn': ['lease', 'lease/renew', 'lease/reaper', 'conn', 'config', 'metrics', 'error'],
   conn: ['wire', 'frame', 'config', 'lease', 'metrics', 'error', 'field', 'sqlstate'],
   pool: ['conn', 'wire', 'frame', 'config', 'metrics', 'error', 'field', 'sqlstate'],
   addon: '*',
@@ -26,6 +27,7 @@ const WORDS = [
   'lazy',
   'options',
   'option-rules',
+  'lease-options',
   'login-options',
   'ssl-options',
   'errors',
@@ -57,7 +59,8 @@ const JS = {
   'option-rules': ['error-classes'],
   'login-options': ['option-rules'],
   'ssl-options': ['option-rules', 'error-classes'],
-  options: ['option-rules', 'login-options', 'ssl-options', 'error-classes'],
+  'lease-options': ['option-rules', 'error-classes'],
+  options: ['lease-options', 'option-rules', 'login-options', 'ssl-options', 'error-classes'],
   native: ['errors', 'error-classes'],
   rows: ['lazy', 'errors', 'error-classes'],
   passwords: ['native'],
@@ -112,6 +115,7 @@ const JS = {
   shutdown: [...INFRA, 'shutdown-signals'],
   debug: INFRA,
   kysely: [...INFRA, ...BELOW, 'queryable', 'stream', 'pool'],
+  cli: ['serverless', ...INFRA],
   index: '*',
 };
 

@@ -25,8 +25,9 @@ const client = new ServerlessClient({
 new ServerlessClient({ leaseMode: 'never' });
 // @ts-expect-error misspelt
 new ServerlessClient({ hooks: { onConect() {} } });
-// @ts-expect-error this version does not reap
-new ServerlessClient({ reaper: true });
+new ServerlessClient({ reaper: true, retryMode: 'never', reaperConnection: { user: 'admin' } });
+// @ts-expect-error not a mode
+new ServerlessClient({ heartbeatErrorMode: 'ignore' });
 
 export async function use(): Promise<void> {
   await client.connect();
@@ -37,6 +38,11 @@ export async function use(): Promise<void> {
   // @ts-expect-error no callbacks
   await client.query('select 1', [], () => {});
   same<ReturnType<typeof client.getClient>, object | null>(true);
+  const doubled = await client.transaction(
+    async (tx) => (await tx.query<{ n: number }>('select 2 as n')).rows[0]?.n,
+    { isolation: 'serializable' },
+  );
+  same<typeof doubled, number | undefined>(true);
   await client.clean();
   await client.end();
 

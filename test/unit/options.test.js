@@ -118,6 +118,7 @@ const POOL = {
   rowMode: ['array', 'rows', 'one of "object", "array", got "rows"'],
   maxResultBytes: [2 ** 40, 0, 'a positive integer (bytes), got 0'],
   retry: [{ maxAttempts: 3 }, [], 'an object, got an empty array'],
+  lease: [{ secret: 'at least 16 bytes' }, true, 'an object, got true'],
   logger: [() => {}, {}, 'a function, got an object'],
 };
 

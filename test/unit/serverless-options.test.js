@@ -16,7 +16,16 @@ test('defaults are those of pg-aequor', () => {
   assert.deepEqual(read({}), {
     secret,
     leaseMode: 'required',
-    leaseTtlMs: 90_000,
+    lease: { secret, serviceName: 'sls_pg', plainName: 'sls_pg' },
+    retry: {
+      retries: 3,
+      minBackoff: 100,
+      maxBackoff: 2000,
+      maxConnectRetryTimeMs: 15_000,
+      maxQueryRetryTimeMs: 15_000,
+      retryMode: 'safe',
+    },
+    reaperConnection: undefined,
     serviceName: 'sls_pg',
     applicationName: 'sls_pg',
     hooks: {},
@@ -92,6 +101,26 @@ test('connection options are handed on under their names', () => {
   });
 });
 
+test('options of lease, reaper and retry reach the engine under their names', () => {
+  const given = { leaseTtlMs: 5000, pooler: 'off', reaper: false, minConnectionIdleTimeSec: 0.5 };
+  assert.deepEqual(read(given).lease, {
+    ...given,
+    secret,
+    serviceName: 'sls_pg',
+    plainName: 'sls_pg',
+  });
+  assert.equal(read({ connUtilization: 0.5 }).lease?.reaperRunProbability, 0.5);
+  assert.equal(
+    read({ connUtilization: 0.5, reaperRunProbability: 0 }).lease?.reaperRunProbability,
+    0,
+  );
+  assert.equal(read({ retries: 0, retryMode: 'never' }).retry.retries, 0);
+  assert.deepEqual(read({ reaperConnection: 'postgres://admin@h' }).reaperConnection, {
+    connectionString: 'postgres://admin@h',
+  });
+  assert.equal(readServerlessOptions({ leaseMode: 'optional' }, {}).lease, undefined);
+});
+
 test('wrong options are named', () => {
   const table = [
     [
@@ -104,9 +133,18 @@ test('wrong options are named', () => {
       'unknown option "hooks.onConect"; did you mean "hooks.onConnect"?',
     ],
     [{ hooks: { onConnect: 1 } }, 'option "hooks.onConnect" must be a function, got 1'],
+    [{ reaper: 1 }, 'option "reaper" must be true or false, got 1'],
     [
-      { reaper: true },
-      'option "reaper" must be false, because this version does not reap, got true',
+      { maxIdleConnectionsToKill: -1 },
+      'option "maxIdleConnectionsToKill" must be an integer not below 0, got -1',
+    ],
+    [
+      { maxIdleConnectionsToKill: Number.NaN },
+      'option "maxIdleConnectionsToKill" must be an integer not below 0, got NaN',
+    ],
+    [
+      { reaperConnection: { databse: 'x' } },
+      'unknown option "reaperConnection.databse"; did you mean "reaperConnection.database"?',
     ],
     [
       { port: 'x' },

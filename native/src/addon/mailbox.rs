@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use neon::event::Channel;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::addon::inbox::Inbox;
 use crate::addon::records::{COMPLETE, COPY, ERROR, EVENT, FINAL, FRAME, Head, SUSPENDED, TAG};
 use crate::addon::{command, settle, wake};
+use crate::conn::keeper::News;
 use crate::conn::request::{Account, Command, Completion, CopyNews, Event, Outlet};
 use crate::error::Error;
 use crate::frame::FrameBuilder;
@@ -203,6 +205,7 @@ impl Outlet for Mailbox {
             Event::Parameter { name, value } => {
                 json!({ "event": "parameter", "name": name, "value": value })
             }
+            Event::Upkeep(news) => upkeep(news),
             Event::Ended(cause) => {
                 let cause: Option<serde_json::Value> = cause
                     .and_then(|cause: &Error| serde_json::from_str(&settle::describe(cause)).ok());
@@ -233,5 +236,34 @@ impl Outlet for Mailbox {
 
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    fn ping(&self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        // The waiting side may have given up; an environment that is gone drops the sender.
+        let asked = self.channel.try_send(move |_| {
+            let _ = sender.send(());
+            Ok(())
+        });
+        drop(asked);
+        receiver
+    }
+}
+
+/// What a keeper did, as JSON for lib/serverless/connection.js.
+fn upkeep(news: &News) -> serde_json::Value {
+    let error = |error: &Error| serde_json::from_str(&settle::describe(error)).unwrap_or_default();
+    match news {
+        News::Renewed => json!({ "event": "renewed" }),
+        News::NotRenewed(cause, refused) => {
+            json!({ "event": "notRenewed", "error": error(cause), "refused": refused })
+        }
+        News::Reaped(pass) => json!({
+            "event": "reaped", "locked": pass.locked, "killed": pass.killed,
+            "candidates": pass.candidates, "denied": pass.denied, "hidden": pass.hidden,
+            "durationMs": pass.duration, "error": pass.error.as_ref().map_or(serde_json::Value::Null, error),
+            "refused": pass.refused,
+        }),
+        News::Pooled => json!({ "event": "pooled" }),
     }
 }

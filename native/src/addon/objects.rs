@@ -21,11 +21,13 @@ use crate::conn::client::Client;
 use crate::conn::dial::Route;
 use crate::conn::exchange::Manner;
 use crate::conn::guard::Policy;
+use crate::conn::keeper::Upkeep;
 use crate::conn::passwords::Passwords;
 use crate::conn::request::Subscriber;
 use crate::conn::statement::NumberedProfile;
 use crate::error::{Error, Outcome, Phase};
 use crate::frame::{Preset, Profile};
+use crate::lease::renew::Leasing;
 use crate::pool::router::Seeker;
 use crate::pool::session::Session;
 use crate::pool::{Ended, Pool};
@@ -91,8 +93,22 @@ fn routes(built: &Built, passwords: Option<&Arc<dyn Passwords>>) -> Result<Box<[
     hosts.map(route).collect()
 }
 
+/// The profile of the engine's own statements.
 fn own_profile() -> Result<Arc<NumberedProfile>, Error> {
     desk::profile(number_profile(Profile::new(Preset::Pg, []))?)
+}
+
+/// Hires keepers of leases, if leases are asked for.
+fn upkeep(
+    built: &Built,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Option<Arc<dyn Upkeep>>, Error> {
+    let Some(lease) = &built.lease else {
+        return Ok(None);
+    };
+    let database = &built.config.database;
+    let leasing = Leasing::new(lease.clone(), database, own_profile()?, runtime.clone())?;
+    Ok(Some(leasing))
 }
 
 fn opened(built: &Built, handle: Handle) -> String {
@@ -107,12 +123,14 @@ pub(super) fn pool_open(mut cx: FunctionContext) -> JsResult<JsString> {
     let handle = routes(&built, passwords.as_ref()).and_then(|routes| {
         let environment = current(&mut cx).map_err(|_| Error::internal("no environment"))?;
         let profile = own_profile()?;
+        let upkeep = upkeep(&built, &runtime)?;
         let pool = Pool::new(
             routes,
             built.pool.clone(),
             Arc::clone(&SHAPES),
             profile,
             runtime,
+            upkeep,
         );
         Ok(environment.own(Object::Pool(pool)))
     });
@@ -212,9 +230,11 @@ fn opening(
     passwords: Option<&Arc<dyn Passwords>>,
 ) -> NeonResult<Opening> {
     let built = settings(cx)?;
-    let target = routes(&built, passwords).and_then(|routes| Ok((routes, own_profile()?)));
+    let runtime = runtime(cx)?;
+    let target = routes(&built, passwords)
+        .and_then(|routes| Ok((routes, own_profile()?, upkeep(&built, runtime)?)));
     match target {
-        Ok((routes, profile)) => {
+        Ok((routes, profile, upkeep)) => {
             let manner = Manner {
                 depth: 1,
                 statements: built.pool.statement_cache_size.max(1),
@@ -223,7 +243,8 @@ fn opening(
             };
             let routing = built.pool.routing;
             Ok(Opening {
-                seeker: Seeker::new(routes, routing, manner, Arc::clone(&SHAPES), profile),
+                seeker: Seeker::new(routes, routing, manner, Arc::clone(&SHAPES), profile)
+                    .with_upkeep(upkeep),
                 warnings: built.warnings,
             })
         }
@@ -237,6 +258,8 @@ fn adopt(cx: &mut Cx<'_>, client: Arc<Client>, warnings: &[String]) -> NeonResul
     let environment = current(cx)?;
     let handle = environment.own(Object::Client(client));
     connection.subscribe(Some(subscriber(environment, handle)));
+    // Not before somebody hears what the keeper does.
+    connection.attend();
     let parameters: BTreeMap<_, _> = connection.parameters.iter().cloned().collect();
     let described = json!({
         "handle": handle.to_number(), "pid": connection.pid, "host": connection.host,

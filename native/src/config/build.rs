@@ -8,6 +8,7 @@ use crate::error::Error;
 
 use super::host::Host;
 use super::keyword::{Source, Values};
+use super::lease::{LeaseConfig, LeaseSettings};
 use super::pass::PassFile;
 use super::secret::Secret;
 use super::settings::Settings;
@@ -49,6 +50,8 @@ pub struct Built {
     pub config: Config,
     /// The pool.
     pub pool: PoolConfig,
+    /// Leases; `None`: connections are not leased.
+    pub lease: Option<LeaseConfig>,
     /// Things the user should hear about (a password file that was ignored); never with a secret in them.
     pub warnings: Vec<String>,
 }
@@ -66,6 +69,7 @@ impl Settings {
         Ok(Built {
             config,
             pool: self.pool(&values)?,
+            lease: self.lease.map(LeaseSettings::build).transpose()?,
             warnings,
         })
     }

@@ -9,6 +9,7 @@ mod env;
 mod guard;
 mod host;
 mod keyword;
+mod lease;
 mod login;
 mod pass;
 mod pem;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 pub use build::{Built, Surroundings};
 pub use host::{DEFAULT_PORT, Host};
+pub use lease::{LeaseConfig, Pooler, ReaperConfig, RenewalFailure};
 pub use login::{ChannelBinding, Login};
 pub use pass::PassFile;
 pub use pool::{PoolConfig, Prepared};

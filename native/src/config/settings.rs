@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 
+use super::lease::LeaseSettings;
 use super::secret::Secret;
 use super::tls_object::SslSetting;
 
@@ -84,6 +85,7 @@ pub struct Settings {
     pub(super) max_connecting: Option<u64>,
     pub(super) fence_check: Option<String>,
     pub(super) fenced_reads: Option<String>,
+    pub(super) lease: Option<LeaseSettings>,
 }
 
 /// `keepalive`: `false`, `true` for the defaults, or single values in place of them.

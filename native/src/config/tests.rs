@@ -51,6 +51,7 @@ fn defaults_are_those_of_the_documents() {
     let Built {
         config,
         pool,
+        lease,
         warnings,
     } = build(&json!({})).unwrap();
     assert_eq!(hosts(&config), "localhost:5432");
@@ -67,6 +68,7 @@ fn defaults_are_those_of_the_documents() {
         (SslMode::Prefer, Verify::Nothing)
     );
     assert!(!config.login.allow_cleartext && config.password.is_none() && warnings.is_empty());
+    assert!(lease.is_none());
     assert_eq!(
         (pool.max.get(), pool.min_idle, pool.pipeline_depth.get()),
         (10, 0, 8)

@@ -43,6 +43,9 @@ impl Client {
 
     /// Sends a request behind the earlier ones. It is answered in any case.
     pub fn submit(&self, request: Request, direct: bool) {
+        if let Some(keeper) = self.connection.keeper() {
+            keeper.before(&self.connection, &request);
+        }
         if let Err(request) = self.connection.submit(request, direct) {
             let error = self.unsent();
             request.fail(&error);
@@ -95,7 +98,11 @@ impl Drop for Client {
 }
 
 impl Owner for Client {
-    fn progressed(&self, _connection: &Arc<Connection>, _report: Report) {}
+    fn progressed(&self, connection: &Arc<Connection>, report: Report) {
+        if report.pending == 0 && !report.in_transaction && !report.cancelling {
+            self.attend(connection);
+        }
+    }
 
     fn closed(&self, _connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>) {
         *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::BytesMut;
 
@@ -87,6 +87,17 @@ impl Route {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The same route for a connection of another name.
+    #[must_use]
+    pub fn under(&self, application_name: Box<str>) -> Self {
+        let mut config = Config::clone(&self.config);
+        config.application_name = Some(application_name);
+        Self {
+            config: Arc::new(config),
+            ..self.clone()
+        }
     }
 
     /// An attempt failed before the server accepted it.
@@ -224,6 +235,7 @@ fn assemble(
             key: session.key,
         },
         owner: std::sync::OnceLock::new(),
+        keeper: std::sync::OnceLock::new(),
         state: std::sync::Mutex::new(State {
             exchange,
             stream: Some(stream),
@@ -231,6 +243,8 @@ fn assemble(
             closing: Closing::Open,
             cancel: None,
             changed: false,
+            active: (Instant::now(), SystemTime::now()),
+            read_first: false,
         }),
     }
 }

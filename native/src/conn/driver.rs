@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tokio::io::AsyncWrite;
@@ -50,7 +50,9 @@ impl Driver {
     fn turn(&mut self, state: &mut State, cx: &mut Context<'_>) -> Poll<Error> {
         let mut budget = TURN;
         loop {
-            if let Err(error) = flush(state, cx) {
+            if !state.read_first
+                && let Err(error) = flush(state, cx)
+            {
                 return Poll::Ready(error);
             }
             match &state.closing {
@@ -67,11 +69,20 @@ impl Driver {
                 return Poll::Ready(Error::Closed { what: "connection" });
             };
             state.exchange.input.reserve(self.room);
-            let read = ready!(poll_read_buf(
-                Pin::new(stream),
-                cx,
-                &mut state.exchange.input
-            ));
+            let read = poll_read_buf(Pin::new(stream), cx, &mut state.exchange.input);
+            let Poll::Ready(read) = read else {
+                // Of what was there nothing was for us (a TLS session ticket): then writing goes on. What is still there is
+                // about to be announced by the reactor.
+                if std::mem::take(&mut state.read_first) {
+                    state.read_first = state.stream.as_ref().is_some_and(Stream::has_input);
+                    if !state.read_first {
+                        continue;
+                    }
+                }
+                return Poll::Pending;
+            };
+            state.read_first = false;
+            state.active = (Instant::now(), std::time::SystemTime::now());
             match read {
                 Ok(0) => return Poll::Ready(hung_up()),
                 Ok(read) => {

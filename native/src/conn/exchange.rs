@@ -42,7 +42,7 @@ pub struct Report {
     pub begin_failed: Option<Error>,
     /// The server is inside a transaction.
     pub in_transaction: bool,
-    /// A cancel request may still be on its way to the server.
+    /// A cancel request may still be on its way to the server, or the keeper has the connection.
     pub cancelling: bool,
     /// What the server has said about itself last.
     pub role: Role,
@@ -79,6 +79,8 @@ pub struct Exchange {
     depth: usize,
     /// A cancel request is under way: nothing new is sent, it could be hit in place of its predecessor (rule C02).
     held: bool,
+    /// The keeper has the connection: requests of callers wait.
+    pub(super) kept: bool,
     /// Bytes ever put into `output`, and bytes ever taken from it.
     produced: u64,
     written: u64,
@@ -100,6 +102,7 @@ impl Exchange {
             ),
             depth: manner.depth.max(1),
             held: false,
+            kept: false,
             produced: 0,
             written: 0,
         }
@@ -123,7 +126,7 @@ impl Exchange {
     /// Encodes queued requests while the rules of the connection allow it: at most `depth` ahead, and a request that
     /// may be cancelled has the connection to itself, so that a late cancel cannot hit a neighbour.
     pub fn pump(&mut self) {
-        while !self.held && self.answers.sent.len() < self.depth {
+        while !self.held && !self.kept && self.answers.sent.len() < self.depth {
             self.refuse_late_cursor_steps();
             let alone = |request: &Request| {
                 request.exclusive || request.timeout.is_some() || request.work.stands_alone()

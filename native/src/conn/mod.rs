@@ -18,6 +18,7 @@ pub mod exchange;
 mod giveup;
 pub mod guard;
 mod inflight;
+pub mod keeper;
 mod local;
 mod login;
 mod moving;
@@ -35,7 +36,7 @@ pub mod verify;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -43,9 +44,13 @@ use crate::wire::TransactionStatus;
 
 use self::cancel::Target;
 use self::exchange::{Exchange, Report, Running};
+use self::keeper::Keeper;
 use self::request::{CopyStep, Outlet, Request, Subscriber};
 use self::role::Role;
 use self::stream::Stream;
+
+/// A connection that was left alone for longer is looked at before something is sent (rule SC-5).
+const UNWATCHED: Duration = Duration::from_secs(1);
 
 /// Told what happens to a connection; never with the connection's lock held.
 pub trait Owner: Send + Sync {
@@ -53,6 +58,12 @@ pub trait Owner: Send + Sync {
     fn progressed(&self, connection: &Arc<Connection>, report: Report);
     /// The connection is over. `unsent`: requests no byte of which was written.
     fn closed(&self, connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>);
+    /// Lets the connection's keeper have it, if nobody else does.
+    fn attend(&self, connection: &Arc<Connection>) {
+        if let Some(keeper) = connection.keeper() {
+            keeper.idle(connection);
+        }
+    }
 }
 
 /// An authenticated connection.
@@ -74,6 +85,7 @@ pub struct Connection {
     /// Where a cancel request goes.
     target: Target,
     owner: OnceLock<Weak<dyn Owner>>,
+    keeper: OnceLock<Arc<dyn Keeper>>,
     state: Mutex<State>,
 }
 
@@ -97,6 +109,10 @@ pub(crate) struct State {
     cancel: Option<Cancelling>,
     /// The owner must hear of a change that no answer announces.
     changed: bool,
+    /// When bytes last went either way, by the clock that counts from boot and by the one on the wall.
+    active: (Instant, SystemTime),
+    /// Something may have arrived that must be read before anything is written.
+    read_first: bool,
 }
 
 /// How far the end of a connection has come.
@@ -150,6 +166,7 @@ impl Connection {
                 return Err(Box::new(request));
             }
             let timed = request.timeout.is_some();
+            state.look_before();
             state.exchange.push(request);
             if direct {
                 state.write_now();
@@ -268,6 +285,9 @@ impl Connection {
 impl State {
     /// Writes what the socket takes without waiting. Errors are left to the driver, which sees them too.
     fn write_now(&mut self) {
+        if self.read_first {
+            return;
+        }
         while let (false, Some(stream)) = (self.exchange.output.is_empty(), &self.stream) {
             let Ok(written) = stream.try_write(&self.exchange.output) else {
                 return;
@@ -276,7 +296,21 @@ impl State {
         }
     }
 
+    /// Before something is sent on a connection that was left alone for a while: is there something to be read? The
+    /// server may have ended the session meanwhile, and what is not written can still go elsewhere (rule SC-5).
+    fn look_before(&mut self) {
+        if self.exchange.pending() > 0 {
+            return;
+        }
+        let (since, wall) = self.active;
+        let frozen = wall.elapsed().map_or(true, |alone| alone > UNWATCHED);
+        if frozen || since.elapsed() > UNWATCHED {
+            self.read_first = self.stream.as_ref().is_some_and(Stream::has_input);
+        }
+    }
+
     fn wrote(&mut self, bytes: usize) {
+        self.active = (Instant::now(), SystemTime::now());
         bytes::Buf::advance(&mut self.exchange.output, bytes);
         self.exchange.wrote(bytes);
     }
@@ -319,7 +353,7 @@ impl State {
             self.exchange.resume();
         }
         let mut report = self.exchange.report();
-        report.cancelling = self.cancel.is_some();
+        report.cancelling = self.cancel.is_some() || self.exchange.is_kept();
         report
     }
 }

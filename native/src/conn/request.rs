@@ -370,12 +370,13 @@ pub enum Event<'a> {
         /// Value.
         value: &'a str,
     },
+    /// What the connection's keeper did.
+    Upkeep(&'a crate::conn::keeper::News),
     /// The connection has ended; no request on it will be answered any more.
     Ended(Option<&'a Error>),
 }
 
-/// Receives what belongs to one JS environment. Calls come from the engine's thread or from a JS thread, always
-/// short, never with a lock of the pool held.
+/// Receives what belongs to one JS environment, from any thread; always short, never with a lock of the pool held.
 pub trait Outlet: Send + Sync {
     /// Takes one piece of an answer; [`Outlet::announce`] follows.
     fn deliver(&self, completion: Completion<'_>);
@@ -386,6 +387,8 @@ pub trait Outlet: Send + Sync {
     fn event(&self, slot: u32, generation: u32, event: &Event<'_>);
     /// The environment is gone: nobody reads any more.
     fn is_closed(&self) -> bool;
+    /// Completes when the environment's thread is free to run something; never while it is blocked.
+    fn ping(&self) -> oneshot::Receiver<()>;
 }
 
 /// Where the answer goes.

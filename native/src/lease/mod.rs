@@ -8,6 +8,12 @@
 //! The format is that of `pg-aequor`, byte for byte, because both may serve one fleet (rule L03). The tag has 64 bits:
 //! forging one yields no more than having one's own connection spared or ended.
 
+pub mod clock;
+pub mod cooldown;
+pub mod reaper;
+pub mod renew;
+mod turn;
+
 use std::fmt;
 
 use base64::Engine;

@@ -12,6 +12,7 @@ pub mod queue;
 pub mod router;
 mod search;
 pub mod session;
+mod upkeep;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -24,6 +25,7 @@ use crate::config::{PoolConfig, Prepared};
 use crate::conn::dial::Route;
 use crate::conn::exchange::{Manner, Report};
 use crate::conn::guard::Policy;
+use crate::conn::keeper::Upkeep;
 use crate::conn::request::{LocalResult, Outlet, Parameters, Reply, Request, Work};
 use crate::conn::statement::{Naming, NumberedProfile, Statement};
 use crate::conn::{Connection, Owner};
@@ -101,6 +103,7 @@ impl Pool {
         shapes: Arc<Shapes>,
         profile: Arc<NumberedProfile>,
         runtime: Handle,
+        upkeep: Option<Arc<dyn Upkeep>>,
     ) -> Arc<Self> {
         let bounds = Bounds {
             max: settings.max.get(),
@@ -123,7 +126,8 @@ impl Pool {
             },
         };
         let routing = settings.routing.clone();
-        let seeker = Seeker::new(routes, routing, manner, shapes, Arc::clone(&profile));
+        let seeker =
+            Seeker::new(routes, routing, manner, shapes, Arc::clone(&profile)).with_upkeep(upkeep);
         let pool = Arc::new_cyclic(|own| Self {
             seeker,
             settings,
@@ -323,6 +327,9 @@ impl Pool {
     fn release(&self, slot: usize) {
         /// A life that is over is noticed within this time.
         const LATE: Duration = Duration::from_secs(60);
+        if self.seeker.upkeep.is_some() && self.has_upkeep(slot) {
+            return;
+        }
         let now = Instant::now();
         let worn = self.books().release(slot, now);
         if let Some(connection) = worn {
@@ -330,23 +337,6 @@ impl Pool {
         } else {
             self.serve();
             self.watch(now + self.settings.idle_timeout.unwrap_or(LATE));
-        }
-    }
-
-    /// Brings a connection back out of a transaction that its user left open.
-    fn clean(&self, connection: &Arc<Connection>) {
-        if let Some(entry) = self.books().entry(connection.slot) {
-            entry.usage = Use::Cleaning;
-        }
-        let Ok(statement) = Statement::intern("ROLLBACK") else {
-            return;
-        };
-        let (reply, _nobody_waits) = Reply::local();
-        let mut request =
-            Request::new(Work::Simple { statement }, reply, Arc::clone(&self.profile));
-        request.timeout = Some(self.settings.acquire_timeout);
-        if connection.submit(request, false).is_err() {
-            // It is closing already: its end is reported by itself.
         }
     }
 
@@ -468,6 +458,10 @@ impl Owner for Pool {
         } else {
             self.release(slot);
         }
+    }
+
+    fn attend(&self, connection: &Arc<Connection>) {
+        self.look_after(connection);
     }
 
     fn closed(&self, connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>) {

@@ -309,6 +309,26 @@ impl<C: Clone, H, W> Books<C, H, W> {
         None
     }
 
+    /// The pool itself has the connection from now on.
+    pub fn clean(&mut self, slot: usize) -> Option<C> {
+        let entry = self.entries.get_mut(slot)?;
+        entry.usage = Use::Cleaning;
+        Some(entry.connection.clone())
+    }
+
+    /// Takes a connection that nobody uses out of the idle ones; `false` when somebody does.
+    pub fn take_idle(&mut self, slot: usize) -> bool {
+        let before = self.idle.len();
+        self.idle.retain(|idle| *idle != slot);
+        if self.idle.len() == before {
+            return false;
+        }
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.usage = Use::Cleaning;
+        }
+        true
+    }
+
     /// May, and should, another connection be opened, with at most `limit` at a time? Then it is counted at once.
     pub fn may_open(&mut self, limit: usize) -> bool {
         let room = self.entries.len() + self.opening < self.bounds.max

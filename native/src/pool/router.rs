@@ -13,6 +13,7 @@ use crate::config::{Balance, Routing};
 use crate::conn::Connection;
 use crate::conn::dial::{self, Address, Route};
 use crate::conn::exchange::Manner;
+use crate::conn::keeper::Upkeep;
 use crate::conn::role::Role;
 use crate::conn::statement::NumberedProfile;
 use crate::error::{Counts, Error, Lack, NodeReport, is_final};
@@ -40,6 +41,8 @@ pub struct Seeker {
     pub shapes: Arc<Shapes>,
     /// The profile of the engine's own statements.
     pub profile: Arc<NumberedProfile>,
+    /// Hires the keepers of leased connections.
+    pub upkeep: Option<Arc<dyn Upkeep>>,
     /// Attempts to open a connection, and those that failed.
     pub attempts: AtomicUsize,
     /// See `attempts`.
@@ -95,11 +98,18 @@ impl Seeker {
             manner,
             shapes,
             profile,
+            upkeep: None,
             attempts: AtomicUsize::new(0),
             failures: AtomicUsize::new(0),
             reports: Mutex::default(),
             next: AtomicUsize::new(0),
         }
+    }
+
+    /// The same seeker, whose connections are kept.
+    #[must_use]
+    pub fn with_upkeep(self, upkeep: Option<Arc<dyn Upkeep>>) -> Self {
+        Self { upkeep, ..self }
     }
 
     /// Is a node known that suits?
@@ -282,14 +292,31 @@ impl Seeker {
         let Some(route) = self.routes.get(host) else {
             return Err(Error::internal("a host that is not in the list"));
         };
-        let shapes = Arc::clone(&self.shapes);
-        let connection = dial::dial(route, address.clone(), host, self.manner, shapes).await?;
+        let connection = self.open(route, address.clone(), host).await?;
         let mut guest = Guest(Some(Box::new(connection)));
         let verdict = self.judge(&mut guest, &key(route, address)).await?;
         match guest.0.take() {
             Some(connection) => Ok((connection, verdict)),
             None => Err(Error::internal("a connection was lost in the house")),
         }
+    }
+
+    /// Opens a connection, under the name its keeper gives it if one is to be hired.
+    async fn open(
+        &self,
+        route: &Route,
+        address: Address,
+        host: usize,
+    ) -> Result<Connection, Error> {
+        let shapes = Arc::clone(&self.shapes);
+        let Some(upkeep) = &self.upkeep else {
+            return dial::dial(route, address, host, self.manner, shapes).await;
+        };
+        let (name, keeper) = upkeep.hire(route.label())?;
+        let named = route.under(name);
+        let connection = dial::dial(&named, address, host, self.manner, shapes).await?;
+        connection.kept_by(keeper);
+        Ok(connection)
     }
 
     /// Looks at a node that does not suit, until it does.

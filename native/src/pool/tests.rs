@@ -33,6 +33,7 @@ fn pool(server: &Server, options: &Value) -> Arc<Pool> {
         shapes,
         profile(),
         Handle::current(),
+        None,
     )
 }
 

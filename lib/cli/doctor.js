@@ -1,0 +1,117 @@
+// pg-berth doctor: looks at what leases depend on, and says of each finding what to do about it.
+'use strict';
+
+const { table } = require('./table.js');
+
+/** @import { Report, Wish } from './index.js' */
+/** @typedef {{ check: string, found: string, isWell: boolean, advice: string }} Finding */
+
+const ROUNDS = 5;
+
+/** A clock further off than this deserves a word; leases follow the server's clock all the same. */
+const TOLERATED_MS = 1000;
+
+const SQL = `select current_setting('server_version') as version,
+    current_setting('server_version_num')::int as number, pg_catalog.pg_backend_pid() as pid,
+    (select rolsuper from pg_catalog.pg_roles where rolname = current_user) as super,
+    pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') as sees,
+    pg_catalog.pg_has_role('pg_signal_backend', 'USAGE') as signals`;
+
+/**
+ * @param {Wish} wish @param {(options: any, use: (client: any) => Promise<any>) => Promise<any>} open
+ * @returns {Promise<Report>}
+ */
+async function doctor({ connection }, open) {
+  const findings = await open(connection, look);
+  const lines = findings.map((/** @type {Finding} */ { check, found, isWell, advice }) => [
+    isWell ? 'ok' : '!',
+    check,
+    found,
+    isWell ? '' : advice,
+  ]);
+  const isWell = findings.every((/** @type {Finding} */ finding) => finding.isWell);
+  return { data: findings, text: table(['', 'check', 'found', 'what to do'], lines), isWell };
+}
+
+/** @param {any} client @returns {Promise<Finding[]>} */
+async function look(client) {
+  const [facts] = (await client.query(SQL)).rows;
+  const { roundTrip, offset } = await measure(client);
+  const { encrypted, processID, host } = client.getClient();
+  const isDirect = processID === facts.pid;
+  const isLocal = /^(\/|localhost:|127\.|\[?::1)/.test(host);
+  return [
+    finding(
+      'server',
+      `PostgreSQL ${facts.version} at ${host}`,
+      facts.number >= 120_000,
+      'upgrade: the server gets no fixes any more',
+    ),
+    finding(
+      'TLS',
+      encrypted ? 'encrypted' : 'plain text',
+      encrypted || isLocal,
+      'ask for sslmode=verify-full, the traffic can be read and changed',
+    ),
+    finding(
+      'pooler',
+      isDirect ? 'none' : 'in between',
+      isDirect,
+      'connect directly: behind a pooler nothing is leased or reaped',
+    ),
+    finding(
+      'sees others',
+      yes(facts.sees || facts.super),
+      facts.sees || facts.super,
+      'grant pg_read_all_stats, or use one role for the fleet',
+    ),
+    finding(
+      'may end others',
+      yes(facts.signals || facts.super),
+      facts.signals || facts.super,
+      'grant pg_signal_backend, or use one role for the fleet',
+    ),
+    finding(
+      'clock',
+      `${Math.round(offset)} ms from the server`,
+      Math.abs(offset) <= TOLERATED_MS,
+      'set the clock of this machine; leases follow the server',
+    ),
+    finding(
+      'round trip',
+      `${roundTrip.toFixed(2)} ms`,
+      roundTrip < 50,
+      'run nearer to the database',
+    ),
+  ];
+}
+
+/** @param {string} check @param {string} found @param {boolean} isWell @param {string} advice @returns {Finding} */
+function finding(check, found, isWell, advice) {
+  return { check, found, isWell, advice };
+}
+
+/** @param {boolean} fact */
+function yes(fact) {
+  return fact ? 'yes' : 'only of the same role';
+}
+
+/** The quickest of a few round trips, and how far the server's clock is from this machine's. @param {any} client */
+async function measure(client) {
+  let roundTrip = Number.POSITIVE_INFINITY;
+  let offset = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const [before, started] = [Date.now(), performance.now()];
+    const { rows } = await client.query(
+      `select pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000 as now`,
+    );
+    const took = performance.now() - started;
+    if (took < roundTrip) {
+      roundTrip = took;
+      offset = rows[0].now - (before + took / 2);
+    }
+  }
+  return { roundTrip, offset };
+}
+
+module.exports = { doctor };

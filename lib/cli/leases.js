@@ -1,0 +1,63 @@
+// pg-berth leases: every connection that claims a lease, and what the claim is worth.
+'use strict';
+
+const { LeaseManager } = require('../serverless/lease.js');
+const { table } = require('./table.js');
+
+/** @import { Report, Wish } from './index.js' */
+
+const CLAIM = /^s=([^;]+);i=([^;]+);e=(\d{1,15});g=[^;]+$/;
+
+const SQL = `select pid, usename as role, datname as database, client_addr::text as client, state, application_name as name,
+    date_part('epoch', clock_timestamp() - backend_start)::int as age,
+    date_part('epoch', clock_timestamp() - state_change)::int as idle,
+    date_part('epoch', clock_timestamp()) * 1000 as now
+  from pg_catalog.pg_stat_activity where application_name like 's=%;i=%;e=%;g=%' order by backend_start, pid`;
+
+/**
+ * @param {Wish} wish @param {(options: any, use: (client: any) => Promise<any>) => Promise<any>} open
+ * @returns {Promise<Report>}
+ */
+async function leases({ service, secret, connection }, open) {
+  const { rows } = await open(connection, (client) => client.query(SQL));
+  const manager = secret === undefined ? undefined : new LeaseManager('pg-berth', '', secret);
+  const found = [];
+  for (const row of rows) {
+    const [, svc, instance, expiry] = CLAIM.exec(row.name) ?? [];
+    if (svc === undefined || (service !== undefined && svc !== service)) continue;
+    const remainingMs = Math.round(Number(expiry) - row.now);
+    const isSigned = manager && manager.parseAndVerify(row.name) !== null;
+    const verdict = remainingMs < 0 ? 'expired' : 'live';
+    found.push({
+      service: svc,
+      instance,
+      pid: row.pid,
+      role: row.role,
+      database: row.database,
+      client: row.client,
+      state: row.state,
+      ageSec: row.age,
+      idleSec: row.idle,
+      expiresAt: new Date(Number(expiry)).toISOString(),
+      remainingMs,
+      signature: isSigned === undefined ? 'unchecked' : isSigned ? 'right' : 'wrong',
+      lease: isSigned === false ? 'none' : verdict,
+    });
+  }
+  const lines = found.map((one) => [
+    one.service,
+    one.instance,
+    one.pid,
+    one.role,
+    one.state ?? 'hidden',
+    `${one.ageSec} s`,
+    `${Math.round(one.remainingMs / 1000)} s`,
+    one.lease,
+    one.signature,
+  ]);
+  const head = ['service', 'instance', 'pid', 'role', 'state', 'age', 'left', 'lease', 'signature'];
+  const text = found.length === 0 ? 'no connection claims a lease' : table(head, lines);
+  return { data: found, text, isWell: found.every(({ lease }) => lease === 'live') };
+}
+
+module.exports = { leases };

@@ -1,0 +1,131 @@
+// What is tried again, and after how long: the predecessor's table, the finer decision, and one budget per call.
+'use strict';
+
+const { effectsOf } = require('./keywords.js');
+
+/** @import { NativeError } from '../../types/native-error.js' */
+
+/** Source: pg-aequor 0.1.4; test/vectors/retry.json. */
+const RETRYABLE = new Set(
+  [
+    'ECONNRESET EPIPE ETIMEDOUT ECONNREFUSED ENETUNREACH EHOSTUNREACH EAI_AGAIN ECONNABORTED EADDRINUSE',
+    '57P01 57P02 57P03 53300',
+  ].flatMap((codes) => codes.split(' ')),
+);
+const CONNECTION_FAILURE = /^08[0-9A-Z]{3}$/;
+const MESSAGES = ['Connection terminated unexpectedly', 'sorry, too many clients already'];
+
+/** Said by poolers under 08P01 for what no later attempt can mend (rule SC-13). */
+const SET_UP_WRONG =
+  /no such (database|user)|database .* (does not exist|not found)|authentication|password|unsupported|not allowed|not support/i;
+
+/** First words of statements that may be repeated where nothing can be written (rule SC-1). */
+const READS = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE', 'SHOW', 'EXPLAIN']);
+const FIRST_WORD = /^(?:\s|\(|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*([A-Za-z]+)/;
+
+// biome-ignore lint/complexity/noStaticOnlyClass: the predecessor's programs know it as a class.
+class RetryStrategy {
+  /** The predecessor's answer, which knows nothing of the statement. @param {any} err */
+  static isRetryable(err) {
+    if (err === null || err === undefined) return false;
+    const code = err.code ?? err.sqlstate;
+    if (RETRYABLE.has(code) || CONNECTION_FAILURE.test(code)) return true;
+    const message = String(err.message ?? '');
+    return MESSAGES.some((text) => message.includes(text));
+  }
+
+  /**
+   * Decorrelated jitter: a uniform integer from `base` to three times the previous delay, at most `cap`.
+   * @param {number} baseMs @param {number} capMs @param {number} [previousDelayMs] of the same call
+   */
+  static getBackoff(baseMs, capMs, previousDelayMs) {
+    const most = 3 * (previousDelayMs || baseMs);
+    const drawn = baseMs + Math.floor(Math.random() * (most - baseMs + 1));
+    return Math.min(capMs, Math.max(drawn, baseMs));
+  }
+}
+
+/** May connecting be tried again after this error? @param {any} err */
+function mayConnectAgain(err) {
+  if (err?.code === '08P01') return !SET_UP_WRONG.test(String(err.message));
+  if (err?.phase === 'connect') return true;
+  return err?.code === '57P05' || err?.code === '25P03' || RetryStrategy.isRetryable(err);
+}
+
+/** Does it only read, as far as its first word tells? The server has the last word. @param {string} text */
+function mayRepeatReadOnly(text) {
+  return READS.has(FIRST_WORD.exec(text)?.[1]?.toUpperCase() ?? '');
+}
+
+/**
+ * What is done about a statement that failed (the phases of rule SC-1).
+ * @param {NativeError | Error} cause what the engine said
+ * @param {Error} error what the caller would hear
+ * @param {{ text: string, isWithin: boolean }} request
+ * @param {{ mode: 'safe' | 'legacy' | 'never', isIdempotent: boolean }} wish
+ * @returns {'no' | 'again' | 'read-only'}
+ */
+function decide(cause, error, request, { mode, isIdempotent }) {
+  const { kind, outcome } = /** @type {Partial<NativeError>} */ (cause);
+  if (cause instanceof Error || request.isWithin) return 'no';
+  if (kind === 'lost' || kind === 'closed' || kind === 'protocol') {
+    if (outcome === 'not-sent') return 'again';
+    if (mode === 'never' || outcome === 'failed') return 'no';
+    if (mode === 'legacy') return RetryStrategy.isRetryable(error) ? 'again' : 'no';
+    if (effectsOf(request.text).some((effect) => effect !== 'other')) return 'no';
+    if (isIdempotent) return 'again';
+    return mayRepeatReadOnly(request.text) ? 'read-only' : 'no';
+  }
+  return mode === 'legacy' && RetryStrategy.isRetryable(error) ? 'again' : 'no';
+}
+
+/** Attempts and time of one call (rule SC-20). */
+class Budget {
+  #options;
+  #started = performance.now();
+  #limitMs;
+  #delay = 0;
+  #connects = 0;
+  #sends = 0;
+
+  /**
+   * @param {{ retries: number, minBackoff: number, maxBackoff: number }} options
+   * @param {number} limitMs 0: no limit
+   */
+  constructor(options, limitMs) {
+    this.#options = options;
+    this.#limitMs = limitMs || Number.POSITIVE_INFINITY;
+  }
+
+  get leftMs() {
+    return this.#limitMs - (performance.now() - this.#started);
+  }
+
+  countConnect() {
+    this.#connects++;
+  }
+
+  countSend() {
+    this.#sends++;
+  }
+
+  /** @param {'connects' | 'sends'} what @returns {boolean} */
+  allows(what) {
+    const used = what === 'connects' ? this.#connects : this.#sends;
+    return used <= this.#options.retries && this.leftMs > 0;
+  }
+
+  /** Attempts to connect, or sendings, that failed so far. @param {'connects' | 'sends'} what */
+  count(what) {
+    return what === 'connects' ? this.#connects : this.#sends;
+  }
+
+  /** The next delay, cut to what is left. */
+  delay() {
+    const { minBackoff, maxBackoff } = this.#options;
+    this.#delay = RetryStrategy.getBackoff(minBackoff, maxBackoff, this.#delay);
+    return Math.max(0, Math.min(this.#delay, Math.ceil(this.leftMs)));
+  }
+}
+
+module.exports = { Budget, RetryStrategy, decide, mayConnectAgain, mayRepeatReadOnly };

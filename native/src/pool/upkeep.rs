@@ -1,0 +1,46 @@
+//! What becomes of a connection between two callers: brought back into a clean state, or in the hands of its keeper.
+
+use std::sync::Arc;
+
+use crate::conn::Connection;
+use crate::conn::request::{Reply, Request, Work};
+use crate::conn::statement::Statement;
+use crate::pool::Pool;
+use crate::pool::queue::Use;
+
+impl Pool {
+    /// A free moment of a leased connection: does its keeper want it? Then it is free again later.
+    pub(super) fn has_upkeep(&self, slot: usize) -> bool {
+        let connection = self.books().clean(slot);
+        connection.is_some_and(|connection| {
+            connection
+                .keeper()
+                .is_some_and(|keeper| keeper.idle(&connection))
+        })
+    }
+
+    /// Brings a connection back out of a transaction that its user left open.
+    pub(super) fn clean(&self, connection: &Arc<Connection>) {
+        if let Some(entry) = self.books().entry(connection.slot) {
+            entry.usage = Use::Cleaning;
+        }
+        let Ok(statement) = Statement::intern("ROLLBACK") else {
+            return;
+        };
+        let (reply, _nobody_waits) = Reply::local();
+        let mut request =
+            Request::new(Work::Simple { statement }, reply, Arc::clone(&self.profile));
+        request.timeout = Some(self.settings.acquire_timeout);
+        if connection.submit(request, false).is_err() {
+            // It is closing already: its end is reported by itself.
+        }
+    }
+
+    /// Lets the keeper of a connection look, if nobody uses it.
+    pub(super) fn look_after(&self, connection: &Arc<Connection>) {
+        let slot = connection.slot;
+        if self.books().take_idle(slot) {
+            self.release(slot);
+        }
+    }
+}

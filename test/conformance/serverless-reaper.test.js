@@ -1,0 +1,309 @@
+// The reaper on a real server: whom it ends, whom it never ends, and what it costs.
+'use strict';
+
+require('../support/stray-errors.js');
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const net = require('node:net');
+const { Client } = require('pg');
+const { LeaseManager } = require('../../lib/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { SECRET, openServerless, startMember } = require('../support/serverless.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+
+const db = testDatabase('create table t (n int primary key, v int); insert into t values (1, 0)');
+const LOCK = 0x50474151;
+
+/** Reaps at every chance whatever is idle. */
+const EAGER = { minConnectionIdleTimeSec: 0, reaperCooldownMs: 0 };
+const open = (t, options) => openServerless(t, { connectionString: db.url, ...EAGER, ...options });
+
+/** The database for another role; what a URL says wins over the option beside it. */
+const urlOf = (user) => {
+  const url = new URL(db.url);
+  if (user !== undefined) url.username = user;
+  return url.href;
+};
+
+/** A connection of another process, as far as the server can see: named by a lease that ends in `ms`. */
+async function holder(t, { service, secret = SECRET, ms = -1000, user }) {
+  const leases = new LeaseManager(service, 'AbCd_-19', secret);
+  const name = leases.generateAppName(Date.now() + ms);
+  const client = new Client({ connectionString: urlOf(user), application_name: name });
+  client.on('error', () => {});
+  await client.connect();
+  t.after(() => client.end().catch(() => {}));
+  const [{ pid }] = (await client.query('select pg_backend_pid() as pid')).rows;
+  return { client, pid, name };
+}
+
+const alive = async (pid) =>
+  (await db.sql('select from pg_stat_activity where pid = $1', [pid])).length === 1;
+const ended = (pid) => waitFor(async () => !(await alive(pid)), { what: 'the end of a zombie' });
+const passes = (of, count = 1) =>
+  waitFor(() => of('onReap').length >= count && of('onReap'), { what: `${count} passes` });
+
+test('A10: of all idle connections only expired ones of the own service and secret are ended, oldest expiry first', async (t) => {
+  const zombies = [];
+  for (const ms of [-1000, -5000, -3000]) zombies.push(await holder(t, { service: 'own', ms }));
+  const others = [
+    await holder(t, { service: 'own', ms: 60_000 }),
+    await holder(t, { service: 'own', secret: 'another secret that is long enough' }),
+    await holder(t, { service: 'foreign' }),
+  ];
+  const { client, of } = open(t, {
+    serviceName: 'own',
+    maxIdleConnectionsToKill: 2,
+    reaperCooldownMs: 60_000,
+  });
+  await client.connect();
+  const [pass] = await passes(of);
+  assert.deepEqual(
+    { ...pass, durationMs: 0 },
+    { gen: 1, locked: true, killed: 2, durationMs: 0, candidates: 3, denied: 0, hidden: 0 },
+  );
+  await ended(zombies[1].pid);
+  await ended(zombies[2].pid);
+  assert.equal(await alive(zombies[0].pid), true);
+  for (const { pid } of others) assert.equal(await alive(pid), true);
+});
+
+test('A2: a limit of 0 ends nothing', async (t) => {
+  const { pid } = await holder(t, { service: 'limit0' });
+  const { client, of } = open(t, { serviceName: 'limit0', maxIdleConnectionsToKill: 0 });
+  await client.connect();
+  const [pass] = await passes(of);
+  assert.deepEqual([pass.killed, pass.candidates], [0, 1]);
+  assert.equal(await alive(pid), true);
+});
+
+test('SC-8: a zombie inside a transaction is ended, unless that is switched off', async (t) => {
+  const { client: zombie, pid } = await holder(t, { service: 'intx' });
+  await zombie.query('begin; select from t where n = 1 for update');
+  const careful = open(t, {
+    serviceName: 'intx',
+    reapIdleInTransaction: false,
+    reaperCooldownMs: 1,
+  });
+  await careful.client.connect();
+  assert.equal((await passes(careful.of))[0].killed, 0);
+  const { client, of } = open(t, { serviceName: 'intx' });
+  await client.connect();
+  await waitFor(
+    async () => {
+      await client.query('select 1');
+      return of('onReap').some(({ killed }) => killed === 1);
+    },
+    { what: 'the kill' },
+  );
+  await ended(pid);
+  await db.sql('update t set v = v + 1 where n = 1');
+});
+
+test('SC-9: the verdict is by the server clock, and leaseGraceMs spares what has just expired', async (t) => {
+  const { pid } = await holder(t, { service: 'grace', ms: -1000 });
+  const { client, of } = open(t, { serviceName: 'grace', leaseGraceMs: 60_000 });
+  // A process whose idea of the time is wrong judges by the server's all the same.
+  t.mock.method(Date, 'now', () => 4_102_444_800_000);
+  await client.connect();
+  const [pass] = await passes(of);
+  assert.deepEqual([pass.candidates, await alive(pid)], [0, true]);
+});
+
+test('SC-10: a service whose name differs by a wildcard is left alone', async (t) => {
+  const { pid } = await holder(t, { service: 'my-svc' });
+  const { client, of } = open(t, { serviceName: 'my_svc' });
+  await client.connect();
+  assert.deepEqual((await passes(of))[0].killed, 0);
+  assert.equal(await alive(pid), true);
+});
+
+test('SC-7: after a pass no advisory lock is left; an expired idle holder of the lock is ended without it', async (t) => {
+  const { client: zombie, pid } = await holder(t, { service: 'leaky' });
+  await zombie.query(`select pg_advisory_lock(${LOCK}, hashtext('leaky'))`);
+  const { client, of } = open(t, { serviceName: 'leaky' });
+  await client.connect();
+  const [first] = await passes(of);
+  assert.deepEqual([first.locked, first.killed], [false, 1]);
+  await ended(pid);
+  await client.query('select 1');
+  const locks = `select from pg_locks where locktype = 'advisory' and classid = ${LOCK}::oid
+    and database = (select oid from pg_database where datname = current_database())`;
+  await waitFor(async () => (await db.sql(locks)).length === 0, { what: 'no lock' });
+});
+
+test('SC-M3: while another holds the lock, nothing is ended; and the keys are the same', async (t) => {
+  const { pid } = await holder(t, { service: 'busy' });
+  await db.sql(`select pg_advisory_lock(${LOCK}, hashtext('busy'))`);
+  t.after(() => db.sql('select pg_advisory_unlock_all()'));
+  const { client, of } = open(t, { serviceName: 'busy', reaperCooldownMs: 60_000 });
+  await client.connect();
+  const [pass] = await passes(of);
+  assert.deepEqual([pass.locked, pass.killed], [false, 0]);
+  assert.equal(await alive(pid), true);
+});
+
+test('SC-6: a pass never comes between BEGIN and COMMIT, and never spoils them', async (t) => {
+  await holder(t, { service: 'between', ms: 60_000 });
+  const { client, count } = open(t, { serviceName: 'between' });
+  for (let round = 0; round < 30; round++) {
+    await client.query('begin');
+    await client.query('set transaction isolation level serializable');
+    await client.query('insert into t values ($1, 0)', [100 + round]);
+    const { command } = await client.query('commit');
+    assert.equal(command, 'COMMIT');
+  }
+  const [{ n }] = await db.sql('select count(*)::int as n from t where n >= 100');
+  assert.equal(n, 30);
+  assert.ok(count('onReap') > 0);
+});
+
+test('SC-16: probability 0 makes no pass on connect; 40 clients of a process make one', async (t) => {
+  const quiet = open(t, {
+    serviceName: 'never',
+    reaperRunProbability: 0,
+    reaperCooldownMs: 60_000,
+  });
+  await quiet.client.connect();
+  await quiet.client.query('select 1');
+  assert.equal(quiet.count('onReap'), 0);
+  const fleet = Array.from({ length: 40 }, () =>
+    open(t, { serviceName: 'forty', reaperCooldownMs: 30_000 }),
+  );
+  await Promise.all(fleet.map(({ client }) => client.query('select 1')));
+  await waitFor(() => fleet.some(({ count }) => count('onReap') === 1), { what: 'one pass' });
+  await Promise.all(fleet.map(({ client }) => client.query('select 1')));
+  assert.equal(
+    fleet.reduce((sum, { count }) => sum + count('onReap'), 0),
+    1,
+  );
+});
+
+test('SC-16: a warm client goes on reaping on its cadence', async (t) => {
+  const { client, count } = open(t, { serviceName: 'warm', reaperCooldownMs: 50 });
+  await waitFor(
+    async () => {
+      await client.query('select 1');
+      return count('onReap') >= 8;
+    },
+    { what: '8 passes' },
+  );
+});
+
+test('SC-19: whom this role may not end is counted, and holds up nobody', async (t) => {
+  await db.sql(`
+    create role reaper_low login; create role reaper_peer login; create role reaper_eye login;
+    grant pg_read_all_stats to reaper_eye; grant reaper_peer to reaper_eye`);
+  t.after(() => db.sql('drop role reaper_low, reaper_peer, reaper_eye'));
+  const denied = await holder(t, { service: 'perms' });
+  const { pid } = await holder(t, { service: 'perms', user: 'reaper_peer' });
+  const low = open(t, {
+    serviceName: 'perms',
+    connectionString: urlOf('reaper_low'),
+    reaperCooldownMs: 1,
+  });
+  await low.client.connect();
+  const [blind] = await passes(low.of);
+  assert.deepEqual([blind.hidden, blind.killed], [2, 0]);
+  await low.client.end();
+  const eye = open(t, { serviceName: 'perms', connectionString: urlOf('reaper_eye') });
+  await eye.client.connect();
+  await waitFor(
+    async () => {
+      await eye.client.query('select 1');
+      return eye.of('onReap').some(({ killed, denied }) => killed === 1 && denied === 1);
+    },
+    { what: 'a pass with one kill and one denial' },
+  );
+  await ended(pid);
+  assert.equal(await alive(denied.pid), true);
+  await eye.client.end();
+});
+
+test('SC-24: a hostile search_path changes nothing', async (t) => {
+  await db.sql(`create schema evil; create function evil.hashtext(text) returns int language plpgsql
+    as $$ begin raise 'caught'; end $$; create table evil.pg_stat_activity (pid int)`);
+  const { pid } = await holder(t, { service: 'path' });
+  const { client, of } = open(t, {
+    serviceName: 'path',
+    options: '-c search_path=evil,pg_catalog',
+  });
+  await client.connect();
+  const [pass] = await passes(of);
+  assert.deepEqual([pass.locked, pass.killed, pass.err], [true, 1, undefined]);
+  await ended(pid);
+  const { rows } = await client.query('show search_path');
+  assert.equal(rows[0].search_path, 'evil,pg_catalog');
+});
+
+/** A relay that shows another process number than the server's, as a transaction pooler does. */
+async function pooler(t) {
+  const { hostname, port } = new URL(db.url);
+  const relay = net.createServer((client) => {
+    const upstream = net.connect(Number(port), hostname);
+    for (const socket of [client, upstream]) socket.on('error', () => {});
+    client.pipe(upstream);
+    upstream.on('data', (bytes) => {
+      // BackendKeyData: 'K', length 12, process number, key.
+      const at = bytes.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]));
+      if (at >= 0) bytes.writeInt32BE(1, at + 5);
+      client.write(bytes);
+    });
+    upstream.on('end', () => client.end());
+  });
+  relay.listen(0, '127.0.0.1');
+  await once(relay, 'listening');
+  t.after(() => relay.close());
+  const url = new URL(db.url);
+  url.port = String(/** @type {net.AddressInfo} */ (relay.address()).port);
+  return url.href;
+}
+
+test('SC-12: behind a transaction pooler nothing is leased, renewed or reaped', async (t) => {
+  const { pid } = await holder(t, { service: 'pooled' });
+  const { client, count } = open(t, {
+    connectionString: await pooler(t),
+    serviceName: 'pooled',
+    leaseTtlMs: 300,
+  });
+  const name = `select current_setting('application_name') as name`;
+  for (let round = 0; round < 30; round++) {
+    assert.equal((await client.query(name)).rows[0].name, 'pooled');
+  }
+  assert.deepEqual([count('onReap'), count('onHeartbeat')], [0, 0]);
+  assert.equal(await alive(pid), true);
+  const forced = open(t, { serviceName: 'forced', pooler: 'on' });
+  assert.equal((await forced.client.query(name)).rows[0].name, 'forced');
+  await client.end();
+});
+
+test('SC-18: on a server that is full, reaperConnection makes room', async (t) => {
+  await db.sql('create role crowded login connection limit 3');
+  t.after(() => db.sql('drop role crowded'));
+  for (let i = 0; i < 3; i++) await holder(t, { service: 'crowd', user: 'crowded' });
+  const { client, of } = open(t, {
+    serviceName: 'crowd',
+    connectionString: urlOf('crowded'),
+    reaperConnection: { connectionString: db.url },
+  });
+  const { rows } = await client.query('select current_user::text as role');
+  assert.equal(rows[0].role, 'crowded');
+  assert.equal(of('onReap')[0].killed, 3);
+  await client.end();
+});
+
+test('the reaper works while the event loop of its process is blocked', async (t) => {
+  const member = startMember(t, {
+    connectionString: db.url,
+    serviceName: 'blocked',
+    leaseTtlMs: 600,
+    ...EAGER,
+  });
+  await member.ask({ text: 'select 1' });
+  const { pid } = await holder(t, { service: 'blocked' });
+  // The renewal of the lease is a free moment, and a free moment brings the next pass.
+  const blocked = member.ask({ block: 3000 });
+  await ended(pid);
+  await blocked;
+});

@@ -1,0 +1,186 @@
+// Renewal of leases: in time, by the server's clock, never inside a transaction, also while the JS thread is blocked.
+'use strict';
+
+require('../support/stray-errors.js');
+const assert = require('node:assert/strict');
+const { testDatabase } = require('../support/pools.js');
+const { leases, openServerless, startMember } = require('../support/serverless.js');
+const { startProxy } = require('../support/proxy.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+
+const db = testDatabase('create table t (n int)');
+const open = (t, options) =>
+  openServerless(t, { connectionString: db.url, reaper: false, ...options });
+
+/** The lease that the server shows for a service, and the server's clock. */
+async function shown(service) {
+  const [row] = await db.sql(
+    `select application_name as name, (extract(epoch from clock_timestamp()) * 1000)::float8 as now
+     from pg_stat_activity where left(application_name, length($1) + 3) = 's=' || $1 || ';'`,
+    [service],
+  );
+  const lease = row && leases.parseAndVerify(row.name);
+  return lease ? { ...lease, remaining: lease.exp - row.now } : undefined;
+}
+
+async function proxied(t) {
+  const { hostname, port } = new URL(db.url);
+  const proxy = await startProxy({ host: hostname, port: Number(port) });
+  t.after(() => proxy.close());
+  return proxy;
+}
+
+test('A8: a lease in the soft window is renewed behind the statement, and the hook fires', async (t) => {
+  const { client, count } = open(t, {
+    serviceName: 'soft',
+    leaseTtlMs: 60_000,
+    heartbeatSoftRemainingMs: 59_900,
+  });
+  await client.connect();
+  const first = await shown('soft');
+  await waitFor(() => Date.now() > first.exp - 59_900, { what: 'the soft window' });
+  await client.query('select 1');
+  await waitFor(() => count('onHeartbeat') > 0, { what: 'a renewal' });
+  assert.ok((await shown('soft')).exp > first.exp);
+});
+
+test('SC-16: 100 quick statements with a short lease bring at most 2 renewals', async (t) => {
+  const { client, count } = open(t, { serviceName: 'quick', leaseTtlMs: 10_000 });
+  for (let i = 0; i < 100; i++) await client.query('select 1');
+  assert.ok(count('onHeartbeat') <= 2);
+});
+
+test('SC-14: nothing is renewed inside a transaction; what the client believes is what the server shows', async (t) => {
+  const { client, count } = open(t, {
+    serviceName: 'intx',
+    leaseTtlMs: 900,
+    heartbeatHardWaitRemainingMs: 0,
+  });
+  await client.query('begin');
+  const before = await shown('intx');
+  await client.query('select pg_sleep(1.2)');
+  assert.equal((await shown('intx')).exp, before.exp);
+  const during = count('onHeartbeat');
+  await client.query('rollback');
+  await waitFor(() => count('onHeartbeat') > during, { what: 'the renewal after the transaction' });
+  assert.ok((await shown('intx')).remaining > 0);
+});
+
+test('SC-14: a failed transaction in the hard window still takes its ROLLBACK', async (t) => {
+  const { client, count } = open(t, {
+    serviceName: 'failed',
+    leaseTtlMs: 1000,
+    heartbeatHardWaitRemainingMs: 1000,
+  });
+  await client.query('begin');
+  await assert.rejects(client.query('select 1/0'), { code: '22012' });
+  assert.equal((await client.query('rollback')).command, 'ROLLBACK');
+  assert.equal(count('onHeartbeatFail'), 0);
+});
+
+test('SC-15: a statement longer than lease and timeout is not disturbed', async (t) => {
+  const { client, count } = open(t, {
+    serviceName: 'long',
+    leaseTtlMs: 600,
+    heartbeatTimeoutMs: 100,
+  });
+  const both = await Promise.all([
+    client.query('insert into t select 1 from pg_sleep(1.5)'),
+    client.query('select 2 as n'),
+  ]);
+  assert.deepEqual([both[0].rowCount, both[1].rows], [1, [{ n: 2 }]]);
+  assert.deepEqual([count('onHeartbeatFail'), count('onClientDead')], [0, 0]);
+});
+
+test('SC-4: a renewal without answer in the hard window: the statement goes on over a new connection', async (t) => {
+  const proxy = await proxied(t);
+  const { client, count } = open(t, {
+    connectionString: proxy.url(db.url),
+    leaseTtlMs: 60_000,
+    heartbeatSoftRemainingMs: 0,
+    heartbeatHardWaitRemainingMs: 0,
+    heartbeatTimeoutMs: 200,
+  });
+  await client.query('select 1');
+  await client.end();
+  const hard = open(t, {
+    connectionString: proxy.url(db.url),
+    serviceName: 'hard',
+    leaseTtlMs: 1000,
+    heartbeatHardWaitRemainingMs: 1000,
+    heartbeatTimeoutMs: 200,
+  });
+  await hard.client.query('select 1');
+  // The answer to the renewal never comes.
+  proxy.delay(60_000, ['toClient']);
+  const result = hard.client.query('select 3 as n');
+  await waitFor(() => hard.count('onHeartbeatFail') > 0, { what: 'the failure' });
+  proxy.heal();
+  assert.deepEqual((await result).rows, [{ n: 3 }]);
+  assert.deepEqual(
+    [
+      hard.count('onHeartbeatFail'),
+      hard.count('onConnect'),
+      hard.of('onHeartbeatFail')[0].err.code,
+    ],
+    [1, 2, 'ETIMEDOUT'],
+  );
+  assert.equal(count('onHeartbeatFail'), 0);
+});
+
+test('SC-22: heartbeatErrorMode "throw" fails the statement that waited, and nothing else', async (t) => {
+  const proxy = await proxied(t);
+  const { client, count } = open(t, {
+    connectionString: proxy.url(db.url),
+    serviceName: 'thrower',
+    leaseTtlMs: 1000,
+    heartbeatHardWaitRemainingMs: 1000,
+    heartbeatTimeoutMs: 200,
+    heartbeatErrorMode: 'throw',
+    retries: 0,
+  });
+  await client.query('select 1');
+  proxy.delay(60_000, ['toClient']);
+  await assert.rejects(client.query('select 1'), { code: 'ETIMEDOUT' });
+  await waitFor(() => count('onHeartbeatFail') > 0, { what: 'the hook' });
+  await proxy.cutAll();
+  proxy.heal();
+});
+
+test('A8: an unused connection is disposable: nobody renews its lease', async (t) => {
+  const { client } = open(t, { serviceName: 'unused', leaseTtlMs: 400 });
+  await client.query('select 1');
+  await waitFor(async () => (await shown('unused')).remaining < -300, { what: 'the lapse' });
+  // Used again, it is renewed first.
+  await client.query('select 1');
+  assert.ok((await shown('unused')).remaining > 0);
+});
+
+test('a lease is renewed for as long as the JS thread is blocked', async (t) => {
+  const member = startMember(t, {
+    connectionString: db.url,
+    serviceName: 'stuck',
+    leaseTtlMs: 900,
+    reaper: false,
+  });
+  await member.ask({ text: 'select 1' });
+  const blocked = member.ask({ block: 4000 });
+  const first = await shown('stuck');
+  await waitFor(async () => (await shown('stuck')).exp > first.exp + 2500, {
+    what: 'renewals over several lives of a lease',
+  });
+  assert.ok((await shown('stuck')).remaining > 0);
+  await blocked;
+});
+
+test('SC-22: a script that has done its work ends', async () => {
+  const { spawnSync } = require('node:child_process');
+  const script = `
+    const { ServerlessClient } = require(${JSON.stringify(require.resolve('../../lib/index.js'))});
+    const client = new ServerlessClient({ secret: 'a'.repeat(10) + 'bcdefgh', connectionString: ${JSON.stringify(db.url)},
+      leaseTtlMs: 300, hooks: { onConnect: async () => { throw new Error('of the hook'); } } });
+    client.query('select 1').then(() => client.clean()).then(() => { process.exitCode = 7; });`;
+  const { status, stderr } = spawnSync(process.execPath, ['-e', script], { timeout: 20_000 });
+  assert.equal(status, 7, String(stderr));
+});

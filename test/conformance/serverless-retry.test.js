@@ -1,0 +1,278 @@
+// What is tried again after a loss, what never is, and within which bounds.
+'use strict';
+
+require('../support/stray-errors.js');
+const assert = require('node:assert/strict');
+const net = require('node:net');
+const { once } = require('node:events');
+const { RetryStrategy } = require('../../lib/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { startProxy } = require('../support/proxy.js');
+const { openServerless } = require('../support/serverless.js');
+const { test } = require('../support/timed-test.js');
+const vectors = require('../vectors/retry.json');
+
+const db = testDatabase(`
+  create table t (n int);
+  create sequence s;
+  create table accounts (name text primary key, balance int);
+  create function writes() returns int language sql as 'insert into t values (-1) returning 1'`);
+
+const FAST = { minBackoff: 1, maxBackoff: 20 };
+const open = (t, options) =>
+  openServerless(t, { connectionString: db.url, reaper: false, ...FAST, ...options });
+
+async function proxied(t) {
+  const { hostname, port } = new URL(db.url);
+  const proxy = await startProxy({ host: hostname, port: Number(port) });
+  t.after(() => proxy.close());
+  return proxy;
+}
+
+test('A6: the classification is that of every vector', () => {
+  for (const { retryable, ...fields } of vectors.classify) {
+    const error =
+      fields.error === null ? null : Object.assign(new Error(fields.message ?? ''), fields);
+    assert.equal(RetryStrategy.isRetryable(error), retryable, JSON.stringify(fields));
+  }
+  assert.equal(RetryStrategy.isRetryable(null), false);
+});
+
+test('A7: delays are whole and within the bounds of every vector, which they reach', () => {
+  for (const { base, cap, previous, min, max } of vectors.backoff) {
+    const drawn = Array.from({ length: 5000 }, () => RetryStrategy.getBackoff(base, cap, previous));
+    assert.ok(drawn.every((delay) => Number.isInteger(delay) && delay >= min && delay <= max));
+    assert.ok(Math.max(...drawn) - min >= (max - min) * 0.9);
+  }
+});
+
+test('SC-1: inserts whose answer is cut off are made once and reported as unknown', async (t) => {
+  const proxy = await proxied(t);
+  const { client } = open(t, { connectionString: proxy.url(db.url) });
+  for (let n = 0; n < 20; n++) {
+    await client.connect();
+    proxy.cutAt({ direction: 'toClient', text: 'INSERT 0 1', before: true });
+    await assert.rejects(client.query('insert into t values ($1)', [n]), {
+      name: 'OutcomeUnknownError',
+      outcomeUnknown: true,
+    });
+  }
+  assert.deepEqual(await db.sql('select count(*)::int as n from t where n >= 0'), [{ n: 20 }]);
+});
+
+test('SC-1: reads whose answer is cut off succeed; what would write is found out and not repeated', async (t) => {
+  const proxy = await proxied(t);
+  const { client, count } = open(t, { connectionString: proxy.url(db.url) });
+  for (let n = 0; n < 20; n++) {
+    await client.connect();
+    proxy.cutAt({ direction: 'toClient', text: 'marked', before: true });
+    const { rows } = await client.query(`select 'marked' as word, $1::int as n`, [n]);
+    assert.deepEqual(rows, [{ word: 'marked', n }]);
+  }
+  assert.equal(count('onQueryRetry'), 20);
+  for (const text of [
+    `select nextval('s'), 'marked' as word`,
+    `with w as (insert into t values (-2) returning 1) select 'marked' as word from w`,
+    `select writes(), 'marked' as word`,
+    `select 'marked' as word; insert into t values (-3)`,
+  ]) {
+    await client.connect();
+    proxy.cutAt({ direction: 'toClient', text: 'marked', before: true });
+    await assert.rejects(client.query(text), { outcomeUnknown: true }, text);
+  }
+  const [{ n }] = await db.sql('select count(*)::int as n from t where n = -2');
+  const [{ last_value }] = await db.sql('select last_value::int from s');
+  assert.deepEqual([n, last_value], [1, 1]);
+});
+
+test('SC-1: a statement that is declared idempotent is repeated; retryMode decides the rest', async (t) => {
+  const proxy = await proxied(t);
+  const upsert = `insert into t values (777) returning 'marked'`;
+  for (const [options, query, rows] of [
+    [{}, { text: upsert, idempotent: true }, 2],
+    [{ retryMode: 'legacy' }, { text: upsert }, 2],
+    [{ retryMode: 'never' }, { text: upsert }, 1],
+  ]) {
+    await db.sql('delete from t where n = 777');
+    const { client } = open(t, { connectionString: proxy.url(db.url), ...options });
+    await client.connect();
+    proxy.cutAt({ direction: 'toClient', text: 'marked', before: true });
+    const outcome = await client.query(query).then(
+      () => 'done',
+      ({ outcomeUnknown }) => outcomeUnknown,
+    );
+    assert.equal(outcome, rows === 2 ? 'done' : true);
+    const [{ n }] = await db.sql('select count(*)::int as n from t where n = 777');
+    assert.equal(n, rows, JSON.stringify(options));
+    await client.end();
+  }
+  await assert.rejects(open(t, {}).client.query({ text: 'select 1', idempotent: 1 }), {
+    name: 'TypeError',
+  });
+});
+
+test('SC-3: a connection that is dropped first and passes then is a connection', async (t) => {
+  const proxy = await proxied(t);
+  for (let round = 0; round < 20; round++) {
+    const { client, count, of } = open(t, { connectionString: proxy.url(db.url) });
+    proxy.cutAt({ direction: 'toServer', byte: 1 });
+    await client.connect();
+    assert.notEqual(client.getClient(), null);
+    assert.deepEqual([count('onConnect'), of('onReconnect')[0].retries], [1, 1]);
+    assert.equal((await client.query('select 1 as n')).rows[0].n, 1);
+    await client.end();
+  }
+});
+
+/** A port where nobody listens. */
+async function closedPort() {
+  const probe = net.createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = /** @type {net.AddressInfo} */ (probe.address());
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+test('SC-20: a dead server gets 1 + retries attempts, under one clock, each call with delays of its own', async (t) => {
+  const url = `postgres://u@127.0.0.1:${await closedPort()}/d`;
+  const { client, of } = open(t, { connectionString: url, minBackoff: 10, maxBackoff: 1000 });
+  for (let call = 1; call <= 3; call++) {
+    await assert.rejects(client.query('select 1'), { code: 'ECONNREFUSED' });
+    const delays = of('onReconnect')
+      .slice((call - 1) * 3)
+      .map(({ delay }) => delay);
+    assert.equal(delays.length, 3);
+    assert.ok(delays[0] >= 10 && delays[0] <= 30, `first delay ${delays[0]}`);
+  }
+  const short = open(t, {
+    connectionString: url,
+    minBackoff: 1500,
+    maxBackoff: 1500,
+    maxConnectRetryTimeMs: 200,
+  });
+  await assert.rejects(short.client.connect(), { code: 'ECONNREFUSED' });
+  assert.ok(short.of('onReconnect').every(({ delay }) => delay <= 200));
+});
+
+test('SC-13: a listener that says nothing at first does not stop a connection', async (t) => {
+  const { hostname, port } = new URL(db.url);
+  let accepted = 0;
+  const server = net.createServer((client) => {
+    accepted++;
+    client.on('error', () => {});
+    if (accepted === 1) return;
+    const upstream = net.connect(Number(port), hostname);
+    upstream.on('error', () => {});
+    client.pipe(upstream).pipe(client);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port: own } = /** @type {net.AddressInfo} */ (server.address());
+  const url = new URL(db.url);
+  url.port = String(own);
+  const { client } = open(t, { connectionString: url.href, connectionTimeoutMillis: 300 });
+  assert.equal((await client.query('select 1 as n')).rows[0].n, 1);
+  assert.equal(accepted, 2);
+  await client.end();
+  server.close();
+});
+
+test('SC-13: a wrong database, user or password is not tried again', async (t) => {
+  const { client, count } = open(t, { connectionString: db.url.replace(/[^/]*$/, 'missing') });
+  await assert.rejects(client.query('select 1'), { code: '3D000' });
+  assert.equal(count('onReconnect'), 0);
+  const { mayConnectAgain } = require('../../lib/serverless/retry.js');
+  for (const [message, again] of [
+    ['no such database: missing', false],
+    ['no such user', false],
+    ['unsupported startup parameter: x', false],
+    ['server closed the connection unexpectedly', true],
+  ]) {
+    assert.equal(mayConnectAgain({ code: '08P01', message }), again, message);
+  }
+});
+
+test('SC-2: transaction(fn) commits, rolls back, and says which', async (t) => {
+  const { client } = open(t, {});
+  const value = await client.transaction(async (tx) => {
+    await tx.query('insert into t values (9001)');
+    return 'returned';
+  });
+  assert.equal(value, 'returned');
+  const reason = new Error('of the caller');
+  await assert.rejects(
+    client.transaction(async (tx) => {
+      await tx.query('insert into t values (9002)');
+      throw reason;
+    }),
+    reason,
+  );
+  await assert.rejects(
+    client.transaction(async (tx) => {
+      await tx.query('select 1/0').catch(() => {});
+    }),
+    { code: '25P02' },
+  );
+  await assert.rejects(
+    client.transaction((tx) => tx.query('insert into t values (9003)'), { readOnly: true }),
+    { code: '25006' },
+  );
+  const rows = await db.sql('select n from t where n > 9000');
+  assert.deepEqual(rows, [{ n: 9001 }]);
+  await assert.rejects(client.transaction(/** @type {any} */ ('begin')), { name: 'TypeError' });
+  await assert.rejects(
+    client.transaction(() => {}, { isolation: /** @type {any} */ ('high') }),
+    {
+      name: 'TypeError',
+    },
+  );
+});
+
+test('SC-2: a conflict runs the function again', async (t) => {
+  const { client } = open(t, {});
+  let runs = 0;
+  await client.transaction(
+    async (tx) => {
+      runs++;
+      await tx.query('insert into t values (9100)');
+      if (runs === 1) {
+        await tx.query(`do $$ begin raise sqlstate '40001' using message = 'conflict'; end $$`);
+      }
+    },
+    { isolation: 'serializable' },
+  );
+  assert.equal(runs, 2);
+  assert.deepEqual(await db.sql('select count(*)::int as n from t where n = 9100'), [{ n: 1 }]);
+});
+
+test('SC-2: transfers through a relay that cuts at random points: every call tells the truth', async (t) => {
+  await db.sql(`insert into accounts values ('a', 1000), ('b', 0)`);
+  const proxy = await proxied(t);
+  const { client } = open(t, { connectionString: proxy.url(db.url), retries: 6 });
+  const words = ['COMMIT', 'UPDATE 1', 'BEGIN'];
+  let [applied, doubts] = [0, 0];
+  for (let round = 0; round < 60; round++) {
+    await client.connect().catch(() => {});
+    const text = words[Math.floor(Math.random() * words.length)];
+    const direction = Math.random() < 0.5 ? 'toClient' : 'toServer';
+    if (direction === 'toClient') proxy.cutAt({ direction, text, before: Math.random() < 0.5 });
+    else
+      proxy.cutAt({ direction, text: text.toLowerCase().slice(0, 6), before: Math.random() < 0.5 });
+    try {
+      await client.transaction(async (tx) => {
+        await tx.query(`update accounts set balance = balance - 1 where name = 'a'`);
+        await tx.query(`update accounts set balance = balance + 1 where name = 'b'`);
+      });
+      applied++;
+    } catch (error) {
+      assert.equal(error.outcomeUnknown, true, String(error));
+      doubts++;
+    }
+    proxy.heal();
+  }
+  const rows = await db.sql('select name, balance from accounts order by name');
+  assert.equal(rows[0].balance + rows[1].balance, 1000);
+  assert.equal(rows[1].balance, applied);
+  assert.equal(doubts, 0, 'the server was reachable: nothing may stay unknown');
+});

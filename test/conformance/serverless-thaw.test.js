@@ -1,0 +1,108 @@
+// Freeze and thaw: processes stopped past their lease, reaped by others, continued, and asked at once.
+'use strict';
+
+require('../support/stray-errors.js');
+const assert = require('node:assert/strict');
+const { setTimeout: sleep } = require('node:timers/promises');
+const { testDatabase } = require('../support/pools.js');
+const { openServerless, startMember } = require('../support/serverless.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+
+const db = testDatabase('create table t (n int)');
+const FLEET = {
+  leaseTtlMs: 300,
+  minConnectionIdleTimeSec: 0.1,
+  reaperCooldownMs: 20,
+  minBackoff: 1,
+  maxBackoff: 20,
+};
+
+const backends = (service) =>
+  db.sql(
+    `select pid from pg_stat_activity where left(application_name, length($1) + 3) = 's=' || $1 || ';'`,
+    [service],
+  );
+
+/** A warm member of the fleet that goes on reaping until the frozen ones are gone. */
+async function reap(t, service) {
+  const { client } = openServerless(t, {
+    connectionString: db.url,
+    serviceName: service,
+    ...FLEET,
+  });
+  await waitFor(
+    async () => {
+      await client.query('select 1');
+      return (await backends(service)).length === 1;
+    },
+    { what: 'the end of the frozen connections' },
+  );
+  await client.end();
+}
+
+test('SC-5: the first statement after a thaw works, at once and after a pause', async (t) => {
+  const service = 'thaw';
+  const members = Array.from({ length: 6 }, () =>
+    startMember(t, { connectionString: db.url, serviceName: service, ...FLEET, reaper: false }),
+  );
+  for (let round = 0; round < 3; round++) {
+    await Promise.all(members.map((member) => member.ask({ text: 'select 1' })));
+    for (const member of members) member.freeze();
+    await reap(t, service);
+    const answers = members.map(async (member, index) => {
+      // The question is there before the process runs again: the first turn finds it.
+      const isAtOnce = index % 2 === 0;
+      if (!isAtOnce) {
+        member.thaw();
+        await sleep(index * 10);
+      }
+      const answer = member.ask({ text: `insert into t values (${round}) returning n` });
+      if (isAtOnce) member.thaw();
+      return answer;
+    });
+    for (const { rows, error, counts } of await Promise.all(answers)) {
+      assert.deepEqual([rows, error], [[{ n: round }], undefined]);
+      assert.deepEqual(counts.onClientDead, round + 1);
+      assert.deepEqual(counts.onConnect, round + 2);
+    }
+    const [{ n }] = await db.sql('select count(*)::int as n from t where n = $1', [round]);
+    assert.equal(n, members.length);
+  }
+  for (const member of members) assert.equal(await member.end(), 0);
+});
+
+test('SC-5: a statement that was running when the process froze delivers its answer', async (t) => {
+  const member = startMember(t, {
+    connectionString: db.url,
+    serviceName: 'buffered',
+    ...FLEET,
+    reaper: false,
+  });
+  await member.ask({ text: 'select 1' });
+  const answer = member.ask({ text: `insert into t select 500 from pg_sleep(0.3) returning n` });
+  await db.running('insert into t select 500');
+  member.freeze();
+  await db.idle('insert into t select 500');
+  await reap(t, 'buffered');
+  member.thaw();
+  assert.deepEqual((await answer).rows, [{ n: 500 }]);
+  const [{ n }] = await db.sql('select count(*)::int as n from t where n = 500');
+  assert.equal(n, 1);
+});
+
+test('SC-M2: what lives is never ended: a busy fleet under an eager reaper', async (t) => {
+  const service = 'living';
+  const members = Array.from({ length: 5 }, () =>
+    startMember(t, { connectionString: db.url, serviceName: service, ...FLEET }),
+  );
+  for (let round = 0; round < 40; round++) {
+    const answers = await Promise.all(
+      members.map((member) => member.ask({ text: 'select pg_sleep(0.02)' })),
+    );
+    for (const { error, counts } of answers) {
+      assert.equal(error, undefined);
+      assert.equal(counts.onClientDead, undefined);
+    }
+  }
+});

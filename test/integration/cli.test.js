@@ -1,0 +1,110 @@
+// The command pg-berth on a real server: leases, reap, doctor, for people and for programs.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
+const path = require('node:path');
+const { Client } = require('pg');
+const { LeaseManager } = require('../../lib/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { SECRET, openServerless } = require('../support/serverless.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+
+const db = testDatabase();
+const BIN = path.join(__dirname, '..', '..', 'bin', 'pg-berth.js');
+
+/** @returns {Promise<{ code: number, stdout: string, stderr: string }>} */
+function run(args, env = {}) {
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [BIN, ...args],
+      { env: { ...process.env, DATABASE_URL: db.url, ...env } },
+      (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+    );
+  });
+}
+
+async function zombie(t, service) {
+  const name = new LeaseManager(service, 'AbCd_-19', SECRET).generateAppName(Date.now() - 1000);
+  const client = new Client({ connectionString: db.url, application_name: name });
+  client.on('error', () => {});
+  await client.connect();
+  t.after(() => client.end().catch(() => {}));
+  return (await client.query('select pg_backend_pid() as pid')).rows[0].pid;
+}
+
+test('leases shows who holds what, and what the claim is worth', async (t) => {
+  const { client } = openServerless(t, {
+    connectionString: db.url,
+    serviceName: 'shop',
+    reaper: false,
+  });
+  await client.connect();
+  const pid = await zombie(t, 'shop');
+  const { code, stdout } = await run(['leases', '--service', 'shop', '--json'], {
+    PG_BERTH_SECRET: SECRET,
+  });
+  const found = JSON.parse(stdout);
+  assert.deepEqual(found.map(({ lease, signature }) => `${lease} ${signature}`).sort(), [
+    'expired right',
+    'live right',
+  ]);
+  assert.equal(found.find(({ lease }) => lease === 'expired').pid, pid);
+  assert.equal(code, 1);
+  const wrong = await run(['leases', '--service', 'shop', '--json'], {
+    PG_BERTH_SECRET: 'another secret of sufficient length',
+  });
+  assert.ok(JSON.parse(wrong.stdout).every(({ lease }) => lease === 'none'));
+  const text = await run(['leases', '--service', 'shop']);
+  assert.match(text.stdout, /^service +instance +pid[^\n]+signature\nshop /);
+  assert.match(text.stdout, /unchecked/);
+});
+
+test('reap ends what has expired, and says so', async (t) => {
+  const pid = await zombie(t, 'cron');
+  const { code, stdout, stderr } = await run(
+    ['reap', '--service', 'cron', '--min-idle', '0', '--json'],
+    { PG_BERTH_SECRET: SECRET },
+  );
+  assert.deepEqual([stderr, code], ['', 0]);
+  const { locked, killed, candidates } = JSON.parse(stdout);
+  assert.deepEqual({ locked, killed, candidates }, { locked: true, killed: 1, candidates: 1 });
+  const gone = async () =>
+    (await db.sql('select from pg_stat_activity where pid = $1', [pid])).length === 0;
+  await waitFor(gone, { what: 'the end of the zombie' });
+});
+
+test('doctor looks at everything leases depend on', async () => {
+  const { stdout } = await run(['doctor', '--json']);
+  const findings = JSON.parse(stdout);
+  assert.deepEqual(
+    findings.map(({ check }) => check),
+    ['server', 'TLS', 'pooler', 'sees others', 'may end others', 'clock', 'round trip'],
+  );
+  assert.match(findings[0].found, /^PostgreSQL \d+/);
+  assert.deepEqual(
+    findings.slice(1, 5).map(({ isWell }) => isWell),
+    [true, true, true, true],
+  );
+  const text = await run(['doctor']);
+  assert.match(text.stdout, /check +found/);
+});
+
+test('what cannot be done is said in one line, without secrets, with exit code 2', async () => {
+  for (const [args, env, message] of [
+    [['reap'], {}, /reap needs --service/],
+    [['reap', '--service', 'x'], { PG_BERTH_SECRET: '' }, /needs the secret/],
+    [['reap', '--service', 'x'], { PG_BERTH_SECRET: 'canary' }, /too short/],
+    [['doctor'], { DATABASE_URL: 'postgres://u:canary@127.0.0.1:1/x' }, /ECONNREFUSED/],
+    [['leases', '--frobnicate'], {}, /frobnicate/],
+  ]) {
+    const { code, stderr } = await run(args, env);
+    assert.equal(code, 2);
+    assert.match(stderr, message);
+    assert.doesNotMatch(stderr, /canary/);
+  }
+  assert.match((await run(['--help'])).stdout, /^pg-berth <command>/);
+  assert.equal((await run(['dance'])).code, 2);
+});
