@@ -61,7 +61,10 @@ function bar(share, width) {
   return '█'.repeat(Math.max(1, Math.round(share * width)));
 }
 
+/** One of nine heights. @param {number} share 0 to 1 */
+const level = (share) => (share === 0 ? ' ' : ' ▁▂▃▄▅▆▇█'.charAt(Math.ceil(share * 8)));
+
 /** @param {number} value */
 const grouped = (value) => Math.round(value).toLocaleString('en-GB').replaceAll(',', ' ');
 
-module.exports = { bar, code, grouped, heading, note, paint, table, title };
+module.exports = { bar, code, grouped, heading, level, note, paint, table, title };
