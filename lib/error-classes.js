@@ -139,6 +139,11 @@ class OutcomeUnknownError extends PgError {
   }
 }
 
+/** @implements {api.NotReplicatedError} */
+class NotReplicatedError extends OutcomeUnknownError {
+  committedLocally = /** @type {const} */ (true);
+}
+
 /** @implements {api.TransactionLostError} */
 class TransactionLostError extends PgError {
   /** @param {string} message @param {Details} [details] */
@@ -175,6 +180,7 @@ const classes = {
   ProtocolError,
   LeaseError,
   OutcomeUnknownError,
+  NotReplicatedError,
   TransactionLostError,
   TransactionRolledBackError,
   FencedError,

@@ -56,6 +56,10 @@ function fromNative(fields, face) {
  * @param {NativeError} fields @param {Face} face
  */
 function doubt(fields, face) {
+  if (fields.kind === 'notReplicated') {
+    const known = { ...detailsOf(fields), code: face === 'cluster' ? 'IN_DOUBT' : fields.code };
+    return new errors.NotReplicatedError(fields.message, known);
+  }
   const original = build(fields, face);
   const code = face === 'cluster' ? 'IN_DOUBT' : codeOf(original);
   const cause = fields.kind === 'lost' && original.cause !== undefined ? original.cause : original;

@@ -53,6 +53,7 @@ module.exports = {
   ProtocolError: errors,
   LeaseError: errors,
   OutcomeUnknownError: errors,
+  NotReplicatedError: errors,
   TransactionLostError: errors,
   TransactionRolledBackError: errors,
   FencedError: errors,

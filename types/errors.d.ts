@@ -178,6 +178,13 @@ export class LeaseError extends PgError {}
  * on it blindly. `cause` is the original error. `code`: `'IN_DOUBT'` from `createPool`, else that of the cause.
  */
 export class OutcomeUnknownError extends PgError {}
+/**
+ * The server has committed, but its wait for a synchronous standby was interrupted (a cancel, a shutdown), so a failover
+ * may lose it. The server calls that a success with a warning; here it is a doubt.
+ */
+export class NotReplicatedError extends OutcomeUnknownError {
+  readonly committedLocally: true;
+}
 
 /**
  * The connection of a transaction was lost before COMMIT: nothing of it was committed, and every statement rejects until

@@ -37,6 +37,7 @@ export interface NativeError {
     | 'rolledBack'
     | 'fenced'
     | 'result'
+    | 'notReplicated'
     | 'protocol'
     | 'encode'
     | 'config'

@@ -217,6 +217,8 @@ pub enum Error {
         /// Why it was lost.
         cause: Box<Error>,
     },
+    /// Committed on this server, but the wait for a synchronous standby was interrupted.
+    NotReplicated,
     /// COMMIT was answered with the tag `ROLLBACK`.
     TransactionRolledBack,
     /// The node of a transaction was demoted: COMMIT was not sent.
@@ -302,6 +304,7 @@ impl Error {
             Self::Lost { cause, .. } => cause.code(),
             Self::TransactionLost { .. } => "08006",
             Self::TransactionRolledBack => "25P02",
+            Self::NotReplicated => "ERR_NOT_REPLICATED",
             Self::Fenced => "25006",
             Self::Protocol { .. } => "ERR_PROTOCOL",
             Self::Encode { .. } => "ERR_ENCODE",
@@ -323,7 +326,7 @@ impl Error {
             | Self::TransactionLost { .. }
             | Self::TransactionRolledBack
             | Self::Fenced => Outcome::Failed,
-            Self::Protocol { .. } | Self::Internal { .. } => Outcome::Unknown,
+            Self::Protocol { .. } | Self::Internal { .. } | Self::NotReplicated => Outcome::Unknown,
             Self::Connect { .. }
             | Self::Refused(_)
             | Self::Acquire { .. }
@@ -450,6 +453,9 @@ impl fmt::Display for Error {
             Self::TransactionLost { cause } => write!(
                 f,
                 "the transaction's connection was lost, nothing of it was committed: {cause}"
+            ),
+            Self::NotReplicated => f.write_str(
+                "committed on this server, but no synchronous standby has confirmed it: a failover may lose it",
             ),
             Self::Fenced => f.write_str(
                 "the transaction's node takes no writes any more (default_transaction_read_only is on): it was rolled back",

@@ -163,6 +163,21 @@ class Cluster {
     }
   }
 
+  /** Takes the standbys off a primary that lives on, so that none of them gets ahead of the one to be promoted. */
+  async detach() {
+    for (const node of this.standbys) {
+      await node.sql(`alter system set primary_conninfo = ''`);
+      await node.sql('select pg_reload_conf()');
+    }
+    await Promise.all(
+      this.standbys.map((node) =>
+        waitFor(async () => (await node.sql('select 1 from pg_stat_wal_receiver')).length === 0, {
+          what: `${node.name} without a primary`,
+        }),
+      ),
+    );
+  }
+
   /** Among the nodes, the one that has received the most. @param {Node[]} nodes */
   async mostRecent(nodes) {
     const seen = await Promise.all(

@@ -160,6 +160,7 @@ class Server {
     const { pid } = this;
     if (!this.#frozen) return;
     this.#frozen = false;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     for (const backend of childrenOf(pid)) process.kill(backend, 'SIGCONT');
     process.kill(pid, 'SIGCONT');
   }

@@ -66,6 +66,7 @@ fn fields(error: &Error) -> Value {
         | Error::TransactionRolledBack
         | Error::Fenced
         | Error::Result { .. }
+        | Error::NotReplicated
         | Error::Protocol { .. }
         | Error::Encode { .. }
         | Error::Lease { .. }
@@ -99,6 +100,7 @@ const fn kind(error: &Error) -> &'static str {
         Error::TransactionRolledBack => "rolledBack",
         Error::Fenced => "fenced",
         Error::Result { .. } => "result",
+        Error::NotReplicated => "notReplicated",
         Error::Protocol { .. } => "protocol",
         Error::Encode { .. } => "encode",
         Error::Config { .. } => "config",

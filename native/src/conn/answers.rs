@@ -390,6 +390,13 @@ impl Sink for Answers {
     }
 
     fn notice(&mut self, notice: ServerError) {
+        // The routine, because texts are translated: the wait for a standby was interrupted, which is no error to the
+        // server. Source: `SyncRepWaitForLSN` in `src/backend/replication/syncrep.c`.
+        if notice.routine.as_deref() == Some("SyncRepWaitForLSN")
+            && let Some(sent) = self.sent.front_mut()
+        {
+            sent.unreplicated = true;
+        }
         self.event(&Event::Notice(&notice));
     }
 

@@ -436,8 +436,7 @@ impl Exchange {
             .cloned()
     }
 
-    /// The connection is over: settles everything in flight with what is known about it, and returns the requests no
-    /// byte of which was written, for another connection.
+    /// The connection is over: settles everything in flight; returns requests no byte of which was written.
     pub fn abandon(&mut self, host: &str, cause: &Error) -> Vec<Request> {
         let mut in_transaction = self.core.status() != TransactionStatus::Idle;
         let mut unsent = Vec::new();
@@ -449,6 +448,7 @@ impl Exchange {
                 cancelled,
                 error,
                 refusal,
+                unreplicated,
                 ..
             } = sent;
             if starts_at >= self.written && cancelled.is_none() {
@@ -467,6 +467,7 @@ impl Exchange {
             // Behind this one the status is known only if it cannot have begun or ended a transaction.
             in_transaction &= request.may_share();
             let error = match (cancelled, error) {
+                _ if unreplicated => Error::NotReplicated,
                 (_, _) if let Some(Error::Result { code, problem, .. }) = refusal => {
                     Error::Result {
                         code,

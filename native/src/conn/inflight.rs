@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::conn::guard::Check;
-use crate::conn::request::{Command, Request};
+use crate::conn::request::{Command, Part, Request};
 use crate::conn::statement::Prepared;
 use crate::error::{Error, Outcome};
 use crate::frame::Plan;
@@ -52,6 +52,8 @@ pub struct InFlight {
     pub check: Check,
     /// Was the server what it must be, right before the statement ran?
     pub met: Option<bool>,
+    /// The server has warned that no standby has confirmed it (CP-1).
+    pub unreplicated: bool,
     /// In place of a COMMIT that must not be sent on a fenced node.
     pub fenced: bool,
     pub(super) parameters: Vec<u32>,
@@ -79,12 +81,19 @@ impl InFlight {
             refusal: None,
             check: Check::None,
             met: None,
+            unreplicated: false,
             fenced: false,
             parameters: Vec::new(),
             command: None,
             suspended: false,
             received: 0,
         }
+    }
+
+    /// Is it a COMMIT that the server has answered with ROLLBACK?
+    pub(super) fn is_rolled_back(&self) -> bool {
+        let is = |command: &Command| command.word() == "ROLLBACK";
+        self.request.part == Part::Commit && self.command.as_ref().is_some_and(is)
     }
 
     /// Are there more bytes of rows than the caller allows?

@@ -34,11 +34,6 @@ impl Answers {
         if status == TransactionStatus::Idle && sent.request.work.begins() {
             self.begin_failed.clone_from(&error);
         }
-        let rolled_back = sent.request.part == Part::Commit
-            && sent
-                .command
-                .as_ref()
-                .is_some_and(|command| command.word() == "ROLLBACK");
         // The statement was carried out although its result was not taken: whoever runs it again does it twice.
         let refusal = sent.refusal.take().map(|refusal| match refusal {
             Error::Result { code, problem, .. } if error.is_none() => Error::Result {
@@ -49,13 +44,14 @@ impl Answers {
             refusal => refusal,
         });
         let error = match error {
+            None if sent.unreplicated => Some(Error::NotReplicated),
             _ if refusal.is_some() => refusal,
             Some(error) => sent
                 .cancelled
                 .take()
                 .filter(|_| error.code() == "57014")
                 .or(Some(error)),
-            None if rolled_back => Some(Error::TransactionRolledBack),
+            None if sent.is_rolled_back() => Some(Error::TransactionRolledBack),
             // Given up while it was only being prepared: the statement itself never went out.
             None if sent.sent != Sent::Whole => sent.cancelled.take().map(Error::not_sent),
             None => None,

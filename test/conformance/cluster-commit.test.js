@@ -1,0 +1,100 @@
+// What is acknowledged is replicated; what is not is called a doubt (CP-1, CP-2, CP-3).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { after, before } = require('node:test');
+const { createPool, NotReplicatedError, OutcomeUnknownError } = require('../../lib/index.js');
+const { startCluster } = require('../support/cluster.js');
+const { failureOf } = require('../support/script-replies.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+/** @type {Awaited<ReturnType<typeof startCluster>>} */
+let cluster;
+before(async () => {
+  cluster = await startCluster();
+  await cluster.primary.server.sql('create table t (id int primary key)');
+});
+after(() => cluster.stop());
+
+/** A pool, while no standby confirms anything. */
+function withoutStandbys(t, options) {
+  const pool = createPool(cluster.options(options));
+  for (const node of cluster.standbys) node.pauseReceiver();
+  t.after(async () => {
+    for (const node of cluster.standbys) node.resumeReceiver();
+    await pool.end({ timeoutMs: 500 });
+    await cluster.streaming();
+  });
+  return pool;
+}
+
+/** The backends that wait for a standby. */
+const waiting = () =>
+  waitFor(
+    async () => {
+      const rows = await cluster.primary.sql(
+        `select pid from pg_stat_activity where wait_event = 'SyncRep'`,
+      );
+      return rows.length > 0 && rows.map(({ pid }) => pid);
+    },
+    { what: 'a commit that waits for a standby' },
+  );
+
+function isNotReplicated(error) {
+  assert.ok(
+    error instanceof NotReplicatedError && error instanceof OutcomeUnknownError,
+    error.stack,
+  );
+  assert.deepEqual(
+    [error.code, error.outcome, error.committedLocally, error.safeToRetry],
+    ['IN_DOUBT', 'unknown', true, false],
+  );
+}
+
+test('CP-1: a cancelled wait for the standby is no success', async (t) => {
+  const pool = withoutStandbys(t);
+  isNotReplicated(await failureOf(pool.query('insert into t values (1)', [], { timeoutMs: 300 })));
+});
+
+test('CP-1: a backend that is terminated while it waits for the standby has not acknowledged', async (t) => {
+  const pool = withoutStandbys(t);
+  const write = failureOf(pool.query('insert into t values (3)'));
+  const [pid] = await waiting();
+  await cluster.primary.sql('select pg_terminate_backend($1)', [pid]);
+  isNotReplicated(await write);
+});
+
+test('CP-2: a COMMIT on the wire is never cancelled, and its caller hears in time that it is open', async (t) => {
+  const pool = withoutStandbys(t);
+  const tx = await pool.begin();
+  await tx.query('insert into t values (4)');
+  const from = cluster.primary.server.log.length;
+  const error = await failureOf(tx.commit({ timeoutMs: 300 }));
+  assert.ok(error instanceof OutcomeUnknownError, error.stack);
+  assert.equal(error.code, 'IN_DOUBT');
+  await waiting();
+  assert.doesNotMatch(cluster.primary.server.log.slice(from), /canceling/);
+});
+
+test('CP-3: a lost answer is a doubt for every way of writing', async (t) => {
+  const pool = withoutStandbys(t);
+  const tx = await pool.begin();
+  await tx.query('insert into t values (5)');
+  const writes = [
+    failureOf(tx.commit()),
+    failureOf(pool.query('insert into t values (6)')),
+    failureOf(pool.transaction((each) => each.query('insert into t values (7)'))),
+  ];
+  await waitFor(async () => (await waiting()).length === 3, { what: 'three waiting commits' });
+  const dead = cluster.primary;
+  await dead.kill();
+  for (const error of await Promise.all(writes)) {
+    assert.ok(error instanceof OutcomeUnknownError, error.stack);
+    assert.deepEqual([error.code, error.outcome], ['IN_DOUBT', 'unknown']);
+  }
+  for (const node of cluster.standbys) node.resumeReceiver();
+  await cluster.promoteBest(dead);
+  await cluster.rejoin(dead);
+});
