@@ -6,11 +6,28 @@ const native = require('./native.js');
 const { fromNative } = require('./errors.js');
 
 /** @import { Face } from '../types/native-error.js' */
-/** @import { Target } from '../types/internal.js' */
+/** @import { About, Target } from '../types/internal.js' */
 
-/** @param {number} handle generation × 2³² + slot @returns {Target} */
-function targetOf(handle) {
-  return Object.freeze({ slot: handle % 2 ** 32, generation: Math.floor(handle / 2 ** 32) });
+/** @param {number} handle generation × 2³² + slot @param {About} about @returns {Target} */
+function targetOf(handle, about) {
+  return Object.freeze({
+    slot: handle % 2 ** 32,
+    generation: Math.floor(handle / 2 ** 32),
+    about,
+  });
+}
+
+/** What sessions of a pool say of themselves. @type {WeakMap<About, About>} */
+const sessions = new WeakMap();
+
+/** @param {About} pool @returns {About} */
+function sessionOf(pool) {
+  let session = sessions.get(pool);
+  if (session === undefined) {
+    session = Object.freeze({ ...pool, isSession: true });
+    sessions.set(pool, session);
+  }
+  return session;
 }
 
 /**
@@ -75,14 +92,15 @@ function openArguments({ password, ssl, ...options }, variables) {
 /**
  * Opens a pool; connects to nothing.
  * @param {object} options checked options under the engine's names; `password` and `ssl.checkServerIdentity` may be functions
- * @param {Face} face
+ * @param {Face} face @param {(() => string) | undefined} [comment] makes the comment that statements carry
  * @returns {Target}
  */
-function openPool(options, face) {
+function openPool(options, face, comment) {
   try {
-    const { handle, warnings } = JSON.parse(native.poolOpen(...openArguments(options)));
+    const { handle, warnings, about } = JSON.parse(native.poolOpen(...openArguments(options)));
     warn(warnings);
-    return targetOf(handle);
+    const pool = `${about.hosts.join(',')}/${about.database}`;
+    return targetOf(handle, Object.freeze({ ...about, face, pool, isPool: true, comment }));
   } catch (error) {
     throw thrown(error, face);
   }
@@ -97,9 +115,7 @@ function openPool(options, face) {
 async function openClient(options, face, variables) {
   try {
     const opened = JSON.parse(await native.clientOpen(...openArguments(options, variables)));
-    const { handle, warnings, ...rest } = opened;
-    warn(warnings);
-    return { target: targetOf(handle), ...rest };
+    return adopted(opened, face);
   } catch (error) {
     throw thrown(error, face);
   }
@@ -114,20 +130,24 @@ async function openClient(options, face, variables) {
 function openClientSync(options, face, patienceMs, variables) {
   try {
     const [settings, around] = openArguments(options, variables);
-    const { handle, warnings, ...rest } = JSON.parse(
-      native.clientOpenSync(settings, around, patienceMs),
-    );
-    warn(warnings);
-    return { target: targetOf(handle), ...rest };
+    return adopted(JSON.parse(native.clientOpenSync(settings, around, patienceMs)), face);
   } catch (error) {
     throw thrown(error, face);
   }
 }
 
+/** @param {any} opened @param {Face} face */
+function adopted({ handle, warnings, about, ...rest }, face) {
+  warn(warnings);
+  const target = targetOf(handle, Object.freeze({ ...about, face, hosts: [rest.host] }));
+  return { target, ...rest };
+}
+
 /** @param {Target} pool @param {Face} face @returns {Target} */
 function openSession(pool, face) {
   try {
-    return targetOf(native.sessionOpen(pool.slot, pool.generation));
+    const handle = native.sessionOpen(pool.slot, pool.generation);
+    return targetOf(handle, sessionOf(pool.about));
   } catch (error) {
     throw thrown(error, face);
   }

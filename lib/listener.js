@@ -40,6 +40,10 @@ const REFUSED = [
   'maxResultBytes',
   'retry',
   'logger',
+  'slowQueryMs',
+  'onSlowQuery',
+  'onQueryError',
+  'sqlComment',
 ];
 
 /** @typedef {{ promise: Promise<Link>, resolve: (link: Link) => void, reject: (error: Error) => void }} Attempt */

@@ -36,6 +36,7 @@ const FLAG = Object.freeze({
   FINISH: 0x200,
   OUTGOING: 0x400,
   OUTSIDE: 0x800,
+  TOLD: 0x1000,
 });
 
 /** What a record holds (native/src/addon/records.rs). */
@@ -48,6 +49,7 @@ const SPILL = 32;
 const EVENT = 64;
 const TAG = 128;
 const COPY = 256;
+const PLACED = 512;
 
 /** What news of a COPY is about: the command word of its record. */
 const COPY_NEWS = Object.freeze({ STARTED: 1, DATA: 2, WRITTEN: 3 });
@@ -380,6 +382,11 @@ function record(view, at, flags, body) {
   }
   if ((flags & COPY) !== 0) {
     answer.copy?.(/** @type {number} */ (inWords[place + 5]), size, view.buffer, body);
+    return;
+  }
+  if ((flags & PLACED) !== 0) {
+    const waitedMs = /** @type {number} */ (inbox.f64[(at >> 3) + 3]) / 1000;
+    answer.placed?.(waitedMs, view.buffer.toString('utf8', body, body + size));
     return;
   }
   const shape = /** @type {number} */ (inWords[place + 3]);

@@ -113,6 +113,10 @@ const POOL_OPTIONS = Object.freeze({
   retry: group(RETRY),
   lease: group(POOL_LEASE),
   logger: rules.callback,
+  slowQueryMs: count,
+  onSlowQuery: rules.callback,
+  onQueryError: rules.callback,
+  sqlComment: rules.callback,
 });
 
 /** @type {Table} Options of one statement. */

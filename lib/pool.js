@@ -7,10 +7,13 @@ const { BlockingAnswer } = require('./answer.js');
 const { ClosedError } = require('./error-classes.js');
 const { end, forgotten, openPool, openSession, release } = require('./handles.js');
 const { lazy } = require('./lazy.js');
-const { FLAG, flush, wait } = require('./mailbox.js');
+const { FLAG, flush, listen, wait } = require('./mailbox.js');
 const options = require('./options.js');
 const queryable = require('./queryable.js');
+const { queryHooks } = require('./query-hooks.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
+const { commenter } = require('./sql-comment.js');
+const { isPoolTraced } = require('./tracing/channels.js');
 const { TypeCatalog } = require('./type-catalog.js');
 const { send } = require('./request.js');
 
@@ -18,6 +21,7 @@ const batches = lazy(() => require('./batch.js'));
 const copies = lazy(() => require('./copy.js'));
 const figures = lazy(() => require('./pool-figures.js'));
 const streams = lazy(() => require('./stream.js'));
+const tracing = lazy(() => require('./tracing/index.js'));
 const transactions = lazy(() => require('./transaction.js'));
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
@@ -43,17 +47,22 @@ class Pool {
   #ending;
   /** What was counted, once the engine has forgotten it. @type {any} */
   #lastFigures;
+  #unlisten;
   #ended = { drained: 0, rejected: 0, cancelled: 0 };
 
   /** @param {Record<string, any>} given checked options */
   constructor(given) {
-    const { types, rowMode = 'object', retry, logger, ...rest } = given;
+    const { types, rowMode = 'object', retry, sqlComment, ...others } = given;
+    const { logger, slowQueryMs, onSlowQuery, onQueryError, ...rest } = others;
     const resolved = resolveTypes(types, PRESETS.lossless);
-    this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster');
+    const told = queryHooks({ logger, slowQueryMs, onSlowQuery, onQueryError });
+    const comment = sqlComment === undefined ? undefined : commenter(sqlComment);
+    this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster', comment);
+    this.#unlisten = hearEvents(this.#target);
     forgotten.register(this, this.#target, this);
     const catalog = new TypeCatalog(catalogQuery(this.#target));
     const decoders = queryable.decodersFor(resolved, rowMode, catalog);
-    this.#reading = { types: resolved, rowMode, catalog, decoders, logger };
+    this.#reading = { types: resolved, rowMode, catalog, decoders, logger: told };
     this.#retry = { ...DEFAULT_RETRY, ...retry };
     this.#maxStatementMs = /** @type {number | undefined} */ (rest.maxStatementMs);
   }
@@ -170,7 +179,7 @@ class Pool {
     for (let attempt = 1; ; attempt++) {
       const tx = new TransactionClass(this.#target, this.#reading, begin);
       try {
-        const value = await fn(tx);
+        const value = await TransactionClass.run(tx, fn);
         if (!TransactionClass.isOver(tx)) await tx.commit();
         return value;
       } catch (error) {
@@ -297,6 +306,7 @@ class Pool {
     const { figures: last, ...ended } = JSON.parse(await end(this.#target, timeoutMs));
     this.#lastFigures = last;
     this.#ended = ended;
+    this.#unlisten();
     forgotten.unregister(this);
   }
 
@@ -313,6 +323,15 @@ class Pool {
   [inspect.custom]() {
     return `Pool ${inspect(this.status())}`;
   }
+}
+
+/** What the engine does for a pool on its own is told to whoever traces it. @param {Target} pool */
+function hearEvents(pool) {
+  const { slot, generation, about } = pool;
+  native.poolHear(slot, generation);
+  return listen(pool, (event) => {
+    if (isPoolTraced()) tracing().hearPool(about, event);
+  });
 }
 
 /**

@@ -3,10 +3,13 @@
 
 const { StatementAnswer } = require('./answer.js');
 const mailbox = require('./mailbox.js');
+const { lazy } = require('./lazy.js');
+const { isTraced } = require('./tracing/channels.js');
 
 const { FLAG, OPERATION } = mailbox;
+const tracing = lazy(() => require('./tracing/queries.js'));
 const { ArrayText, prepareParams } = require('./rows/prepare.js');
-const { statementNumber } = require('./statements.js');
+const { passingNumber, statementNumber } = require('./statements.js');
 
 /** @typedef {InstanceType<typeof import('./decoders.js').Decoders>} Decoders */
 /** @import { Answer, Target } from '../types/internal.js' */
@@ -43,13 +46,32 @@ const PLAIN = Object.freeze({});
  * @throws {TypeError | RangeError | Error} what is wrong with text or parameters; then nothing was asked
  */
 function send(target, sql, params, decoders, manner, answer) {
+  if (!isTraced()) return hand(target, sql, params, decoders, manner, answer, 0);
+  const hands = () => hand(target, sql, params, decoders, manner, answer, FLAG.TOLD);
+  return tracing().traced(target, sql, params?.length ?? 0, manner, answer, hands);
+}
+
+/**
+ * @param {Target} target @param {string | undefined} sql @param {readonly unknown[] | null | undefined} params
+ * @param {Decoders} decoders @param {Manner} manner @param {Answer} answer @param {number} more flags
+ */
+function hand(target, sql, params, decoders, manner, answer, more) {
   const { encoding, profile } = decoders;
   const values = prepareParams(params, encoding, manner.utcDates);
-  let flags = (manner.flags ?? 0) | (manner.operation ?? OPERATION.EXECUTE);
+  let flags = (manner.flags ?? 0) | (manner.operation ?? OPERATION.EXECUTE) | more;
   if (manner.signal !== undefined) flags |= FLAG.EXCLUSIVE;
   // The same array comes back when nothing had to be prepared, and then there is no array among the values.
   if (values !== params && values.some((value) => value instanceof ArrayText)) flags |= FLAG.EITHER;
-  const statement = sql === undefined ? 0 : statementNumber(sql);
+  let statement = 0;
+  const isOwn = sql === undefined || manner.name !== undefined;
+  const comment = isOwn ? undefined : target.about.comment?.();
+  if (comment) {
+    // A text of its own for every call: nothing of it is kept.
+    statement = passingNumber(sql + comment);
+    flags |= FLAG.UNNAMED;
+  } else if (sql !== undefined) {
+    statement = statementNumber(sql);
+  }
   const begin = manner.begin === undefined ? 0 : statementNumber(manner.begin);
   const name = manner.name === undefined ? 0 : statementNumber(manner.name);
   const { timeoutMs = 0, batch = 0, portal = 0 } = manner;

@@ -23,13 +23,21 @@ let dropped = [];
 function statementNumber(text) {
   const known = numbers.get(text);
   if (known !== undefined) return known;
+  if (text.length > MAX_KEPT_LENGTH) return passingNumber(text);
   const number = register(text);
-  if (text.length > MAX_KEPT_LENGTH) {
-    dropped.push(number);
-    return number;
-  }
   if (numbers.size >= MAX_TEXTS) evict();
   numbers.set(text, number);
+  return number;
+}
+
+/**
+ * Of a text that does not come again.
+ * @param {string} text
+ * @returns {number} valid for requests made before the next turn
+ */
+function passingNumber(text) {
+  const number = register(text);
+  dropped.push(number);
   return number;
 }
 
@@ -68,4 +76,4 @@ function takeDropped() {
   return taken;
 }
 
-module.exports = { statementNumber, takeDropped };
+module.exports = { passingNumber, statementNumber, takeDropped };

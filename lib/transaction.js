@@ -7,6 +7,7 @@ const { FLAG } = require('./mailbox.js');
 const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./options.js');
 const queryable = require('./queryable.js');
 const { lazy } = require('./lazy.js');
+const { endTransaction, traceTransaction, within } = require('./tracing/index.js');
 
 const copies = lazy(() => require('./copy.js'));
 const streams = lazy(() => require('./stream.js'));
@@ -41,6 +42,7 @@ class Transaction {
   #deadline;
   #timeoutMs;
   #signal;
+  #trace;
   /** `fresh`: nothing asked; `open`; `over`. */
   #state = 'fresh';
   /** A statement was answered, so BEGIN was as well. */
@@ -62,19 +64,25 @@ class Transaction {
     this.#deadline =
       options.timeoutMs === undefined ? undefined : performance.now() + options.timeoutMs;
     this.#signal = options.signal;
+    this.#trace = traceTransaction(this.#target, this.#begin);
     forgotten.register(this, this.#target, this);
+  }
+
+  /** Runs a closure as this transaction. @template T @param {Transaction} tx @param {(tx: any) => T | Promise<T>} fn */
+  static run(tx, fn) {
+    return within(tx.#trace, async () => fn(tx));
   }
 
   /** Sends BEGIN now instead of with the first statement. @param {Transaction} tx */
   static async start(tx) {
     tx.#state = 'open';
     try {
-      await tx.#run(tx.#begin, undefined, tx.#limited(queryable.NO_OPTIONS), {
-        flags: FLAG.TRANSACTION,
-      });
+      const limited = tx.#limited(queryable.NO_OPTIONS);
+      const manner = { flags: FLAG.TRANSACTION };
+      await within(tx.#trace, () => tx.#run(tx.#begin, undefined, limited, manner));
       tx.#isBegun = true;
     } catch (error) {
-      tx.#close();
+      tx.#close('failed', error);
       throw error;
     }
     return tx;
@@ -192,8 +200,11 @@ class Transaction {
       if (isFresh) return;
       const flags = FLAG.TRANSACTION | FLAG.COMMIT | FLAG.FINISH;
       await this.#run('COMMIT', undefined, this.#limited(limits), { flags });
+    } catch (error) {
+      this.#close(isOpen(error) ? 'unknown' : 'failed', error);
+      throw error;
     } finally {
-      this.#close();
+      this.#close('committed');
     }
   }
 
@@ -210,7 +221,7 @@ class Transaction {
       // The server rolls back what it loses the connection of.
       if (!wasLost(error)) throw error;
     } finally {
-      this.#close();
+      this.#close('rolled-back');
     }
   }
 
@@ -288,11 +299,19 @@ class Transaction {
     }
   }
 
-  #close() {
+  /** Only the first end counts. @param {'committed' | 'rolled-back' | 'failed' | 'unknown'} outcome @param {unknown} [error] */
+  #close(outcome, error) {
+    endTransaction(this.#trace, outcome, error);
+    this.#trace = undefined;
     this.#state = 'over';
     forgotten.unregister(this);
     release(this.#target);
   }
+}
+
+/** Does nobody know whether it was committed? @param {any} error */
+function isOpen(error) {
+  return error?.outcome === 'unknown';
 }
 
 /** @param {any} error */

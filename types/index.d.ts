@@ -22,3 +22,4 @@ export * from './resilience.js';
 export * from './serverless.js';
 export * from './shutdown.js';
 export * from './ssl.js';
+export type * from './tracing.js';

@@ -1,12 +1,30 @@
 // Types that files of lib/ share and users never see.
 
-import type { NativeError } from './native-error.js';
+import type { Face, NativeError } from './native-error.js';
 import type { FrameView } from './rows.js';
+
+/** What is told of a pool or client to those who watch. */
+export interface About {
+  readonly face: Face;
+  readonly database: string | undefined;
+  readonly user: string | undefined;
+  /** As configured, with their ports. */
+  readonly hosts?: readonly string[];
+  /** Name of the pool. */
+  readonly pool?: string;
+  /** Has the engine a pool behind it? */
+  readonly isPool?: boolean;
+  /** One caller's connection of a pool? */
+  readonly isSession?: boolean;
+  /** Makes the comment that statements carry. */
+  readonly comment?: (() => string) | undefined;
+}
 
 /** A pool, session or client of the engine. */
 export interface Target {
   readonly slot: number;
   readonly generation: number;
+  readonly about: About;
 }
 
 /** Receives what belongs to one request, in order; `done` or `fail` comes last and once. None of these throws. */
@@ -21,6 +39,8 @@ export interface Answer {
   suspended(shape: number): void;
   /** News of a COPY (`COPY_NEWS` of lib/mailbox.js); the bytes are valid only during the call. */
   copy?(news: number, size: number, buffer: Buffer, offset: number): void;
+  /** The request has its connection; called when that was asked for. */
+  placed?(waitedMs: number, place: string): void;
   done(): void;
   fail(fields: NativeError): void;
 }

@@ -20,12 +20,14 @@ export function shape(number: number): string;
 export function profile(preset: 'pg' | 'lossless', custom: Buffer): number;
 /** Asked for a password, or about a certificate; the answer comes by `passwordAnswer`. `question` is JSON; must not throw. */
 export type Ask = (number: number, question: string) => void;
-/** JSON options and environment in, JSON `{handle, warnings}` out. */
+/** JSON options and environment in, JSON `{handle, warnings, about}` out; `about`: database, user, hosts. */
 export function poolOpen(options: string, environment: string, ask?: Ask): string;
 /** JSON counts, or null for a stale handle. */
 export function poolStatus(slot: number, generation: number): string | null;
 /** JSON of everything counted (native/src/addon/figures.rs), or null for a stale handle. */
 export function poolFigures(slot: number, generation: number): string | null;
+/** Has attempts to connect and failovers of the pool sent here. */
+export function poolHear(slot: number, generation: number): void;
 /** Handle of a session that takes its connection with its first request. */
 export function sessionOpen(slot: number, generation: number): number;
 /** Number of its connection, unlike that of any other; null while it has none. */
@@ -34,7 +36,7 @@ export function sessionConnection(slot: number, generation: number): number | nu
 export function sessionLeave(slot: number, generation: number, onlyWaiting: boolean): boolean;
 /** Has events of the session's connection sent here; to be called before its first request. */
 export function sessionHear(slot: number, generation: number): void;
-/** JSON `{handle, pid, host, encrypted, parameters, warnings}`. */
+/** JSON `{handle, pid, host, encrypted, parameters, warnings, about}`; `about`: database and user. */
 export function clientOpen(options: string, environment: string, ask?: Ask): Promise<string>;
 /** The same, with the thread blocked for at most `patienceMs`; without a password function, which would need the thread. */
 export function clientOpenSync(options: string, environment: string, patienceMs: number): string;

@@ -5,6 +5,7 @@ const native = require('../native.js');
 const { end, openClient, openClientSync, release } = require('../handles.js');
 const { FLAG, OPERATION, keepAlive, listen } = require('../mailbox.js');
 const { send } = require('../request.js');
+const { connecting } = require('../tracing/connecting.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Answer } from '../../types/internal.js' */
@@ -52,7 +53,9 @@ class Link {
 
   /** @param {object} settings */
   static open(settings) {
-    return openClient(settings, 'pg', VARIABLES);
+    const { database, user } = /** @type {any} */ (settings);
+    const about = /** @type {const} */ ({ face: 'pg', database, user });
+    return connecting(about, () => openClient(settings, 'pg', VARIABLES));
   }
 
   /** The same, with the thread blocked. @param {object} settings @param {number} patienceMs */

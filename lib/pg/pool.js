@@ -7,6 +7,7 @@ const { bound } = require('./bound.js');
 const { ASK, Client, SETTLE, query } = require('./client.js');
 const { hide } = require('./connection-parameters.js');
 const { Holders } = require('./holders.js');
+const { acquiring } = require('../tracing/connecting.js');
 
 /** @typedef {(error: Error | undefined, client?: any, release?: (error?: any) => void) => void} Acquired */
 /** Someone who waits for a client. @typedef {{ callback: Acquired, isOver: boolean }} Waiter */
@@ -107,6 +108,8 @@ class Pool extends EventEmitter {
     }
     const since = performance.now();
     const taken = this.#holders.here(this.#acquire);
+    const { database, user } = this.options;
+    const told = acquiring({ face: 'pg', database, user });
     /** @type {NodeJS.Timeout | undefined} */
     let late;
     /** @type {Waiter} */
@@ -115,6 +118,7 @@ class Pool extends EventEmitter {
       callback: (error, client, release) => {
         clearTimeout(late);
         if (client !== undefined) this.#holders.take(client, taken);
+        told?.(error, client?.host && `${client.host}:${client.port}`);
         callback(error, client, release);
       },
     };
@@ -129,7 +133,9 @@ class Pool extends EventEmitter {
     late = setTimeout(() => {
       this.#forget(waiter);
       waiter.isOver = true;
-      callback(this.#timeout(performance.now() - since));
+      const error = this.#timeout(performance.now() - since);
+      told?.(error);
+      callback(error);
     }, connectionTimeoutMillis);
     late.unref();
   }

@@ -3,6 +3,8 @@
 
 const { OPERATION, cancel, wait } = require('../mailbox.js');
 const { BlockingAnswer, StatementAnswer } = require('../answer.js');
+const { isTraced } = require('../tracing/channels.js');
+const { bound } = require('./bound.js');
 const { defaults } = require('./defaults.js');
 const { describe, timedOut } = require('./failures.js');
 const { Query, complaint, isSimple, readQuery } = require('./query.js');
@@ -129,13 +131,15 @@ class StatementQueue {
   /** @param {number} limit @param {(left: number) => void} begin @param {Reject} refuse */
   #wait(limit, begin, refuse) {
     const since = performance.now();
+    // Whoever traces statements wants to know whose they are.
+    const start = isTraced() ? bound(begin) : begin;
     /** @type {NodeJS.Timeout | undefined} */
     let late;
     /** @type {Waiting} */
     const waiting = {
       begin: () => {
         clearTimeout(late);
-        begin(limit > 0 ? Math.max(1, Math.ceil(limit - (performance.now() - since))) : 0);
+        start(limit > 0 ? Math.max(1, Math.ceil(limit - (performance.now() - since))) : 0);
       },
       refuse: (error) => {
         clearTimeout(late);

@@ -6,6 +6,7 @@ const { fromNative } = require('../errors.js');
 const { end, openClient, release } = require('../handles.js');
 const { listen } = require('../mailbox.js');
 const { execute } = require('../request.js');
+const { connecting } = require('../tracing/connecting.js');
 const { isOpenAfter } = require('./keywords.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
@@ -69,7 +70,9 @@ class Connection {
 
   /** @param {object} settings of the engine @param {Watcher} watcher */
   static async open(settings, watcher) {
-    return new Connection(await openClient(settings, 'pg'), watcher);
+    const { database, user } = /** @type {any} */ (settings);
+    const about = /** @type {const} */ ({ face: 'pg', database, user });
+    return new Connection(await connecting(about, () => openClient(settings, 'pg')), watcher);
   }
 
   /** Of the engine. @param {Connection} connection */

@@ -43,6 +43,7 @@ const ENGINE = [
   'handles',
   'decoders',
   'answer',
+  'tracing',
   'request',
 ];
 const BELOW = [...ENGINE, ...WORDS];
@@ -70,7 +71,11 @@ const JS = {
   'type-catalog': [],
   decoders: ['native', 'rows', 'type-catalog'],
   answer: ['decoders', 'rows', 'error-classes'],
-  request: ['answer', 'decoders', 'mailbox', 'rows', 'statements'],
+  'sql-text': [],
+  'query-hooks': ['hooks', 'option-rules'],
+  'sql-comment': ['hooks'],
+  tracing: ['lazy', 'mailbox', 'sql-text', 'errors', 'error-classes'],
+  request: ['lazy', 'tracing', 'answer', 'decoders', 'mailbox', 'rows', 'statements'],
   // the cluster face
   queryable: [...BELOW, 'type-catalog'],
   stream: [...BELOW, 'queryable'],
@@ -85,6 +90,8 @@ const JS = {
   pool: [
     'metrics-text',
     'pool-figures',
+    'query-hooks',
+    'sql-comment',
     ...BELOW,
     'type-catalog',
     'queryable',

@@ -120,6 +120,10 @@ const POOL = {
   retry: [{ maxAttempts: 3 }, [], 'an object, got an empty array'],
   lease: [{ secret: 'at least 16 bytes' }, true, 'an object, got true'],
   logger: [() => {}, {}, 'a function, got an object'],
+  slowQueryMs: [0, -1, 'an integer not below 0, got -1'],
+  onSlowQuery: [() => {}, true, 'a function, got true'],
+  onQueryError: [() => {}, 1, 'a function, got 1'],
+  sqlComment: [() => {}, 'x', 'a function, got a string'],
 };
 
 test('every option of createPool accepts what is right and names what is wrong', () => {

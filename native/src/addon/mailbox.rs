@@ -9,7 +9,9 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::addon::inbox::Inbox;
-use crate::addon::records::{COMPLETE, COPY, ERROR, EVENT, FINAL, FRAME, Head, SUSPENDED, TAG};
+use crate::addon::records::{
+    COMPLETE, COPY, ERROR, EVENT, FINAL, FRAME, Head, PLACED, SUSPENDED, TAG,
+};
 use crate::addon::{command, settle, wake};
 use crate::conn::keeper::News;
 use crate::conn::request::{Account, Command, Completion, CopyNews, Event, Outlet};
@@ -109,16 +111,20 @@ impl Mailbox {
     }
 
     fn text(&self, id: u32, flags: u32, shape: u32, text: &str) {
-        if self.is_closed() {
-            return;
-        }
         let head = Head {
             id,
             flags,
             shape,
-            rows: u32::try_from(text.len()).unwrap_or(u32::MAX),
             ..Head::default()
         };
+        self.body(head, text);
+    }
+
+    fn body(&self, mut head: Head, text: &str) {
+        if self.is_closed() {
+            return;
+        }
+        head.rows = u32::try_from(text.len()).unwrap_or(u32::MAX);
         self.lock()
             .inbox
             .push(&head, text.len(), None, None, |buffer| {
@@ -184,6 +190,17 @@ impl Outlet for Mailbox {
             });
     }
 
+    /// Not announced: the answer to the request follows, and brings it along.
+    fn placed(&self, id: u32, waited: Duration, host: &str, address: &str) {
+        let head = Head {
+            id,
+            flags: PLACED,
+            affected: u64::try_from(waited.as_micros()).ok(),
+            ..Head::default()
+        };
+        self.body(head, &format!("{host}\t{address}"));
+    }
+
     fn event(&self, slot: u32, generation: u32, event: &Event<'_>) {
         let text = match event {
             Event::Notice(notice) => {
@@ -211,6 +228,23 @@ impl Outlet for Mailbox {
                     .and_then(|cause: &Error| serde_json::from_str(&settle::describe(cause)).ok());
                 json!({ "event": "end", "error": cause })
             }
+            Event::Attempt {
+                host,
+                address,
+                took,
+                error,
+            } => {
+                let error: Option<serde_json::Value> =
+                    error.and_then(|error| serde_json::from_str(&settle::describe(error)).ok());
+                json!({
+                    "event": "connect", "host": host, "address": address,
+                    "ms": took.as_secs_f64() * 1000.0, "error": error,
+                })
+            }
+            Event::Failover { from, to, took } => json!({
+                "event": "failover", "from": from, "to": to,
+                "ms": took.map(|took| took.as_secs_f64() * 1000.0),
+            }),
         };
         self.text(slot, EVENT, generation, &text.to_string());
         self.announce();

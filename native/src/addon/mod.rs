@@ -41,6 +41,7 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("poolOpen", objects::pool_open)?;
     cx.export_function("poolStatus", objects::pool_status)?;
     cx.export_function("poolFigures", objects::pool_figures)?;
+    cx.export_function("poolHear", objects::pool_hear)?;
     cx.export_function("sessionOpen", objects::session_open)?;
     cx.export_function("sessionConnection", objects::session_connection)?;
     cx.export_function("sessionLeave", objects::session_leave)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use neon::prelude::*;
 use neon::types::JsBuffer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::addon::desk::{self, number_profile};
 use crate::addon::environment::{Environment, current};
@@ -112,7 +112,10 @@ fn upkeep(
 }
 
 fn opened(built: &Built, handle: Handle) -> String {
-    json!({ "handle": handle.to_number(), "warnings": built.warnings }).to_string()
+    let hosts: Vec<_> = built.config.hosts.iter().map(ToString::to_string).collect();
+    let about =
+        json!({ "database": built.config.database, "user": built.config.user, "hosts": hosts });
+    json!({ "handle": handle.to_number(), "warnings": built.warnings, "about": about }).to_string()
 }
 
 /// `poolOpen(options: JSON, environment: JSON, ask?: function) → JSON {handle, warnings}`. Opens no connection.
@@ -162,6 +165,15 @@ pub(super) fn pool_figures(mut cx: FunctionContext) -> JsResult<JsValue> {
     };
     let text = figures::to_json(&pool.figures()).to_string();
     Ok(cx.string(text).upcast())
+}
+
+/// `poolHear(slot, generation)`: events of the pool go to this environment.
+pub(super) fn pool_hear(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    let handle = handle(&mut cx, 0)?;
+    if let Some(Object::Pool(pool)) = registry::get(handle) {
+        pool.subscribe(subscriber(current(&mut cx)?, handle));
+    }
+    Ok(cx.undefined())
 }
 
 /// `sessionOpen(pool slot, pool generation) → handle`. Takes its connection with the first request.
@@ -222,6 +234,8 @@ fn subscriber(environment: &Environment, handle: Handle) -> Subscriber {
 /// A single connection about to be opened.
 struct Opening {
     seeker: Seeker,
+    /// Its database and user, as JSON.
+    about: Value,
     warnings: Vec<String>,
 }
 
@@ -242,7 +256,9 @@ fn opening(
                 policy: Policy::default(),
             };
             let routing = built.pool.routing;
+            let about = json!({ "database": built.config.database, "user": built.config.user });
             Ok(Opening {
+                about,
                 seeker: Seeker::new(routes, routing, manner, Arc::clone(&SHAPES), profile)
                     .with_upkeep(upkeep),
                 warnings: built.warnings,
@@ -253,7 +269,12 @@ fn opening(
 }
 
 /// Gives an open connection a handle, and says what is known about it.
-fn adopt(cx: &mut Cx<'_>, client: Arc<Client>, warnings: &[String]) -> NeonResult<String> {
+fn adopt(
+    cx: &mut Cx<'_>,
+    client: Arc<Client>,
+    about: &Value,
+    warnings: &[String],
+) -> NeonResult<String> {
     let connection = Arc::clone(client.connection());
     let environment = current(cx)?;
     let handle = environment.own(Object::Client(client));
@@ -264,6 +285,7 @@ fn adopt(cx: &mut Cx<'_>, client: Arc<Client>, warnings: &[String]) -> NeonResul
     let described = json!({
         "handle": handle.to_number(), "pid": connection.pid, "host": connection.host,
         "encrypted": connection.is_encrypted(), "parameters": parameters, "warnings": warnings,
+        "about": about,
     });
     Ok(described.to_string())
 }
@@ -271,11 +293,16 @@ fn adopt(cx: &mut Cx<'_>, client: Arc<Client>, warnings: &[String]) -> NeonResul
 /// `clientOpen(options: JSON, environment: JSON, ask?: function) → Promise<JSON {handle, pid, parameters, warnings}>`.
 pub(super) fn client_open(mut cx: FunctionContext) -> JsResult<JsPromise> {
     let passwords = passwords::source(&mut cx, 2)?;
-    let Opening { seeker, warnings } = opening(&mut cx, passwords.as_ref())?;
+    let opening = opening(&mut cx, passwords.as_ref())?;
+    let Opening {
+        seeker,
+        about,
+        warnings,
+    } = opening;
     let runtime = runtime(&mut cx)?;
     let open = async move { Ok(Client::new(seeker.find().await?, runtime)) };
     promise(&mut cx, open, move |cx, client| {
-        let described = adopt(cx, client, &warnings)?;
+        let described = adopt(cx, client, &about, &warnings)?;
         Ok(cx.string(described).upcast())
     })
 }
@@ -283,7 +310,12 @@ pub(super) fn client_open(mut cx: FunctionContext) -> JsResult<JsPromise> {
 /// `clientOpenSync(options: JSON, environment: JSON, patience in ms) → JSON`: the same, and the thread is blocked meanwhile.
 pub(super) fn client_open_sync(mut cx: FunctionContext) -> JsResult<JsString> {
     let patience = Duration::from_millis(whole(&mut cx, 2)?.into());
-    let Opening { seeker, warnings } = opening(&mut cx, None)?;
+    let opening = opening(&mut cx, None)?;
+    let Opening {
+        seeker,
+        about,
+        warnings,
+    } = opening;
     let runtime = runtime(&mut cx)?;
     let (sender, opened) = std::sync::mpsc::sync_channel(1);
     let open = runtime.spawn(async move {
@@ -294,7 +326,7 @@ pub(super) fn client_open_sync(mut cx: FunctionContext) -> JsResult<JsString> {
     });
     match opened.recv_timeout(patience) {
         Ok(Ok(client)) => {
-            let described = adopt(&mut cx, client, &warnings)?;
+            let described = adopt(&mut cx, client, &about, &warnings)?;
             Ok(cx.string(described))
         }
         Ok(Err(error)) => throw(&mut cx, &error),

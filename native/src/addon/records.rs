@@ -26,6 +26,9 @@ pub(super) const TAG: u32 = 128;
 /// the rows; 2 a body of so many bytes; 3 so many bytes of ours were written.
 pub(super) const COPY: u32 = 256;
 
+/// The request has its connection: microseconds in place of the affected rows, the body is the host, a tab and the address.
+pub(super) const PLACED: u32 = 512;
+
 /// Bytes of a record's header.
 pub(super) const HEADER: usize = 32;
 

@@ -60,6 +60,8 @@ const FINISH: u32 = 0x200;
 const OUTGOING: u32 = 0x400;
 /// Kept prepared only outside transactions.
 const OUTSIDE: u32 = 0x800;
+/// The caller wants to hear which connection the request got.
+const TOLD: u32 = 0x1000;
 
 struct Record<'a> {
     words: [u32; 12],
@@ -157,6 +159,7 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
         Part::Single
     };
     request.finish = record.has(FINISH);
+    request.told = record.has(TOLD);
     let pool = pool_of(&target);
     request.timeout = timeout(record, pool.as_deref());
     request.max_result = pool.and_then(|pool| pool.max_result_bytes());

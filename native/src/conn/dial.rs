@@ -48,6 +48,16 @@ pub enum Address {
     Local,
 }
 
+impl std::fmt::Display for Address {
+    /// Address and port; nothing for a socket, which the host names already.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Local => Ok(()),
+        }
+    }
+}
+
 impl Route {
     /// The route to one host of a target.
     ///

@@ -14,6 +14,7 @@ mod cursor;
 pub mod dial;
 pub mod driver;
 mod encode;
+pub mod event;
 pub mod exchange;
 mod giveup;
 pub mod guard;
@@ -164,6 +165,12 @@ impl Connection {
             let mut state = self.lock();
             if state.stream.is_none() || !matches!(state.closing, Closing::Open) {
                 return Err(Box::new(request));
+            }
+            if request.told {
+                let address = self.address().to_string();
+                request
+                    .reply
+                    .placed(request.since.elapsed(), &self.host, &address);
             }
             let timed = request.timeout.is_some();
             state.look_before();

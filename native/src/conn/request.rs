@@ -7,9 +7,10 @@ use tokio::sync::oneshot;
 
 pub use crate::conn::account::Account;
 pub use crate::conn::copying::{CopyNews, CopyStep};
+pub use crate::conn::event::{Event, Subscriber};
 pub use crate::conn::local::{LocalReply, LocalResult};
 use crate::conn::statement::{Class, Naming, NumberedProfile, Statement};
-use crate::error::{Error, Outcome, ServerError};
+use crate::error::{Error, Outcome};
 use crate::frame::{FrameBuilder, Shape};
 
 /// Work for the server.
@@ -187,6 +188,8 @@ pub struct Request {
     pub max_result: Option<usize>,
     /// The last request of a session: its connection goes back afterwards.
     pub finish: bool,
+    /// The caller wants to hear which connection it got, and when.
+    pub told: bool,
     /// Sent again once after its prepared statement was found stale.
     pub(super) repeated: bool,
     /// The server has said what it is, right before this.
@@ -207,6 +210,7 @@ impl Request {
             part: Part::Single,
             max_result: None,
             finish: false,
+            told: false,
             repeated: false,
             is_checked: false,
         }
@@ -330,52 +334,6 @@ pub struct Completion<'a> {
     pub account: &'a Arc<Account>,
 }
 
-/// Who hears the events of a session: its environment, and the handle by which that knows it. Slots are used again, so
-/// a late event without the generation would reach the next object in the slot.
-#[derive(Clone)]
-pub struct Subscriber {
-    /// The environment.
-    pub outlet: Arc<dyn Outlet>,
-    /// Slot of the handle.
-    pub slot: u32,
-    /// Generation of the handle.
-    pub generation: u32,
-}
-
-impl Subscriber {
-    /// Tells it.
-    pub fn tell(&self, event: &Event<'_>) {
-        self.outlet.event(self.slot, self.generation, event);
-    }
-}
-
-/// Something a session hears without asking.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// A message below ERROR.
-    Notice(&'a ServerError),
-    /// NOTIFY.
-    Notification {
-        /// The notifying backend.
-        pid: i32,
-        /// Channel.
-        channel: &'a str,
-        /// Payload, empty when none was given.
-        payload: &'a str,
-    },
-    /// A setting of the session changed.
-    Parameter {
-        /// Name.
-        name: &'a str,
-        /// Value.
-        value: &'a str,
-    },
-    /// What the connection's keeper did.
-    Upkeep(&'a crate::conn::keeper::News),
-    /// The connection has ended; no request on it will be answered any more.
-    Ended(Option<&'a Error>),
-}
-
 /// Receives what belongs to one JS environment, from any thread; always short, never with a lock of the pool held.
 pub trait Outlet: Send + Sync {
     /// Takes one piece of an answer; [`Outlet::announce`] follows.
@@ -383,6 +341,8 @@ pub trait Outlet: Send + Sync {
     /// Has what was delivered looked at. A connection calls it once per turn, after its owner knows that the
     /// connection is free again: otherwise the next request could come before, and find the pool busy.
     fn announce(&self) {}
+    /// A request that is told has its connection, after so long, on this host and address.
+    fn placed(&self, _id: u32, _waited: Duration, _host: &str, _address: &str) {}
     /// Takes an event of a session, named by slot and generation of its handle.
     fn event(&self, slot: u32, generation: u32, event: &Event<'_>);
     /// The environment is gone: nobody reads any more.
@@ -469,6 +429,13 @@ impl Reply {
             }
             // The waiting side may have given up meanwhile.
             Self::Local(local) => drop(local.sender.send(Ok(local.result))),
+        }
+    }
+
+    /// The request has its connection.
+    pub(super) fn placed(&self, waited: Duration, host: &str, address: &str) {
+        if let Self::Outlet { outlet, id } = self {
+            outlet.placed(*id, waited, host, address);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::conn::driver::Driver;
+use crate::conn::request::Subscriber;
 use crate::conn::{Connection, Owner};
 use crate::error::{Error, Lack};
 use crate::pool::router::Fruitless;
@@ -68,6 +69,12 @@ impl Drop for Attempt {
 }
 
 impl Pool {
+    /// Names who hears of attempts to connect and of failovers.
+    pub fn subscribe(&self, subscriber: Subscriber) {
+        // A second subscriber would be a bug of ours; the first one stays.
+        let _ = self.seeker.hearer.set(subscriber);
+    }
+
     fn opening(&self) -> std::sync::MutexGuard<'_, Opening> {
         self.opener.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -14,6 +14,7 @@ use crate::conn::Connection;
 use crate::conn::dial::{self, Address, Route};
 use crate::conn::exchange::Manner;
 use crate::conn::keeper::Upkeep;
+use crate::conn::request::{Event, Subscriber};
 use crate::conn::role::Role;
 use crate::conn::statement::NumberedProfile;
 use crate::error::{Counts, Error, Lack, NodeReport, is_final};
@@ -55,6 +56,8 @@ pub struct Seeker {
     pub(super) heading: Box<[AtomicUsize]>,
     /// Hosts that did not suit when they were asked last.
     unsuitable: Box<[AtomicBool]>,
+    /// Hears of attempts and failovers.
+    pub hearer: OnceLock<Subscriber>,
 }
 
 /// How a search ends without a node.
@@ -103,6 +106,7 @@ impl Seeker {
             failures: AtomicUsize::new(0),
             reports: Mutex::default(),
             next: AtomicUsize::new(0),
+            hearer: OnceLock::new(),
         }
     }
 
@@ -281,7 +285,14 @@ impl Seeker {
         if result.is_err() {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
-        Step::Dialled(host, address, result, began.elapsed())
+        let took = began.elapsed();
+        self.tell(&Event::Attempt {
+            host: &self.label(host),
+            address: &address.to_string(),
+            took,
+            error: result.as_ref().err(),
+        });
+        Step::Dialled(host, address, result, took)
     }
 
     async fn dial(
@@ -364,9 +375,24 @@ impl Seeker {
         }
     }
 
+    fn tell(&self, event: &Event<'_>) {
+        if let Some(hearer) = self.hearer.get() {
+            hearer.tell(event);
+        }
+    }
+
     /// Remembers what a node is, and why it does not suit.
     pub(super) fn note(&self, host: usize, key: &str, role: Role, fit: Fit, took: Duration) {
         self.view.note(key, role);
+        if role == Role::Primary
+            && let Some((from, took)) = self.view.leads(key)
+        {
+            self.tell(&Event::Failover {
+                from: &from,
+                to: key,
+                took,
+            });
+        }
         if let Some(unsuitable) = self.unsuitable.get(host) {
             unsuitable.store(fit != Fit::Right, Ordering::Relaxed);
         }

@@ -1,0 +1,64 @@
+// What other modules tell subscribers: transactions, and what the engine does for a pool.
+'use strict';
+
+const { fromNative } = require('../errors.js');
+const { begin, channels, finish, isHeard, past } = require('./channels.js');
+const { transactions } = require('./queries.js');
+const { ConnectTrace, FailoverTrace, TransactionTrace, now } = require('./traces.js');
+
+/** @import { About, Target } from '../../types/internal.js' */
+/** @typedef {InstanceType<typeof TransactionTrace>} OneTransaction */
+
+/** @param {Target} session @param {string} text of its BEGIN @returns {OneTransaction | undefined} undefined when nobody listens */
+function traceTransaction(session, text) {
+  if (!isHeard(channels.transaction)) return undefined;
+  const trace = new TransactionTrace(session.about, text);
+  transactions.set(session, trace);
+  return trace;
+}
+
+/**
+ * Tells of the beginning, and runs what belongs to the transaction where the stores that subscribers have bound to it
+ * are set.
+ * @template T
+ * @param {OneTransaction | undefined} trace @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+function within(trace, work) {
+  return trace === undefined ? work() : begin(channels.transaction, trace, work);
+}
+
+/** @param {OneTransaction | undefined} trace @param {OneTransaction['outcome']} outcome @param {unknown} [error] */
+function endTransaction(trace, outcome, error) {
+  if (trace === undefined || trace.outcome !== undefined) return;
+  trace.outcome = outcome;
+  trace.end(error);
+  finish(channels.transaction, trace);
+}
+
+/** What the engine says of a pool. @param {About} about @param {any} event */
+function hearPool(about, event) {
+  const { connect, failover } = channels;
+  if (event.event === 'connect' && isHeard(connect)) {
+    const trace = new ConnectTrace(about);
+    trace.at(event.host, event.address);
+    tell(connect, trace, event.ms, event.error && fromNative(event.error, about.face));
+  } else if (event.event === 'failover' && isHeard(failover)) {
+    tell(failover, new FailoverTrace(about, event.from, event.to), event.ms ?? 0, undefined);
+  }
+}
+
+/** @param {import('node:diagnostics_channel').TracingChannel<any, any>} channel @param {any} trace @param {number} ms @param {Error | null | undefined} error */
+function tell(channel, trace, ms, error) {
+  trace.startTime = now() - ms;
+  trace.durationMs = ms;
+  trace.error = error ?? undefined;
+  past(channel, trace);
+}
+
+module.exports = {
+  endTransaction,
+  hearPool,
+  traceTransaction,
+  within,
+};

@@ -1,0 +1,143 @@
+// Statements on their way, told of from being asked for to the last row.
+'use strict';
+
+const { fromNative } = require('../errors.js');
+const { FLAG, OPERATION } = require('../mailbox.js');
+const { begin, channels, finish, isHeard, past } = require('./channels.js');
+const { AcquireTrace, QueryTrace, now } = require('./traces.js');
+
+/** @import { Answer, Target } from '../../types/internal.js' */
+/** @import { Manner } from '../request.js' */
+/** @typedef {InstanceType<typeof import('./traces.js').TransactionTrace>} TransactionTrace */
+/** @typedef {InstanceType<typeof QueryTrace>} OneTrace */
+
+const { query, acquire } = channels;
+
+/** What each operation is a statement of; the others go on with one. */
+const KINDS = /** @type {Record<number, OneTrace['kind']>} */ ({
+  [OPERATION.EXECUTE]: 'query',
+  [OPERATION.SIMPLE]: 'query',
+  [OPERATION.COPY]: 'copy',
+  [OPERATION.OPEN]: 'stream',
+  [OPERATION.CURSOR_OPEN]: 'stream',
+});
+/** @type {Set<number>} */
+const GOING_ON = new Set([OPERATION.FETCH, OPERATION.CURSOR_FETCH]);
+/** @type {Set<number>} */
+const CLOSING = new Set([OPERATION.CLOSE, OPERATION.CURSOR_CLOSE]);
+
+/** Transactions that are told of, by their session. @type {WeakMap<Target, TransactionTrace>} */
+const transactions = new WeakMap();
+/** Rows that come in batches, by where they come from and their portal. @type {WeakMap<Target, Map<number, OneTrace>>} */
+const open = new WeakMap();
+/** Sessions that have their connection. @type {WeakSet<Target>} */
+const placed = new WeakSet();
+
+/**
+ * As `work`, which asks for the statement, and tells of it.
+ * @param {Target} target @param {string | undefined} sql @param {number} parameterCount @param {Manner} manner
+ * @param {Answer} answer @param {() => number} work
+ */
+function traced(target, sql, parameterCount, manner, answer, work) {
+  const operation = manner.operation ?? OPERATION.EXECUTE;
+  const kind = KINDS[operation];
+  const portals = open.get(target);
+  if (((manner.flags ?? 0) & FLAG.FINISH) !== 0 && portals !== undefined) {
+    for (const left of portals.values()) over(left);
+    open.delete(target);
+  }
+  const portal = manner.portal ?? 0;
+  if (kind === undefined) {
+    const trace = portals?.get(portal);
+    if (trace === undefined) return work();
+    if (CLOSING.has(operation)) {
+      portals?.delete(portal);
+      over(trace);
+    } else if (GOING_ON.has(operation)) {
+      watch(answer, trace, target, portal);
+    }
+    return work();
+  }
+  // An empty text is how a connection is given back.
+  if (!sql) return work();
+  const trace = new QueryTrace(target.about, sql, kind, parameterCount);
+  trace.transaction = transactions.get(target);
+  watch(answer, trace, target, portal);
+  return begin(query, trace, work);
+}
+
+/** @param {OneTrace} trace @param {unknown} [error] @param {() => void} [settle] */
+function over(trace, error, settle) {
+  trace.end(error);
+  finish(query, trace, settle);
+}
+
+/**
+ * Has the answer tell its trace what comes. Its own methods do their work all the same.
+ * @param {any} answer @param {OneTrace} trace @param {Target} target @param {number} portal
+ */
+function watch(answer, trace, target, portal) {
+  const { complete, done, fail, refuse, settle } = answer;
+  const face = target.about?.face ?? 'cluster';
+  answer.placed = (/** @type {number} */ waitMs, /** @type {string} */ place) => {
+    const [host = '', address] = place.split('\t');
+    trace.at(host, address);
+    if (target.about?.isPool && !placed.has(target)) {
+      if (target.about.isSession) placed.add(target);
+      trace.waitMs ??= waitMs;
+      tellAcquired(trace, target, undefined);
+    }
+  };
+  answer.complete = (
+    /** @type {number} */ shape,
+    /** @type {string | undefined} */ command,
+    /** @type {number} */ affected,
+  ) => {
+    complete.call(answer, shape, command, affected);
+    trace.command = command ?? answer.result?.command;
+    trace.rowCount = Number.isNaN(affected) ? null : affected;
+  };
+  const ended = (/** @type {unknown} */ reason, /** @type {() => void} */ settled) => {
+    const error = reason === undefined ? undefined : fromNative(/** @type {any} */ (reason), face);
+    if (isUnplaced(reason)) tellAcquired(trace, target, error);
+    open.get(target)?.delete(portal);
+    over(trace, error, settled);
+  };
+  if (settle === undefined) {
+    answer.done = () => ended(undefined, () => done.call(answer));
+    answer.fail = (/** @type {unknown} */ fields) => ended(fields, () => fail.call(answer, fields));
+    return;
+  }
+  answer.refuse = (/** @type {unknown} */ reason) =>
+    ended(reason ?? new Error('a type parser threw nothing'), () => refuse.call(answer, reason));
+  answer.settle = () => {
+    if (!answer.isSuspended) {
+      ended(undefined, () => settle.call(answer));
+      return;
+    }
+    // There are more rows: it goes on with the next batch.
+    const portals = open.get(target) ?? new Map();
+    open.set(target, portals.set(portal, trace));
+    settle.call(answer);
+  };
+}
+
+/** Did it get no connection in time? @param {any} reason */
+function isUnplaced(reason) {
+  return reason?.kind === 'acquire' || (reason?.kind === 'timeout' && reason.phase === 'acquire');
+}
+
+/** @param {OneTrace} trace @param {Target} target @param {Error | undefined} error */
+function tellAcquired(trace, target, error) {
+  if (!isHeard(acquire)) return;
+  const acquired = new AcquireTrace(target.about);
+  acquired.startTime = trace.startTime;
+  acquired.durationMs = error === undefined ? trace.waitMs : now() - trace.startTime;
+  acquired.error = error;
+  acquired.query = trace;
+  const { host, port, address } = trace;
+  if (error === undefined) Object.assign(acquired, { host, port, address });
+  past(acquire, acquired);
+}
+
+module.exports = { traced, transactions };

@@ -1,0 +1,73 @@
+//! What a session or a pool hears without asking, and who hears it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::conn::request::Outlet;
+use crate::error::{Error, ServerError};
+
+/// Who hears the events of a session: its environment, and the handle by which that knows it. Slots are used again, so
+/// a late event without the generation would reach the next object in the slot.
+#[derive(Clone)]
+pub struct Subscriber {
+    /// The environment.
+    pub outlet: Arc<dyn Outlet>,
+    /// Slot of the handle.
+    pub slot: u32,
+    /// Generation of the handle.
+    pub generation: u32,
+}
+
+impl Subscriber {
+    /// Tells it.
+    pub fn tell(&self, event: &Event<'_>) {
+        self.outlet.event(self.slot, self.generation, event);
+    }
+}
+
+/// Something a session hears without asking.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A message below ERROR.
+    Notice(&'a ServerError),
+    /// NOTIFY.
+    Notification {
+        /// The notifying backend.
+        pid: i32,
+        /// Channel.
+        channel: &'a str,
+        /// Payload, empty when none was given.
+        payload: &'a str,
+    },
+    /// A setting of the session changed.
+    Parameter {
+        /// Name.
+        name: &'a str,
+        /// Value.
+        value: &'a str,
+    },
+    /// What the connection's keeper did.
+    Upkeep(&'a crate::conn::keeper::News),
+    /// The connection has ended; no request on it will be answered any more.
+    Ended(Option<&'a Error>),
+    /// Of a pool: an attempt to open a connection is over.
+    Attempt {
+        /// The host as configured.
+        host: &'a str,
+        /// The address that was dialled.
+        address: &'a str,
+        /// How long it took.
+        took: Duration,
+        /// Why it failed.
+        error: Option<&'a Error>,
+    },
+    /// Of a pool: the primary is another node than before.
+    Failover {
+        /// The address of the former one.
+        from: &'a str,
+        /// The address of the new one.
+        to: &'a str,
+        /// Since the former one was lost; `None` when it never was.
+        took: Option<Duration>,
+    },
+}
