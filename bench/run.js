@@ -6,6 +6,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { writeCharts } = require('./harness/charts.js');
+const { writeDocuments } = require('./harness/documents.js');
 const { openDatabase } = require('./harness/database.js');
 const { measure } = require('./harness/measure.js');
 const { parse, HELP } = require('./harness/options.js');
@@ -21,6 +22,10 @@ async function main() {
   const options = parse(process.argv.slice(2));
   if (options.help) {
     say(HELP);
+    return 0;
+  }
+  if (options.from) {
+    publish(options, JSON.parse(fs.readFileSync(options.from, 'utf8')));
     return 0;
   }
   const { peers, absent } = present(options);
@@ -45,19 +50,23 @@ async function main() {
     const quiet = await runAll(options, peers, database.url);
     say(`\nRatios to ${REFERENCE} (more is better)\n${ratios(quiet, peers)}\n`);
     const busy = options.busy ? await besideBusyLoop(options, peers, database.url) : undefined;
-    if (options.json) {
-      const text = JSON.stringify({ conditions, quiet, busy }, null, 2);
-      fs.writeFileSync(options.json, `${text}\n`);
-    }
-    if (options.charts) {
-      const { node, server, cpus } = conditions;
-      const subtitle = `Node ${node}, PostgreSQL ${server}, ${cpus}`;
-      for (const file of writeCharts(options.charts, quiet, subtitle)) say(`wrote ${file}`);
-    }
+    const run = { conditions, quiet, busy };
+    if (options.json) fs.writeFileSync(options.json, `${JSON.stringify(run, null, 2)}\n`);
+    publish(options, run);
     return judge(options, peers, absent, quiet);
   } finally {
     await database.close();
   }
+}
+
+/** Charts and documents of a run. */
+function publish({ charts, writeDocs }, run) {
+  if (charts) {
+    const { node, server, cpus } = run.conditions;
+    const subtitle = `Node ${node}, PostgreSQL ${server}, ${cpus}`;
+    for (const file of writeCharts(charts, run.quiet, subtitle)) say(`wrote ${file}`);
+  }
+  if (writeDocs) for (const file of writeDocuments(run, checks)) say(`wrote ${file}`);
 }
 
 /** Who can run; who cannot is named once. */

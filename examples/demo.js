@@ -5,6 +5,7 @@ const { randomBytes } = require('node:crypto');
 const { createPool } = require('..');
 const { compare } = require('./demo/comparison.js');
 const { showFailover } = require('./demo/failover.js');
+const { showFreezer } = require('./demo/freezer.js');
 const { showLeases } = require('./demo/leases.js');
 const { showOutcomes } = require('./demo/outcomes.js');
 const { showPool } = require('./demo/pool.js');
@@ -16,6 +17,7 @@ const STEPS = [
   ['Errors that say what became of the statement', showOutcomes],
   ['A stream: rows as fast as they are used', showStream],
   ['Twenty serverless clients, each with a signed lease', showLeases],
+  ['Functions are frozen, reaped and thawed', showFreezer],
   ['A cluster of three, and its primary dies', showFailover],
   ['Throughput beside pg', compare],
 ];

@@ -14,6 +14,7 @@ const COLOURS = {
   postgres: '#2b8a8a',
   bun: '#c2417f',
   limit: '#7a8a3a',
+  'pg-berth-pg': '#e8890c',
 };
 
 const CHARTS = [

@@ -23,6 +23,8 @@ The server is DATABASE_URL if set (schema "bench" is dropped and created), else 
   --ops N         operations of the soak (default 10000000)
   --json FILE     writes all figures
   --charts DIR    writes the charts there (default docs/charts, after a full run only)
+  --write-docs    puts the figures into README.md and docs/performance.md; of a complete run only
+  --from FILE     runs nothing: charts and documents of the figures that --json wrote
   --help          this text
 
 Figures: rate is the 80th percentile of the rounds; CPU is the total over all rounds; p50, p99 and
@@ -47,6 +49,8 @@ function parse(args) {
       ops: { type: 'string', default: '10000000' },
       json: { type: 'string' },
       charts: { type: 'string' },
+      'write-docs': { type: 'boolean', default: false },
+      from: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -55,13 +59,21 @@ function parse(args) {
     values.only,
     WORKLOADS.map(({ name }) => name),
   );
+  const isPart = values.smoke || only !== undefined || values.peers !== undefined;
+  if (values['write-docs'] && isPart) {
+    throw new RangeError(
+      '--write-docs publishes a complete run: without --only, --peers and --smoke',
+    );
+  }
   const usual = Object.keys(PEERS).filter((name) => !PEERS[name].optional);
   return {
     help: values.help,
     smoke: values.smoke,
     busy: values.busy,
     json: values.json,
-    charts: values.charts ?? (values.smoke || only || values.peers ? undefined : 'docs/charts'),
+    charts: values.charts ?? (isPart ? undefined : 'docs/charts'),
+    writeDocs: values['write-docs'],
+    from: values.from,
     rounds: values.rounds === undefined ? undefined : positive('--rounds', values.rounds),
     ops: positive('--ops', values.ops),
     workloads: WORKLOADS.filter(({ name, onlyOnRequest }) => {

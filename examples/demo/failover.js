@@ -1,4 +1,4 @@
-// Fifth part of the demo: eight writers on a cluster of three local nodes while its primary dies.
+// Sixth part of the demo: eight writers on a cluster of three local nodes while its primary dies.
 'use strict';
 
 const assert = require('node:assert');
