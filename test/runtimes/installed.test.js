@@ -70,7 +70,7 @@ test(
 test('sec_s02: without a binary the error names platform, libc and package', async () => {
   const bare = path.join(packed.folder, 'bare');
   await installInto(bare, [packed.main]);
-  const program = `require('pg-berth')`;
+  const program = `require('pg-berth').createPool()`;
   await assert.rejects(exec(process.execPath, ['-e', program], { cwd: bare }), ({ stderr }) => {
     const { platform, arch } = process;
     assert.ok(stderr.includes(`pg-berth has no engine for ${platform} ${arch}`), stderr);
@@ -89,7 +89,7 @@ test('sec_s02: a broken binary is named, with the reason', async () => {
   fs.writeFileSync(broken, 'no library'.repeat(1000));
   const env = { ...process.env, PG_BERTH_BINARY: broken };
   await assert.rejects(
-    exec(process.execPath, ['-e', `require('pg-berth')`], { cwd: app, env }),
+    exec(process.execPath, ['-e', `require('pg-berth').createPool()`], { cwd: app, env }),
     ({ stderr }) => stderr.includes(broken) && /header|ELF|image/.test(stderr),
   );
 });
