@@ -3,7 +3,10 @@
 
 const { run, tool } = require('./run.js');
 
-const node = (script) => () => run(process.execPath, [`scripts/${script}`]);
+const node =
+  (script, ...args) =>
+  () =>
+    run(process.execPath, [`scripts/${script}`, ...args]);
 const cargo =
   (...args) =>
   () =>
@@ -12,6 +15,7 @@ const cargo =
 /** Checks that need no build, quickest first. tsc also reads the JavaScript of lib/. */
 const CHECKS = [
   ['layers', node('check-layers.js')],
+  ['api reference', node('api-reference.js', '--check')],
   ['biome', () => run(tool('biome'), ['check', '--error-on-warnings', '--colors=off'])],
   ['cargo fmt', cargo('fmt', '--all', '--check', '--', '-l')],
   ['tsc', () => run(tool('tsc'), ['-p', 'tsconfig.json', '--pretty', 'false'])],

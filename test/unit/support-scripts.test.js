@@ -5,7 +5,8 @@ const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { jsImports, neonLines, rustImports, rustPath } = require('../../scripts/support/imports.js');
 const { complaint, JS, moduleOf, RUST } = require('../../scripts/support/layers.js');
-const { snippetsOf } = require('../../scripts/support/snippets.js');
+const { declarationsOf } = require('../../scripts/support/declarations.js');
+const { brokenClaim, snippetsOf } = require('../../scripts/support/snippets.js');
 
 /** What a Rust file is said to use wrongly. */
 const wrongIn = (file, source) =>
@@ -87,4 +88,52 @@ test('documentation: blocks run alone or after the hidden code above them', () =
   );
   assert.match(snippets[1]?.code ?? '', /const pool = 1; \n+await pool;/);
   assert.doesNotMatch(snippets[2]?.code ?? '', /const pool = 1/);
+});
+
+test('documentation: what a block says it prints has to be printed, in its order', () => {
+  const block = (code) => snippetsOf('a.md', `\`\`\`js\n${code}\n\`\`\``)[0]?.says;
+  assert.deepEqual(block('console.log(a); // 1\nf(); // no claim\nconsole.log(b);\n// { c: 2 }'), [
+    '1',
+    '{ c: 2 }',
+  ]);
+  assert.equal(brokenClaim(['1', '{ c: 2 }'], '1\n{\n  c: 2\n}\n'), undefined);
+  assert.equal(brokenClaim(['{ c: 2 }', '1'], '1\n{ c: 2 }'), '1');
+  assert.equal(brokenClaim(["at: '2026-…'"], "{ at: '2026-01-02' }"), undefined);
+  assert.equal(brokenClaim(['[1]'], '1'), '[1]');
+});
+
+test('documentation: TypeScript is checked as it stands', () => {
+  const [{ name, code } = {}] = snippetsOf('a.md', '```ts\nconst n: number = 1;\n```');
+  assert.deepEqual([name, code], ['a-md-1.mts', 'const n: number = 1;\n']);
+});
+
+test('api reference: declarations have their prose, their members and their overloads', () => {
+  const text = [
+    "import type { X } from './x.js';",
+    '/** A thing. */',
+    '// biome-ignore lint/a: why',
+    'export interface Thing<T = { a: 1 }> {',
+    '  /** A member. } */',
+    '  run(options: { a: T }): void;',
+    '}',
+    'type Hidden = string;',
+    '/**',
+    ' * Makes one.',
+    ' * @throws {TypeError} the name is wrong',
+    ' */',
+    'export function make(name: string): Thing;',
+    'export function make(options: {',
+    '  name: string;',
+    '}): Thing;',
+    'export const one: Thing;',
+  ].join('\n');
+  const found = declarationsOf(text);
+  assert.deepEqual(
+    found.map(({ name }) => name),
+    ['Thing', 'make', 'one'],
+  );
+  assert.equal(found[0]?.prose, 'A thing.');
+  assert.match(found[0]?.code ?? '', /A member[\s\S]*run\(options: [^\n]*\n\}$/);
+  assert.equal(found[1]?.prose, 'Makes one.\n\nThrows `TypeError` when: the name is wrong');
+  assert.equal(found[1]?.code.split('export function').length, 3);
 });
