@@ -77,7 +77,8 @@ async function together(session, reading, asked, options) {
   /** @type {{ index: number, error: any } | undefined} */
   let first;
   let sent = 0;
-  const manner = { flags: FLAG.TRANSACTION, begin: 'BEGIN', onAsked: () => void sent++ };
+  const inside = FLAG.TRANSACTION | (reading.resolves ? FLAG.PROBE : 0);
+  const manner = { flags: inside, begin: 'BEGIN', onAsked: () => void sent++ };
   const answers = asked.map(async ({ sql, params }, index) => {
     try {
       return queryable.toRows(await queryable.run(session, sql, params, options, reading, manner));
@@ -92,7 +93,7 @@ async function together(session, reading, asked, options) {
   if (sent > 0) {
     const word = first === undefined ? 'COMMIT' : 'ROLLBACK';
     const commit = word === 'COMMIT' ? FLAG.COMMIT : 0;
-    const flags = FLAG.TRANSACTION | FLAG.FINISH | commit;
+    const flags = inside | FLAG.FINISH | commit;
     try {
       await execute(session, word, undefined, reading.decoders, { flags });
     } catch (cause) {

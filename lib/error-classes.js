@@ -136,6 +136,8 @@ class OutcomeUnknownError extends PgError {
   /** @param {string} message @param {Details} [details] */
   constructor(message, details = {}) {
     super(message, { ...details, outcome: 'unknown' });
+    /** @type {api.CommitTrace | undefined} */
+    this.resolution = details.resolution;
   }
 }
 
@@ -155,6 +157,9 @@ class TransactionLostError extends PgError {
 
 /** @implements {api.TransactionRolledBackError} */
 class TransactionRolledBackError extends PgError {}
+
+/** @implements {api.CommitAbortedError} */
+class CommitAbortedError extends PgError {}
 
 /** @implements {api.FencedError} */
 class FencedError extends PgError {}
@@ -183,6 +188,7 @@ const classes = {
   NotReplicatedError,
   TransactionLostError,
   TransactionRolledBackError,
+  CommitAbortedError,
   FencedError,
   ResultError,
   InternalError,

@@ -54,11 +54,17 @@ function fromNative(fields, face) {
 /**
  * Whatever left the outcome open is the cause of the one class that says so.
  * @param {NativeError} fields @param {Face} face
+ * @returns {InstanceType<typeof errors.OutcomeUnknownError>}
  */
 function doubt(fields, face) {
   if (fields.kind === 'notReplicated') {
     const known = { ...detailsOf(fields), code: face === 'cluster' ? 'IN_DOUBT' : fields.code };
     return new errors.NotReplicatedError(fields.message, known);
+  }
+  const { kind, trace } = fields;
+  if (kind === 'doubt' && fields.cause && trace) {
+    const known = doubt({ ...fields.cause, outcome: 'unknown' }, face);
+    return Object.assign(known, { message: fields.message, resolution: trace });
   }
   const original = build(fields, face);
   const code = face === 'cluster' ? 'IN_DOUBT' : codeOf(original);
@@ -80,7 +86,7 @@ function build(fields, face) {
   const details = detailsOf(fields);
   if (fields.cause) {
     // What broke the connection under a statement knows nothing of the statement: it has the same outcome.
-    const under = fields.kind === 'lost' || fields.kind === 'transactionLost';
+    const under = ['lost', 'transactionLost', 'commitAborted'].includes(fields.kind);
     details.cause = build(
       under ? { ...fields.cause, outcome: fields.outcome } : fields.cause,
       face,
@@ -115,6 +121,8 @@ function build(fields, face) {
       return new errors.TransactionLostError(fields.message, details);
     case 'fenced':
       return new errors.FencedError(fields.message, details);
+    case 'commitAborted':
+      return new errors.CommitAbortedError(fields.message, details);
     case 'rolledBack':
       return new errors.TransactionRolledBackError(fields.message, details);
     case 'result':

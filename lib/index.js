@@ -56,6 +56,7 @@ module.exports = {
   NotReplicatedError: errors,
   TransactionLostError: errors,
   TransactionRolledBackError: errors,
+  CommitAbortedError: errors,
   FencedError: errors,
   ResultError: errors,
   InternalError: errors,

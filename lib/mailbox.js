@@ -37,6 +37,7 @@ const FLAG = Object.freeze({
   OUTGOING: 0x400,
   OUTSIDE: 0x800,
   TOLD: 0x1000,
+  PROBE: 0x2000,
 });
 
 /** What a record holds (native/src/addon/records.rs). */

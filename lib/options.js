@@ -25,11 +25,10 @@ const MODES = /** @type {Record<string, string>} */ ({
  */
 const NOT_AVAILABLE = Object.freeze({
   pool: words(
-    'commitMarkerTable commitResolution dnsRecheckMs exactlyOnce',
-    'maxLagBytes rebalanceMs resolveTimeoutMs',
+    'commitMarkerTable dnsRecheckMs maxLagBytes rebalanceMs',
     'strictFence unref warmStatements',
   ),
-  query: words('acquireTimeoutMs after exactlyOnce idempotent retry'),
+  query: words('acquireTimeoutMs after idempotent retry'),
   begin: words('exactlyOnce lsn'),
 });
 
@@ -103,6 +102,9 @@ const POOL_OPTIONS = Object.freeze({
   connectTimeoutMs: ms,
   statementTimeoutMs: ms,
   maxStatementMs: ms,
+  commitResolution: { ...oneOf('xid', 'off'), refused: ['marker'] },
+  resolveTimeoutMs: ms,
+  exactlyOnce: flag,
   keepalive: group({ idleMs: ms, intervalMs: ms, count: positive }),
   tcpUserTimeoutMs: msOrNever,
   preparedStatements: oneOf('named', 'unnamed'),
@@ -121,6 +123,23 @@ const POOL_OPTIONS = Object.freeze({
 
 /** @type {Table} Options of one statement. */
 const QUERY_OPTIONS = Object.freeze({ timeoutMs: ms, signal: rules.signal, rowMode, types });
+
+/** @type {Table} Options of one statement that stands for itself. */
+const SINGLE_OPTIONS = Object.freeze({ ...QUERY_OPTIONS, exactlyOnce: flag });
+
+/** @type {Table} Options of `insert`. */
+const INSERT_OPTIONS = Object.freeze({
+  timeoutMs: ms,
+  signal: rules.signal,
+  idempotency: flag,
+  conflictTarget: {
+    copy: (/** @type {any} */ value) => (Array.isArray(value) ? [...value] : value),
+    accepts: (/** @type {any} */ value) =>
+      rules.isText(value) ||
+      (Array.isArray(value) && value.length > 0 && value.every(rules.isText)),
+    says: 'a name, or an array of at least one name',
+  },
+});
 
 /** @type {Table} Options of a row stream; `fetchSize` is another name of `batchSize`. */
 const STREAM_OPTIONS = Object.freeze({
@@ -197,9 +216,9 @@ function readPoolOptions(options) {
   return read;
 }
 
-/** @param {unknown} options */
-function readQueryOptions(options) {
-  return readOptions(QUERY_OPTIONS, options, NOT_AVAILABLE.query);
+/** @param {unknown} options @param {Table} [table] `QUERY_OPTIONS` or `SINGLE_OPTIONS` */
+function readQueryOptions(options, table = QUERY_OPTIONS) {
+  return readOptions(table, options, NOT_AVAILABLE.query);
 }
 
 /**
@@ -231,9 +250,11 @@ module.exports = {
   COPY_OPTIONS,
   END_OPTIONS,
   INSERT_MANY_OPTIONS,
+  INSERT_OPTIONS,
   NOT_AVAILABLE,
   POOL_OPTIONS,
   QUERY_OPTIONS,
+  SINGLE_OPTIONS,
   STREAM_OPTIONS,
   TRANSACTION_OPTIONS,
   readBeginOptions,

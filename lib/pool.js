@@ -9,6 +9,7 @@ const { end, forgotten, openPool, openSession, release } = require('./handles.js
 const { lazy } = require('./lazy.js');
 const { FLAG, flush, listen, wait } = require('./mailbox.js');
 const options = require('./options.js');
+const { PoolEvents } = require('./pool-events.js');
 const queryable = require('./queryable.js');
 const { queryHooks } = require('./query-hooks.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
@@ -36,33 +37,42 @@ const DEFAULT_BLOCKING_MS = 30_000;
 /** How much longer than its statement a blocking call waits: the time a cancel may take. */
 const BLOCKING_GRACE_MS = 3000;
 
+/** Behind the statement, in its packet, is what its outcome can be found out by. */
+const EXACTLY_ONCE = Object.freeze({ flags: FLAG.PROBE });
+
 /** @implements {PoolInterface} */
 class Pool {
   #target;
   /** @type {Reading} */
   #reading;
   #retry;
+  /** How statements that stand for themselves are asked for. */
+  #single;
   #maxStatementMs;
   /** @type {Promise<void> | undefined} */
   #ending;
   /** What was counted, once the engine has forgotten it. @type {any} */
   #lastFigures;
   #unlisten;
+  #events = new PoolEvents();
   #ended = { drained: 0, rejected: 0, cancelled: 0 };
 
   /** @param {Record<string, any>} given checked options */
   constructor(given) {
     const { types, rowMode = 'object', retry, sqlComment, ...others } = given;
-    const { logger, slowQueryMs, onSlowQuery, onQueryError, ...rest } = others;
+    const { logger, slowQueryMs, onSlowQuery, onQueryError, ...further } = others;
+    const { commitResolution = 'xid', exactlyOnce = false, ...rest } = further;
     const resolved = resolveTypes(types, PRESETS.lossless);
     const told = queryHooks({ logger, slowQueryMs, onSlowQuery, onQueryError });
     const comment = sqlComment === undefined ? undefined : commenter(sqlComment);
     this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster', comment);
-    this.#unlisten = hearEvents(this.#target);
+    this.#unlisten = hearEvents(this.#target, this.#events);
     forgotten.register(this, this.#target, this);
     const catalog = new TypeCatalog(catalogQuery(this.#target));
     const decoders = queryable.decodersFor(resolved, rowMode, catalog);
-    this.#reading = { types: resolved, rowMode, catalog, decoders, logger: told };
+    const resolves = commitResolution === 'xid';
+    this.#reading = { types: resolved, rowMode, catalog, decoders, logger: told, resolves };
+    this.#single = singly(exactlyOnce);
     this.#retry = { ...DEFAULT_RETRY, ...retry };
     this.#maxStatementMs = /** @type {number | undefined} */ (rest.maxStatementMs);
   }
@@ -75,16 +85,12 @@ class Pool {
     if (given !== undefined || queryable.isWatched(this.#reading)) {
       return this.#query(sql, params, given);
     }
-    return queryable.runPlain(this.#target, sql, params, this.#reading);
+    return queryable.runPlain(this.#target, sql, params, this.#reading, this.#single);
   }
 
   /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} given */
   async #query(sql, params, given) {
-    queryable.checkText(sql);
-    const read = queryable.readOptions(given);
-    return queryable.toRows(
-      await queryable.run(this.#target, sql, params, read, this.#reading, undefined),
-    );
+    return queryable.toRows(await this.#run(sql, params, given));
   }
 
   /**
@@ -92,11 +98,51 @@ class Pool {
    * @returns {Promise<QueryResult<any>>}
    */
   async queryResult(sql, params, given) {
+    return queryable.toResult(await this.#run(sql, params, given));
+  }
+
+  /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} given */
+  async #run(sql, params, given) {
     queryable.checkText(sql);
-    const read = queryable.readOptions(given);
-    return queryable.toResult(
-      await queryable.run(this.#target, sql, params, read, this.#reading, undefined),
-    );
+    const { exactlyOnce, ...read } = queryable.readOptions(given, options.SINGLE_OPTIONS);
+    const manner = exactlyOnce === undefined ? this.#single : singly(exactlyOnce);
+    return queryable.run(this.#target, sql, params, read, this.#reading, manner);
+  }
+
+  /**
+   * @param {string | readonly string[]} table @param {Record<string, unknown>} row @param {object} [given]
+   * @returns {Promise<Rows<any>>}
+   */
+  async insert(table, row, given) {
+    const { insertStatement, mayInsertAgain } = require('./insert.js');
+    const { sql, params, limits, isIdempotent } = insertStatement(table, row, given);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.query(sql, params, limits);
+      } catch (error) {
+        const isOver = !isIdempotent || attempt >= this.#retry.maxAttempts;
+        if (isOver || !mayInsertAgain(error)) throw error;
+      }
+      await this.#pause(attempt, limits.signal);
+    }
+  }
+
+  /** @param {string} event @param {(detail: any) => void} listener */
+  on(event, listener) {
+    this.#events.change('on', event, listener);
+    return this;
+  }
+
+  /** @param {string} event @param {(detail: any) => void} listener */
+  once(event, listener) {
+    this.#events.change('once', event, listener);
+    return this;
+  }
+
+  /** @param {string} event @param {(detail: any) => void} listener */
+  off(event, listener) {
+    this.#events.change('off', event, listener);
+    return this;
   }
 
   /**
@@ -325,12 +371,21 @@ class Pool {
   }
 }
 
-/** What the engine does for a pool on its own is told to whoever traces it. @param {Target} pool */
-function hearEvents(pool) {
+/** @param {boolean} isProbed its outcome is to be known even if its answer is lost */
+function singly(isProbed) {
+  return isProbed ? EXACTLY_ONCE : undefined;
+}
+
+/**
+ * What the engine does for a pool on its own is told to whoever traces it, and to its listeners.
+ * @param {Target} pool @param {InstanceType<typeof PoolEvents>} listeners
+ */
+function hearEvents(pool, listeners) {
   const { slot, generation, about } = pool;
   native.poolHear(slot, generation);
   return listen(pool, (event) => {
     if (isPoolTraced()) tracing().hearPool(about, event);
+    listeners.tell(event);
   });
 }
 

@@ -4,7 +4,8 @@
 const { callHook } = require('./hooks.js');
 const { wrong } = require('./option-rules.js');
 
-/** @import { LogEvent, PoolOptions } from '../types/pool.js' */
+/** @import { LogEvent } from '../types/pool-extras.js' */
+/** @import { PoolOptions } from '../types/pool.js' */
 
 const DEFAULT_SLOW_MS = 1000;
 

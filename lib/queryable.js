@@ -11,22 +11,24 @@ const { ask, execute } = require('./request.js');
 /** @typedef {InstanceType<typeof StatementAnswer>} Answered */
 /** @import { Manner } from './request.js' */
 /** @import { Target } from '../types/internal.js' */
-/** @import { Field, LogEvent, QueryResult, Rows } from '../types/pool.js' */
+/** @import { Field, QueryResult, Rows } from '../types/pool.js' */
+/** @import { LogEvent } from '../types/pool-extras.js' */
 /** @import { ResolvedTypes } from '../types/rows.js' */
 /** @typedef {InstanceType<typeof import('./type-catalog.js').TypeCatalog>} TypeCatalog */
 
 /**
- * How a pool reads results, and whom it tells about statements.
+ * How a pool reads results, whom it tells about statements, and whether a COMMIT without an answer is looked into.
  * @typedef {{
  *   types: ResolvedTypes,
  *   rowMode: 'object' | 'array',
  *   catalog: TypeCatalog | undefined,
  *   decoders: InstanceType<typeof Decoders>,
  *   logger: ((event: LogEvent) => void) | undefined,
+ *   resolves?: boolean,
  * }} Reading
  */
 
-/** @typedef {{ timeoutMs?: number, signal?: AbortSignal, rowMode?: 'object' | 'array', types?: any }} StatementOptions */
+/** @typedef {{ timeoutMs?: number, signal?: AbortSignal, rowMode?: 'object' | 'array', types?: any, exactlyOnce?: boolean }} StatementOptions */
 
 /** @type {StatementOptions} */
 const NO_OPTIONS = Object.freeze({});
@@ -202,9 +204,12 @@ function toField([name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeMod
   return { name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier, format: 'text' };
 }
 
-/** @param {unknown} options @returns {StatementOptions} */
-function readOptions(options) {
-  return options === undefined ? NO_OPTIONS : readQueryOptions(options);
+/**
+ * @param {unknown} options @param {import('./option-rules.js').Table} [table]
+ * @returns {StatementOptions}
+ */
+function readOptions(options, table) {
+  return options === undefined ? NO_OPTIONS : readQueryOptions(options, table);
 }
 
 module.exports = {

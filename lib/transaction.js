@@ -23,6 +23,8 @@ const streams = lazy(() => require('./stream.js'));
 
 /** How statements behind BEGIN are asked for. @type {Manner} */
 const INSIDE = Object.freeze({ flags: FLAG.TRANSACTION });
+/** The same, with what their outcome can be found out by. @type {Manner} */
+const PROBED = Object.freeze({ flags: FLAG.TRANSACTION | FLAG.PROBE });
 
 /** @param {Begin} options */
 function beginText({ isolation, accessMode, deferrable }) {
@@ -43,6 +45,8 @@ class Transaction {
   #timeoutMs;
   #signal;
   #trace;
+  #inside;
+  #savepoints = 0;
   /** `fresh`: nothing asked; `open`; `over`. */
   #state = 'fresh';
   /** A statement was answered, so BEGIN was as well. */
@@ -60,6 +64,8 @@ class Transaction {
     this.#target = openSession(pool, 'cluster');
     this.#reading = reading;
     this.#begin = beginText(options);
+    const writes = options.accessMode !== 'read-only';
+    this.#inside = reading.resolves && writes ? PROBED : INSIDE;
     this.#timeoutMs = options.timeoutMs;
     this.#deadline =
       options.timeoutMs === undefined ? undefined : performance.now() + options.timeoutMs;
@@ -105,7 +111,7 @@ class Transaction {
       !this.#isLimited &&
       !queryable.isWatched(this.#reading)
     ) {
-      return queryable.runPlain(this.#target, sql, params, this.#reading, INSIDE);
+      return queryable.runPlain(this.#target, sql, params, this.#reading, this.#inside);
     }
     return this.#rows(sql, params, options);
   }
@@ -190,6 +196,36 @@ class Transaction {
     return stream;
   }
 
+  /**
+   * @template T
+   * @param {(tx: Transaction) => T | Promise<T>} fn
+   * @returns {Promise<T>}
+   */
+  async savepoint(fn) {
+    if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
+    this.#savepoints += 1;
+    const name = `berth_${this.#savepoints}`;
+    await this.query(`SAVEPOINT ${name}`);
+    try {
+      const value = await fn(this);
+      await this.query(`RELEASE SAVEPOINT ${name}`);
+      return value;
+    } catch (error) {
+      // If the transaction is lost as well, its own end says so; the caller wants to know why this part failed.
+      await this.query(`ROLLBACK TO SAVEPOINT ${name}`).catch(() => {});
+      throw error;
+    }
+  }
+
+  /**
+   * @template T
+   * @param {(tx: Transaction) => T | Promise<T>} fn
+   * @returns {Promise<T>}
+   */
+  transaction(fn) {
+    return this.savepoint(fn);
+  }
+
   /** @param {{ timeoutMs?: number }} [options] */
   async commit(options) {
     const limits = readTable(END_OPTIONS, options);
@@ -198,7 +234,7 @@ class Transaction {
     this.#state = 'over';
     try {
       if (isFresh) return;
-      const flags = FLAG.TRANSACTION | FLAG.COMMIT | FLAG.FINISH;
+      const flags = Number(this.#inside.flags) | FLAG.COMMIT | FLAG.FINISH;
       await this.#run('COMMIT', undefined, this.#limited(limits), { flags });
     } catch (error) {
       this.#close(isOpen(error) ? 'unknown' : 'failed', error);
@@ -258,8 +294,8 @@ class Transaction {
    * @returns {Manner}
    */
   #manner() {
-    if (this.#isBegun) return INSIDE;
-    return { flags: FLAG.TRANSACTION, begin: this.#begin, onAsked: this.#opened };
+    if (this.#isBegun) return this.#inside;
+    return { ...this.#inside, begin: this.#begin, onAsked: this.#opened };
   }
 
   /**

@@ -177,7 +177,28 @@ export class LeaseError extends PgError {}
  * The statement or COMMIT was sent and its answer never came: it may or may not have taken effect. Never repeat a write
  * on it blindly. `cause` is the original error. `code`: `'IN_DOUBT'` from `createPool`, else that of the cause.
  */
-export class OutcomeUnknownError extends PgError {}
+export class OutcomeUnknownError extends PgError {
+  /** What the transaction had shown of itself, if it was asked for and there was an answer; and what came of asking later. */
+  readonly resolution: CommitTrace | undefined;
+}
+
+/** A transaction whose COMMIT was not answered, as far as it has shown itself. */
+export interface CommitTrace {
+  /** What asking came to, in words; null: nobody has asked. */
+  readonly status: string | null;
+  /** Its id, as `pg_current_xact_id()` gives it. */
+  readonly xid: string;
+  /** Where the log ended behind its last statement. */
+  readonly lsn: string;
+  readonly timeline: number;
+  /** When the server was started: microseconds since 1970. */
+  readonly started: string;
+  /** System identifier. */
+  readonly system: string;
+  /** The server had said that it is being shut down. */
+  readonly announced: boolean;
+}
+
 /**
  * The server has committed, but its wait for a synchronous standby was interrupted (a cancel, a shutdown), so a failover
  * may lose it. The server calls that a success with a warning; here it is a doubt.
@@ -193,6 +214,12 @@ export class NotReplicatedError extends OutcomeUnknownError {
 export class TransactionLostError extends PgError {
   readonly transactionLost: true;
 }
+
+/**
+ * COMMIT was sent and not answered, and the primary of now says that it did not happen. `code`: `'40000'`; `outcome` is
+ * `'failed'`, and `transaction(fn)` runs again.
+ */
+export class CommitAbortedError extends PgError {}
 
 /** COMMIT was answered with ROLLBACK: an earlier statement had failed and nothing was committed. `code`: `'25P02'`. */
 export class TransactionRolledBackError extends PgError {}

@@ -16,6 +16,7 @@ export type {
   QueryResult as ClusterResult,
 } from './pool.js';
 export * from './pool.js';
+export type * from './pool-extras.js';
 export type * from './pool-figures.js';
 export * from './pool-metrics.js';
 export * from './resilience.js';

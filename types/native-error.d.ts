@@ -1,6 +1,12 @@
 // How the engine describes an error to lib/errors.js (internal).
 
-import type { AcquireTimeoutError, NodeFailure, Outcome, TimeoutError } from './errors.js';
+import type {
+  AcquireTimeoutError,
+  CommitTrace,
+  NodeFailure,
+  Outcome,
+  TimeoutError,
+} from './errors.js';
 
 /** Which promises about codes and messages an error has to keep. */
 export type Face = 'cluster' | 'pg';
@@ -20,6 +26,7 @@ export interface Details {
   waitedMs?: number | undefined;
   counts?: Counts | undefined;
   nodes?: NodeFailure[] | undefined;
+  resolution?: CommitTrace | undefined;
 }
 
 /** The JSON of an error as `native/src/error.rs` knows it. Absent members may be missing or null. */
@@ -36,6 +43,8 @@ export interface NativeError {
     | 'transactionLost'
     | 'rolledBack'
     | 'fenced'
+    | 'doubt'
+    | 'commitAborted'
     | 'result'
     | 'notReplicated'
     | 'protocol'
@@ -70,6 +79,8 @@ export interface NativeError {
     tookMs: number;
   }[];
   cause?: NativeError | null;
+  /** What a transaction has shown whose COMMIT was not answered. */
+  trace?: CommitTrace;
   /** Bytes of the server's message. */
   length?: number;
   severity?: string;

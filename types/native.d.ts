@@ -26,8 +26,15 @@ export function poolOpen(options: string, environment: string, ask?: Ask): strin
 export function poolStatus(slot: number, generation: number): string | null;
 /** JSON of everything counted (native/src/addon/figures.rs), or null for a stale handle. */
 export function poolFigures(slot: number, generation: number): string | null;
-/** Has attempts to connect and failovers of the pool sent here. */
+/** Has attempts to connect, failovers and commits that were looked into of the pool sent here. */
 export function poolHear(slot: number, generation: number): void;
+/** What became of a transaction: `trace` is JSON of `CommitTrace`; JSON `{fate, status}`. */
+export function resolveCommit(
+  slot: number,
+  generation: number,
+  trace: string,
+  patienceMs: number,
+): Promise<string>;
 /** Handle of a session that takes its connection with its first request. */
 export function sessionOpen(slot: number, generation: number): number;
 /** Number of its connection, unlike that of any other; null while it has none. */

@@ -1,6 +1,16 @@
 // createPool, Pool and Transaction: the cluster face.
 
 import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
+import type {
+  BatchOptions,
+  BatchStatement,
+  InsertManyOptions,
+  InsertOptions,
+  LogEvent,
+  PoolEventMap,
+  SingleOptions,
+  StreamOptions,
+} from './pool-extras.js';
 import type { NativeFigures } from './pool-figures.js';
 import type { ServerlessConfig } from './serverless.js';
 import type { SslOptions } from './ssl.js';
@@ -94,14 +104,6 @@ export interface QueryOptions {
   types?: Types;
 }
 
-/** Options of `stream`. */
-export interface StreamOptions extends QueryOptions {
-  /** Rows fetched at a time: a positive integer. */
-  batchSize?: number;
-  /** Another name of `batchSize`. */
-  fetchSize?: number;
-}
-
 /** Options of `begin`. */
 export interface BeginOptions {
   /** Default: the server's `default_transaction_isolation`. */
@@ -126,16 +128,6 @@ export interface TransactionOptions extends BeginOptions {
 export interface EndOptions {
   /** Most milliseconds to wait. `Pool.end`: default 5000, then statements in flight are cancelled. */
   timeoutMs?: number;
-}
-
-/** One try of a statement, for `logger`. */
-export interface LogEvent {
-  readonly sql: string;
-  /** Whole milliseconds, acquiring included. */
-  readonly durationMs: number;
-  /** On success: rows returned or affected. */
-  readonly rowCount?: number;
-  readonly error?: Error;
 }
 
 /**
@@ -278,6 +270,15 @@ export interface PoolOptions {
   statementTimeoutMs?: number;
   /** `timeoutMs` for every statement that has none: the only guard against a frozen server. Default: none. */
   maxStatementMs?: number;
+  /**
+   * A COMMIT whose answer is lost: `'xid'` asks the primary of then for the transaction (after a crash or a failover too); it
+   * costs some 20 µs a statement and no round trip. `'off'`: `OutcomeUnknownError` at once. Default `'xid'`.
+   */
+  commitResolution?: 'xid' | 'off';
+  /** How long that is tried. Default 10 000. */
+  resolveTimeoutMs?: number;
+  /** The same for statements that stand for themselves, see `SingleOptions`. Default false. */
+  exactlyOnce?: boolean;
   /** TCP keep-alive. Defaults: 5000, 1000, 3 probes. */
   keepalive?: { idleMs?: number; intervalMs?: number; count?: number };
   /** Sent data must be acknowledged within this; 0 = the system's default. Default 8000. */
@@ -386,28 +387,6 @@ export interface Queryable {
   copyTo(sql: string, options?: CopyOptions): CopyToStream;
 }
 
-/** A statement of a batch: a text, or one with parameters. */
-export type BatchStatement = string | { sql: string; params?: Params };
-
-/** Options of `batch`. With `timeoutMs` or `signal` each statement waits for the one before, so that a cancel hits the right one. */
-export interface BatchOptions extends QueryOptions {
-  /**
-   * `'isolated'` (default): each statement for itself, and the outcome of each is given. `'all-or-nothing'`: in one
-   * transaction; the first error is thrown, with the number of its statement as `index`, and nothing was done.
-   */
-  errors?: 'isolated' | 'all-or-nothing';
-}
-
-/** Options of `insertMany`. */
-export interface InsertManyOptions {
-  /** Default: the keys of the first row. */
-  columns?: readonly string[];
-  /** Most milliseconds for the COPY. Default: none. */
-  timeoutMs?: number;
-  /** Gives it up: nothing is stored. */
-  signal?: AbortSignal;
-}
-
 /** A pool of connections. Made by `createPool`. */
 export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
   /**
@@ -420,8 +399,8 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
   begin(options?: BeginOptions): Promise<Transaction>;
   /**
    * Runs `fn` in a transaction and commits; if `fn` throws, rolls back and throws that. The whole is tried again after
-   * serialization failures and losses before COMMIT, so `fn` must have no effects outside the transaction.
-   * @throws {OutcomeUnknownError} COMMIT was sent and not answered; never tried again
+   * serialization failures and losses, unless it was committed, so `fn` must have no effects outside the transaction.
+   * @throws {OutcomeUnknownError} COMMIT was not answered, and nobody could say what became of it; never tried again
    */
   transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T>;
   /**
@@ -451,6 +430,26 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
     rows: Iterable<Row | readonly unknown[]> | AsyncIterable<Row | readonly unknown[]>,
     options?: InsertManyOptions,
   ): Promise<number>;
+  query<T = Row>(sql: string, params?: Params, options?: SingleOptions): Promise<Rows<T>>;
+  queryResult<T = Row>(
+    sql: string,
+    params?: Params,
+    options?: SingleOptions,
+  ): Promise<QueryResult<T>>;
+  /**
+   * Inserts one row and returns it as it was stored.
+   * @param table a name, or schema and name; quoted as it is
+   * @example await pool.insert('orders', { _id: id, total: '12.50' }, { idempotency: true });
+   */
+  insert<T = Row>(
+    table: string | readonly string[],
+    row: Row,
+    options?: InsertOptions,
+  ): Promise<Rows<T>>;
+  /** Hears what happens to the pool; a listener keeps nothing alive. */
+  on<E extends keyof PoolEventMap>(event: E, listener: (detail: PoolEventMap[E]) => void): this;
+  once<E extends keyof PoolEventMap>(event: E, listener: (detail: PoolEventMap[E]) => void): this;
+  off<E extends keyof PoolEventMap>(event: E, listener: (detail: PoolEventMap[E]) => void): this;
   /** The counts of this moment. */
   status(): PoolStatus;
   /**
@@ -470,12 +469,17 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
 export interface Transaction extends Queryable, AsyncDisposable {
   /**
    * @throws {TransactionRolledBackError} an earlier statement had failed; nothing was committed
-   * @throws {OutcomeUnknownError} COMMIT was sent and not answered
+   * @throws {CommitAbortedError} COMMIT was not answered, and certainly did not happen
+   * @throws {OutcomeUnknownError} COMMIT was not answered, and nobody could say what became of it
    * @throws {TransactionLostError} the connection had been lost; nothing was committed
    */
   commit(options?: EndOptions): Promise<void>;
   /** Also resolves when the connection is lost, because then nothing was committed either. */
   rollback(options?: EndOptions): Promise<void>;
+  /** Runs `fn` behind a savepoint; if `fn` throws, what it did is undone, the transaction goes on, and that is thrown. */
+  savepoint<T>(fn: (tx: Transaction) => T | Promise<T>): Promise<T>;
+  /** The same: a transaction within. */
+  transaction<T>(fn: (tx: Transaction) => T | Promise<T>): Promise<T>;
   /** Rolls back unless the transaction has ended. */
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -3,9 +3,14 @@
 //! Every error answers with [`Error::outcome`] what became of the statement it belongs to. Retry logic of all faces
 //! reads that and [`Error::transient`], never a message.
 
+mod lack;
+mod trace;
+
 use std::fmt;
 use std::time::Duration;
 
+pub use self::lack::{Lack, NodeReport};
+pub use self::trace::Trace;
 use crate::sqlstate;
 
 /// What is known about the effect of a statement.
@@ -115,41 +120,6 @@ pub struct Counts {
     pub waiting: usize,
 }
 
-/// What became of one node in a search.
-#[derive(Clone, Debug)]
-pub struct NodeReport {
-    /// `host:port` or the socket path.
-    pub host: Box<str>,
-    /// What it said it was.
-    pub role: Option<&'static str>,
-    /// Why that does not suit.
-    pub reason: Option<&'static str>,
-    /// Why it said nothing.
-    pub error: Option<Error>,
-    /// How long the last attempt or look took.
-    pub took: Duration,
-}
-
-/// No node was found that suits.
-#[derive(Clone, Debug)]
-pub struct Lack {
-    /// `no writable primary available` and the like.
-    pub what: &'static str,
-    /// What was met.
-    pub nodes: Vec<NodeReport>,
-}
-
-impl fmt::Display for NodeReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.error, self.reason) {
-            (Some(error @ Error::Connect { .. }), _) => write!(f, "{error}"),
-            (Some(error), _) => write!(f, "{}: {error}", self.host),
-            (None, Some(reason)) => write!(f, "{} {reason}", self.host),
-            (None, None) => write!(f, "{} answered", self.host),
-        }
-    }
-}
-
 /// Everything that can go wrong in the engine.
 #[derive(Clone, Debug)]
 pub enum Error {
@@ -221,6 +191,18 @@ pub enum Error {
     NotReplicated,
     /// COMMIT was answered with the tag `ROLLBACK`.
     TransactionRolledBack,
+    /// Nobody has heard the end of a transaction, and nobody could say what became of it.
+    Doubt {
+        /// How its end was lost.
+        cause: Box<Error>,
+        /// What it has shown, and what was found out.
+        trace: Box<Trace>,
+    },
+    /// Nobody has heard the end of a transaction, and it was found out that it did not commit.
+    CommitAborted {
+        /// How its end was lost.
+        cause: Box<Error>,
+    },
     /// The node of a transaction was demoted: COMMIT was not sent.
     Fenced,
     /// The result is not taken: it is longer than allowed, or has a form that cannot be read.
@@ -276,6 +258,14 @@ impl Error {
         }
     }
 
+    /// What its statement failed with took all of its transaction along.
+    #[must_use]
+    pub fn lose_transaction(self) -> Self {
+        Self::TransactionLost {
+            cause: Box::new(self),
+        }
+    }
+
     /// A wrong setting.
     pub fn config(option: impl Into<Box<str>>, problem: impl Into<Box<str>>) -> Self {
         Self::Config {
@@ -301,7 +291,8 @@ impl Error {
             Self::Closed { .. } => "ERR_CLOSED",
             Self::Cancelled { .. } => "ERR_CANCELLED",
             Self::Timeout { .. } => "ERR_TIMEOUT",
-            Self::Lost { cause, .. } => cause.code(),
+            Self::Lost { cause, .. } | Self::Doubt { cause, .. } => cause.code(),
+            Self::CommitAborted { .. } => "40000",
             Self::TransactionLost { .. } => "08006",
             Self::TransactionRolledBack => "25P02",
             Self::NotReplicated => "ERR_NOT_REPLICATED",
@@ -325,8 +316,12 @@ impl Error {
             Self::Server(_)
             | Self::TransactionLost { .. }
             | Self::TransactionRolledBack
+            | Self::CommitAborted { .. }
             | Self::Fenced => Outcome::Failed,
-            Self::Protocol { .. } | Self::Internal { .. } | Self::NotReplicated => Outcome::Unknown,
+            Self::Protocol { .. }
+            | Self::Internal { .. }
+            | Self::Doubt { .. }
+            | Self::NotReplicated => Outcome::Unknown,
             Self::Connect { .. }
             | Self::Refused(_)
             | Self::Acquire { .. }
@@ -371,6 +366,8 @@ impl Error {
             | Self::Lost { .. }
             | Self::Io { .. }
             | Self::Fenced
+            | Self::Doubt { .. }
+            | Self::CommitAborted { .. }
             | Self::TransactionLost { .. } => true,
             _ => false,
         }
@@ -457,6 +454,13 @@ impl fmt::Display for Error {
             Self::NotReplicated => f.write_str(
                 "committed on this server, but no synchronous standby has confirmed it: a failover may lose it",
             ),
+            Self::Doubt { cause, trace } => match &trace.status {
+                None => write!(f, "{cause}"),
+                Some(status) => write!(f, "{cause}; what became of transaction {}: {status}", trace.xid),
+            },
+            Self::CommitAborted { cause } => {
+                write!(f, "the transaction did not commit, as the server says now: {cause}")
+            }
             Self::Fenced => f.write_str(
                 "the transaction's node takes no writes any more (default_transaction_read_only is on): it was rolled back",
             ),
@@ -481,6 +485,8 @@ impl std::error::Error for Error {
                 last: Some(cause), ..
             }
             | Self::Lost { cause, .. }
+            | Self::Doubt { cause, .. }
+            | Self::CommitAborted { cause }
             | Self::TransactionLost { cause } => Some(&**cause),
             _ => None,
         }

@@ -103,6 +103,14 @@ class Node {
     for (const pid of this.server.processes('walreceiver')) process.kill(pid, 'SIGSTOP');
   }
 
+  /** Ends a paused receiver before it reads on: what its socket holds is lost, as by a power cut of the primary. */
+  endReceiver() {
+    for (const pid of this.server.processes('walreceiver')) {
+      process.kill(pid, 'SIGTERM');
+      process.kill(pid, 'SIGCONT');
+    }
+  }
+
   resumeReceiver() {
     for (const pid of this.server.processes('walreceiver')) process.kill(pid, 'SIGCONT');
   }

@@ -5,6 +5,7 @@
 
 mod command;
 mod desk;
+mod doubts;
 mod environment;
 mod figures;
 mod inbox;
@@ -53,6 +54,8 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("cancel", objects::cancel)?;
     cx.export_function("end", objects::end)?;
     cx.export_function("release", objects::release)?;
+    cx.export_function("resolveCommit", doubts::resolve)?;
+    cx.export_function("poolHear", objects::pool_hear)?;
     cx.export_function("leaseInstance", leases::instance)?;
     cx.export_function("leaseSign", leases::sign)?;
     cx.export_function("leaseVerify", leases::verify)?;

@@ -52,7 +52,7 @@ pub(super) fn whole(cx: &mut FunctionContext, place: usize) -> NeonResult<u32> {
 }
 
 /// The two arguments from a place on, as a handle.
-fn handle(cx: &mut FunctionContext, place: usize) -> NeonResult<Handle> {
+pub(super) fn handle(cx: &mut FunctionContext, place: usize) -> NeonResult<Handle> {
     Ok(Handle {
         slot: whole(cx, place)?,
         generation: whole(cx, place + 1)?,
@@ -94,7 +94,7 @@ fn routes(built: &Built, passwords: Option<&Arc<dyn Passwords>>) -> Result<Box<[
 }
 
 /// The profile of the engine's own statements.
-fn own_profile() -> Result<Arc<NumberedProfile>, Error> {
+pub(super) fn own_profile() -> Result<Arc<NumberedProfile>, Error> {
     desk::profile(number_profile(Profile::new(Preset::Pg, []))?)
 }
 

@@ -62,6 +62,8 @@ const OUTGOING: u32 = 0x400;
 const OUTSIDE: u32 = 0x800;
 /// The caller wants to hear which connection the request got.
 const TOLD: u32 = 0x1000;
+/// The outcome is to be known even if the answer is lost.
+const PROBE: u32 = 0x2000;
 
 struct Record<'a> {
     words: [u32; 12],
@@ -162,6 +164,8 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
     request.told = record.has(TOLD);
     let pool = pool_of(&target);
     request.timeout = timeout(record, pool.as_deref());
+    let takes_probes = pool.as_ref().is_none_or(|pool| pool.takes_probes());
+    request.probes = record.has(PROBE) && takes_probes;
     request.max_result = pool.and_then(|pool| pool.max_result_bytes());
     match target {
         Object::Pool(pool) => pool.submit(request, alone),

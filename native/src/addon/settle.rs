@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use neon::prelude::*;
 use serde_json::{Map, Value, json};
 
+use crate::addon::doubts;
 use crate::error::{Error, NodeReport, ServerError};
 
 /// An error as JSON; `lib/errors.js` makes a class of it, in the caller's own promise chain so that the stack is his.
@@ -59,7 +60,13 @@ fn fields(error: &Error) -> Value {
             put("host", json!(host));
             put("cause", self::fields(cause));
         }
-        Error::TransactionLost { cause } => put("cause", self::fields(cause)),
+        Error::TransactionLost { cause } | Error::CommitAborted { cause } => {
+            put("cause", self::fields(cause));
+        }
+        Error::Doubt { cause, trace } => {
+            put("cause", self::fields(cause));
+            put("trace", doubts::describe(trace));
+        }
         Error::Config { option, .. } => put("option", json!(option)),
         Error::Cancelled { .. }
         | Error::Io { .. }
@@ -82,7 +89,7 @@ fn node(report: &NodeReport) -> Value {
     })
 }
 
-fn millis(time: std::time::Duration) -> u64 {
+pub(super) fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -101,6 +108,8 @@ const fn kind(error: &Error) -> &'static str {
         Error::Fenced => "fenced",
         Error::Result { .. } => "result",
         Error::NotReplicated => "notReplicated",
+        Error::Doubt { .. } => "doubt",
+        Error::CommitAborted { .. } => "commitAborted",
         Error::Protocol { .. } => "protocol",
         Error::Encode { .. } => "encode",
         Error::Config { .. } => "config",

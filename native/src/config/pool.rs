@@ -52,6 +52,8 @@ pub struct PoolConfig {
     pub max_statement: Option<Duration>,
     /// Most bytes of rows that a result may have (rule F08). Default: no limit.
     pub max_result_bytes: Option<usize>,
+    /// How long the outcome of a transaction is looked for whose COMMIT was not answered. Default 10 s.
+    pub resolve_timeout: Duration,
     /// Statements in flight on one connection. Default 8.
     pub pipeline_depth: NonZeroUsize,
     /// Which nodes, and how they are found.
@@ -136,6 +138,12 @@ impl Settings {
                     usize::MAX,
                 )?),
             },
+            resolve_timeout: limit(
+                "resolveTimeoutMs",
+                self.resolve_timeout_ms,
+                Some(Duration::from_secs(10)),
+            )?
+            .unwrap_or_default(),
             max_statement: limit("maxStatementMs", self.max_statement_ms, None)?,
             pipeline_depth: NonZeroUsize::new(pipeline_depth).unwrap_or(NonZeroUsize::MIN),
             routing: self.routing(values)?,

@@ -75,6 +75,7 @@ pub struct Settings {
     pub(super) statement_cache_size: Option<u64>,
     pub(super) prepared_statements: Option<String>,
     pub(super) max_statement_ms: Option<u64>,
+    pub(super) resolve_timeout_ms: Option<u64>,
     pub(super) max_result_bytes: Option<u64>,
     pub(super) pipeline_depth: Option<u64>,
     pub(super) mode: Option<String>,

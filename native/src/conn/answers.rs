@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::conn::copying::{Copying, Stage};
 use crate::conn::cursor::Cursor;
+use crate::conn::doubt::{self, Named, Probing, Trail};
 use crate::conn::guard::{Check, Guard};
 use crate::conn::inflight::{InFlight, Sent};
 use crate::conn::request::{
@@ -25,6 +26,8 @@ pub const PRELUDE: u8 = 1;
 pub const CHECK: u8 = 2;
 /// Marks the result the caller asked for.
 pub const RESULT: u8 = 0;
+/// Marks the result of a probe.
+pub const PROBE: u8 = 3;
 
 /// Rows are handed over once a frame holds so many bytes, so that JS decodes while the server still sends.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -71,6 +74,8 @@ pub struct Answers {
     pub last_words: Option<ServerError>,
     /// What is known about the server.
     pub guard: Guard,
+    /// What the open transaction has shown of itself.
+    pub trail: Trail,
     /// Requests that had no effect here and go to another node.
     pub elsewhere: Vec<Request>,
     /// The time of this turn.
@@ -103,6 +108,7 @@ impl Answers {
             sync_due: false,
             last_words: None,
             guard,
+            trail: Trail::default(),
             elsewhere: Vec::new(),
             now: Instant::now(),
             tally: Tally::default(),
@@ -115,6 +121,7 @@ impl Answers {
         if name == "DateStyle" {
             self.iso_dates = value.starts_with("ISO");
         }
+        self.trail.note_parameter(name, value);
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -184,6 +191,12 @@ pub(super) fn touch(touched: &mut Vec<Arc<dyn Outlet>>, outlet: &Arc<dyn Outlet>
 
 impl Sink for Answers {
     fn parse_complete(&mut self) {
+        if let Some(sent) = self.sent.front().filter(|sent| sent.probing) {
+            if sent.names_probe {
+                self.trail.named = Named::Yes;
+            }
+            return;
+        }
         if let Some(sent) = self.sent.front().filter(|sent| !sent.prelude)
             && let Some(prepared) = &sent.prepared
         {
@@ -262,6 +275,9 @@ impl Sink for Answers {
             self.guard.reported.shown(role);
             return Ok(());
         }
+        if sent.probing {
+            return self.trail.show(body);
+        }
         self.tally.rows += 1;
         if !sent.has_room_for(body.len()) {
             return Ok(());
@@ -303,6 +319,10 @@ impl Sink for Answers {
     }
 
     fn complete(&mut self, tag: u8, end: ResultEnd<'_>) {
+        if let (PROBE, Some(sent)) = (tag, self.sent.front_mut()) {
+            (sent.probing, sent.probed) = (false, true);
+            return;
+        }
         if self.sent.front().is_some_and(|sent| sent.command.is_some()) {
             self.deliver(false);
         }
@@ -316,6 +336,7 @@ impl Sink for Answers {
             sent.prelude = false;
             return;
         }
+        sent.probing = sent.probe == Probing::Behind;
         match end {
             ResultEnd::Complete(tag) => sent.command = Some(Command { tag: tag.into() }),
             ResultEnd::Empty => sent.command = Some(Command { tag: "".into() }),
@@ -356,7 +377,17 @@ impl Sink for Answers {
             {
                 self.cache.remove(statement, prepared, false);
             }
-            sent.error = Some(Error::Server(Box::new(error)));
+            let refused = sent.probing && doubt::is_refusal(&error.code);
+            if refused {
+                self.trail.refuse(&error.code);
+            }
+            let error = Error::Server(Box::new(error));
+            // Not the statement has failed, but all of its transaction with the probe behind it.
+            sent.error = Some(if refused {
+                error.lose_transaction()
+            } else {
+                error
+            });
         } else {
             if let Some(cursor) = &mut self.cursor {
                 // Between two batches: the next one will never come, and must not look like the end.

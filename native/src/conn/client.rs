@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::conn::doubt::Left;
 use crate::conn::driver::Driver;
 use crate::conn::exchange::Report;
 use crate::conn::request::{Outlet, Request};
@@ -104,11 +105,15 @@ impl Owner for Client {
         }
     }
 
-    fn closed(&self, _connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>) {
+    fn closed(&self, _connection: &Arc<Connection>, cause: &Error, left: Left) {
         *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());
         let error = self.unsent();
-        for request in unsent {
+        for request in left.unsent {
             request.fail(&error);
+        }
+        // Whoever opens the next connection can find out more.
+        for doubt in left.doubts {
+            doubt.leave_open(None);
         }
         self.over.send_replace(true);
     }

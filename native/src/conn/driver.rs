@@ -11,7 +11,8 @@ use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
-use crate::conn::request::{Event, Outlet, Request};
+use crate::conn::doubt::Left;
+use crate::conn::request::{Event, Outlet};
 use crate::conn::stream::{self, Stream};
 use crate::conn::{Closing, Connection, State, cancel};
 use crate::error::Error;
@@ -151,21 +152,23 @@ impl Driver {
     /// Settles everything and tells the owner.
     fn finish(&mut self, cause: Error) {
         self.over = true;
-        let (cause, unsent) = self.close(cause);
+        let (cause, left) = self.close(cause);
         let owner = self.connection.owner.get();
-        match owner.and_then(std::sync::Weak::upgrade) {
-            Some(owner) => owner.closed(&self.connection, &cause, unsent),
-            None => {
-                for request in unsent {
-                    request.fail(&Error::Closed { what: "pool" });
-                }
-            }
+        if let Some(owner) = owner.and_then(std::sync::Weak::upgrade) {
+            owner.closed(&self.connection, &cause, left);
+            return;
+        }
+        for doubt in left.doubts {
+            doubt.leave_open(None);
+        }
+        for request in left.unsent {
+            request.fail(&Error::Closed { what: "pool" });
         }
     }
 
-    /// Settles what is in flight; returns why it is over and the requests that were never sent.
-    fn close(&self, cause: Error) -> (Error, Vec<Request>) {
-        let (cause, unsent, subscriber) = {
+    /// Settles what is in flight; returns why it is over and what others have to do.
+    fn close(&self, cause: Error) -> (Error, Left) {
+        let (cause, left, subscriber) = {
             let mut state = self.connection.lock();
             state.stream = None;
             // Whoever ends a connection himself knows why; of others the server's own words say more than the socket.
@@ -173,14 +176,14 @@ impl Driver {
                 Error::Closed { .. } => cause,
                 cause => state.exchange.last_words().unwrap_or(cause),
             };
-            let unsent = state.exchange.abandon(&self.connection.host, &cause);
-            (cause, unsent, state.exchange.subscriber().cloned())
+            let left = state.exchange.abandon(&self.connection.host, &cause);
+            (cause, left, state.exchange.subscriber().cloned())
         };
         if let Some(subscriber) = subscriber {
             let polite = matches!(cause, Error::Closed { .. });
             subscriber.tell(&Event::Ended((!polite).then_some(&cause)));
         }
-        (cause, unsent)
+        (cause, left)
     }
 }
 

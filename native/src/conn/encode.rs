@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::conn::answers::{Answers, CHECK, PRELUDE, RESULT};
+use crate::conn::answers::{Answers, CHECK, PRELUDE, PROBE, RESULT};
 use crate::conn::cursor;
+use crate::conn::doubt::{self, Named, Probing};
 use crate::conn::guard::Check;
 use crate::conn::inflight::{InFlight, Sent};
-use crate::conn::request::{Parameters, Request, Work};
+use crate::conn::request::{Parameters, Part, Request, Work};
 use crate::conn::statement::{Naming, Prepared, Statement};
 use crate::error::Error;
 use crate::frame::Plan;
@@ -25,7 +26,7 @@ const JSON_TYPES: [u32; 2] = [114, 3802];
 
 type Encoded = (InFlight, Vec<Expect>);
 
-/// Appends the messages of a request to `out`.
+/// Appends the messages of a request to `out`. `is_open`: the server is inside a transaction that has not failed.
 ///
 /// # Errors
 /// The request and what is wrong with it; the caller takes back what was appended.
@@ -33,10 +34,11 @@ pub(super) fn encode(
     request: Request,
     out: &mut BytesMut,
     answers: &mut Answers,
+    is_open: bool,
 ) -> Result<Encoded, Box<(Request, Error)>> {
     let mut sent = InFlight::new(request, answers.now);
     let mut expected = Vec::with_capacity(8);
-    match messages(&mut sent, &mut expected, out, answers) {
+    match messages(&mut sent, &mut expected, out, answers, is_open) {
         Ok(()) => Ok((sent, expected)),
         Err(error) => {
             // Its Parse is taken back with the rest of the bytes, so the name must not stay known.
@@ -55,10 +57,12 @@ fn messages(
     expected: &mut Vec<Expect>,
     out: &mut BytesMut,
     answers: &mut Answers,
+    is_open: bool,
 ) -> Result<(), Error> {
     if answers.sent.is_empty() && check_first(sent, expected, out, answers)? {
         return Ok(());
     }
+    sent.probe = answers.place_probe(&sent.request, is_open);
     if let Work::Simple { statement } | Work::Copy { statement, .. } = &sent.request.work {
         frontend::simple_query(out, &statement.text)?;
         expected.extend([Expect::Simple, Expect::Ready]);
@@ -67,9 +71,9 @@ fn messages(
     if sent.request.work.is_cursor() {
         return cursor::encode(sent, expected, out, answers);
     }
-    for name in answers.cache.take_evicted() {
-        frontend::close_statement(out, &name)?;
-        expected.push(Expect::CloseComplete);
+    close_evicted(expected, out, answers)?;
+    if sent.probe == Probing::Before {
+        probe(sent, false, expected, out, answers)?;
     }
     match &sent.request.work {
         Work::Simple { .. }
@@ -114,6 +118,9 @@ fn messages(
             }
             frontend::execute(out, "", 0)?;
             expected.push(Expect::Result { tag: RESULT });
+            if sent.probe == Probing::Behind {
+                probe(sent, sent.prepared.is_some(), expected, out, answers)?;
+            }
         }
         Work::Open {
             statement,
@@ -150,6 +157,62 @@ fn messages(
     }
     frontend::sync(out);
     expected.push(Expect::Ready);
+    Ok(())
+}
+
+impl Answers {
+    /// Where a request about to be sent has its probe.
+    fn place_probe(&self, request: &Request, is_open: bool) -> Probing {
+        let is_behind = (self.sent.iter())
+            .any(|ahead| ahead.request.part == Part::Inside && ahead.probe == Probing::None);
+        let role = self.guard.reported.role();
+        self.trail.place(request, role, is_open, is_behind)
+    }
+}
+
+fn close_evicted(
+    expected: &mut Vec<Expect>,
+    out: &mut BytesMut,
+    answers: &mut Answers,
+) -> Result<(), Error> {
+    for name in answers.cache.take_evicted() {
+        frontend::close_statement(out, &name)?;
+        expected.push(Expect::CloseComplete);
+    }
+    Ok(())
+}
+
+/// The probe in the same Sync: if what is in front of it fails, the server skips it.
+fn probe(
+    sent: &mut InFlight,
+    may_name: bool,
+    expected: &mut Vec<Expect>,
+    out: &mut BytesMut,
+    answers: &mut Answers,
+) -> Result<(), Error> {
+    let trail = &mut answers.trail;
+    let (name, text) = match (trail.server.is_some(), trail.named) {
+        (false, _) => ("", Some(doubt::FIRST)),
+        (true, Named::Yes) => (doubt::NAME, None),
+        (true, Named::No) if may_name => (doubt::NAME, Some(doubt::NEXT)),
+        (true, Named::No | Named::Sent) => ("", Some(doubt::NEXT)),
+    };
+    if let Some(text) = text {
+        frontend::parse(out, name, text, &[])?;
+        expected.push(Expect::ParseComplete);
+        sent.names_probe = !name.is_empty();
+        if sent.names_probe {
+            trail.named = Named::Sent;
+        }
+    }
+    frontend::bind(out, "", name, NO_PARAMETERS, ALL_TEXT)?;
+    frontend::execute(out, "", 0)?;
+    expected.extend([Expect::BindComplete, Expect::Result { tag: PROBE }]);
+    sent.probing = sent.probe == Probing::Before;
+    // Its answer is to be on its way before the commit is.
+    if sent.request.part != Part::Inside {
+        frontend::flush(out);
+    }
     Ok(())
 }
 

@@ -61,6 +61,15 @@ pub enum Event<'a> {
         /// Why it failed.
         error: Option<&'a Error>,
     },
+    /// Of a pool: it is known what became of a COMMIT without an answer, or that nobody can know.
+    Resolved {
+        /// The transaction's id.
+        xid: u64,
+        /// What became of it, in words.
+        status: &'a str,
+        /// Since its connection was lost.
+        took: Duration,
+    },
     /// Of a pool: the primary is another node than before.
     Failover {
         /// The address of the former one.

@@ -20,7 +20,7 @@ use crate::conn::encode;
 use crate::conn::giveup::interrupt;
 pub use crate::conn::giveup::{Running, fail_where};
 use crate::conn::guard::{Guard, Policy};
-use crate::conn::inflight::{InFlight, Sent};
+use crate::conn::inflight::Sent;
 use crate::conn::request::{Account, Outlet, Part, Request, Subscriber, Work};
 use crate::conn::role::{Reported, Role};
 use crate::error::{Error, Outcome, Phase};
@@ -48,6 +48,8 @@ pub struct Report {
     pub role: Role,
     /// The connection must not be used again.
     pub tainted: bool,
+    /// The server does not answer probes.
+    pub refuses_probes: bool,
     /// Requests that had no effect here and go to another node.
     pub elsewhere: Vec<Request>,
 }
@@ -83,7 +85,7 @@ pub struct Exchange {
     pub(super) kept: bool,
     /// Bytes ever put into `output`, and bytes ever taken from it.
     produced: u64,
-    written: u64,
+    pub(super) written: u64,
 }
 
 impl Exchange {
@@ -157,7 +159,8 @@ impl Exchange {
                 request.roll_back();
             }
             let before = self.output.len();
-            match encode::encode(request, &mut self.output, &mut self.answers) {
+            let is_open = self.core.status() == TransactionStatus::InTransaction;
+            match encode::encode(request, &mut self.output, &mut self.answers, is_open) {
                 Ok((mut sent, expected)) => {
                     sent.starts_at = self.produced;
                     sent.fenced = fenced;
@@ -279,6 +282,7 @@ impl Exchange {
             cancelling: false,
             role: self.role(),
             tainted: self.answers.guard.tainted,
+            refuses_probes: self.answers.trail.refused,
             elsewhere: std::mem::take(&mut self.answers.elsewhere),
         }
     }
@@ -434,67 +438,5 @@ impl Exchange {
         answer
             .filter(|error| matches!(error, Error::Server(words) if &*words.severity != "ERROR"))
             .cloned()
-    }
-
-    /// The connection is over: settles everything in flight; returns requests no byte of which was written.
-    pub fn abandon(&mut self, host: &str, cause: &Error) -> Vec<Request> {
-        let mut in_transaction = self.core.status() != TransactionStatus::Idle;
-        let mut unsent = Vec::new();
-        while let Some(sent) = self.answers.sent.pop_front() {
-            let InFlight {
-                request,
-                starts_at,
-                since,
-                cancelled,
-                error,
-                refusal,
-                unreplicated,
-                ..
-            } = sent;
-            if starts_at >= self.written && cancelled.is_none() {
-                unsent.push(request);
-                continue;
-            }
-            self.answers.finished += 1;
-            self.answers.tally.lost(since.elapsed());
-            // The server cannot have completed a COPY whose end was never sent.
-            let open_copy = !self.answers.copy.completed && request.is_incoming_copy();
-            let outcome = if open_copy {
-                Outcome::Failed
-            } else {
-                request.outcome_when_lost(in_transaction)
-            };
-            // Behind this one the status is known only if it cannot have begun or ended a transaction.
-            in_transaction &= request.may_share();
-            let error = match (cancelled, error) {
-                _ if unreplicated => Error::NotReplicated,
-                (_, _) if let Some(Error::Result { code, problem, .. }) = refusal => {
-                    Error::Result {
-                        code,
-                        problem,
-                        outcome,
-                    }
-                }
-                // The server's ERROR is its verdict, even if ReadyForQuery is missing; FATAL is only why it left.
-                (None, Some(Error::Server(verdict))) if &*verdict.severity == "ERROR" => {
-                    Error::Server(verdict)
-                }
-                (Some(Error::Timeout { phase, after, .. }), _) => Error::Timeout {
-                    phase,
-                    after,
-                    outcome,
-                },
-                (Some(_), _) => Error::Cancelled { outcome },
-                (None, words) => Error::Lost {
-                    outcome,
-                    host: host.into(),
-                    cause: Box::new(words.unwrap_or_else(|| cause.clone())),
-                },
-            };
-            request.fail(&error);
-        }
-        unsent.extend(self.cursor_queue.drain(..));
-        unsent.extend(self.queue.drain(..));
-        unsent
     }
 }

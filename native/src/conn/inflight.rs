@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::conn::doubt::Probing;
 use crate::conn::guard::Check;
 use crate::conn::request::{Command, Part, Request};
 use crate::conn::statement::Prepared;
@@ -56,6 +57,14 @@ pub struct InFlight {
     pub unreplicated: bool,
     /// In place of a COMMIT that must not be sent on a fenced node.
     pub fenced: bool,
+    /// Where its probe is (CP-4).
+    pub probe: Probing,
+    /// What arrives now belongs to the probe.
+    pub probing: bool,
+    /// The probe was answered.
+    pub probed: bool,
+    /// The Parse of the probe's name is part of this request.
+    pub names_probe: bool,
     pub(super) parameters: Vec<u32>,
     pub(super) command: Option<Command>,
     pub(super) suspended: bool,
@@ -83,11 +92,30 @@ impl InFlight {
             met: None,
             unreplicated: false,
             fenced: false,
+            probe: Probing::None,
+            probing: false,
+            probed: false,
+            names_probe: false,
             parameters: Vec::new(),
             command: None,
             suspended: false,
             received: 0,
         }
+    }
+
+    /// The server's error, or what it means for a transaction of the driver.
+    pub(super) fn take_error(&mut self) -> Option<Error> {
+        let error = self.error.take();
+        let code = error.as_ref().map(Error::code);
+        let inside = self.met == Some(false) && self.request.part != Part::Single;
+        if (self.fenced || inside) && code.is_none_or(|code| code == "25006") {
+            return Some(Error::Fenced);
+        }
+        // The probe in front of COMMIT was refused in its place.
+        if self.probe == Probing::Before && code == Some("25P02") {
+            return Some(Error::TransactionRolledBack);
+        }
+        error
     }
 
     /// Is it a COMMIT that the server has answered with ROLLBACK?

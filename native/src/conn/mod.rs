@@ -12,16 +12,19 @@ pub mod client;
 mod copying;
 mod cursor;
 pub mod dial;
+pub mod doubt;
 pub mod driver;
 mod encode;
 pub mod event;
 pub mod exchange;
+pub mod fate;
 mod giveup;
 pub mod guard;
 mod inflight;
 pub mod keeper;
 mod local;
 mod login;
+mod lost;
 mod moving;
 pub mod passwords;
 pub mod probe;
@@ -44,6 +47,7 @@ use crate::metrics::Metrics;
 use crate::wire::TransactionStatus;
 
 use self::cancel::Target;
+use self::doubt::Left;
 use self::exchange::{Exchange, Report, Running};
 use self::keeper::Keeper;
 use self::request::{CopyStep, Outlet, Request, Subscriber};
@@ -57,8 +61,8 @@ const UNWATCHED: Duration = Duration::from_secs(1);
 pub trait Owner: Send + Sync {
     /// Requests were answered, or the connection became free of a cancel.
     fn progressed(&self, connection: &Arc<Connection>, report: Report);
-    /// The connection is over. `unsent`: requests no byte of which was written.
-    fn closed(&self, connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>);
+    /// The connection is over.
+    fn closed(&self, connection: &Arc<Connection>, cause: &Error, left: Left);
     /// Lets the connection's keeper have it, if nobody else does.
     fn attend(&self, connection: &Arc<Connection>) {
         if let Some(keeper) = connection.keeper() {

@@ -190,6 +190,8 @@ pub struct Request {
     pub finish: bool,
     /// The caller wants to hear which connection it got, and when.
     pub told: bool,
+    /// Its outcome is to be known even if its answer is lost (CP-4, CP-6).
+    pub probes: bool,
     /// Sent again once after its prepared statement was found stale.
     pub(super) repeated: bool,
     /// The server has said what it is, right before this.
@@ -211,6 +213,7 @@ impl Request {
             max_result: None,
             finish: false,
             told: false,
+            probes: false,
             repeated: false,
             is_checked: false,
         }

@@ -1,6 +1,7 @@
 //! The end of a request: its answer is complete up to ReadyForQuery.
 
 use crate::conn::answers::{Answers, touch};
+use crate::conn::doubt::Named;
 use crate::conn::guard::Check;
 use crate::conn::inflight::{InFlight, Sent, Stale};
 use crate::conn::request::{Part, Reply};
@@ -14,11 +15,10 @@ impl Answers {
         let Some(sent) = self.sent.front_mut() else {
             return;
         };
-        let mut error = sent.error.take();
-        let inside = sent.met == Some(false) && sent.request.part != Part::Single;
-        if (sent.fenced || inside) && error.as_ref().is_none_or(|error| error.code() == "25006") {
-            error = Some(Error::Fenced);
+        if sent.names_probe && self.trail.named == Named::Sent {
+            self.trail.named = Named::No;
         }
+        let error = sent.take_error();
         let stale = error.as_ref().and_then(|error| sent.staleness(error));
         if self.moves(status, error.as_ref()) {
             return;
@@ -81,6 +81,8 @@ impl Answers {
             }
             self.finished += 1;
             self.session_over |= sent.request.finish;
+            let is_idle = status == TransactionStatus::Idle;
+            self.trail.answered(&sent.request, sent.probed, is_idle);
             let took = self.now.saturating_duration_since(sent.since);
             self.tally.answered(took, error.as_ref());
             if let Some(statement) = sent.request.work.statement() {

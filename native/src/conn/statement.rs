@@ -32,6 +32,7 @@ pub enum Class {
 }
 
 /// One SQL text of the process. Every environment and connection that uses the same text shares it.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 #[derive(Debug)]
 pub struct Statement {
     /// Number that is never used twice in a process.
@@ -46,6 +47,8 @@ pub struct Statement {
     pub writes: bool,
     /// It may lift the fence of a demoted primary, or hide it (CP-8).
     pub overrides_fence: bool,
+    /// It may send a notification, which leaves no trace in the log.
+    pub notifies: bool,
     /// Microseconds of the last execution, 0 before the first.
     micros: AtomicU32,
 }
@@ -104,6 +107,7 @@ impl Texts {
             may_copy: may_copy(text),
             writes: writes(text),
             overrides_fence: overrides_fence(text),
+            notifies: mentions(text, "notify"),
             micros: AtomicU32::new(0),
         });
         self.by_text.insert(text.into(), Arc::downgrade(&statement));
@@ -121,14 +125,17 @@ fn writes(text: &str) -> bool {
     })
 }
 
+/// Does the text contain that, in whatever case?
+fn mentions(text: &str, needle: &str) -> bool {
+    text.as_bytes()
+        .windows(needle.len())
+        .any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
+}
+
 /// `SET default_transaction_read_only`, `BEGIN READ WRITE` and their kin. A text that only mentions them costs no more than
 /// a connection that is not used again.
 fn overrides_fence(text: &str) -> bool {
-    let has = |needle: &str| {
-        text.as_bytes()
-            .windows(needle.len())
-            .any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
-    };
+    let has = |needle: &str| mentions(text, needle);
     has("transaction_read_only") || classify(text) == Class::Other && has("read") && has("write")
 }
 

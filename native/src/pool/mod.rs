@@ -8,13 +8,15 @@ pub mod host;
 mod janitor;
 mod judge;
 mod opener;
+mod owner;
 pub mod queue;
+pub mod resolve;
 pub mod router;
 mod search;
 pub mod session;
 mod upkeep;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,19 +24,19 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use crate::config::{PoolConfig, Prepared};
+use crate::conn::Connection;
 use crate::conn::dial::Route;
-use crate::conn::exchange::{Manner, Report};
+use crate::conn::exchange::Manner;
 use crate::conn::guard::Policy;
 use crate::conn::keeper::Upkeep;
 use crate::conn::request::{LocalResult, Outlet, Parameters, Reply, Request, Work};
 use crate::conn::statement::{Naming, NumberedProfile, Statement};
-use crate::conn::{Connection, Owner};
 use crate::error::{Counts, Error};
 use crate::frame::Shapes;
 use crate::metrics::{Figures, Metrics};
 
 pub use self::ending::Ended;
-use self::queue::{Books, Bounds, Need, Use, Waiter};
+use self::queue::{Books, Bounds, Need, Waiter};
 use self::router::Seeker;
 use self::session::Session;
 
@@ -92,6 +94,10 @@ pub struct Pool {
     drained: Notify,
     /// Ends the attempts to open a connection: nobody waits for them once the pool is ended.
     ended: Notify,
+    /// Transactions whose end nobody has heard, while it is looked for.
+    doubts: Mutex<Vec<resolve::Open>>,
+    /// The servers do not answer probes.
+    refuses_probes: AtomicBool,
     own: Weak<Self>,
 }
 
@@ -140,6 +146,8 @@ impl Pool {
             metrics: Arc::default(),
             drained: Notify::new(),
             ended: Notify::new(),
+            doubts: Mutex::default(),
+            refuses_probes: AtomicBool::new(false),
             own: Weak::clone(own),
         });
         if bounds.min_idle > 0 {
@@ -165,6 +173,11 @@ impl Pool {
     /// Everything counted so far.
     pub fn figures(&self) -> Figures {
         self.metrics.figures()
+    }
+
+    /// Are probes of any use here?
+    pub fn takes_probes(&self) -> bool {
+        !self.refuses_probes.load(Ordering::Relaxed)
     }
 
     /// Are statements kept under names? Otherwise each execution parses again.
@@ -363,6 +376,7 @@ impl Pool {
             || connections
                 .iter()
                 .any(|connection| connection.cancel(environment, id))
+            || self.leave_doubt(environment, id)
     }
 
     /// Runs a statement of the engine itself and gives its rows as text.
@@ -403,89 +417,6 @@ pub(crate) async fn answered(
     answer: oneshot::Receiver<Result<LocalResult, Error>>,
 ) -> Result<LocalResult, Error> {
     answer.await.unwrap_or(Err(Error::Closed { what: "pool" }))
-}
-
-impl Owner for Pool {
-    fn progressed(&self, connection: &Arc<Connection>, mut report: Report) {
-        let slot = connection.slot;
-        let mut heard = false;
-        if report.tainted || !self.suits(connection, report.role) {
-            self.books().condemn(slot, Instant::now());
-        }
-        for request in std::mem::take(&mut report.elsewhere).into_iter().rev() {
-            self.again(request);
-        }
-        let free = {
-            let mut books = self.books();
-            let Some(entry) = books.entry(slot) else {
-                return;
-            };
-            match &entry.usage {
-                Use::Idle => return,
-                Use::Shared(_) => books.answered(slot, report.finished, Instant::now()),
-                Use::Held(session) => {
-                    if let Some(cause) = &report.begin_failed {
-                        session.lose(cause);
-                    } else if report.session_over {
-                        session.over();
-                    }
-                    heard = session.is_heard();
-                    report.pending == 0 && session.is_over()
-                }
-                Use::Cleaning => report.pending == 0,
-            }
-        };
-        if free && heard {
-            connection.subscribe(None);
-        }
-        if !free {
-            // Room behind the statements that are still unanswered.
-            self.serve();
-        } else if connection.is_closed() {
-            // Nobody gets it any more: its end follows.
-        } else if report.cancelling {
-            // Waits for the cancel request to be delivered: another report follows.
-        } else if report.in_transaction {
-            let failed = matches!(
-                self.books().entry(slot).map(|entry| &entry.usage),
-                Some(Use::Cleaning)
-            );
-            if failed && report.finished > 0 {
-                connection.discard(Error::Closed { what: "connection" });
-            } else {
-                self.clean(connection);
-            }
-        } else {
-            self.release(slot);
-        }
-    }
-
-    fn attend(&self, connection: &Arc<Connection>) {
-        self.look_after(connection);
-    }
-
-    fn closed(&self, connection: &Arc<Connection>, cause: &Error, unsent: Vec<Request>) {
-        self.count_closed(connection.slot, cause);
-        let usage = self.books().closed(connection.slot);
-        if !matches!(cause, Error::Closed { .. }) {
-            self.seeker.view.lost(&self.seeker.key_of(connection));
-        }
-        match usage {
-            Some(Use::Held(session)) => {
-                session.lose(cause);
-                Session::refuse(unsent, cause);
-            }
-            _ => {
-                for request in unsent.into_iter().rev() {
-                    self.again(request);
-                }
-            }
-        }
-        if self.books().is_empty() {
-            self.drained.notify_waiters();
-        }
-        self.open_as_needed();
-    }
 }
 
 #[cfg(test)]

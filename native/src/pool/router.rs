@@ -375,7 +375,7 @@ impl Seeker {
         }
     }
 
-    fn tell(&self, event: &Event<'_>) {
+    pub(super) fn tell(&self, event: &Event<'_>) {
         if let Some(hearer) = self.hearer.get() {
             hearer.tell(event);
         }

@@ -254,7 +254,12 @@ impl Session {
                 drop(state);
                 connection.cancel(environment, id)
             }
-            State::Fresh | State::Lost(_) | State::Over => false,
+            State::Lost(_) => {
+                drop(state);
+                let pool = self.pool.upgrade();
+                pool.is_some_and(|pool| pool.leave_doubt(environment, id))
+            }
+            State::Fresh | State::Over => false,
         }
     }
 

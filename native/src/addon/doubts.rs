@@ -1,0 +1,93 @@
+//! Transactions whose COMMIT was not answered, as JS keeps them, and the export that asks about one.
+
+use std::time::{Duration, Instant};
+
+use neon::prelude::*;
+use serde_json::{Value, json};
+
+use crate::addon::objects::{handle, text, whole};
+use crate::addon::registry::{self, Object};
+use crate::addon::settle::promise;
+use crate::conn::fate::{Fate, position};
+use crate::error::{Error, Trace};
+use crate::pool::resolve::{Finding, Only, find_out};
+
+/// What a transaction has shown, for JS to keep and to ask about.
+pub(super) fn describe(trace: &Trace) -> Value {
+    json!({
+        "xid": trace.xid.to_string(), "lsn": trace.lsn(), "timeline": trace.timeline,
+        "started": trace.started.to_string(), "system": trace.system, "announced": trace.announced,
+        "status": trace.status,
+    })
+}
+
+/// The same, read back.
+fn read(text: &str) -> Option<Trace> {
+    let fields: Value = serde_json::from_str(text).ok()?;
+    let field = |name: &str| fields.get(name)?.as_str();
+    Some(Trace {
+        xid: field("xid")?.parse().ok()?,
+        position: field("lsn").and_then(position)?,
+        timeline: fields.get("timeline")?.as_u64()?.try_into().ok()?,
+        started: field("started")?.parse().ok()?,
+        system: field("system")?.into(),
+        announced: fields.get("announced")?.as_bool()?,
+        status: None,
+    })
+}
+
+/// `resolveCommit(slot, generation, trace: JSON, patience in ms) → Promise<JSON {fate, status}>`: asks on a pool or a client
+/// what became of a transaction.
+pub(super) fn resolve(mut cx: FunctionContext) -> JsResult<JsPromise> {
+    let handle = handle(&mut cx, 0)?;
+    let trace = text(&mut cx, 2)?;
+    let Some(trace) = read(&trace) else {
+        return cx.throw_type_error("the trace of the transaction cannot be read");
+    };
+    let until = Instant::now() + Duration::from_millis(whole(&mut cx, 3)?.into());
+    let object = registry::get(handle);
+    let asking = async move {
+        match object {
+            Some(Object::Pool(pool)) => Ok(find_out(&*pool, &trace, until).await),
+            Some(Object::Client(client)) => {
+                let profile = super::objects::own_profile()?;
+                let connection = client.connection();
+                let witness = Only {
+                    connection,
+                    profile: &profile,
+                };
+                Ok(find_out(&witness, &trace, until).await)
+            }
+            Some(Object::Session(_)) | None => Err(Error::Closed { what: "client" }),
+        }
+    };
+    promise(&mut cx, asking, |cx, (fate, status): Finding| {
+        let fate = match fate {
+            Fate::Committed => "committed",
+            Fate::Aborted => "aborted",
+            Fate::Open | Fate::Unknown => "unknown",
+        };
+        let text = json!({ "fate": fate, "status": status }).to_string();
+        Ok(cx.string(text).upcast())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_js_keeps_is_what_it_was_given() {
+        let trace = Trace {
+            xid: u64::MAX,
+            position: 0x16_B374_D848,
+            timeline: 7,
+            started: 1_700_000_000_000_001,
+            system: "7300000000000000001".into(),
+            announced: true,
+            status: None,
+        };
+        assert_eq!(read(&describe(&trace).to_string()), Some(trace));
+        assert_eq!(read("{}"), None);
+    }
+}

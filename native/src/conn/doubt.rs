@@ -1,0 +1,270 @@
+//! The end of a transaction that nobody has heard: what the transaction has shown of itself, and what a server says later.
+//!
+//! ```text
+//! packet   Bind Execute │ probe │ Sync     behind the statement: the position L is behind what the transaction wrote
+//! later    who are you, S = end of your last recovery, status of the id ─▶ decide
+//! ```
+//!
+//! The status alone is not enough: after a crash or a failover the same id may have been handed out again, and then belongs to
+//! somebody else. S ≥ L says that the transaction's own writes are there, so its id was never free (CP-4).
+
+use std::sync::Arc;
+
+use crate::conn::fate::position;
+use crate::conn::request::{Part, Request, Work};
+use crate::conn::role::Role;
+use crate::conn::statement::Class;
+use crate::error::{Error, Outcome, Trace};
+use crate::wire::Row;
+
+/// The first probe of a connection asks who the server is, too. Functions that every role may call.
+pub(super) const FIRST: &str = "select pg_catalog.pg_current_xact_id_if_assigned(), \
+    case when not pg_catalog.pg_is_in_recovery() then pg_catalog.pg_current_wal_insert_lsn() end, \
+    case when not pg_catalog.pg_is_in_recovery() then \
+    pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) end, \
+    (extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8, \
+    system_identifier from pg_catalog.pg_control_system()";
+/// Later probes need not: no connection outlives its server.
+pub(super) const NEXT: &str = "select pg_catalog.pg_current_xact_id_if_assigned(), \
+    case when not pg_catalog.pg_is_in_recovery() then pg_catalog.pg_current_wal_insert_lsn() end, \
+    case when not pg_catalog.pg_is_in_recovery() then \
+    pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) end";
+/// Name of the prepared [`NEXT`].
+pub(super) const NAME: &str = "berth_probe";
+/// `pg_current_xact_id_if_assigned` came with this version.
+const SINCE_VERSION: u32 = 13;
+
+/// Where in its packet a request has its probe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probing {
+    /// It has none.
+    #[default]
+    None,
+    /// In front of a COMMIT, behind statements that could not bring one along.
+    Before,
+    /// Behind a statement.
+    Behind,
+}
+
+/// Is [`NEXT`] prepared?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Named {
+    /// No.
+    #[default]
+    No,
+    /// Its Parse is on the way.
+    Sent,
+    /// Yes.
+    Yes,
+}
+
+/// What the last probe has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The transaction had no id: it had written nothing.
+    Nothing,
+    /// Its id, and where the log was.
+    Wrote(Trace),
+}
+
+/// What the transaction of one connection has shown of itself.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
+#[derive(Debug, Default)]
+pub struct Trail {
+    supported: bool,
+    /// System identifier, and start of the server in microseconds.
+    pub(super) server: Option<(Box<str>, i64)>,
+    pub(super) named: Named,
+    shown: Option<Shown>,
+    /// Something ran behind the last probe.
+    stale: bool,
+    /// It has an effect that no id tells about.
+    notifies: bool,
+    /// The server does not answer probes.
+    pub refused: bool,
+}
+
+impl Trail {
+    /// A setting of the session.
+    pub fn note_parameter(&mut self, name: &str, value: &str) {
+        if name == "server_version" {
+            let major = value.split(|c: char| !c.is_ascii_digit()).next();
+            let major = major.and_then(|digits| digits.parse::<u32>().ok());
+            self.supported = major.is_some_and(|major| major >= SINCE_VERSION);
+        }
+    }
+
+    /// Where a request has its probe. `is_open`: inside a transaction that has not failed; `is_behind`: others are in flight
+    /// in front of it that have none.
+    pub(super) fn place(
+        &self,
+        request: &Request,
+        role: Role,
+        is_open: bool,
+        is_behind: bool,
+    ) -> Probing {
+        if !request.probes || !self.supported || self.refused || role == Role::Standby {
+            return Probing::None;
+        }
+        match (&request.work, request.part) {
+            (Work::Execute { .. }, Part::Commit) if is_open && (self.stale || is_behind) => {
+                Probing::Before
+            }
+            // What is no Plain statement may have to run before the first snapshot of its transaction.
+            (Work::Execute { statement, .. }, Part::Inside | Part::Single)
+                if statement.class == Class::Plain =>
+            {
+                Probing::Behind
+            }
+            _ => Probing::None,
+        }
+    }
+
+    /// The answer to a probe.
+    pub(super) fn show(&mut self, body: &[u8]) -> Result<(), Error> {
+        let mut columns = Row::new(body)?;
+        let mut cells = Vec::with_capacity(5);
+        while let Some(cell) = columns.next_column()? {
+            cells.push(cell.and_then(|bytes| std::str::from_utf8(bytes).ok()));
+        }
+        let cell = |place: usize| cells.get(place).copied().flatten();
+        if let (Some(started), Some(system)) = (cell(3), cell(4)) {
+            self.server = started.parse().ok().map(|started| (system.into(), started));
+        }
+        self.stale = false;
+        self.shown = match (cell(0), &self.server) {
+            (None, _) => Some(Shown::Nothing),
+            (Some(xid), Some((system, started))) => {
+                let timeline = cell(2).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+                let trace = xid
+                    .parse()
+                    .ok()
+                    .zip(cell(1).and_then(position))
+                    .zip(timeline);
+                trace.map(|((xid, position), timeline)| {
+                    Shown::Wrote(Trace {
+                        xid,
+                        position,
+                        timeline,
+                        started: *started,
+                        system: system.clone(),
+                        announced: false,
+                        status: None,
+                    })
+                })
+            }
+            (Some(_), None) => None,
+        };
+        Ok(())
+    }
+
+    /// A request was answered; `probed`: its probe as well.
+    pub(super) fn answered(&mut self, request: &Request, probed: bool, is_idle: bool) {
+        if is_idle {
+            (self.shown, self.stale, self.notifies) = (None, false, false);
+            return;
+        }
+        self.stale = !probed;
+        let statement = request.work.statement();
+        self.notifies |= statement.is_some_and(|statement| statement.notifies);
+    }
+
+    /// The probe itself failed, and the transaction with it.
+    pub(super) fn refuse(&mut self, code: &str) {
+        if code == "26000" {
+            // Somebody has deallocated it.
+            self.named = Named::No;
+        } else {
+            self.refused = true;
+        }
+    }
+
+    /// What is known about a transaction whose COMMIT is lost, or a statement of its own. `probed`: its own probe was
+    /// answered; `is_behind`: others in front of it are lost as well.
+    pub(super) fn end(&self, request: &Request, probed: bool, is_behind: bool) -> Option<&Shown> {
+        let is_known = match request.part {
+            Part::Commit => probed || !self.stale && !is_behind,
+            Part::Single => probed,
+            Part::Inside => false,
+        };
+        let shown = self.shown.as_ref().filter(|_| request.probes && is_known)?;
+        let own = request.work.statement();
+        let notifies = self.notifies || own.is_some_and(|statement| statement.notifies);
+        (!notifies || *shown != Shown::Nothing).then_some(shown)
+    }
+}
+
+/// Would the next probe fail the same way? Otherwise it met what the statement in front of it could have met as well.
+pub(super) fn is_refusal(code: &str) -> bool {
+    code == "26000"
+        || ["42", "0A", "55", "22", "XX"]
+            .iter()
+            .any(|class| code.starts_with(class))
+}
+
+/// A request whose end nobody has heard, and what its transaction has shown.
+pub struct Doubt {
+    /// It waits for an answer, unless its caller has given up and was told so.
+    pub request: Option<Request>,
+    /// What its caller hears if nothing can be found out.
+    pub error: Error,
+    /// What the transaction has shown.
+    pub trace: Trace,
+}
+
+impl Doubt {
+    /// Ends it without an answer.
+    pub fn leave_open(self, status: Option<&str>) {
+        if let Some(request) = self.request {
+            request.fail(&Error::Doubt {
+                cause: Box::new(self.error),
+                trace: Box::new(Trace {
+                    status: status.map(Into::into),
+                    ..self.trace
+                }),
+            });
+        }
+    }
+
+    /// The transaction is known to have ended this way.
+    pub fn settle(self, committed: bool) {
+        let Some(request) = self.request else {
+            return;
+        };
+        if committed {
+            request.reply.done(&Arc::default());
+        } else {
+            request.fail(&Error::CommitAborted {
+                cause: Box::new(self.error),
+            });
+        }
+    }
+}
+
+/// What is left of a connection that is over.
+#[derive(Default)]
+pub struct Left {
+    /// Requests no byte of which was written.
+    pub unsent: Vec<Request>,
+    /// Requests whose end may be found out.
+    pub doubts: Vec<Doubt>,
+}
+
+/// The same error, for something that certainly had no effect.
+pub(super) fn without_effect(error: Error) -> Error {
+    let outcome = Outcome::Failed;
+    match error {
+        Error::Lost { host, cause, .. } => Error::Lost {
+            outcome,
+            host,
+            cause,
+        },
+        Error::Timeout { phase, after, .. } => Error::Timeout {
+            phase,
+            after,
+            outcome,
+        },
+        Error::Cancelled { .. } => Error::Cancelled { outcome },
+        other => other,
+    }
+}

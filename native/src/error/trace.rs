@@ -1,0 +1,32 @@
+//! What a transaction has shown of itself, by which its outcome can be found out later (CP-4).
+
+/// A transaction's id, and where its server was when it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Its id.
+    pub xid: u64,
+    /// Where the log ended behind what it had written.
+    pub position: u64,
+    /// The timeline of that position.
+    pub timeline: u32,
+    /// When the server was started, in microseconds since 1970.
+    pub started: i64,
+    /// System identifier.
+    pub system: Box<str>,
+    /// The server had said that it is being shut down.
+    pub announced: bool,
+    /// What was found out about it, in a word; `None`: nobody has asked.
+    pub status: Option<Box<str>>,
+}
+
+impl Trace {
+    /// The position as the server writes it.
+    #[must_use]
+    pub fn lsn(&self) -> String {
+        format!(
+            "{:X}/{:X}",
+            self.position >> 32,
+            self.position & 0xffff_ffff
+        )
+    }
+}

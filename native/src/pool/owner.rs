@@ -1,0 +1,102 @@
+//! What the pool does when a connection has news.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::conn::doubt::Left;
+use crate::conn::exchange::Report;
+use crate::conn::{Connection, Owner};
+use crate::error::Error;
+use crate::pool::Pool;
+use crate::pool::queue::Use;
+use crate::pool::session::Session;
+
+impl Owner for Pool {
+    fn progressed(&self, connection: &Arc<Connection>, mut report: Report) {
+        let slot = connection.slot;
+        let mut heard = false;
+        if report.refuses_probes {
+            self.refuses_probes.store(true, Ordering::Relaxed);
+        }
+        if report.tainted || !self.suits(connection, report.role) {
+            self.books().condemn(slot, Instant::now());
+        }
+        for request in std::mem::take(&mut report.elsewhere).into_iter().rev() {
+            self.again(request);
+        }
+        let free = {
+            let mut books = self.books();
+            let Some(entry) = books.entry(slot) else {
+                return;
+            };
+            match &entry.usage {
+                Use::Idle => return,
+                Use::Shared(_) => books.answered(slot, report.finished, Instant::now()),
+                Use::Held(session) => {
+                    if let Some(cause) = &report.begin_failed {
+                        session.lose(cause);
+                    } else if report.session_over {
+                        session.over();
+                    }
+                    heard = session.is_heard();
+                    report.pending == 0 && session.is_over()
+                }
+                Use::Cleaning => report.pending == 0,
+            }
+        };
+        if free && heard {
+            connection.subscribe(None);
+        }
+        if !free {
+            // Room behind the statements that are still unanswered.
+            self.serve();
+        } else if connection.is_closed() {
+            // Nobody gets it any more: its end follows.
+        } else if report.cancelling {
+            // Waits for the cancel request to be delivered: another report follows.
+        } else if report.in_transaction {
+            let failed = matches!(
+                self.books().entry(slot).map(|entry| &entry.usage),
+                Some(Use::Cleaning)
+            );
+            if failed && report.finished > 0 {
+                connection.discard(Error::Closed { what: "connection" });
+            } else {
+                self.clean(connection);
+            }
+        } else {
+            self.release(slot);
+        }
+    }
+
+    fn attend(&self, connection: &Arc<Connection>) {
+        self.look_after(connection);
+    }
+
+    fn closed(&self, connection: &Arc<Connection>, cause: &Error, left: Left) {
+        self.count_closed(connection.slot, cause);
+        let usage = self.books().closed(connection.slot);
+        if !matches!(cause, Error::Closed { .. }) {
+            self.seeker.view.lost(&self.seeker.key_of(connection));
+        }
+        match usage {
+            Some(Use::Held(session)) => {
+                session.lose(cause);
+                Session::refuse(left.unsent, cause);
+            }
+            _ => {
+                for request in left.unsent.into_iter().rev() {
+                    self.again(request);
+                }
+            }
+        }
+        for doubt in left.doubts {
+            self.resolve(doubt);
+        }
+        if self.books().is_empty() {
+            self.drained.notify_waiters();
+        }
+        self.open_as_needed();
+    }
+}

@@ -1,0 +1,202 @@
+//! Finds out what became of transactions whose COMMIT was never answered, by asking the primary of now (CP-4).
+
+use std::future::Future;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::conn::Connection;
+use crate::conn::doubt::Doubt;
+use crate::conn::fate::{Fate, Testimony, question};
+use crate::conn::request::{Event, LocalResult, Outlet, Parameters, Reply, Request, Work};
+use crate::conn::statement::{Naming, NumberedProfile, Statement};
+use crate::error::{Error, Outcome, Trace};
+use crate::pool::{Pool, answered};
+
+/// Between two questions about a transaction that has not ended yet, or while nobody answers.
+const PAUSE: Duration = Duration::from_millis(25);
+/// The longest wait for one answer: a server that is silent may have been replaced meanwhile.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What was found out, and the word for it.
+pub type Finding = (Fate, &'static str);
+
+/// Someone who can be asked.
+pub trait Witness: Send + Sync {
+    /// Runs a statement and gives its rows as text, within the time.
+    fn ask(
+        &self,
+        text: &str,
+        within: Duration,
+    ) -> impl Future<Output = Result<LocalResult, Error>> + Send;
+}
+
+/// A statement of the engine's own, to be given up after a time.
+fn inquiry(
+    text: &str,
+    within: Duration,
+    profile: &Arc<NumberedProfile>,
+) -> Result<
+    (
+        Request,
+        tokio::sync::oneshot::Receiver<Result<LocalResult, Error>>,
+    ),
+    Error,
+> {
+    let (reply, answer) = Reply::local();
+    let work = Work::Execute {
+        statement: Statement::intern(text)?,
+        params: Parameters::none(),
+        naming: Naming::Unnamed,
+        begin: None,
+    };
+    let mut request = Request::new(work, reply, Arc::clone(profile));
+    request.timeout = Some(within);
+    Ok((request, answer))
+}
+
+impl Witness for Pool {
+    async fn ask(&self, text: &str, within: Duration) -> Result<LocalResult, Error> {
+        let (request, answer) = inquiry(text, within, &self.profile)?;
+        self.submit(request, false);
+        answered(answer).await
+    }
+}
+
+/// A connection outside a pool, opened for this.
+pub struct Only<'a> {
+    /// The connection.
+    pub connection: &'a Connection,
+    /// The profile of the engine's own statements.
+    pub profile: &'a Arc<NumberedProfile>,
+}
+
+impl Witness for Only<'_> {
+    async fn ask(&self, text: &str, within: Duration) -> Result<LocalResult, Error> {
+        let (request, answer) = inquiry(text, within, self.profile)?;
+        match self.connection.submit(request, false) {
+            Ok(()) => answered(answer).await,
+            Err(_) => Err(Error::Closed { what: "client" }),
+        }
+    }
+}
+
+/// One answer of a witness.
+async fn ask(
+    witness: &impl Witness,
+    trace: &Trace,
+    within: Duration,
+) -> Result<Option<Testimony>, Error> {
+    let read = |result: LocalResult| result.rows.first().and_then(|row| Testimony::read(row));
+    match witness.ask(&question(trace, true), within).await {
+        // The id lies in the server's future: it says nothing else then, so it is asked who it is.
+        Err(Error::Server(refusal)) if &*refusal.code == "22023" => {
+            let known = read(witness.ask(&question(trace, false), within).await?);
+            Ok(known.map(Testimony::before_it))
+        }
+        answer => Ok(read(answer?)),
+    }
+}
+
+/// Asks until there is an answer, or the time is over.
+///
+/// Cancel-safe: dropping the future leaves nothing but a statement that only reads.
+pub async fn find_out(witness: &impl Witness, trace: &Trace, until: Instant) -> Finding {
+    let mut last = "nobody could be asked in time";
+    loop {
+        let within = until
+            .saturating_duration_since(Instant::now())
+            .min(PATIENCE);
+        if within.is_zero() {
+            return (Fate::Unknown, last);
+        }
+        match ask(witness, trace, within).await {
+            Ok(Some(testimony)) => match testimony.fate(trace) {
+                Fate::Committed => return (Fate::Committed, "committed"),
+                Fate::Aborted => return (Fate::Aborted, "aborted"),
+                Fate::Unknown => return (Fate::Unknown, "the server cannot know"),
+                Fate::Open => last = "in progress",
+            },
+            Err(Error::Closed { .. }) => return (Fate::Unknown, "closed before it was known"),
+            Err(Error::Server(error)) if !crate::sqlstate::is_transient(&error.code) => {
+                return (Fate::Unknown, "the server refuses to say");
+            }
+            Ok(None) | Err(_) => {}
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A doubt that is being looked into, under its number.
+pub(super) type Open = (u64, Doubt);
+
+impl Pool {
+    pub(super) fn open_doubts(&self) -> MutexGuard<'_, Vec<Open>> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks into a doubt: its request is answered when it is resolved, or when the time for that is over.
+    pub(super) fn resolve(&self, doubt: Doubt) {
+        let Some(pool) = self.own.upgrade() else {
+            return doubt.leave_open(Some("closed before it was known"));
+        };
+        let trace = doubt.trace.clone();
+        let now = Instant::now();
+        let until = now + self.settings.resolve_timeout;
+        let deadline = doubt.request.as_ref().and_then(Request::deadline);
+        let until = deadline.map_or(until, |deadline| deadline.min(until));
+        let number = {
+            let mut open = self.open_doubts();
+            let number = open.last().map_or(0, |(last, _)| last + 1);
+            open.push((number, doubt));
+            number
+        };
+        self.runtime.spawn(async move {
+            let (fate, status) = find_out(&*pool, &trace, until).await;
+            pool.resolved(number, fate, status, now.elapsed());
+        });
+    }
+
+    fn resolved(&self, number: u64, fate: Fate, status: &'static str, took: Duration) {
+        let found = {
+            let mut open = self.open_doubts();
+            let at = open.iter().position(|(known, _)| *known == number);
+            at.map(|at| open.swap_remove(at).1)
+        };
+        let Some(doubt) = found else {
+            return;
+        };
+        self.seeker.tell(&Event::Resolved {
+            xid: doubt.trace.xid,
+            status,
+            took,
+        });
+        match fate {
+            Fate::Committed => doubt.settle(true),
+            Fate::Aborted => doubt.settle(false),
+            Fate::Open | Fate::Unknown => doubt.leave_open(Some(status)),
+        }
+    }
+
+    /// The caller of a request in doubt gives it up; its outcome is still looked for.
+    pub(super) fn leave_doubt(&self, environment: &Arc<dyn Outlet>, id: u32) -> bool {
+        let mut open = self.open_doubts();
+        let waits = |doubt: &Doubt| {
+            let request = doubt.request.as_ref();
+            request.is_some_and(|request| request.reply.is(environment, id))
+        };
+        let Some((_, doubt)) = open.iter_mut().find(|(_, doubt)| waits(doubt)) else {
+            return false;
+        };
+        let request = doubt.request.take();
+        let told = Doubt {
+            request,
+            error: Error::Cancelled {
+                outcome: Outcome::Unknown,
+            },
+            trace: doubt.trace.clone(),
+        };
+        drop(open);
+        told.leave_open(None);
+        true
+    }
+}

@@ -1,0 +1,342 @@
+// A COMMIT without an answer is looked into: the eight experiments of the table that a look at the status alone fails (CP-4).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { finished } = require('node:stream/promises');
+const { after, before } = require('node:test');
+const { CommitAbortedError, OutcomeUnknownError } = require('../../lib/index.js');
+const { startCluster } = require('../support/cluster.js');
+const { poolInDoubt } = require('../support/doubt.js');
+const { failureOf } = require('../support/script-replies.js');
+const { startServer } = require('../support/server.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+/** Nothing but the test writes, and the log is not flushed behind its back: a crash loses what was not committed. */
+const QUIET = { autovacuum: 'off', wal_writer_delay: '10s', bgwriter_delay: '10s' };
+
+/** @type {Awaited<ReturnType<typeof startServer>>} */
+let server;
+/** @type {Awaited<ReturnType<typeof startCluster>>} */
+let cluster;
+let next = 0;
+
+before(async () => {
+  [server, cluster] = await Promise.all([
+    startServer({ conf: QUIET }),
+    startCluster({ conf: QUIET }),
+  ]);
+  const make = 'create table t (id int primary key); create table other (id int)';
+  await server.sql(make);
+  await cluster.primary.server.sql(make);
+});
+after(() => Promise.all([server.stop(), cluster.stop()]));
+
+/** Begins a transaction, writes a row, and gives the transaction's id. */
+async function write(pool) {
+  next += 1;
+  const id = next;
+  const tx = await pool.begin();
+  const [{ xid }] = await tx.query('select pg_current_xact_id()::text as xid');
+  await tx.query('insert into t values ($1)', [id]);
+  return { tx, id, xid };
+}
+
+/** Its promise, with a rejection that is looked at later. */
+function later(promise) {
+  promise.catch(() => {});
+  return promise;
+}
+
+const isThere = async (sql, id) => (await sql('select 1 from t where id = $1', [id])).length === 1;
+const appears = (sql, id) => waitFor(() => isThere(sql, id), { what: `row ${id}` });
+
+/** Writes elsewhere until the id has been handed out again, and what the server says of it now. */
+async function reuse(sql, xid) {
+  for (;;) {
+    const [row] = await sql(
+      `insert into other values (1) returning pg_current_xact_id()::text as xid`,
+    );
+    if (BigInt(row.xid) >= BigInt(xid)) break;
+  }
+  const [{ status }] = await sql('select pg_xact_status($1::xid8) as status', [xid]);
+  return status;
+}
+
+async function isAborted(commit, id, sql) {
+  const error = await failureOf(commit);
+  assert.ok(error instanceof CommitAbortedError, error.stack);
+  assert.deepEqual([error.code, error.outcome, error.transient], ['40000', 'failed', true]);
+  assert.equal(await isThere(sql, id), false);
+}
+
+const onServer = (...args) => server.sql(...args);
+
+test('CP-4: committed, the answer lost, the primary crashed and restarted: committed', async (t) => {
+  const { pool, loseAnswer, letAsk, resolved } = await poolInDoubt(t, [server]);
+  const { tx, id, xid } = await write(pool);
+  loseAnswer();
+  const commit = later(tx.commit());
+  await appears(onServer, id);
+  await server.kill();
+  await server.start();
+  letAsk();
+  await commit;
+  assert.ok(await isThere(onServer, id));
+  assert.deepEqual(
+    resolved.map((event) => [event.status, event.xid]),
+    [['committed', xid]],
+  );
+});
+
+test('CP-4: not committed, the primary crashed and restarted: aborted', async (t) => {
+  const { pool, loseCommit, letAsk } = await poolInDoubt(t, [server]);
+  const { tx, id } = await write(pool);
+  loseCommit();
+  const commit = later(tx.commit());
+  await server.kill();
+  await server.start();
+  letAsk();
+  await isAborted(commit, id, onServer);
+});
+
+test('CP-4: not committed, crashed, and the id handed out again: the status lies, aborted all the same', async (t) => {
+  const { pool, loseCommit, letAsk } = await poolInDoubt(t, [server]);
+  const { tx, id, xid } = await write(pool);
+  loseCommit();
+  const commit = later(tx.commit());
+  await server.kill();
+  await server.start();
+  assert.equal(await reuse(onServer, xid), 'committed', 'the id belongs to another transaction');
+  letAsk();
+  await isAborted(commit, id, onServer);
+});
+
+test('CP-4, CP-83: transaction(fn) runs again when its COMMIT certainly did not happen', async (t) => {
+  const { pool, loseCommit, letAsk } = await poolInDoubt(t, [server]);
+  const ids = [];
+  next += 1;
+  const id = next;
+  const done = later(
+    pool.transaction(async (tx) => {
+      await tx.query('insert into t values ($1)', [id]);
+      const [{ xid }] = await tx.query('select pg_current_xact_id()::text as xid');
+      ids.push(xid);
+      if (ids.length === 1) loseCommit();
+      return ids.length;
+    }),
+  );
+  await waitFor(() => ids.length === 1, { what: 'the first run' });
+  await server.kill();
+  await server.start();
+  await reuse(onServer, ids[0]);
+  letAsk();
+  assert.equal(await done, 2);
+  assert.ok(await isThere(onServer, id));
+});
+
+test('CP-4: committed, the answer lost, the primary restarted in peace: unknown, because nothing proves it', async (t) => {
+  const { pool, loseAnswer, letAsk } = await poolInDoubt(t, [server]);
+  const { tx, id, xid } = await write(pool);
+  loseAnswer();
+  const commit = later(tx.commit());
+  await appears(onServer, id);
+  await server.restart();
+  letAsk();
+  const error = await failureOf(commit);
+  assert.ok(error instanceof OutcomeUnknownError, error.stack);
+  assert.deepEqual([error.code, error.outcome], ['IN_DOUBT', 'unknown']);
+  assert.ok(error.resolution);
+  assert.deepEqual(
+    [error.resolution.xid, error.resolution.status, error.resolution.timeline],
+    [xid, 'the server cannot know', 1],
+  );
+  assert.match(error.resolution.lsn, /^[0-9A-F]+\/[0-9A-F]+$/);
+});
+
+test('CP-4: a transaction that wrote nothing is no doubt', async (t) => {
+  const { pool, loseCommit, letAsk } = await poolInDoubt(t, [server]);
+  const tx = await pool.begin();
+  await tx.query('select 1');
+  loseCommit();
+  const error = await failureOf(tx.commit());
+  assert.deepEqual([error.outcome, error.transient], ['failed', true], error.stack);
+  letAsk();
+});
+
+test('CP-4: commitResolution off leaves the doubt', async (t) => {
+  const { pool, loseAnswer, letAsk } = await poolInDoubt(t, [server], { commitResolution: 'off' });
+  const { tx } = await write(pool);
+  loseAnswer();
+  const error = await failureOf(tx.commit());
+  assert.ok(error instanceof OutcomeUnknownError, error.stack);
+  assert.equal(error.resolution, undefined);
+  letAsk();
+});
+
+test('CP-4: a doubt that nobody can resolve ends with resolveTimeoutMs', async (t) => {
+  const { pool, loseAnswer } = await poolInDoubt(t, [server], { resolveTimeoutMs: 300 });
+  const { tx } = await write(pool);
+  loseAnswer();
+  const error = await failureOf(tx.commit());
+  assert.ok(error instanceof OutcomeUnknownError, error.stack);
+  assert.equal(error.resolution?.status, 'nobody could be asked in time');
+});
+
+test('CP-4: a server that refuses the probe loses one transaction, and the next one works without', async (t) => {
+  await server.sql('revoke execute on function pg_control_system() from public');
+  await server.sql('create role plain login');
+  await server.sql('grant all on t to plain');
+  t.after(() => server.sql('grant execute on function pg_control_system() to public'));
+  const { pool } = await poolInDoubt(t, [server], { user: 'plain' });
+  next += 1;
+  let runs = 0;
+  await pool.transaction((tx) => {
+    runs += 1;
+    return tx.query('insert into t values ($1)', [next]);
+  });
+  assert.equal(runs, 2);
+  await pool.transaction((tx) => tx.query('delete from t where id = $1', [next]));
+});
+
+const onPrimary = (...args) => cluster.primary.sql(...args);
+const servers = () => cluster.nodes.map((node) => node.server);
+
+/** Brings the cluster back to three nodes. */
+async function heal(dead) {
+  await cluster.rejoin(dead);
+  await cluster.streaming();
+}
+
+test('CP-4: committed and confirmed, the answer lost, the standby promoted: committed', async (t) => {
+  const { pool, loseAnswer, letAsk } = await poolInDoubt(t, servers());
+  const { tx, id } = await write(pool);
+  loseAnswer();
+  const commit = later(tx.commit());
+  await appears(onPrimary, id);
+  const dead = await cluster.failover();
+  letAsk();
+  await commit;
+  assert.ok(await isThere(onPrimary, id));
+  await heal(dead);
+});
+
+for (const isReused of [false, true]) {
+  const what = isReused
+    ? ', the id handed out again: the status lies, aborted all the same'
+    : ': aborted';
+  test(`CP-4: no standby had it, one was promoted${what}`, async (t) => {
+    const { pool, loseConnections, letAsk } = await poolInDoubt(t, servers());
+    for (const node of cluster.standbys) node.pauseReceiver();
+    const { tx, id, xid } = await write(pool);
+    const commit = later(tx.commit());
+    await waitFor(
+      async () =>
+        (await onPrimary(`select 1 from pg_stat_activity where wait_event = 'SyncRep'`)).length > 0,
+      { what: 'a commit that waits for a standby' },
+    );
+    await loseConnections();
+    const dead = cluster.primary;
+    await dead.kill();
+    // What their sockets still hold is not to be read.
+    for (const node of cluster.standbys) node.endReceiver();
+    await cluster.promoteBest(dead);
+    await cluster.streaming(1);
+    if (isReused) assert.equal(await reuse(onPrimary, xid), 'committed');
+    letAsk();
+    await isAborted(commit, id, onPrimary);
+    await heal(dead);
+  });
+}
+
+/** Has something commit while no standby confirms, and loses its connection then; the standbys come back after a question. */
+async function loseWhileWaiting(t, { loseConnections, letAsk, resolved }, act) {
+  for (const node of cluster.standbys) node.pauseReceiver();
+  const resume = () => {
+    for (const node of cluster.standbys) node.resumeReceiver();
+  };
+  t.after(resume);
+  const done = later(act());
+  const seen = (condition, what) =>
+    waitFor(
+      async () =>
+        (
+          await onPrimary(
+            `select 1 from pg_stat_activity where pid <> pg_backend_pid() and ${condition}`,
+          )
+        ).length > 0,
+      { what },
+    );
+  await seen(`wait_event = 'SyncRep'`, 'a commit that waits for a standby');
+  await loseConnections();
+  letAsk();
+  await seen(`query like '%pg_xact_status%'`, 'a question about it');
+  assert.equal(resolved.length, 0);
+  resume();
+  return done;
+}
+
+test('CP-4: a COMMIT that waits for its standby is open, and committed once the standby is back', async (t) => {
+  const fixture = await poolInDoubt(t, servers());
+  const { tx, id } = await write(fixture.pool);
+  await loseWhileWaiting(t, fixture, () => tx.commit());
+  assert.ok(await isThere(onPrimary, id));
+});
+
+test('CP-4: COPY, and statements that take no snapshot, bring no probe along: COMMIT does', async (t) => {
+  const fixture = await poolInDoubt(t, servers());
+  next += 1;
+  const tx = await fixture.pool.begin();
+  await tx.query('set local work_mem = 1024');
+  const copy = tx.copyFrom('copy t from stdin');
+  copy.end(`${next}\n`);
+  await finished(copy);
+  await loseWhileWaiting(t, fixture, () => tx.commit());
+  assert.ok(await isThere(onPrimary, next));
+});
+
+test('CP-4: a batch that is all or nothing is looked into as well', async (t) => {
+  const fixture = await poolInDoubt(t, servers());
+  next += 2;
+  const rows = [next - 1, next].map((id) => ({ sql: 'insert into t values ($1)', params: [id] }));
+  const answers = await loseWhileWaiting(t, fixture, () =>
+    fixture.pool.batch(rows, { errors: 'all-or-nothing' }),
+  );
+  assert.equal(answers.length, 2);
+  assert.ok(await isThere(onPrimary, next));
+});
+
+test('CP-6: a single statement with exactlyOnce has its result although its answer was lost', async (t) => {
+  const fixture = await poolInDoubt(t, servers());
+  next += 1;
+  const rows = await loseWhileWaiting(t, fixture, () =>
+    fixture.pool.query('insert into t values ($1) returning id', [next], { exactlyOnce: true }),
+  );
+  assert.deepEqual([...rows], [{ id: next }]);
+  assert.deepEqual([rows.command, rows.rowCount], ['INSERT', 1]);
+});
+
+test('CP-6: exactlyOnce of the pool holds for every statement', async (t) => {
+  const fixture = await poolInDoubt(t, servers(), { exactlyOnce: true });
+  next += 1;
+  const rows = await loseWhileWaiting(t, fixture, () =>
+    fixture.pool.query('insert into t values ($1) returning id', [next]),
+  );
+  assert.deepEqual([...rows], [{ id: next }]);
+});
+
+test('CP-2, CP-4: commit({ timeoutMs }) rejects in time, and what became of it is told later', async (t) => {
+  const { pool, resolved } = await poolInDoubt(t, servers());
+  const { tx, xid } = await write(pool);
+  for (const node of cluster.standbys) node.pauseReceiver();
+  t.after(() => {
+    for (const node of cluster.standbys) node.resumeReceiver();
+  });
+  const error = await failureOf(tx.commit({ timeoutMs: 300 }));
+  assert.ok(error instanceof OutcomeUnknownError, error.stack);
+  assert.deepEqual([error.resolution?.xid, error.resolution?.status], [xid, null]);
+  for (const node of cluster.standbys) node.resumeReceiver();
+  await waitFor(() => resolved.length > 0, { what: 'the resolution' });
+  assert.deepEqual([resolved[0].status, resolved[0].xid], ['committed', xid]);
+});

@@ -1,0 +1,160 @@
+// Closures and parts of transactions: isolation, retries, savepoints, disposal, and single rows that may be sent again.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { testDatabase } = require('../support/pools.js');
+const { startProxy } = require('../support/proxy.js');
+const { failureOf } = require('../support/script-replies.js');
+const { test } = require('../support/timed-test.js');
+
+const db = testDatabase(`
+  create table rows (n int);
+  create table accounts (id int primary key, balance int);
+  insert into accounts values (1, 0), (2, 0);
+  create table orders (_id text primary key, total numeric, place int unique);
+`);
+
+const values = async () => (await db.sql('select n from rows order by n')).map(({ n }) => n);
+const setting = (tx, name) => tx.query(`select current_setting('${name}') as value`);
+
+test('CP-80: isolation, access mode and deferrable are those of the transaction', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const options = /** @type {const} */ ({
+    isolation: 'serializable',
+    accessMode: 'read-only',
+    deferrable: true,
+  });
+  await pool.transaction(async (tx) => {
+    const names = ['isolation', 'read_only', 'deferrable'];
+    const seen = [];
+    for (const name of names) seen.push((await setting(tx, `transaction_${name}`))[0].value);
+    assert.deepEqual(seen, ['serializable', 'on', 'on']);
+    assert.equal((await failureOf(tx.query('insert into rows values (1)'))).code, '25006');
+    await tx.rollback();
+  }, options);
+  for (const isolation of /** @type {const} */ (['read-committed', 'repeatable-read'])) {
+    const tx = await pool.begin({ isolation });
+    const [{ value }] = await setting(tx, 'transaction_isolation');
+    assert.equal(value, isolation.replace('-', ' '));
+    await tx.commit();
+  }
+});
+
+test('CP-83: a deadlock and a serialization failure run the closure again, and both changes are kept once', async (t) => {
+  const pool = db.openPool(t, { poolSize: 2, retry: { maxAttempts: 10, baseDelayMs: 1 } });
+  const runs = [0, 0];
+  const add = 'update accounts set balance = balance + 1 where id = $1';
+  let arrived = 0;
+  let open = () => {};
+  const both = new Promise((resolve) => {
+    open = () => resolve(undefined);
+  });
+  const move = (index, ids, options) =>
+    pool.transaction(async (tx) => {
+      runs[index] += 1;
+      await tx.query(add, [ids[0]]);
+      arrived += 1;
+      if (arrived === 2) open();
+      await both;
+      await tx.query(add, [ids[1]]);
+    }, options);
+  await Promise.all([move(0, [1, 2]), move(1, [2, 1])]);
+  assert.equal(runs[0] + runs[1], 3, 'one of them ran again');
+  const read = 'select balance from accounts where id = 1';
+  await Promise.all(
+    [0, 1].map(() =>
+      pool.transaction(
+        async (tx) => {
+          const [{ balance }] = await tx.query(read);
+          await tx.query('update accounts set balance = $1 where id = 1', [balance + 1]);
+        },
+        { isolation: 'serializable' },
+      ),
+    ),
+  );
+  assert.deepEqual(await db.sql('select balance from accounts order by id'), [
+    { balance: 4 },
+    { balance: 2 },
+  ]);
+});
+
+test('CP-80: what a savepoint’s function did is undone when it throws, and the transaction goes on', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const mine = new Error('mine');
+  await pool.transaction(async (tx) => {
+    await tx.query('insert into rows values (10)');
+    const failed = tx.savepoint(async () => {
+      await tx.query('insert into rows values (11)');
+      throw mine;
+    });
+    assert.equal(await failureOf(failed), mine);
+    const refused = tx.transaction((inner) => inner.query('select no_such_column'));
+    assert.equal((await failureOf(refused)).code, '42703');
+    const value = await tx.transaction(async (inner) => {
+      await inner.query('insert into rows values (12)');
+      await failureOf(inner.savepoint((third) => third.query('select no_such_column')));
+      return 'kept';
+    });
+    assert.equal(value, 'kept');
+  });
+  assert.deepEqual(await values(), [10, 12]);
+});
+
+test('a savepoint as the first act brings BEGIN along', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  await pool.transaction((tx) => tx.savepoint(() => tx.query('delete from rows')));
+  assert.deepEqual(await values(), []);
+});
+
+test('a transaction that is left by its block is rolled back', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  // What a compiler makes of `await using`.
+  const tx = await pool.begin();
+  try {
+    await tx.query('insert into rows values (1)');
+  } finally {
+    await tx[Symbol.asyncDispose]();
+  }
+  assert.deepEqual(await values(), []);
+  assert.equal((await failureOf(tx.query('select 1'))).name, 'ClosedError');
+});
+
+test('insert gives the row as it was stored, and names are quoted', async (t) => {
+  const pool = db.openPool(t);
+  const [row] = await pool.insert('orders', { _id: 'a', total: '12.50' });
+  assert.deepEqual(row, { _id: 'a', total: '12.50', place: null });
+  const [again] = await pool.insert(['public', 'orders'], { _id: 'b' });
+  assert.equal(again._id, 'b');
+  const error = await failureOf(pool.insert('orders', { '_id"; drop table orders; --': 1 }));
+  assert.equal(error.code, '42703');
+  assert.equal((await failureOf(pool.insert('orders', { _id: 'a' }))).code, '23505');
+});
+
+test('an idempotent insert of a row that is there gives nothing, by the index that is named', async (t) => {
+  const pool = db.openPool(t);
+  const options = { idempotency: true };
+  assert.equal((await pool.insert('orders', { _id: 'c', place: 1 }, options)).length, 1);
+  const twice = await pool.insert('orders', { _id: 'c', total: 5 }, options);
+  assert.deepEqual([twice.length, twice.rowCount], [0, 0]);
+  const place = { idempotency: true, conflictTarget: 'place' };
+  assert.equal((await pool.insert('orders', { _id: 'd', place: 1 }, place)).length, 0);
+  const problem = await failureOf(pool.insert('orders', { _id: 'e' }, { conflictTarget: 'place' }));
+  assert.equal(problem.message, 'option "conflictTarget" needs "idempotency"');
+});
+
+test('an idempotent insert whose answers are lost is tried again and stored once', async (t) => {
+  const { hostname, port } = new URL(db.url);
+  const proxy = await startProxy({ host: hostname, port: Number(port) });
+  t.after(() => proxy.close());
+  const connectionString = proxy.url(db.url);
+  const pool = db.openPool(t, { connectionString, poolSize: 1, retry: { baseDelayMs: 1 } });
+  for (let round = 0; round < 2; round++)
+    proxy.cutAt({ direction: 'toClient', text: 'INSERT', before: true });
+  const rows = await pool.insert('orders', { _id: 'f' }, { idempotency: true });
+  assert.equal(rows.length, 0, 'the first one was stored');
+  assert.deepEqual(await db.sql(`select count(*)::int as n from orders where _id = 'f'`), [
+    { n: 1 },
+  ]);
+  proxy.cutAt({ direction: 'toClient', text: 'INSERT', before: true });
+  assert.equal((await failureOf(pool.insert('orders', { _id: 'g' }))).code, 'IN_DOUBT');
+});

@@ -1,0 +1,60 @@
+// Loses the answer to a COMMIT, or the COMMIT itself, and keeps the pool from asking until the test has changed the world.
+'use strict';
+
+const { createPool } = require('../../lib/index.js');
+const { startProxy } = require('./proxy.js');
+
+/**
+ * A pool of one connection to servers behind proxies.
+ * @param {import('node:test').TestContext} t
+ * @param {{ host: string, port: number }[]} servers
+ * @param {object} [options] of the pool
+ */
+async function poolInDoubt(t, servers, options) {
+  const proxies = await Promise.all(servers.map(startProxy));
+  const pool = createPool({
+    hosts: proxies.map(({ host, port }) => `${host}:${port}`),
+    user: 'postgres',
+    database: 'postgres',
+    sslmode: 'disable',
+    poolSize: 1,
+    ...options,
+  });
+  t.after(async () => {
+    await pool.end({ timeoutMs: 500 });
+    await Promise.all(proxies.map((proxy) => proxy.close()));
+  });
+  /** @type {any[]} */
+  const resolved = [];
+  pool.on('commit-resolved', (event) => resolved.push(event));
+  return {
+    pool,
+    /** What the pool has told about commits. */
+    resolved,
+    /** The next answer to COMMIT is lost with its connection, and nobody gets in any more. */
+    loseAnswer() {
+      for (const proxy of proxies) {
+        proxy.cutAt({ direction: 'toClient', text: 'COMMIT', before: true });
+        proxy.refuse();
+      }
+    },
+    /** The next COMMIT is lost on its way, and nobody gets in any more. */
+    loseCommit() {
+      for (const proxy of proxies) {
+        proxy.cutAt({ direction: 'toServer', text: 'COMMIT', before: true });
+        proxy.refuse();
+      }
+    },
+    /** Cuts what is open now, and nobody gets in any more. */
+    async loseConnections() {
+      for (const proxy of proxies) proxy.refuse();
+      await Promise.all(proxies.map((proxy) => proxy.cutAll()));
+    },
+    /** The pool may ask. */
+    letAsk() {
+      for (const proxy of proxies) proxy.heal();
+    },
+  };
+}
+
+module.exports = { poolInDoubt };
