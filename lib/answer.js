@@ -135,7 +135,8 @@ class StatementAnswer {
     this.isSuspended = true;
   }
 
-  done() {
+  /** @param {boolean} [_isQuick] the statement may travel among others from now on */
+  done(_isQuick) {
     if (this.held !== undefined) {
       this.lookUp();
       return;

@@ -38,6 +38,7 @@ const FLAG = Object.freeze({
   OUTSIDE: 0x800,
   TOLD: 0x1000,
   PROBE: 0x2000,
+  PIPELINED: 0x4000,
 });
 
 /** What a record holds (native/src/addon/records.rs). */
@@ -51,6 +52,7 @@ const EVENT = 64;
 const TAG = 128;
 const COPY = 256;
 const PLACED = 512;
+const QUICK = 1024;
 
 /** What news of a COPY is about: the command word of its record. */
 const COPY_NEWS = Object.freeze({ STARTED: 1, DATA: 2, WRITTEN: 3 });
@@ -400,7 +402,7 @@ function record(view, at, flags, body) {
   if ((flags & SUSPENDED) !== 0) answer.suspended(shape);
   if ((flags & FINAL) !== 0) {
     settled(id);
-    answer.done();
+    answer.done((flags & QUICK) !== 0);
   }
 }
 

@@ -13,6 +13,9 @@ const MAX_KEPT_LENGTH = 100_000;
 /** Texts in the order they were last moved to the end. @type {Map<string, number>} */
 const numbers = new Map();
 
+/** Was the statement of a number quick when it ran last, and does it leave the session as it was? @type {boolean[]} */
+const quick = [];
+
 /** Numbers that are let go once the requests that carry them are submitted. @type {number[]} */
 let dropped = [];
 
@@ -25,6 +28,7 @@ function statementNumber(text) {
   if (known !== undefined) return known;
   if (text.length > MAX_KEPT_LENGTH) return passingNumber(text);
   const number = register(text);
+  quick[number] = false;
   if (numbers.size >= MAX_TEXTS) evict();
   numbers.set(text, number);
   return number;
@@ -69,6 +73,18 @@ function register(text) {
   }
 }
 
+/** May it travel among others? Only what was asked before can. @param {string} text */
+function isQuick(text) {
+  const number = numbers.get(text);
+  return number !== undefined && quick[number] === true;
+}
+
+/** @param {string} text @param {boolean} was */
+function noteQuick(text, was) {
+  const number = numbers.get(text);
+  if (number !== undefined) quick[number] = was;
+}
+
 /** The numbers to be let go behind the requests made so far. */
 function takeDropped() {
   const taken = dropped;
@@ -76,4 +92,4 @@ function takeDropped() {
   return taken;
 }
 
-module.exports = { passingNumber, statementNumber, takeDropped };
+module.exports = { isQuick, noteQuick, passingNumber, statementNumber, takeDropped };

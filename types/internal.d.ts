@@ -41,6 +41,7 @@ export interface Answer {
   copy?(news: number, size: number, buffer: Buffer, offset: number): void;
   /** The request has its connection; called when that was asked for. */
   placed?(waitedMs: number, place: string): void;
-  done(): void;
+  /** `isQuick`: the statement may travel among others from now on. */
+  done(isQuick: boolean): void;
   fail(fields: NativeError): void;
 }

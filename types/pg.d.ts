@@ -90,6 +90,11 @@ export interface PoolConfig extends ClientConfig {
   Client?: (new (config?: any) => any) | undefined;
   /** Records where each client was asked for, so that an acquire timeout can name who holds them. */
   trackHolders?: boolean | undefined;
+  /**
+   * When all clients are busy, `pool.query` sends statements that were quick when they ran last ahead of the answers to
+   * others: at most so many are unanswered on one client (default 8). With 1 each waits for a free client.
+   */
+  pipelineDepth?: number | undefined;
 }
 
 /** Who had a client when an acquire timed out; the longest first. */

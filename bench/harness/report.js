@@ -79,17 +79,22 @@ const METRICS = { rate: 'ratio', jsCpu: 'jsRatio' };
 function verdict(checks, results) {
   const lines = [['floor', 'metric', 'reached', 'floor', 'aim', '']];
   let below = 0;
-  for (const { workload: name, metric, atLeast, atMost, aim } of checks) {
+  for (const { workload: name, metric, peer = SUBJECT, against, atLeast, atMost, aim } of checks) {
     const result = results.find(({ workload }) => workload.name === name);
-    if (!result) continue;
-    const reached = result.figures[SUBJECT]?.[METRICS[metric] ?? metric];
+    // Who was not asked for is not judged.
+    if (!result || (peer !== SUBJECT && !result.figures[peer])) continue;
+    const own = result.figures[peer];
+    const reached = against
+      ? own?.rate / result.figures[against]?.rate
+      : own?.[METRICS[metric] ?? metric];
     // A figure that is missing or NaN compares false, and so counts as below.
     const good = atLeast === undefined ? reached <= atMost : reached >= atLeast;
     const atAim = atLeast === undefined ? reached <= aim : reached >= aim;
     if (!good) below += 1;
     const bound = atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`;
     const mark = good ? (atAim ? 'aim' : 'ok') : 'BELOW';
-    lines.push([result.workload.title, metric, show(reached, 2), bound, String(aim), mark]);
+    const what = against ? `${metric} of ${peer} to ${against}` : metric;
+    lines.push([result.workload.title, what, show(reached, 2), bound, String(aim), mark]);
   }
   return { text: lines.length > 1 ? table(lines) : '', below };
 }

@@ -6,16 +6,10 @@ const { bound } = require('./bound.js');
 const { ClientFields } = require('./client-fields.js');
 const { ConnectionFacade } = require('./connection.js');
 const { hide } = require('./connection-parameters.js');
-const {
-  describe,
-  isFatal,
-  lossOf,
-  noticeOf,
-  terminated,
-  timedOut,
-  unusable,
-} = require('./failures.js');
+const { LIMIT, RUN, SETTLE } = require('./for-pools.js');
+const { describe, lossOf, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
+const { noticeOf, notificationOf, parameterOf } = require('./messages.js');
 const { Query, isSimple, readQuery } = require('./query.js');
 const { toResults } = require('./result.js');
 const { PasswordSource, milliseconds, preparedStatements, toSettings } = require('./settings.js');
@@ -24,14 +18,9 @@ const { adopt, objection } = require('./submittable.js');
 const { Reading } = require('./types.js');
 
 /** @import { Asked } from './query.js' */
-/** @typedef {(answer: any) => void} Resolve */
+/** @typedef {InstanceType<typeof import('./pooled-query.js').PooledQuery>} PooledQuery */
+/** @typedef {(value: any) => void} Resolve */
 /** @typedef {(reason: any) => void} Reject */
-
-/** Calls back when nothing runs any more and no transaction is open; one that is left open is rolled back. */
-const SETTLE = Symbol('pg-berth.settle');
-
-/** Runs one query of a pool. */
-const ASK = Symbol('pg-berth.ask');
 
 /** A blocking call without a time limit of its own ends after this. */
 const BLOCKING_MS = 30_000;
@@ -61,11 +50,19 @@ class Client extends ClientFields {
     const given = (typeof config === 'object' && config) || {};
     this.#config = given;
     this.#Promise = given.Promise || Promise;
-    this.#prepared = preparedStatements(given.preparedStatements);
+    this.#prepared = preparedStatements(given.preparedStatements, this.replication);
     this.#reading = new Reading(given.types);
-    this.#queue = new StatementQueue(this.#reading, Boolean(this.replication), () => {
-      if (this.listenerCount('drain') > 0) process.nextTick(() => this.emit('drain'));
-    });
+    this.#queue = new StatementQueue(
+      this.#reading,
+      Boolean(this.replication),
+      () => {
+        if (this.listenerCount('drain') > 0) process.nextTick(() => this.emit('drain'));
+      },
+      // The server hangs up behind it: no pool may hand this client out in between.
+      () => {
+        this._queryable = false;
+      },
+    );
     this.connection = new ConnectionFacade(
       (reason) => this.#cut(reason),
       (isAwaited) => this.#keepAlive(isAwaited),
@@ -150,12 +147,8 @@ class Client extends ClientFields {
     const { connection } = this;
     connection.stream.encrypted = link.encrypted;
     connection.stream.writable = true;
-    for (const [parameterName, parameterValue] of Object.entries(link.parameters)) {
-      connection.emit('parameterStatus', {
-        name: 'parameterStatus',
-        parameterName,
-        parameterValue,
-      });
+    for (const [name, value] of Object.entries(link.parameters)) {
+      connection.emit('parameterStatus', parameterOf(name, value));
     }
     try {
       done(null, this);
@@ -222,7 +215,7 @@ class Client extends ClientFields {
     }
     const refusal = this.#refusal();
     if (refusal !== undefined) throw refusal;
-    const limit = limitOf(asked, this.connectionParameters.query_timeout) || BLOCKING_MS;
+    const limit = this.#limitOf(asked) || BLOCKING_MS;
     return this.#resultsOf(asked, this.#queue.runBlocking(asked, limit));
   }
 
@@ -254,12 +247,23 @@ class Client extends ClientFields {
     );
   }
 
-  /**
-   * As `query` for a pool, which has the caller's context itself.
-   * @param {any} config @param {any} values @param {(error: any, results?: any) => void} done
-   */
-  [ASK](config, values, done) {
-    this.#callBack(readQuery(config, values, undefined), done);
+  /** Runs a query of a pool. @param {PooledQuery} query @param {boolean} isShared does it travel among others? */
+  [RUN](query, isShared) {
+    const refusal = this.#refusal();
+    if (refusal === undefined) {
+      query.format = this.#formatOf(query.asked);
+      this.#queue.startPooled(query, this.#limitOf(query.asked), isShared);
+    } else query.refuse(refusal);
+  }
+
+  /** @param {Asked} asked */
+  [LIMIT](asked) {
+    return this.#limitOf(asked);
+  }
+
+  /** @param {Asked} asked @returns ms, 0 = for ever */
+  #limitOf(asked) {
+    return limitOf(asked, this.connectionParameters.query_timeout);
   }
 
   /** In the caller's promise chain, so that the stack of a failure is his. @param {Asked} asked */
@@ -284,8 +288,8 @@ class Client extends ClientFields {
 
   /** Why nothing more can be asked. @returns {Error | undefined} */
   #refusal() {
-    if (!this._queryable) return unusable(true);
-    return this._ending || this.#state === 'over' ? unusable(false) : undefined;
+    const isOver = this._ending || this.#state === 'over';
+    return isOver || !this._queryable ? unusable(!this._queryable) : undefined;
   }
 
   /** @param {Asked} asked @param {Resolve} resolve @param {Reject} reject */
@@ -295,12 +299,7 @@ class Client extends ClientFields {
       process.nextTick(reject, refusal);
       return;
     }
-    const limit = limitOf(asked, this.connectionParameters.query_timeout);
-    this.#queue.start(asked, limit, resolve, (reason) => {
-      // The server hangs up behind it: no pool may hand this client out in between.
-      if (isFatal(reason)) this._queryable = false;
-      reject(reason);
-    });
+    this.#queue.start(asked, this.#limitOf(asked), resolve, reject);
   }
 
   /** @param {any} given @param {any} values @param {any} callback */
@@ -312,8 +311,7 @@ class Client extends ClientFields {
       process.nextTick(() => given.handleError?.(refusal));
     } else if (given instanceof Query) {
       const asked = readQuery(given, undefined, undefined);
-      const limit = limitOf(asked, this.connectionParameters.query_timeout);
-      this.#queue.startQuery(given, this.#formatOf(asked), limit);
+      this.#queue.startQuery(given, this.#formatOf(asked), this.#limitOf(asked));
     } else {
       this.#queue.occupy(adopt(given));
     }
@@ -326,18 +324,11 @@ class Client extends ClientFields {
       case 'notice':
         this.#tell('notice', noticeOf(event));
         break;
-      case 'notification': {
-        const { channel, payload, processId } = event;
-        const length = Buffer.byteLength(channel) + Buffer.byteLength(payload) + 10;
-        this.#tell('notification', { name: 'notification', length, channel, payload, processId });
+      case 'notification':
+        this.#tell('notification', notificationOf(event));
         break;
-      }
       case 'parameter':
-        this.connection.emit('parameterStatus', {
-          name: 'parameterStatus',
-          parameterName: event.name,
-          parameterValue: event.value,
-        });
+        this.connection.emit('parameterStatus', parameterOf(event.name, event.value));
         break;
       case 'end':
         this.#lost(event.error);
@@ -478,10 +469,15 @@ class Client extends ClientFields {
 
   /** @param {(error?: Error) => void} done */
   [SETTLE](done) {
+    this.#settle(done);
+  }
+
+  /** @param {(error?: Error) => void} done */
+  #settle(done) {
     if (this.#state !== 'open') {
       done();
     } else if (this.#queue.isBusy) {
-      this.#queue.whenQuiet(() => this[SETTLE](done));
+      this.#queue.whenQuiet(() => this.#settle(done));
     } else if (this.#link?.status === 'I') {
       done();
     } else {
@@ -495,4 +491,4 @@ class Client extends ClientFields {
 /** What programs may put something else in the place of. */
 const { query } = Client.prototype;
 
-module.exports = { ASK, Client, SETTLE, query };
+module.exports = { Client, query };

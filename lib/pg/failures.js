@@ -1,4 +1,4 @@
-// What failed, as an error of the pg face; notices, which look like errors and are none.
+// What failed, as an error of the pg face.
 'use strict';
 
 const errors = require('../errors.js');
@@ -72,10 +72,4 @@ function lossOf(cause, isKnown) {
   });
 }
 
-/** A notice has the fields of an error and is none. @param {any} event */
-function noticeOf({ message, code, fields }) {
-  const { length, severity, ...rest } = fields;
-  return { length, name: 'notice', message, severity, code, ...rest };
-}
-
-module.exports = { describe, isFatal, lossOf, noticeOf, terminated, timedOut, unusable };
+module.exports = { describe, isFatal, lossOf, terminated, timedOut, unusable };

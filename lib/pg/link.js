@@ -18,13 +18,31 @@ const PATIENCE_MS = 2000;
 /** How statements without a name of the program's are asked for; rarely anything else is needed. */
 const EXTENDED = Object.freeze({
   /** Outside transactions they stay prepared, under names of ours. */
-  named: Object.freeze({ operation: OPERATION.EXECUTE, flags: FLAG.OUTSIDE }),
+  named: manners(OPERATION.EXECUTE, FLAG.OUTSIDE),
   /** They leave nothing on the server. */
-  unnamed: Object.freeze({ operation: OPERATION.EXECUTE, flags: FLAG.UNNAMED }),
+  unnamed: manners(OPERATION.EXECUTE, FLAG.UNNAMED),
+});
+
+/** Without values, and perhaps of several statements. */
+const SIMPLE = Object.freeze({
+  /** A single one that comes again is kept as the others. */
+  named: manners(OPERATION.SIMPLE, FLAG.OUTSIDE),
+  unnamed: manners(OPERATION.SIMPLE, 0),
 });
 
 /** What pg reads of the environment was read before; anything else would change what programs do. */
 const VARIABLES = ['PGPASSFILE'];
+
+/**
+ * One behind the answer to the other, or ahead of it.
+ * @param {number} operation @param {number} flags
+ */
+function manners(operation, flags) {
+  return Object.freeze({
+    inTurn: Object.freeze({ operation, flags }),
+    ahead: Object.freeze({ operation, flags: flags | FLAG.PIPELINED }),
+  });
+}
 
 class Link {
   #unlisten;
@@ -41,6 +59,7 @@ class Link {
    */
   constructor(opened, preparedStatements, onEvent) {
     this.extended = EXTENDED[preparedStatements];
+    this.simple = SIMPLE[preparedStatements];
     this.target = opened.target;
     this.processID = opened.pid;
     this.encrypted = opened.encrypted;

@@ -2,18 +2,35 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
-const { AcquireTimeoutError, ClosedError } = require('../error-classes.js');
 const { bound } = require('./bound.js');
-const { ASK, Client, SETTLE, query } = require('./client.js');
-const { hide } = require('./connection-parameters.js');
+const { runByClient, settled } = require('./by-client.js');
+const { Client, query } = require('./client.js');
+const { describe } = require('./failures.js');
+const { SETTLE, hostOf } = require('./for-pools.js');
 const { Holders } = require('./holders.js');
+const {
+  acquireTimeout,
+  connectTimeout,
+  isDead,
+  isTimeout,
+  turnedAway,
+} = require('./pool-failures.js');
+const { DEFAULT_DEPTH, readPoolOptions } = require('./pool-options.js');
+const { PooledQuery, rejection } = require('./pooled-query.js');
+const { readQuery } = require('./query.js');
+const { SharedClients } = require('./shared-clients.js');
 const { acquiring } = require('../tracing/connecting.js');
 
+/** @typedef {InstanceType<typeof PooledQuery>} Pooled */
 /** @typedef {(error: Error | undefined, client?: any, release?: (error?: any) => void) => void} Acquired */
-/** Someone who waits for a client. @typedef {{ callback: Acquired, isOver: boolean }} Waiter */
+/**
+ * Someone who waits for a client; `taken` is where from, if that is recorded.
+ * @typedef {{
+ *   callback: Acquired, isOver: boolean, taken: string | undefined, late: NodeJS.Timeout | undefined,
+ *   told: ((error: unknown, host?: string) => void) | undefined,
+ * }} Waiter
+ */
 /** @typedef {{ client: any, timer: NodeJS.Timeout | undefined, onError: (error: any) => void }} Idle */
-
-const DEFAULT_IDLE_MS = 10_000;
 
 const nothing = () => {};
 
@@ -29,6 +46,7 @@ class Pool extends EventEmitter {
   /** Checkouts of each client. @type {WeakMap<object, number>} */
   #uses = new WeakMap();
   #holders;
+  #shared;
   #Promise;
   #log;
   /** @type {() => void} */
@@ -37,21 +55,19 @@ class Pool extends EventEmitter {
   /** @param {any} [options] @param {any} [Maker] class of the clients */
   constructor(options, Maker) {
     super();
-    const given = typeof options === 'string' ? { connectionString: options } : options;
     /** @type {any} */
-    this.options = { ...given };
-    if (given && 'password' in given) hide(this.options, 'password', given.password);
-    if (given?.ssl?.key) hide(this.options.ssl, 'key', given.ssl.key);
+    this.options = readPoolOptions(options);
     const { options: own } = this;
-    own.max = own.max || own.poolSize || 10;
-    own.min = own.min || 0;
-    own.maxUses = own.maxUses || Number.POSITIVE_INFINITY;
-    own.allowExitOnIdle = own.allowExitOnIdle || false;
-    own.maxLifetimeSeconds = own.maxLifetimeSeconds || 0;
-    own.idleTimeoutMillis ??= DEFAULT_IDLE_MS;
     this.#log = own.log || nothing;
     this.#Promise = own.Promise || Promise;
     this.#holders = new Holders(Boolean(own.trackHolders));
+    this.#shared = new SharedClients(own.pipelineDepth ?? DEFAULT_DEPTH, own.maxUses, {
+      joined: (client) => this.emit('acquire', client),
+      left: (client, failure) => this.emit('release', failure, client),
+      serve: () => this.#serveJoining(),
+      again: (asked) => this.#again(asked),
+      usesOf: (client) => this.#uses.get(client) ?? 0,
+    });
     this.Client = own.Client || Maker || Client;
     this.ending = false;
     this.ended = false;
@@ -94,7 +110,11 @@ class Pool extends EventEmitter {
    */
   #promised(start) {
     const promise = settled(start);
-    if (this.#Promise === Promise) return promise;
+    return this.#Promise === Promise ? promise : this.#foreign(promise);
+  }
+
+  /** @param {Promise<any>} promise */
+  #foreign(promise) {
     return new this.#Promise((/** @type {any} */ resolve, /** @type {any} */ reject) => {
       promise.then(resolve, reject);
     });
@@ -102,51 +122,53 @@ class Pool extends EventEmitter {
 
   /** @param {Acquired} callback */
   #acquire(callback) {
-    if (this.ending) {
-      process.nextTick(callback, new Error('Cannot use a pool after calling end on the pool'));
-      return;
-    }
-    const since = performance.now();
-    const taken = this.#holders.here(this.#acquire);
-    const { database, user } = this.options;
-    const told = acquiring({ face: 'pg', database, user });
-    /** @type {NodeJS.Timeout | undefined} */
-    let late;
-    /** @type {Waiter} */
-    const waiter = {
+    this.#seek({
       isOver: false,
-      callback: (error, client, release) => {
-        clearTimeout(late);
-        if (client !== undefined) this.#holders.take(client, taken);
-        told?.(error, client?.host && `${client.host}:${client.port}`);
+      taken: this.#holders.here(this.#acquire),
+      told: this.#tracing(),
+      late: undefined,
+      callback(error, client, release) {
+        clearTimeout(this.late);
+        this.told?.(error, client && hostOf(client));
         callback(error, client, release);
       },
-    };
-    const { connectionTimeoutMillis } = this.options;
+    });
+  }
+
+  #tracing() {
+    const { database, user } = this.options;
+    return acquiring({ face: 'pg', database, user });
+  }
+
+  /** Serves a waiter as soon as its turn has come. @param {Waiter} waiter */
+  #seek(waiter) {
+    if (this.ending) {
+      const refused = new Error('Cannot use a pool after calling end on the pool');
+      process.nextTick(() => waiter.callback(refused));
+      return;
+    }
     if (!this.#isFull && this.#idle.length === 0) {
       this.#open(waiter);
       return;
     }
     this.#waiting.push(waiter);
     if (this.#idle.length > 0) process.nextTick(() => this.#pulse());
+    const { connectionTimeoutMillis } = this.options;
     if (!connectionTimeoutMillis) return;
-    late = setTimeout(() => {
+    const since = performance.now();
+    waiter.late = setTimeout(() => {
       this.#forget(waiter);
       waiter.isOver = true;
-      const error = this.#timeout(performance.now() - since);
-      told?.(error);
-      callback(error);
+      waiter.callback(this.#timeout(performance.now() - since));
     }, connectionTimeoutMillis);
-    late.unref();
+    waiter.late.unref();
   }
 
   /** Whoever waits for a client will get none: `pg` never tells them. */
   #turnAway() {
     for (const waiter of this.#waiting.splice(0)) {
       waiter.isOver = true;
-      const message = 'Cannot use a pool after calling end on the pool';
-      const error = new ClosedError(message, { code: 'ERR_CLOSED' });
-      process.nextTick(waiter.callback, error, undefined, nothing);
+      process.nextTick(() => waiter.callback(turnedAway(), undefined, nothing));
     }
   }
 
@@ -156,8 +178,8 @@ class Pool extends EventEmitter {
     if (place >= 0) this.#waiting.splice(place, 1);
   }
 
-  /** @param {number} waited */
-  #timeout(waited) {
+  /** @param {number} waitedMs */
+  #timeout(waitedMs) {
     const counts = {
       max: this.options.max,
       size: this.totalCount,
@@ -165,15 +187,7 @@ class Pool extends EventEmitter {
       opening: 0,
       waiting: this.waitingCount,
     };
-    const holders = this.#holders.list();
-    const details = {
-      code: 'ERR_ACQUIRE_TIMEOUT',
-      waitedMs: Math.round(waited),
-      counts,
-      transient: true,
-    };
-    const message = `timeout exceeded when trying to connect${this.#holders.describe()}`;
-    return Object.assign(new AcquireTimeoutError(message, details), { holders });
+    return acquireTimeout(waitedMs, counts, this.#holders);
   }
 
   /** Serves who waits, one at a time; ends the pool when that was asked for. */
@@ -199,9 +213,28 @@ class Pool extends EventEmitter {
       }
       client.ref?.();
       this.#lend(client, /** @type {Waiter} */ (this.#waiting.shift()), idle.onError, false);
+      this.#serveJoining();
     } else if (!this.#isFull) {
       this.#open(/** @type {Waiter} */ (this.#waiting.shift()));
     }
+  }
+
+  /** Sends queries that wait behind those of others, as long as they are next. */
+  #serveJoining() {
+    for (let next = this.#waiting[0]; next instanceof PooledQuery; next = this.#waiting[0]) {
+      if (!this.#shared.join(next)) return;
+      this.#waiting.shift();
+    }
+  }
+
+  /** Runs a query of which nothing was sent once more, in front of all others. @param {Pooled} query */
+  #again(query) {
+    if (this.ending) return false;
+    query.hasMoved = true;
+    query.hasFailed = false;
+    query.reason = undefined;
+    this.#waiting.unshift(query);
+    return true;
   }
 
   /** @param {any} client @param {() => void} [done] */
@@ -282,6 +315,7 @@ class Pool extends EventEmitter {
       const due = setTimeout(() => {
         this.#log('ending client due to expired lifetime');
         this.#expired.add(client);
+        this.#shared.retire(client);
         if (this.#idle.some((idle) => idle.client === client)) {
           this.#remove(client, () => this.#pulse());
         }
@@ -299,6 +333,7 @@ class Pool extends EventEmitter {
     const release = this.#releaseOnce(client, onError);
     client.release = release;
     client.removeListener('error', onError);
+    this.#holders.take(client, waiter.taken);
     const { verify } = this.options;
     const hand = (/** @type {any} */ error = undefined) => {
       if (error) {
@@ -317,19 +352,23 @@ class Pool extends EventEmitter {
   /** @param {any} client @param {(error: any) => void} onError */
   #releaseOnce(client, onError) {
     let isReleased = false;
-    return (/** @type {any} */ error = undefined) => {
+    /** @param {any} [error] @param {number} [uses] @param {boolean} [isClean] nothing on it can have left a transaction open */
+    return (error, uses = 1, isClean = false) => {
       if (isReleased) {
         throw new Error('Release called on client which has already been released to the pool.');
       }
       isReleased = true;
-      this.#release(client, onError, error);
+      this.#release(client, onError, error, uses, isClean);
     };
   }
 
-  /** @param {any} client @param {(error: any) => void} onError @param {any} error */
-  #release(client, onError, error) {
+  /**
+   * @param {any} client @param {(error: any) => void} onError @param {any} error
+   * @param {number} more uses @param {boolean} isClean
+   */
+  #release(client, onError, error, more, isClean) {
     client.on('error', onError);
-    const uses = (this.#uses.get(client) ?? 0) + 1;
+    const uses = (this.#uses.get(client) ?? 0) + more;
     this.#uses.set(client, uses);
     this.#holders.give(client);
     this.emit('release', error, client);
@@ -339,7 +378,7 @@ class Pool extends EventEmitter {
       this.#remove(client, () => this.#pulse());
       return;
     }
-    if (typeof client[SETTLE] !== 'function') {
+    if (isClean || typeof client[SETTLE] !== 'function') {
       this.#rest(client, onError);
       return;
     }
@@ -377,7 +416,40 @@ class Pool extends EventEmitter {
     }
     const isShort = typeof values === 'function';
     const given = isShort ? undefined : values;
-    return this.#give(isShort ? values : callback, (done) => this.#run(text, given, done));
+    const done = isShort ? values : callback;
+    if (!isPlain(text, this.Client)) {
+      return this.#give(done, (answered) => {
+        this.#acquire((error, client) => {
+          if (client === undefined) answered(error);
+          else {
+            this.#log('dispatching query');
+            runByClient(client, text, given, answered);
+          }
+        });
+      });
+    }
+    const asked = readQuery(text, given, undefined);
+    const from = { taken: this.#holders.here(this.query), told: this.#tracing() };
+    if (done) {
+      const tell = bound(done);
+      const answered = (/** @type {any} */ result) => tell(undefined, result);
+      const failed = (/** @type {any} */ reason) => process.nextTick(tell, describe(reason));
+      this.#ask(new PooledQuery(asked, from, this.#shared, answered, failed));
+      return undefined;
+    }
+    /** @type {Promise<any>} */
+    const promise = new Promise((resolve) => {
+      const failed = (/** @type {any} */ reason) => resolve(rejection(reason));
+      this.#ask(new PooledQuery(asked, from, this.#shared, resolve, failed));
+    });
+    return this.#Promise === Promise ? promise : this.#foreign(promise);
+  }
+
+  /** Nobody overtakes the queue. @param {Pooled} query */
+  #ask(query) {
+    if (this.#waiting.length > 0 || this.#idle.length > 0 || !this.#shared.join(query)) {
+      this.#seek(query);
+    }
   }
 
   /** @param {any} callback @param {(done: (error: any, value?: any) => void) => void} start */
@@ -385,42 +457,6 @@ class Pool extends EventEmitter {
     if (!callback) return this.#promised(start);
     start(bound(callback));
     return undefined;
-  }
-
-  /** @param {any} text @param {any} values @param {(error: any, result?: any) => void} done */
-  #run(text, values, done) {
-    this.#acquire((error, client) => {
-      if (error) {
-        done(error);
-        return;
-      }
-      let isOver = false;
-      const onError = (/** @type {any} */ lost) => {
-        if (isOver) return;
-        isOver = true;
-        client.release(lost);
-        done(lost);
-      };
-      client.once('error', onError);
-      this.#log('dispatching query');
-      const answered = (/** @type {any} */ failure, /** @type {any} */ result) => {
-        client.removeListener('error', onError);
-        if (isOver) return;
-        isOver = true;
-        // What the server answered with leaves the connection as good as it was.
-        client.release(isServerError(failure) ? undefined : failure);
-        done(failure || undefined, result);
-      };
-      try {
-        if (client.query === query && isPlain(text)) client[ASK](text, values, answered);
-        else client.query(text, values, answered);
-      } catch (thrown) {
-        client.removeListener('error', onError);
-        isOver = true;
-        client.release();
-        done(thrown);
-      }
-    });
   }
 
   /** @param {(error?: Error) => void} [callback] */
@@ -440,44 +476,14 @@ class Pool extends EventEmitter {
   }
 }
 
-/** @param {(done: (error: any, value?: any) => void) => void} start */
-async function settled(start) {
-  try {
-    return await new Promise((resolve, reject) => {
-      start((error, value) => (error ? reject(error) : resolve(value)));
-    });
-  } catch (error) {
-    // Leads to whoever awaits, in place of the turn of the event loop in which the answer came.
-    if (error instanceof Error) Error.captureStackTrace(error, settled);
-    throw error;
-  }
-}
-
-/** A client of somebody else's may have neither member. @param {any} client */
-function isDead(client) {
-  return client._queryable === false || client._ending === true;
-}
-
-/** Text or a config without a callback of its own; not a submittable. @param {any} text */
-function isPlain(text) {
-  return typeof text === 'string' || (text && !text.submit && !text.callback);
-}
-
-/** @param {any} error */
-function isServerError(error) {
-  return (
-    error?.name === 'error' && typeof error.severity === 'string' && error.severity === 'ERROR'
-  );
-}
-
-/** @param {any} error */
-function isTimeout(error) {
-  return error?.code === 'ERR_TIMEOUT';
-}
-
-/** @param {Error} cause */
-function connectTimeout(cause) {
-  return new Error('Connection terminated due to connection timeout', { cause });
+/**
+ * Text, or a config that asks for nothing but a result, of clients whose `query` is ours.
+ * @param {any} text @param {any} Maker class of the clients
+ */
+function isPlain(text, Maker) {
+  if (Maker !== Client || Client.prototype.query !== query) return false;
+  if (typeof text === 'string') return true;
+  return Boolean(text) && !text.submit && !text.callback && !text.signal;
 }
 
 module.exports = { Pool };

@@ -136,9 +136,12 @@ class PasswordSource {
   }
 }
 
-/** @param {unknown} given @returns {'named' | 'unnamed'} */
-function preparedStatements(given = 'named') {
-  if (given === 'named' || given === 'unnamed') return given;
+/**
+ * A replication connection knows the simple protocol only.
+ * @param {unknown} given @param {unknown} replication @returns {'named' | 'unnamed'}
+ */
+function preparedStatements(given = 'named', replication) {
+  if (given === 'named' || given === 'unnamed') return replication ? 'unnamed' : given;
   throw wrong('preparedStatements', 'must be one of "named", "unnamed"');
 }
 

@@ -1,12 +1,13 @@
 // The statements of one client, in the order they were asked for, and the submittable that has the client to itself.
 'use strict';
 
-const { OPERATION, cancel, wait } = require('../mailbox.js');
+const { FLAG, cancel, wait } = require('../mailbox.js');
 const { BlockingAnswer, StatementAnswer } = require('../answer.js');
 const { isTraced } = require('../tracing/channels.js');
 const { bound } = require('./bound.js');
 const { defaults } = require('./defaults.js');
-const { describe, timedOut } = require('./failures.js');
+const { describe, isFatal, timedOut } = require('./failures.js');
+const { PooledAnswer } = require('./pooled-query.js');
 const { Query, complaint, isSimple, readQuery } = require('./query.js');
 const { QueryAnswer } = require('./query-answer.js');
 const { milliseconds } = require('./settings.js');
@@ -16,14 +17,13 @@ const { OCCUPY } = require('./submittable.js');
 /** @import { Lane } from './submittable.js' */
 /** @typedef {InstanceType<typeof import('./link.js').Link>} Link */
 /** @typedef {InstanceType<typeof import('./types.js').Reading>} Reading */
+/** @typedef {InstanceType<typeof import('./pooled-query.js').PooledQuery>} PooledQuery */
 /** @typedef {(answer: any) => void} Resolve */
 /** @typedef {(reason: any) => void} Reject */
 /** Something that waits for its turn. @typedef {{ begin: () => void, refuse: (error: Error) => void }} Waiting */
 
 /** How much longer than its statement a blocking call waits: the time a cancel may take. */
 const BLOCKING_GRACE_MS = 3000;
-
-const SIMPLE = Object.freeze({ operation: OPERATION.SIMPLE });
 
 class StatementQueue {
   /** The connection, while it is open. @type {Link | undefined} */
@@ -43,17 +43,20 @@ class StatementQueue {
   #reading;
   #isReplication;
   #onDrain;
+  #onFatal;
   /** A statement was told why the server ended the session. */
   hasToldWhy = false;
 
   /**
    * @param {Reading} reading @param {boolean} isReplication only the simple protocol, then
    * @param {() => void} onDrain everything asked for was done
+   * @param {() => void} onFatal the server hangs up behind a statement
    */
-  constructor(reading, isReplication, onDrain) {
+  constructor(reading, isReplication, onDrain, onFatal) {
     this.#reading = reading;
     this.#isReplication = isReplication;
     this.#onDrain = onDrain;
+    this.#onFatal = onFatal;
   }
 
   /** @param {Link} link */
@@ -89,6 +92,35 @@ class StatementQueue {
     this.#last = asked;
     if (this.#mayBegin) this.#send(asked, limit, resolve, reject);
     else this.#wait(limit, (left) => this.#send(asked, left, resolve, reject), reject);
+  }
+
+  /**
+   * As `start`, for a query of a pool.
+   * @param {PooledQuery} query @param {number} limit @param {boolean} isShared does it travel among others?
+   */
+  startPooled(query, limit, isShared) {
+    this.#last = query.asked;
+    if (this.#mayBegin) this.#sendPooled(query, limit, isShared);
+    else {
+      const begin = (/** @type {number} */ left) => this.#sendPooled(query, left, isShared);
+      this.#wait(limit, begin, (reason) => query.refuse(reason));
+    }
+  }
+
+  /** @param {PooledQuery} query @param {number} limit @param {boolean} isShared */
+  #sendPooled(query, limit, isShared) {
+    const { asked } = query;
+    const problem = complaint(asked);
+    if (problem !== undefined) {
+      query.refuse(problem);
+      return;
+    }
+    try {
+      const decoders = this.#reading.decodersOf(asked.types, rowModeOf(asked));
+      this.#ask(asked, limit, decoders, new PooledAnswer(decoders, query, this), isShared);
+    } catch (error) {
+      query.refuse(error);
+    }
   }
 
   /**
@@ -170,11 +202,11 @@ class StatementQueue {
         decoders,
         (done) => {
           resolve(done);
-          this.#answered(asked, undefined);
+          this.answered(asked, undefined);
         },
         (reason) => {
           reject(reason);
-          this.#answered(asked, reason);
+          this.answered(asked, reason);
         },
       );
       const { target } = /** @type {Link} */ (this.#link);
@@ -205,10 +237,10 @@ class StatementQueue {
     const decoders = this.#reading.decodersOf(asked.types, rowModeOf(asked));
     const answer = new BlockingAnswer(
       decoders,
-      () => this.#answered(asked, undefined),
+      () => this.answered(asked, undefined),
       (reason) => {
         failure = reason;
-        this.#answered(asked, reason);
+        this.answered(asked, reason);
       },
     );
     this.#ask(asked, limit, decoders, answer);
@@ -219,8 +251,11 @@ class StatementQueue {
     return answer;
   }
 
-  /** @param {Asked} asked @param {number} timeoutMs @param {any} decoders @param {any} answer */
-  #ask(asked, timeoutMs, decoders, answer) {
+  /**
+   * @param {Asked} asked @param {number} timeoutMs @param {any} decoders @param {any} answer
+   * @param {boolean} [isAhead] of the answers to others that are
+   */
+  #ask(asked, timeoutMs, decoders, answer, isAhead = false) {
     const link = /** @type {Link} */ (this.#link);
     const { name, values } = asked;
     const known = name && this.#named.get(name);
@@ -231,13 +266,16 @@ class StatementQueue {
     }
     const text = asked.text || known || '';
     const simple = this.#isReplication || isSimple(asked);
+    const manners = simple ? link.simple : link.extended;
     /** @type {import('../request.js').Manner} */
-    let manner = simple ? SIMPLE : link.extended;
+    let manner = isAhead ? manners.ahead : manners.inTurn;
     const utcDates = defaults.parseInputDatesAsUTC;
     const { signal } = asked;
     if (timeoutMs > 0 || name || utcDates || signal) {
       manner = { ...manner, timeoutMs, utcDates, signal };
-      if (name && !simple) Object.assign(manner, { name: String(name), flags: 0 });
+      if (name && !simple) {
+        Object.assign(manner, { name: String(name), flags: isAhead ? FLAG.PIPELINED : 0 });
+      }
     }
     const id = link.ask(text, simple ? undefined : values || undefined, decoders, manner, answer);
     if (name && asked.text) this.#named.set(name, asked.text);
@@ -246,8 +284,9 @@ class StatementQueue {
   }
 
   /** @param {Asked & { mirror?: any }} asked @param {any} reason why it failed */
-  #answered(asked, reason) {
+  answered(asked, reason) {
     this.#unanswered--;
+    if (isFatal(reason)) this.#onFatal();
     if (reason?.kind === 'lost' && reason.cause?.kind === 'server') this.hasToldWhy = true;
     if (reason !== undefined && asked.name) this.#named.delete(asked.name);
     if (asked.mirror) {
@@ -287,11 +326,11 @@ class StatementQueue {
       format,
       () => {
         process.nextTick(() => answer.run(() => query.handleEnd(answer.results())));
-        this.#answered(asked, undefined);
+        this.answered(asked, undefined);
       },
       (reason) => {
         refuse(reason);
-        this.#answered(asked, reason);
+        this.answered(asked, reason);
       },
     );
     const begin = (/** @type {number} */ left) => {

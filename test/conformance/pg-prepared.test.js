@@ -8,7 +8,9 @@ const { compareAll } = pair(`
   insert into t values (1, 'one'), (2, 'two');
 `);
 
-const VIEW = 'select name, statement from pg_prepared_statements order by name';
+/** Without itself, which stays prepared here when it comes again. */
+const VIEW = `select name, statement from pg_prepared_statements
+  where statement not like '%pg_prepared_statements%' order by name`;
 
 /** Asks one after the other on one client; what each comes to, errors too. */
 const asking =
@@ -113,7 +115,7 @@ compareAll([
       await client.query(...BY_ID);
       return [inside, (await client.query(VIEW)).rowCount];
     },
-    differs: 'outside transactions statements with values stay prepared',
+    differs: 'outside transactions statements stay prepared',
     expect: { value: [0, 1] },
   },
   {

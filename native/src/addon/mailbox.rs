@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::addon::inbox::Inbox;
 use crate::addon::records::{
-    COMPLETE, COPY, ERROR, EVENT, FINAL, FRAME, Head, PLACED, SUSPENDED, TAG,
+    COMPLETE, COPY, ERROR, EVENT, FINAL, FRAME, Head, PLACED, QUICK, SUSPENDED, TAG,
 };
 use crate::addon::{command, settle, wake};
 use crate::conn::keeper::News;
@@ -151,6 +151,7 @@ impl Outlet for Mailbox {
             suspended,
             copy,
             last,
+            quick,
             error,
             account,
         } = completion;
@@ -170,7 +171,8 @@ impl Outlet for Mailbox {
             id,
             flags: if command.is_some() { COMPLETE } else { 0 }
                 | if last { FINAL } else { 0 }
-                | if suspended { SUSPENDED } else { 0 },
+                | if suspended { SUSPENDED } else { 0 }
+                | if quick { QUICK } else { 0 },
             shape: shape.map_or(0, |shape| shape.number),
             rows: 0,
             word: word.flatten().unwrap_or_default(),

@@ -28,6 +28,8 @@ pub(super) const COPY: u32 = 256;
 
 /// The request has its connection: microseconds in place of the affected rows, the body is the host, a tab and the address.
 pub(super) const PLACED: u32 = 512;
+/// The statement may travel among others: it leaves the session as it was, and was quick.
+pub(super) const QUICK: u32 = 1024;
 
 /// Bytes of a record's header.
 pub(super) const HEADER: usize = 32;

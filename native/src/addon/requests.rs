@@ -64,6 +64,8 @@ const OUTSIDE: u32 = 0x800;
 const TOLD: u32 = 0x1000;
 /// The outcome is to be known even if the answer is lost.
 const PROBE: u32 = 0x2000;
+/// May be sent ahead of the answers to others that may.
+const PIPELINED: u32 = 0x4000;
 
 struct Record<'a> {
     words: [u32; 12],
@@ -153,6 +155,7 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
     let mut request = request;
     request.since = now;
     request.exclusive = record.has(EXCLUSIVE);
+    request.pipelined = record.has(PIPELINED);
     request.part = if record.has(COMMIT) {
         Part::Commit
     } else if record.has(TRANSACTION) {
@@ -238,6 +241,7 @@ fn assemble(
         },
         SIMPLE => Work::Simple {
             statement: statement()?,
+            keep: record.has(OUTSIDE),
         },
         OPEN => Work::Open {
             statement: statement()?,

@@ -154,6 +154,7 @@ impl Answers {
                 suspended,
                 copy: None,
                 last,
+                quick: last && sent.request.work.is_quick(),
                 error: None,
                 account: &self.account,
             });

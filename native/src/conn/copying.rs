@@ -113,6 +113,7 @@ impl Answers {
             suspended: false,
             copy: Some(news),
             last: false,
+            quick: false,
             error: None,
             account: &self.account,
         });

@@ -63,7 +63,7 @@ fn messages(
         return Ok(());
     }
     sent.probe = answers.place_probe(&sent.request, is_open);
-    if let Work::Simple { statement } | Work::Copy { statement, .. } = &sent.request.work {
+    if let Work::Simple { statement, .. } | Work::Copy { statement, .. } = &sent.request.work {
         frontend::simple_query(out, &statement.text)?;
         expected.extend([Expect::Simple, Expect::Ready]);
         return Ok(());

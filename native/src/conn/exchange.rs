@@ -17,13 +17,12 @@ use bytes::BytesMut;
 
 use crate::conn::answers::{Answers, touch};
 use crate::conn::encode;
-use crate::conn::giveup::interrupt;
 pub use crate::conn::giveup::{Running, fail_where};
 use crate::conn::guard::{Guard, Policy};
 use crate::conn::inflight::Sent;
-use crate::conn::request::{Account, Outlet, Part, Request, Subscriber, Work};
+use crate::conn::request::{Account, Outlet, Part, Request, Subscriber};
 use crate::conn::role::{Reported, Role};
-use crate::error::{Error, Outcome, Phase};
+use crate::error::Error;
 use crate::frame::Shapes;
 use crate::metrics::Metrics;
 use crate::wire::{Core, Expect, TransactionStatus, frontend};
@@ -128,7 +127,7 @@ impl Exchange {
     /// Encodes queued requests while the rules of the connection allow it: at most `depth` ahead, and a request that
     /// may be cancelled has the connection to itself, so that a late cancel cannot hit a neighbour.
     pub fn pump(&mut self) {
-        while !self.held && !self.kept && self.answers.sent.len() < self.depth {
+        while !self.held && !self.kept && self.has_room() {
             self.refuse_late_cursor_steps();
             let alone = |request: &Request| {
                 request.exclusive || request.timeout.is_some() || request.work.stands_alone()
@@ -149,11 +148,14 @@ impl Exchange {
             if self.core.status() != TransactionStatus::Idle {
                 request.work.begun();
             }
-            let is_alone =
-                self.core.status() == TransactionStatus::Idle && self.answers.sent.is_empty();
-            if let Work::Execute { naming, .. } = &mut request.work {
-                naming.decide(is_alone && self.answers.cache.is_lasting());
-            }
+            let is_outside = match self.answers.sent.back() {
+                Some(before) => before.leaves_idle,
+                None => self.core.status() == TransactionStatus::Idle,
+            };
+            request
+                .work
+                .decide(is_outside && self.answers.cache.is_lasting());
+            let leaves_idle = is_outside && request.work.is_plain();
             let fenced = request.part == Part::Commit && !self.answers.guard.is_met();
             if fenced {
                 request.roll_back();
@@ -164,6 +166,7 @@ impl Exchange {
                 Ok((mut sent, expected)) => {
                     sent.starts_at = self.produced;
                     sent.fenced = fenced;
+                    sent.leaves_idle = leaves_idle;
                     self.produced_since(before);
                     for expect in expected {
                         self.core.expect(expect);
@@ -181,6 +184,17 @@ impl Exchange {
                 }
             }
         }
+    }
+
+    /// May another request be sent ahead of the answers that are owed?
+    fn has_room(&self) -> bool {
+        self.answers.sent.len() < self.depth
+            || self.queue.front().is_some_and(|next| next.pipelined)
+                && self
+                    .answers
+                    .sent
+                    .back()
+                    .is_none_or(|sent| sent.request.pipelined)
     }
 
     /// Counts what was put into `output` behind its first `before` bytes; returns the count of all bytes ever.
@@ -339,93 +353,6 @@ impl Exchange {
     #[must_use]
     pub fn subscriber(&self) -> Option<&Subscriber> {
         self.answers.subscriber.as_ref()
-    }
-
-    /// Forgets what was prepared: the session was reset.
-    pub fn forget_statements(&mut self) {
-        self.answers.cache.clear();
-    }
-
-    /// The earliest moment at which a caller gives up.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        let sent = self
-            .answers
-            .sent
-            .iter()
-            .filter(|sent| sent.cancelled.is_none());
-        sent.filter_map(|sent| sent.request.deadline())
-            .chain(self.queue.iter().filter_map(Request::deadline))
-            .chain(self.cursor_queue.iter().filter_map(Request::deadline))
-            .min()
-    }
-
-    /// Applies a deadline: what was not sent fails; returns what is to be done about the statement that runs.
-    pub fn expire(&mut self, now: Instant) -> Running {
-        for queue in [&mut self.queue, &mut self.cursor_queue] {
-            self.answers.finished += fail_where(
-                queue,
-                |request| request.deadline().is_some_and(|deadline| deadline <= now),
-                |request| Error::Timeout {
-                    phase: Phase::Statement,
-                    after: request.timeout.unwrap_or_default(),
-                    outcome: Outcome::NotSent,
-                },
-            );
-        }
-        let due = self.answers.sent.front_mut().filter(|sent| {
-            sent.cancelled.is_none()
-                && sent
-                    .request
-                    .deadline()
-                    .is_some_and(|deadline| deadline <= now)
-        });
-        interrupt(due, |sent| Error::Timeout {
-            phase: Phase::Statement,
-            after: sent.request.timeout.unwrap_or_default(),
-            outcome: Outcome::Failed,
-        })
-    }
-
-    /// The caller gives a request up; `None` when it is not here.
-    pub fn cancel(&mut self, environment: &Arc<dyn Outlet>, id: u32) -> Option<Running> {
-        let mut unsent = 0;
-        for queue in [&mut self.queue, &mut self.cursor_queue] {
-            unsent += fail_where(
-                queue,
-                |request| request.reply.is(environment, id),
-                |_| Error::Cancelled {
-                    outcome: Outcome::NotSent,
-                },
-            );
-        }
-        if unsent > 0 {
-            self.answers.finished += unsent;
-            return Some(Running::Nothing);
-        }
-        let front = self
-            .answers
-            .sent
-            .iter_mut()
-            .find(|sent| sent.cancelled.is_none() && sent.request.reply.is(environment, id))?;
-        Some(interrupt(Some(front), |_| Error::Cancelled {
-            outcome: Outcome::Failed,
-        }))
-    }
-
-    /// Something is in flight that may be cancelled on the server when the pool ends.
-    pub fn interrupt_all(&mut self) -> Running {
-        for queue in [&mut self.queue, &mut self.cursor_queue] {
-            self.answers.finished +=
-                fail_where(queue, |_| true, |_| Error::Closed { what: "pool" });
-        }
-        let running = self
-            .answers
-            .sent
-            .front_mut()
-            .filter(|sent| sent.cancelled.is_none());
-        interrupt(running, |_| Error::Cancelled {
-            outcome: Outcome::Failed,
-        })
     }
 
     /// Why the server ended the session, if it said so: between requests, or in place of an answer.

@@ -1,12 +1,14 @@
 //! Giving up requests: what happens to those that wait, and to the one that runs.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::conn::exchange::Exchange;
 use crate::conn::inflight::InFlight;
-use crate::conn::request::{Part, Request};
+use crate::conn::request::{Outlet, Part, Request};
 use crate::conn::statement::Class;
-use crate::error::{Error, Outcome};
+use crate::error::{Error, Outcome, Phase};
 
 /// What must happen to the statement that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,88 @@ pub fn fail_where(
 }
 
 impl Exchange {
+    /// The earliest moment at which a caller gives up.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let sent = self
+            .answers
+            .sent
+            .iter()
+            .filter(|sent| sent.cancelled.is_none());
+        sent.filter_map(|sent| sent.request.deadline())
+            .chain(self.queue.iter().filter_map(Request::deadline))
+            .chain(self.cursor_queue.iter().filter_map(Request::deadline))
+            .min()
+    }
+
+    /// Applies a deadline: what was not sent fails; returns what is to be done about the statement that runs.
+    pub fn expire(&mut self, now: Instant) -> Running {
+        for queue in [&mut self.queue, &mut self.cursor_queue] {
+            self.answers.finished += fail_where(
+                queue,
+                |request| request.deadline().is_some_and(|deadline| deadline <= now),
+                |request| Error::Timeout {
+                    phase: Phase::Statement,
+                    after: request.timeout.unwrap_or_default(),
+                    outcome: Outcome::NotSent,
+                },
+            );
+        }
+        let due = self.answers.sent.front_mut().filter(|sent| {
+            sent.cancelled.is_none()
+                && sent
+                    .request
+                    .deadline()
+                    .is_some_and(|deadline| deadline <= now)
+        });
+        interrupt(due, |sent| Error::Timeout {
+            phase: Phase::Statement,
+            after: sent.request.timeout.unwrap_or_default(),
+            outcome: Outcome::Failed,
+        })
+    }
+
+    /// The caller gives a request up; `None` when it is not here.
+    pub fn cancel(&mut self, environment: &Arc<dyn Outlet>, id: u32) -> Option<Running> {
+        let mut unsent = 0;
+        for queue in [&mut self.queue, &mut self.cursor_queue] {
+            unsent += fail_where(
+                queue,
+                |request| request.reply.is(environment, id),
+                |_| Error::Cancelled {
+                    outcome: Outcome::NotSent,
+                },
+            );
+        }
+        if unsent > 0 {
+            self.answers.finished += unsent;
+            return Some(Running::Nothing);
+        }
+        let front = self
+            .answers
+            .sent
+            .iter_mut()
+            .find(|sent| sent.cancelled.is_none() && sent.request.reply.is(environment, id))?;
+        Some(interrupt(Some(front), |_| Error::Cancelled {
+            outcome: Outcome::Failed,
+        }))
+    }
+
+    /// Something is in flight that may be cancelled on the server when the pool ends.
+    pub fn interrupt_all(&mut self) -> Running {
+        for queue in [&mut self.queue, &mut self.cursor_queue] {
+            self.answers.finished +=
+                fail_where(queue, |_| true, |_| Error::Closed { what: "pool" });
+        }
+        let running = self
+            .answers
+            .sent
+            .front_mut()
+            .filter(|sent| sent.cancelled.is_none());
+        interrupt(running, |_| Error::Cancelled {
+            outcome: Outcome::Failed,
+        })
+    }
+
     /// A result is not taken: what is to be done about its statement. One with others behind it runs to its end, because
     /// a cancel request could hit them.
     pub fn refuse(&mut self) -> Running {

@@ -161,7 +161,7 @@ impl Guard {
             Work::Open { begin, .. } => begin
                 .as_deref()
                 .is_some_and(|begin| begin.contains("READ WRITE")),
-            Work::Simple { statement } => statement.overrides_fence,
+            Work::Simple { statement, .. } => statement.overrides_fence,
             _ => false,
         };
         overrides && self.is_active() && self.is_idle && !request.is_checked

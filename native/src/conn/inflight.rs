@@ -55,6 +55,8 @@ pub struct InFlight {
     pub met: Option<bool>,
     /// The server has warned that no standby has confirmed it (CP-1).
     pub unreplicated: bool,
+    /// No transaction is open behind it, whatever its answer.
+    pub leaves_idle: bool,
     /// In place of a COMMIT that must not be sent on a fenced node.
     pub fenced: bool,
     /// Where its probe is (CP-4).
@@ -91,6 +93,7 @@ impl InFlight {
             check: Check::None,
             met: None,
             unreplicated: false,
+            leaves_idle: false,
             fenced: false,
             probe: Probing::None,
             probing: false,

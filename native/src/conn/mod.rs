@@ -37,6 +37,7 @@ pub mod stream;
 mod tally;
 pub mod tls;
 pub mod verify;
+pub mod work;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;

@@ -10,150 +10,9 @@ pub use crate::conn::copying::{CopyNews, CopyStep};
 pub use crate::conn::event::{Event, Subscriber};
 pub use crate::conn::local::{LocalReply, LocalResult};
 use crate::conn::statement::{Class, Naming, NumberedProfile, Statement};
+pub use crate::conn::work::{Parameters, Work};
 use crate::error::{Error, Outcome};
 use crate::frame::{FrameBuilder, Shape};
-
-/// Work for the server.
-#[derive(Debug)]
-pub enum Work {
-    /// Extended protocol, all rows at once.
-    Execute {
-        /// The text.
-        statement: Arc<Statement>,
-        /// The parameters.
-        params: Parameters,
-        /// How it is kept.
-        naming: Naming,
-        /// Text of a BEGIN that travels in the same packet and in front of the statement.
-        begin: Option<Box<str>>,
-    },
-    /// Simple protocol: one or several statements without parameters.
-    Simple {
-        /// The text.
-        statement: Arc<Statement>,
-    },
-    /// Simple protocol: a COPY that was asked for as one. Its data goes beside it, as [`CopyStep`]s and [`CopyNews`].
-    Copy {
-        /// The text.
-        statement: Arc<Statement>,
-        /// FROM STDIN, else TO STDOUT.
-        incoming: bool,
-    },
-    /// Extended protocol without a Sync: a portal that stays open, with or without a transaction around it, while
-    /// everything else on the connection waits.
-    CursorOpen {
-        /// The text.
-        statement: Arc<Statement>,
-        /// The parameters.
-        params: Parameters,
-        /// Rows of the first batch; 0 asks for the columns only.
-        batch: i32,
-    },
-    /// The next batch of that portal.
-    CursorFetch {
-        /// Rows.
-        batch: i32,
-    },
-    /// Closes that portal; closing one that is closed is no error.
-    CursorClose,
-    /// Extended protocol inside a transaction: a portal whose rows come in batches.
-    Open {
-        /// The text.
-        statement: Arc<Statement>,
-        /// The parameters.
-        params: Parameters,
-        /// Text of a BEGIN in front, as in [`Work::Execute`].
-        begin: Option<Box<str>>,
-        /// The portal's name.
-        portal: Box<str>,
-        /// Rows of the first batch.
-        batch: i32,
-    },
-    /// The next batch of an open portal.
-    Fetch {
-        /// The portal's name.
-        portal: Box<str>,
-        /// Rows.
-        batch: i32,
-    },
-    /// Closes a portal; closing one that does not exist is no error.
-    Close {
-        /// The portal's name.
-        portal: Box<str>,
-    },
-}
-
-impl Work {
-    /// Does it begin a transaction in front?
-    #[must_use]
-    pub fn begins(&self) -> bool {
-        matches!(
-            self,
-            Self::Execute { begin: Some(_), .. } | Self::Open { begin: Some(_), .. }
-        )
-    }
-
-    /// The transaction is begun: what follows needs no BEGIN any more.
-    pub fn begun(&mut self) {
-        if let Self::Execute { begin, .. } | Self::Open { begin, .. } = self {
-            *begin = None;
-        }
-    }
-
-    /// The statement this is about, if it names one.
-    #[must_use]
-    pub fn statement(&self) -> Option<&Arc<Statement>> {
-        match self {
-            Self::Execute { statement, .. }
-            | Self::Simple { statement }
-            | Self::Copy { statement, .. }
-            | Self::CursorOpen { statement, .. }
-            | Self::Open { statement, .. } => Some(statement),
-            Self::Fetch { .. }
-            | Self::Close { .. }
-            | Self::CursorFetch { .. }
-            | Self::CursorClose => None,
-        }
-    }
-
-    /// Does it go on with the cursor that is open, in front of everything that waits?
-    #[must_use]
-    pub const fn continues_cursor(&self) -> bool {
-        matches!(self, Self::CursorFetch { .. } | Self::CursorClose)
-    }
-
-    /// Is it a step of a cursor that ends with its answer, not with a Sync?
-    #[must_use]
-    pub const fn is_cursor(&self) -> bool {
-        matches!(self, Self::CursorOpen { .. } | Self::CursorFetch { .. })
-    }
-
-    /// Must nothing be sent behind it, because the server would take that for COPY data, or because of a cursor?
-    #[must_use]
-    pub fn stands_alone(&self) -> bool {
-        self.is_cursor() || self.statement().is_some_and(|statement| statement.may_copy)
-    }
-}
-
-/// The parameters of a statement.
-#[derive(Clone, Debug)]
-pub struct Parameters {
-    /// The body of Bind from the formats to the last value (layout in `wire/params.rs`).
-    pub section: Box<[u8]>,
-    /// Some come as array literal and as JSON, to be chosen by the server's parameter type.
-    pub either: bool,
-}
-
-impl Parameters {
-    /// No parameters.
-    #[must_use]
-    pub fn none() -> Self {
-        Self {
-            section: Box::new([0; 4]),
-            either: false,
-        }
-    }
-}
 
 /// What a statement is to a transaction that the driver manages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -182,6 +41,8 @@ pub struct Request {
     pub since: Instant,
     /// May be cancelled: nothing else travels with it.
     pub exclusive: bool,
+    /// May be sent ahead of the answers to others that may, however many the connection sends ahead by itself.
+    pub pipelined: bool,
     /// What it is to a transaction of the driver.
     pub part: Part,
     /// The most bytes of rows that are taken.
@@ -209,6 +70,7 @@ impl Request {
             timeout: None,
             since: Instant::now(),
             exclusive: false,
+            pipelined: false,
             part: Part::Single,
             max_result: None,
             finish: false,
@@ -222,10 +84,7 @@ impl Request {
     /// May it travel behind and in front of requests of other callers on one connection?
     #[must_use]
     pub fn may_share(&self) -> bool {
-        self.timeout.is_none()
-            && !self.exclusive
-            && matches!(&self.work, Work::Execute { statement, begin: None, .. }
-                if statement.class == Class::Plain)
+        self.timeout.is_none() && !self.exclusive && self.work.is_plain()
     }
 
     /// The moment at which the caller gives up.
@@ -242,7 +101,7 @@ impl Request {
             || match &self.work {
                 // The simple protocol may carry a COMMIT behind the first statement.
                 Work::Copy { statement, .. } => statement.text.contains(';'),
-                Work::Simple { statement } => {
+                Work::Simple { statement, .. } => {
                     statement.class != Class::Plain || statement.text.contains(';')
                 }
                 Work::Execute { statement, .. }
@@ -331,6 +190,8 @@ pub struct Completion<'a> {
     pub copy: Option<CopyNews<'a>>,
     /// The request is over.
     pub last: bool,
+    /// It may travel among others from now on: it leaves the session as it was, and was quick (together with `last`).
+    pub quick: bool,
     /// The request failed (implies `last`).
     pub error: Option<&'a Error>,
     /// Where undelivered bytes are counted.
@@ -400,6 +261,7 @@ impl Reply {
                     suspended: false,
                     copy: None,
                     last: true,
+                    quick: false,
                     error: Some(error),
                     account: &Arc::default(),
                 });
@@ -425,6 +287,7 @@ impl Reply {
                     suspended: false,
                     copy: None,
                     last: true,
+                    quick: false,
                     error: None,
                     account,
                 });

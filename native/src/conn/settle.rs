@@ -69,6 +69,10 @@ impl Answers {
             }
             self.again.push(sent.request);
         } else {
+            let took = self.now.saturating_duration_since(sent.since);
+            if let Some(statement) = sent.request.work.statement() {
+                statement.took(took);
+            }
             if error.is_none() && matches!(sent.request.reply, Reply::Outlet { .. }) {
                 self.deliver(true);
             }
@@ -83,12 +87,8 @@ impl Answers {
             self.session_over |= sent.request.finish;
             let is_idle = status == TransactionStatus::Idle;
             self.trail.answered(&sent.request, sent.probed, is_idle);
-            let took = self.now.saturating_duration_since(sent.since);
             self.tally.answered(took, error.as_ref());
-            if let Some(statement) = sent.request.work.statement() {
-                self.guard.tainted |= statement.overrides_fence;
-                statement.took(took);
-            }
+            self.follow(&sent);
             match error {
                 Some(error) => {
                     if let Some(outlet) = sent.request.reply.fail_quietly(&error) {
@@ -111,6 +111,16 @@ impl Answers {
             // It was sent before this ReadyForQuery came, so what the server is now it was before the statement.
             if next.check == Check::None && self.guard.is_active() {
                 next.met = Some(self.guard.is_met());
+            }
+        }
+    }
+
+    /// What a statement may have changed in its session.
+    fn follow(&mut self, sent: &InFlight) {
+        if let Some(statement) = sent.request.work.statement() {
+            self.guard.tainted |= statement.overrides_fence;
+            if statement.hides {
+                self.cache.renew();
             }
         }
     }

@@ -45,6 +45,8 @@ pub struct Statement {
     pub may_copy: bool,
     /// The first keyword says that it writes.
     pub writes: bool,
+    /// It may make a temporary table that hides another: what was prepared before would go on reading that one.
+    pub hides: bool,
     /// It may lift the fence of a demoted primary, or hide it (CP-8).
     pub overrides_fence: bool,
     /// It may send a notification, which leaves no trace in the log.
@@ -74,6 +76,11 @@ impl Statement {
     pub fn took(&self, time: Duration) {
         let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
         self.micros.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    /// Was it executed before, on any connection?
+    pub fn has_run(&self) -> bool {
+        self.micros.load(Ordering::Relaxed) != 0
     }
 
     /// Was the last execution short enough to share a connection? `false` before the first.
@@ -106,6 +113,7 @@ impl Texts {
             class: classify(text),
             may_copy: may_copy(text),
             writes: writes(text),
+            hides: classify(text) == Class::Other && mentions(text, "temp"),
             overrides_fence: overrides_fence(text),
             notifies: mentions(text, "notify"),
             micros: AtomicU32::new(0),
@@ -178,11 +186,7 @@ fn classify(text: &str) -> Class {
 
 /// COPY is never the plain beginning of a statement, but may follow one in a text of several.
 fn may_copy(text: &str) -> bool {
-    (classify(text) != Class::Plain || text.contains(';'))
-        && text
-            .as_bytes()
-            .windows(4)
-            .any(|word| word.eq_ignore_ascii_case(b"copy"))
+    (classify(text) != Class::Plain || text.contains(';')) && mentions(text, "copy")
 }
 
 /// What follows a comment whose opening was read; they nest. A COMMIT behind one is still a COMMIT.
@@ -406,11 +410,11 @@ impl StatementCache {
         }
     }
 
-    /// Forgets everything, because the session was reset (`DISCARD ALL`, `DEALLOCATE ALL`).
-    pub fn clear(&mut self) {
+    /// Lets every statement of ours go: they are prepared anew.
+    pub fn renew(&mut self) {
+        let old = self.known.iter().map(|(_, prepared)| prepared.name.clone());
+        self.evicted.extend(old);
         self.known.clear();
-        self.own.clear();
-        self.evicted.clear();
     }
 
     /// Names of evicted statements that the server still holds.

@@ -39,7 +39,13 @@ pub(super) fn simple(
     timeout: Duration,
 ) -> Result<(Request, Answer), Error> {
     let statement = Statement::intern(sql)?;
-    Ok(leasing.ask(Work::Simple { statement }, Some(timeout)))
+    Ok(leasing.ask(
+        Work::Simple {
+            statement,
+            keep: false,
+        },
+        Some(timeout),
+    ))
 }
 
 /// The deadline of a renewal is the keeper's own: a connection that does not answer is given up, not asked to cancel.

@@ -65,11 +65,7 @@ impl Wanted {
 }
 
 fn need(request: &Request) -> Need {
-    let quick = request
-        .work
-        .statement()
-        .is_some_and(|statement| statement.is_quick());
-    if quick && request.may_share() {
+    if request.may_share() && request.work.is_quick() {
         Need::Shared
     } else {
         Need::Single

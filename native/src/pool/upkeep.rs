@@ -28,8 +28,14 @@ impl Pool {
             return;
         };
         let (reply, _nobody_waits) = Reply::local();
-        let mut request =
-            Request::new(Work::Simple { statement }, reply, Arc::clone(&self.profile));
+        let mut request = Request::new(
+            Work::Simple {
+                statement,
+                keep: false,
+            },
+            reply,
+            Arc::clone(&self.profile),
+        );
         request.timeout = Some(self.settings.acquire_timeout);
         if connection.submit(request, false).is_err() {
             // It is closing already: its end is reported by itself.

@@ -1,0 +1,53 @@
+// Queries of a pool that only a client can run, by its own `query`: of another class, with a function in its place, or
+// with something that is no text or config.
+'use strict';
+
+const { isServerError } = require('./pool-failures.js');
+
+/**
+ * @param {any} client lent by the pool, given back afterwards @param {any} text @param {any} values
+ * @param {(error: any, result?: any) => void} done
+ */
+function runByClient(client, text, values, done) {
+  let isOver = false;
+  const onError = (/** @type {any} */ lost) => {
+    if (isOver) return;
+    isOver = true;
+    client.release(lost);
+    done(lost);
+  };
+  client.once('error', onError);
+  const answered = (/** @type {any} */ failure, /** @type {any} */ result) => {
+    client.removeListener('error', onError);
+    if (isOver) return;
+    isOver = true;
+    client.release(isServerError(failure) ? undefined : failure);
+    done(failure || undefined, result);
+  };
+  try {
+    client.query(text, values, answered);
+  } catch (thrown) {
+    client.removeListener('error', onError);
+    isOver = true;
+    client.release();
+    done(thrown);
+  }
+}
+
+/**
+ * A promise in the caller's chain, so that the stack of a failure is his.
+ * @param {(done: (error: any, value?: any) => void) => void} start
+ */
+async function settled(start) {
+  try {
+    return await new Promise((resolve, reject) => {
+      start((error, value) => (error ? reject(error) : resolve(value)));
+    });
+  } catch (error) {
+    // Leads to whoever awaits, in place of the turn of the event loop in which the answer came.
+    if (error instanceof Error) Error.captureStackTrace(error, settled);
+    throw error;
+  }
+}
+
+module.exports = { runByClient, settled };

@@ -1,0 +1,21 @@
+// What pools ask of clients beside what programs do.
+'use strict';
+
+/**
+ * Calls back when nothing runs any more and no transaction is open; one that is left open is rolled back.
+ * @type {unique symbol}
+ */
+const SETTLE = Symbol('pg-berth.settle');
+
+/** Runs one query of a pool. @type {unique symbol} */
+const RUN = Symbol('pg-berth.run');
+
+/** Time limit of a query, in ms; 0 = none. @type {unique symbol} */
+const LIMIT = Symbol('pg-berth.limit');
+
+/** A client of somebody else's may not say. @param {any} client */
+function hostOf(client) {
+  return client.host && `${client.host}:${client.port}`;
+}
+
+module.exports = { LIMIT, RUN, SETTLE, hostOf };

@@ -1,0 +1,56 @@
+// What goes wrong at a pool of pg, in the words of `pg`.
+'use strict';
+
+const { AcquireTimeoutError, ClosedError } = require('../error-classes.js');
+
+/** @typedef {InstanceType<typeof import('./holders.js').Holders>} Holders */
+
+/**
+ * Nobody gave a client back in time.
+ * @param {number} waited in ms
+ * @param {{ max: number, size: number, available: number, opening: number, waiting: number }} counts
+ * @param {Holders} holders
+ */
+function acquireTimeout(waited, counts, holders) {
+  const waitedMs = Math.round(waited);
+  const details = { code: 'ERR_ACQUIRE_TIMEOUT', waitedMs, counts, transient: true };
+  const message = `timeout exceeded when trying to connect${holders.describe()}`;
+  return Object.assign(new AcquireTimeoutError(message, details), { holders: holders.list() });
+}
+
+/** To whoever waits when the pool is ended. */
+function turnedAway() {
+  const message = 'Cannot use a pool after calling end on the pool';
+  return new ClosedError(message, { code: 'ERR_CLOSED' });
+}
+
+/** A client of somebody else's may have neither member. @param {any} client */
+function isDead(client) {
+  return client._queryable === false || client._ending === true;
+}
+
+/** @param {any} error */
+function isServerError(error) {
+  return (
+    error?.name === 'error' && typeof error.severity === 'string' && error.severity === 'ERROR'
+  );
+}
+
+/** @param {any} error */
+function isTimeout(error) {
+  return error?.code === 'ERR_TIMEOUT';
+}
+
+/** @param {Error} cause */
+function connectTimeout(cause) {
+  return new Error('Connection terminated due to connection timeout', { cause });
+}
+
+module.exports = {
+  acquireTimeout,
+  connectTimeout,
+  isDead,
+  isServerError,
+  isTimeout,
+  turnedAway,
+};

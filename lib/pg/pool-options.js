@@ -1,0 +1,37 @@
+// Options of a pool of pg, with the defaults filled in.
+'use strict';
+
+const { wrong } = require('../option-rules.js');
+const { hide } = require('./connection-parameters.js');
+
+const DEFAULT_IDLE_MS = 10_000;
+
+/** As `createPool`: more adds latency and no throughput. */
+const DEFAULT_DEPTH = 8;
+
+/**
+ * A copy; what is secret cannot be printed.
+ * @param {any} options an object or a connection string
+ */
+function readPoolOptions(options) {
+  const given = typeof options === 'string' ? { connectionString: options } : options;
+  const own = { ...given };
+  if (given && 'password' in given) hide(own, 'password', given.password);
+  if (given?.ssl?.key) hide(own.ssl, 'key', given.ssl.key);
+  own.max = own.max || own.poolSize || 10;
+  own.min = own.min || 0;
+  own.maxUses = own.maxUses || Number.POSITIVE_INFINITY;
+  own.allowExitOnIdle = own.allowExitOnIdle || false;
+  own.maxLifetimeSeconds = own.maxLifetimeSeconds || 0;
+  own.idleTimeoutMillis ??= DEFAULT_IDLE_MS;
+  checkDepth(own.pipelineDepth);
+  return own;
+}
+
+/** @param {unknown} given */
+function checkDepth(given) {
+  if (given === undefined || (Number.isInteger(given) && Number(given) >= 1)) return;
+  throw wrong('pipelineDepth', 'must be a whole number of at least 1');
+}
+
+module.exports = { DEFAULT_DEPTH, readPoolOptions };

@@ -1,0 +1,143 @@
+// The clients that run queries of a pool, and who may travel behind them: when all are busy, queries that were quick
+// when they ran last are sent ahead of the answers to others (native/src/pool/queue.rs has the same rules).
+'use strict';
+
+const { isQuick } = require('../statements.js');
+const { describe } = require('./failures.js');
+const { LIMIT, RUN, hostOf } = require('./for-pools.js');
+
+/** @typedef {InstanceType<typeof import('./pooled-query.js').PooledQuery>} PooledQuery */
+
+/**
+ * A client in the hands of the pool's own queries.
+ * @typedef {object} Use
+ * @property {any} client
+ * @property {(error: any, uses: number, isClean: boolean) => void} release
+ * @property {boolean} isShared what runs on it is quick and leaves the session as it was
+ * @property {boolean} isOpen further queries may join
+ * @property {number} unanswered
+ * @property {number} served queries so far
+ * @property {number} since when the last answer came, or the first query went
+ * @property {any} failure why the client cannot be used any more
+ */
+
+/** A client without progress for so long gets no further queries: something slow is in front. */
+const STALLED_MS = 5;
+
+class SharedClients {
+  /** Those that others may join. @type {Use[]} */
+  #open = [];
+  #depth;
+  #maxUses;
+  #pool;
+
+  /**
+   * @param {number} depth most unanswered queries of one client @param {number} maxUses of a client
+   * @param {{
+   *   joined: (client: any) => void, left: (client: any, failure: any) => void, serve: () => void,
+   *   again: (query: PooledQuery) => boolean, usesOf: (client: any) => number,
+   * }} pool what becomes of its clients and waiters
+   */
+  constructor(depth, maxUses, pool) {
+    this.#depth = depth;
+    this.#maxUses = maxUses;
+    this.#pool = pool;
+  }
+
+  /** The pool has lent a client to a query. @param {PooledQuery} query @param {any} client @param {any} release */
+  begin(query, client, release) {
+    const { text } = query.asked;
+    const isShared = isQuick(text) && client[LIMIT](query.asked) === 0;
+    /** @type {Use} */
+    const use = {
+      client,
+      release,
+      isShared,
+      isOpen: isShared && this.#depth > 1,
+      unanswered: 0,
+      served: 0,
+      since: isShared ? performance.now() : 0,
+      failure: undefined,
+    };
+    if (use.isOpen) this.#open.push(use);
+    this.#run(query, use);
+  }
+
+  /** @param {PooledQuery} query @param {Use} use */
+  #run(query, use) {
+    query.use = use;
+    use.unanswered++;
+    use.served++;
+    if (use.isOpen && this.#pool.usesOf(use.client) + use.served >= this.#maxUses) this.#close(use);
+    if (query.context === undefined) use.client[RUN](query, use.isShared);
+    else query.context.runInAsyncScope(() => use.client[RUN](query, use.isShared));
+  }
+
+  /** Sends a query behind others, if it may. @param {PooledQuery} query */
+  join(query) {
+    const open = this.#open;
+    if (open.length === 0 || !isQuick(query.asked.text)) return false;
+    const now = performance.now();
+    /** @type {Use | undefined} */
+    let best;
+    let fewest = this.#depth;
+    for (const use of open) {
+      if (use.unanswered < fewest && now - use.since < STALLED_MS) {
+        best = use;
+        fewest = use.unanswered;
+      }
+    }
+    if (best === undefined || best.client[LIMIT](query.asked) > 0) return false;
+    clearTimeout(query.late);
+    query.told?.(undefined, hostOf(best.client));
+    this.#pool.joined(best.client);
+    this.#run(query, best);
+    return true;
+  }
+
+  /** A query was answered. @param {PooledQuery} query @returns {boolean} it runs again elsewhere */
+  over(query) {
+    const use = /** @type {Use} */ (query.use);
+    const { reason } = query;
+    use.unanswered--;
+    use.since = performance.now();
+    if (query.hasFailed && !isVerdict(reason)) {
+      // What the server answered with leaves the connection as good as it was.
+      use.failure ??= describe(reason);
+      this.#close(use);
+    }
+    const moves = wasNotSent(query) && this.#pool.again(query);
+    if (use.unanswered === 0) {
+      this.#close(use);
+      use.release(use.failure, use.served, use.isShared);
+    } else this.#pool.left(use.client, use.failure);
+    this.#pool.serve();
+    return moves;
+  }
+
+  /** Nothing joins a client any more. @param {any} client */
+  retire(client) {
+    for (const use of this.#open) if (use.client === client) this.#close(use);
+  }
+
+  /** @param {Use} use */
+  #close(use) {
+    if (!use.isOpen) return;
+    use.isOpen = false;
+    this.#open.splice(this.#open.indexOf(use), 1);
+  }
+}
+
+/** Did the server answer, and stay? @param {any} reason */
+function isVerdict(reason) {
+  return reason?.kind === 'server' && reason.severity === 'ERROR';
+}
+
+/** It waited behind others on a connection that has ended. @param {PooledQuery} query */
+function wasNotSent({ use, reason, hasMoved }) {
+  return (
+    use?.isShared === true && !hasMoved && reason?.kind === 'lost' && reason.outcome === 'not-sent'
+  );
+}
+
+module.exports = { SharedClients };
