@@ -44,10 +44,7 @@ impl Client {
 
     /// Sends a request behind the earlier ones. It is answered in any case.
     pub fn submit(&self, request: Request, direct: bool) {
-        if let Some(keeper) = self.connection.keeper() {
-            keeper.before(&self.connection, &request);
-        }
-        if let Err(request) = self.connection.submit(request, direct) {
+        if let Err(request) = self.connection.serve(request, direct) {
             let error = self.unsent();
             request.fail(&error);
         }

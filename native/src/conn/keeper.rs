@@ -115,6 +115,17 @@ impl Connection {
         }
     }
 
+    /// Takes a caller's request like [`Connection::submit`]; the keeper has its say first.
+    ///
+    /// # Errors
+    /// Gives the request back when the connection is over or about to be.
+    pub fn serve(self: &Arc<Self>, request: Request, direct: bool) -> Result<(), Box<Request>> {
+        if let Some(keeper) = self.keeper() {
+            keeper.before(self, &request);
+        }
+        self.submit(request, direct)
+    }
+
     /// Sends a request of the engine if nothing else is on the connection and no transaction is open; callers then wait
     /// until the returned value is dropped.
     pub fn seize(self: &Arc<Self>, request: Request) -> Option<Stay> {
@@ -156,6 +167,7 @@ impl Exchange {
     /// Takes a request of the keeper, in front of all others, which wait until [`Exchange::let_go`].
     pub fn follow(&mut self, mut request: Request) {
         request.exclusive = true;
+        request.is_upkeep = true;
         self.queue.push_front(request);
         self.kept = false;
         self.pump();

@@ -69,6 +69,8 @@ impl Exchange {
         }
         left.unsent.extend(self.cursor_queue.drain(..));
         left.unsent.extend(self.queue.drain(..));
+        // What a keeper asks means this connection and no other.
+        left.unsent.retain(|request| !request.is_upkeep);
         left
     }
 

@@ -53,9 +53,11 @@ pub struct Request {
     pub told: bool,
     /// Its outcome is to be known even if its answer is lost (CP-4, CP-6).
     pub probes: bool,
+    /// The keeper's: for this connection only, and in no caller's count.
+    pub(super) is_upkeep: bool,
     /// Sent again once after its prepared statement was found stale.
     pub(super) repeated: bool,
-    /// The server has said what it is, right before this.
+    /// Behind a check of what the server is.
     pub(super) is_checked: bool,
 }
 
@@ -76,6 +78,7 @@ impl Request {
             finish: false,
             told: false,
             probes: false,
+            is_upkeep: false,
             repeated: false,
             is_checked: false,
         }
@@ -144,7 +147,7 @@ impl Request {
     pub fn is_alone(&self) -> bool {
         let plain = matches!(&self.work, Work::Execute { statement, begin: None, .. }
             if statement.class == Class::Plain);
-        self.part == Part::Single && plain
+        self.part == Part::Single && plain && !self.is_upkeep
     }
 
     /// Ends the request with an error.

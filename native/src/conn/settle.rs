@@ -83,11 +83,13 @@ impl Answers {
             if self.builder.rows() > 0 {
                 self.builder = FrameBuilder::new();
             }
-            self.finished += 1;
             self.session_over |= sent.request.finish;
             let is_idle = status == TransactionStatus::Idle;
             self.trail.answered(&sent.request, sent.probed, is_idle);
-            self.tally.answered(took, error.as_ref());
+            if !sent.request.is_upkeep {
+                self.finished += 1;
+                self.tally.answered(took, error.as_ref());
+            }
             self.follow(&sent);
             match error {
                 Some(error) => {

@@ -3,7 +3,9 @@
 //! A pass is one message: search path and time limit for its own transaction, then a statement that takes the fleet's
 //! lock and reads `pg_stat_activity` by the server's clock (rules SC-6, SC-7, SC-9, SC-24). Only when there is something
 //! to end a second message follows; it takes the lock anew and checks everything again in the statement that ends the
-//! backends (SC-11). Both are implicit transactions of a simple query, so whatever fails leaves no transaction open.
+//! backends (SC-11). Between that look and the signal a backend could still be renewed and used, so a verdict is found and
+//! carried out under a lock of the victim's, and a renewal is complete only when nobody holds it: however slow the machine
+//! is, no statement meets a signal that was meant for the lease before. Both are implicit transactions of a simple query, so whatever fails leaves no transaction open.
 //!
 //! A row counts only with a right signature over exactly its own service (SC-10), an expiry before the server's time,
 //! and a state that lasts for long enough. Source of lock, order and limits: pg-aequor 0.1.4.
@@ -19,6 +21,10 @@ use crate::lease::{LeaseSecret, parse_and_verify};
 
 /// First key of the advisory lock: "PGAQ".
 const LOCK_NAMESPACE: u32 = 0x5047_4151;
+
+/// First key of the lock under which the verdict about one backend is found and carried out; the second one is its pid.
+/// "PGBV".
+pub(super) const VERDICT_NAMESPACE: u32 = 0x5047_4256;
 
 /// Whose connections a pass looks for.
 #[derive(Clone, Copy, Debug)]
@@ -214,13 +220,18 @@ pub fn judge(
         let state = backend.state.as_deref().unwrap_or_default();
         let _ = write!(
             sql,
-            "{comma}({pid}, {started}::int8, {changed}::int8, '{name}'::text, '{state}'::text)"
+            "{comma}({pid}::int4, {started}::int8, {changed}::int8, '{name}'::text, '{state}'::text)"
         );
     }
+    // What is read of a backend is read behind the locks: the function's argument depends on all of them.
     let _ = write!(
         sql,
-        "), living AS (SELECT a.pid, {ALLOWED} AS allowed FROM turn, picked p, pg_catalog.pg_stat_activity a \
-         WHERE turn.mine AND a.pid = p.pid AND {STARTED} = p.started AND {CHANGED} = p.changed \
+        "), held AS (SELECT p.*, pg_try_advisory_xact_lock({VERDICT_NAMESPACE}, p.pid) AS ours \
+         FROM turn, picked p WHERE turn.mine), \
+         ready AS (SELECT count(*) AS n FROM held WHERE ours), \
+         living AS (SELECT a.pid, {ALLOWED} AS allowed FROM ready, held p, \
+         LATERAL pg_stat_get_activity(CASE WHEN ready.n > 0 THEN p.pid END) a \
+         WHERE p.ours AND a.pid = p.pid AND {STARTED} = p.started AND {CHANGED} = p.changed \
          AND a.application_name = p.name AND a.state = p.state OFFSET 0) \
          SELECT CASE WHEN allowed THEN pg_terminate_backend(pid) END FROM living"
     );

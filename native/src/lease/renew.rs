@@ -211,7 +211,7 @@ impl Tenant {
 
     fn begin(&self, job: Job, connection: &Arc<Connection>) -> bool {
         let leasing = &self.leasing;
-        let mut expiry = 0;
+        let (mut expiry, mut name) = (0, String::new());
         let blind = !self.clock.is_known();
         let asked = match &job {
             Job::Look => simple(LOOK, leasing, leasing.config.timeout),
@@ -226,10 +226,10 @@ impl Tenant {
             ),
             Job::Renew => {
                 expiry = leasing.expiry(&self.clock);
-                leasing
-                    .signer
-                    .sign(expiry)
-                    .and_then(|name| set_name(&name, leasing))
+                leasing.signer.sign(expiry).and_then(|signed| {
+                    name = signed;
+                    set_name(&name, false, leasing)
+                })
             }
         };
         let stay = asked
@@ -241,6 +241,10 @@ impl Tenant {
             }
             return false;
         };
+        if matches!(job, Job::Renew) {
+            // Whoever uses it from now on uses the new lease.
+            self.state().used = false;
+        }
         let turn = Turn {
             tenant,
             connection: Arc::clone(connection),
@@ -253,7 +257,7 @@ impl Tenant {
         leasing.runtime.spawn(async move {
             match job {
                 Job::Look => turn.look(answer).await,
-                Job::Renew => turn.renew(answer, expiry, blind).await,
+                Job::Renew => turn.renew(&name, answer, expiry, blind).await,
                 Job::Reap(reaper) => turn.reap(answer, &reaper).await,
             }
         });

@@ -14,9 +14,23 @@ use crate::lease::clock::whole;
 use crate::lease::reaper;
 use crate::lease::renew::{Answer, Leasing, Tenant};
 
-/// Sets the name and reads the clock.
-const RENEW: &str = "select pg_catalog.set_config('application_name', $1, false), \
-    (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000)::pg_catalog.int8";
+/// Sets the name, unless a reaper decides about this backend by the name it has ([`reaper`]), and reads the clock. The
+/// second parameter says to set it in any case.
+fn naming() -> String {
+    let namespace = reaper::VERDICT_NAMESPACE;
+    format!(
+        "select case when $2::pg_catalog.bool \
+         or pg_catalog.pg_try_advisory_xact_lock_shared({namespace}, pg_catalog.pg_backend_pid()) \
+         then pg_catalog.set_config('application_name', $1, false) end, \
+         (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000)::pg_catalog.int8"
+    )
+}
+
+/// How long the verdict of a reaper is awaited: an honest one takes milliseconds. Whoever holds the lock for longer is no
+/// reaper, and must not hold up the connection.
+const VERDICT: Duration = Duration::from_millis(250);
+/// Time between two looks for it.
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// A job under way; dropping it ends it however it ended, and lets the callers go on.
 pub(super) struct Turn {
@@ -49,13 +63,19 @@ pub(super) fn simple(
 }
 
 /// The deadline of a renewal is the keeper's own: a connection that does not answer is given up, not asked to cancel.
-pub(super) fn set_name(name: &str, leasing: &Leasing) -> Result<(Request, Answer), Error> {
-    let length = u32::try_from(name.len()).map_err(|_| Error::internal("a name of 4 GiB"))?;
-    let mut section = vec![0, 0, 0, 1];
-    section.extend_from_slice(&length.to_be_bytes());
-    section.extend_from_slice(name.as_bytes());
+pub(super) fn set_name(
+    name: &str,
+    in_any_case: bool,
+    leasing: &Leasing,
+) -> Result<(Request, Answer), Error> {
+    let mut section = vec![0, 0, 0, 2];
+    for text in [name, if in_any_case { "t" } else { "f" }] {
+        let length = u32::try_from(text.len()).map_err(|_| Error::internal("a name of 4 GiB"))?;
+        section.extend_from_slice(&length.to_be_bytes());
+        section.extend_from_slice(text.as_bytes());
+    }
     let work = Work::Execute {
-        statement: Statement::intern(RENEW)?,
+        statement: Statement::intern(&naming())?,
         params: Parameters {
             section: section.into(),
             either: false,
@@ -111,7 +131,7 @@ impl Turn {
     async fn pooled(self) {
         self.tenant.state().leased = false;
         self.connection.tell(&News::Pooled);
-        let plain = set_name(&self.leasing().config.plain_name, self.leasing());
+        let plain = set_name(&self.leasing().config.plain_name, true, self.leasing());
         if let Ok((request, answer)) = plain
             && self.stay.then(request).is_ok()
         {
@@ -120,16 +140,13 @@ impl Turn {
     }
 
     /// Takes the new lease for good once the server has confirmed it.
-    pub(super) async fn renew(self, answer: Answer, expiry: u64, blind: bool) {
-        let asked = Instant::now();
+    pub(super) async fn renew(self, name: &str, answer: Answer, expiry: u64, blind: bool) {
         let config = &self.leasing().config;
-        let answer = tokio::time::timeout(config.timeout, answered(answer)).await;
+        let answer = tokio::time::timeout(config.timeout, self.named(name, answer)).await;
         let error = match answer {
-            Ok(Ok(result)) => {
-                self.learn(&result, asked);
+            Ok(Ok(())) => {
                 let mut state = self.tenant.state();
                 state.expiry = expiry;
-                state.used = false;
                 state.blind = blind;
                 drop(state);
                 self.connection.tell(&News::Renewed);
@@ -143,6 +160,7 @@ impl Turn {
                 problem: "the lease was not renewed in time".into(),
             },
         };
+        self.tenant.state().used = true;
         let refused = match config.on_failure {
             RenewalFailure::Throw => self.stay.refuse(&error),
             RenewalFailure::Reconnect | RenewalFailure::Swallow => 0,
@@ -151,6 +169,25 @@ impl Turn {
         if config.on_failure == RenewalFailure::Reconnect {
             self.connection
                 .discard(Error::Closed { what: "connection" });
+        }
+    }
+
+    /// Completes when the name is set; until then a reaper may end the backend for the name it has.
+    async fn named(&self, name: &str, mut answer: Answer) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            let asked = Instant::now();
+            let result = answered(answer).await?;
+            self.learn(&result, asked);
+            if cell(&result, 0).is_some() {
+                return Ok(());
+            }
+            tokio::time::sleep(GLANCE).await;
+            let is_stuck = began.elapsed() > VERDICT;
+            let (request, next) = set_name(name, is_stuck, self.leasing())?;
+            let closed = Error::Closed { what: "connection" };
+            self.stay.then(request).map_err(|_| closed)?;
+            answer = next;
         }
     }
 

@@ -227,7 +227,7 @@ impl Pool {
 
     /// Gives a request to the connection that was chosen for it; a connection that has just ended sends it back.
     fn run(&self, connection: &Arc<Connection>, request: Request, direct: bool) {
-        if let Err(request) = connection.submit(request, direct) {
+        if let Err(request) = connection.serve(request, direct) {
             self.again(*request);
         }
     }

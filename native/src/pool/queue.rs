@@ -329,6 +329,12 @@ impl<C: Clone, H, W> Books<C, H, W> {
         true
     }
 
+    /// Has one caller the connection for himself?
+    pub fn is_held(&mut self, slot: usize) -> bool {
+        let entry = self.entries.get_mut(slot);
+        entry.is_some_and(|entry| matches!(entry.usage, Use::Held(_)))
+    }
+
     /// May, and should, another connection be opened, with at most `limit` at a time? Then it is counted at once.
     pub fn may_open(&mut self, limit: usize) -> bool {
         let room = self.entries.len() + self.opening < self.bounds.max

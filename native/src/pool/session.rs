@@ -105,7 +105,7 @@ impl Session {
                         *state = State::Finishing(Arc::clone(&connection));
                     }
                     // Under the session's lock, so that requests of several threads keep their order.
-                    match connection.submit(request, direct) {
+                    match connection.serve(request, direct) {
                         Ok(()) => return,
                         Err(request) => (
                             *request,
@@ -178,7 +178,7 @@ impl Session {
         };
         let mut refused = Vec::new();
         for request in queue {
-            if let Err(request) = connection.submit(request, direct) {
+            if let Err(request) = connection.serve(request, direct) {
                 refused.push(*request);
             }
         }

@@ -42,11 +42,16 @@ impl Pool {
         }
     }
 
-    /// Lets the keeper of a connection look, if nobody uses it.
+    /// Lets the keeper of a connection look, between two requests at most: one that a caller holds and leaves alone is
+    /// leased as well.
     pub(super) fn look_after(&self, connection: &Arc<Connection>) {
         let slot = connection.slot;
         if self.books().take_idle(slot) {
             self.release(slot);
+        } else if let Some(keeper) = connection.keeper()
+            && self.books().is_held(slot)
+        {
+            keeper.idle(connection);
         }
     }
 }
