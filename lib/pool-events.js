@@ -6,6 +6,7 @@ const { wrong } = require('./option-rules.js');
 
 /** What each event carries, out of what the engine tells. @type {Record<string, (event: any) => object>} */
 const DETAILS = {
+  hostChange: ({ event: _, ...change }) => change,
   failover: ({ from, to, ms }) => ({ from, to, tookMs: ms }),
   'commit-resolved': ({ xid, status, ms }) => ({ xid, status, tookMs: ms }),
 };

@@ -27,7 +27,8 @@ const transactions = lazy(() => require('./transaction.js'));
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
 /** @import { Target } from '../types/internal.js' */
-/** @import { Pool as PoolInterface, PoolOptions, PoolStatus, QueryResult, Rows } from '../types/pool.js' */
+/** @import { Pool as PoolInterface, PoolOptions, QueryResult, Rows } from '../types/pool.js' */
+/** @import { PoolStatus } from '../types/pool-extras.js' */
 /** @typedef {InstanceType<typeof import('./transaction.js').Transaction>} Transaction */
 
 const DEFAULT_RETRY = Object.freeze({ maxAttempts: 3, baseDelayMs: 50, maxDelayMs: 1000 });
@@ -297,10 +298,16 @@ class Pool {
 
   /** @returns {PoolStatus} */
   status() {
-    const text = native.poolStatus(this.#target.slot, this.#target.generation);
-    const { max, size, available, waiting } =
-      text === null ? { max: 0, size: 0, available: 0, waiting: 0 } : JSON.parse(text);
-    return { maxSize: max, size, available, inUse: size - available, waiting };
+    const text = native.poolStatus(this.#target.slot, this.#target.generation, true);
+    const ended = { max: 0, size: 0, available: 0, waiting: 0, nodes: [], primary: null };
+    const { max, size, available, waiting, nodes, primary } =
+      text === null ? ended : JSON.parse(text);
+    const inUse = size - available;
+    return { maxSize: max, size, available, inUse, waiting, primary, nodes: nodes.map(toNode) };
+  }
+
+  stats() {
+    return this.getStats();
   }
 
   getMetrics() {
@@ -367,8 +374,17 @@ class Pool {
 
   /** Counts only: the options hold a password. */
   [inspect.custom]() {
-    return `Pool ${inspect(this.status())}`;
+    const { nodes, ...counts } = this.status();
+    return `Pool ${inspect(counts)}`;
   }
+}
+
+/** A node as users see it, out of what the engine says. @param {any} node @returns {import('../types/pool-extras.js').PoolNode} */
+function toNode({ host, address, role, open, heardMs, tookMs, code, problem, failedMs }) {
+  const at = (/** @type {number} */ ago) => new Date(Date.now() - ago).toISOString();
+  const error = code === null ? null : { code, message: problem, at: at(failedMs) };
+  const seenAt = heardMs === null ? null : at(heardMs);
+  return { host, address, role, open, seenAt, tookMs, error };
 }
 
 /** @param {boolean} isProbed its outcome is to be known even if its answer is lost */

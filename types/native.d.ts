@@ -23,7 +23,7 @@ export type Ask = (number: number, question: string) => void;
 /** JSON options and environment in, JSON `{handle, warnings, about}` out; `about`: database, user, hosts. */
 export function poolOpen(options: string, environment: string, ask?: Ask): string;
 /** JSON counts, or null for a stale handle. */
-export function poolStatus(slot: number, generation: number): string | null;
+export function poolStatus(slot: number, generation: number, withNodes?: true): string | null;
 /** JSON of everything counted (native/src/addon/figures.rs), or null for a stale handle. */
 export function poolFigures(slot: number, generation: number): string | null;
 /** Has attempts to connect, failovers and commits that were looked into of the pool sent here. */

@@ -39,8 +39,37 @@ export interface Failover {
   readonly tookMs: number | null;
 }
 
+/** What a node is: `'fenced'` is a primary that refuses writes; `'unknown'`: it answers and does not say. */
+export type NodeRole = 'primary' | 'fenced' | 'standby' | 'unknown' | 'unreachable';
+
+/** A node as a pool sees it. */
+export interface PoolNode {
+  /** As configured. */
+  readonly host: string;
+  readonly address: string;
+  readonly role: NodeRole;
+  /** Connections of this pool to the host. */
+  readonly open: number;
+  /** When it was heard of last by a new connection or with other news, in ISO 8601; null: never. */
+  readonly seenAt: string | null;
+  /** How long the last attempt took; 0 for news on an open connection. */
+  readonly tookMs: number;
+  /** The last failure. */
+  readonly error: { readonly code: string; readonly message: string; readonly at: string } | null;
+}
+
+/** A node is something else than before. */
+export interface HostChange {
+  readonly host: string;
+  readonly address: string;
+  /** null when the pool hears of it for the first time. */
+  readonly from: NodeRole | null;
+  readonly to: NodeRole;
+}
+
 /** What a pool tells, by name. */
 export interface PoolEventMap {
+  hostChange: HostChange;
   failover: Failover;
   'commit-resolved': CommitResolved;
 }
@@ -83,4 +112,21 @@ export interface LogEvent {
   /** On success: rows returned or affected. */
   readonly rowCount?: number;
   readonly error?: Error;
+}
+
+/** Counts of a pool. */
+export interface PoolStatus {
+  readonly maxSize: number;
+  /** Open connections. */
+  readonly size: number;
+  /** Open connections that nobody uses. */
+  readonly available: number;
+  /** `size - available`. */
+  readonly inUse: number;
+  /** Requests waiting for a connection. */
+  readonly waiting: number;
+  /** Address of the primary, as far as this pool knows; null while it knows none. */
+  readonly primary: string | null;
+  /** Every address that was tried, by address. */
+  readonly nodes: readonly PoolNode[];
 }

@@ -8,10 +8,11 @@ import type {
   InsertOptions,
   LogEvent,
   PoolEventMap,
+  PoolStatus,
   SingleOptions,
   StreamOptions,
 } from './pool-extras.js';
-import type { NativeFigures } from './pool-figures.js';
+import type { NativeFigures, PoolStats } from './pool-figures.js';
 import type { ServerlessConfig } from './serverless.js';
 import type { SslOptions } from './ssl.js';
 
@@ -343,19 +344,6 @@ export interface PoolLease
   serviceName?: string;
 }
 
-/** Counts of a pool. */
-export interface PoolStatus {
-  readonly maxSize: number;
-  /** Open connections. */
-  readonly size: number;
-  /** Open connections that nobody uses. */
-  readonly available: number;
-  /** `size - available`. */
-  readonly inUse: number;
-  /** Requests waiting for a connection. */
-  readonly waiting: number;
-}
-
 /** What pools and transactions have in common. */
 export interface Queryable {
   /**
@@ -450,8 +438,10 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
   on<E extends keyof PoolEventMap>(event: E, listener: (detail: PoolEventMap[E]) => void): this;
   once<E extends keyof PoolEventMap>(event: E, listener: (detail: PoolEventMap[E]) => void): this;
   off<E extends keyof PoolEventMap>(event: E, listener: (detail: PoolEventMap[E]) => void): this;
-  /** The counts of this moment. */
+  /** The counts of this moment, and the nodes. */
   status(): PoolStatus;
+  /** Another name of `getStats`. */
+  stats(): PoolStats;
   /**
    * Refuses new work, waits for statements in flight, closes all connections. Safe to call twice: the same promise.
    */

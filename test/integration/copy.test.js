@@ -183,7 +183,11 @@ test('leaving a COPY TO early ends it on the server', async (t) => {
   unread.destroy();
   await closed(unread);
   assert.equal(await one(pool), 1);
-  assert.deepEqual(pool.status(), { maxSize: 1, size: 1, available: 1, inUse: 0, waiting: 0 });
+  const { size, available, inUse, waiting } = pool.status();
+  assert.deepEqual(
+    { size, available, inUse, waiting },
+    { size: 1, available: 1, inUse: 0, waiting: 0 },
+  );
 });
 
 test('what is no COPY, or one in the other direction, is said so', async (t) => {

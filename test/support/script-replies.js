@@ -10,8 +10,9 @@ require('./stray-errors.js');
  * Reads one request: everything up to its Sync, or a simple query. A bare Sync in front, by which a pool has the server
  * say what it is, is answered.
  * @param {any} connection
+ * @param {Buffer[]} [news] what it says first
  */
-async function readRequest(connection) {
+async function readRequest(connection, news = []) {
   const read = [];
   for (;;) {
     const next = await connection.readMessage();
@@ -20,7 +21,7 @@ async function readRequest(connection) {
       return connection.readBytes(1); // rejects: the conversation is over
     }
     if (next.type === 'S' && read.length === 0) {
-      await connection.send(m.ready());
+      await connection.send(...news, m.ready());
       continue;
     }
     read.push(next);

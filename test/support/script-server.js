@@ -114,9 +114,9 @@ class ScriptConnection {
       default_transaction_read_only: 'off',
       ...parameters,
     };
-    const statuses = Object.entries(all).map(([name, value]) =>
-      messages.parameterStatus(name, value),
-    );
+    // undefined: not reported
+    const reported = Object.entries(all).filter(([, value]) => value !== undefined);
+    const statuses = reported.map(([name, value]) => messages.parameterStatus(name, value));
     await this.send(
       messages.authOk(),
       ...statuses,

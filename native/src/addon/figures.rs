@@ -1,8 +1,14 @@
 //! The figures of a pool as JSON; what they mean to users stands in types/pool-figures.d.ts.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
+use crate::addon::settle::millis;
+use crate::error::Error;
 use crate::metrics::{CLASSES, Figures, Histogram};
+use crate::pool::Pool;
+use crate::pool::table::Overview;
 
 /// `{opened, closed, acquired, …}`, times in microseconds.
 pub(super) fn to_json(figures: &Figures) -> Value {
@@ -34,6 +40,27 @@ pub(super) fn to_json(figures: &Figures) -> Value {
         "waits": times(&figures.waits),
         "times": times(&figures.times),
     })
+}
+
+/// `[{host, address, role, open, heardMs, tookMs, code, problem, failedMs}]`, times as milliseconds ago.
+pub(super) fn nodes(pool: &Pool, overview: &Overview) -> Value {
+    let open = pool.open_by_host();
+    let ago = |at: Instant| millis(at.elapsed());
+    let nodes = overview.nodes.iter().map(|(address, node)| {
+        let error = node.failure.as_ref().map(|(error, _)| error);
+        json!({
+            "host": pool.label(node.host),
+            "address": address,
+            "role": node.word(),
+            "open": open.get(node.host),
+            "heardMs": node.heard.map(ago),
+            "tookMs": millis(node.took),
+            "code": error.map(Error::code),
+            "problem": error.map(ToString::to_string),
+            "failedMs": node.failure.as_ref().map(|(_, at)| ago(*at)),
+        })
+    });
+    nodes.collect()
 }
 
 fn times(histogram: &Histogram) -> Value {

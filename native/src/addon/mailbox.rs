@@ -246,6 +246,14 @@ impl Outlet for Mailbox {
                     "ms": took.as_secs_f64() * 1000.0, "error": error,
                 })
             }
+            Event::HostChange {
+                host,
+                address,
+                from,
+                to,
+            } => {
+                json!({ "event": "hostChange", "host": host, "address": address, "from": from, "to": to })
+            }
             Event::Failover { from, to, took } => json!({
                 "event": "failover", "from": from, "to": to,
                 "ms": took.map(|took| took.as_secs_f64() * 1000.0),

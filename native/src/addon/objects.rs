@@ -143,16 +143,21 @@ pub(super) fn pool_open(mut cx: FunctionContext) -> JsResult<JsString> {
     }
 }
 
-/// `poolStatus(slot, generation) → JSON {max, size, available, opening, waiting}`, or `null` when the handle is stale.
+/// `poolStatus(slot, generation, withNodes?) → JSON {max, size, available, opening, waiting}`, on demand with `nodes` and
+/// `primary`; `null` when the handle is stale.
 pub(super) fn pool_status(mut cx: FunctionContext) -> JsResult<JsValue> {
     let handle = handle(&mut cx, 0)?;
     let Some(Object::Pool(pool)) = registry::get(handle) else {
         return Ok(cx.null().upcast());
     };
     let counts = pool.counts();
+    let overview = cx.argument_opt(2).map(|_| pool.overview());
+    let nodes = overview.as_ref();
     let text = json!({
         "max": counts.max, "size": counts.size, "available": counts.available,
         "opening": counts.opening, "waiting": counts.waiting, "min": pool.min_idle(),
+        "nodes": nodes.map(|overview| figures::nodes(&pool, overview)),
+        "primary": nodes.and_then(|overview| overview.primary.as_deref()),
     });
     Ok(cx.string(text.to_string()).upcast())
 }

@@ -237,6 +237,7 @@ fn assemble(
         pid: session.pid,
         opened: Instant::now(),
         parameters: session.parameters,
+        told: std::sync::atomic::AtomicU8::new(0),
         target: Target {
             route: route.clone(),
             address,

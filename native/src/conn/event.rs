@@ -61,6 +61,17 @@ pub enum Event<'a> {
         /// Why it failed.
         error: Option<&'a Error>,
     },
+    /// Of a pool: a node is something else than before.
+    HostChange {
+        /// The host as configured.
+        host: &'a str,
+        /// Its address.
+        address: &'a str,
+        /// What it was, as far as the pool had been told.
+        from: Option<&'a str>,
+        /// What it is.
+        to: &'a str,
+    },
     /// Of a pool: it is known what became of a COMMIT without an answer, or that nobody can know.
     Resolved {
         /// The transaction's id.

@@ -327,6 +327,12 @@ impl Exchange {
         self.produced += u64::try_from(self.output.len() - before).unwrap_or(u64::MAX);
     }
 
+    /// Does the server report its role by itself?
+    #[must_use]
+    pub const fn reports(&self) -> bool {
+        self.answers.guard.reported.reports()
+    }
+
     /// A query has shown what the server does not report.
     pub fn shown(&mut self, role: Role) {
         self.answers.guard.reported.shown(role);

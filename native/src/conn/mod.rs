@@ -39,6 +39,7 @@ pub mod tls;
 pub mod verify;
 pub mod work;
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
@@ -88,6 +89,8 @@ pub struct Connection {
     pub parameters: Vec<(String, String)>,
     /// Which of its owner's nodes it leads to.
     pub node: usize,
+    /// The role its owner was told last; 0: none.
+    told: AtomicU8,
     /// Where a cancel request goes.
     target: Target,
     owner: OnceLock<Weak<dyn Owner>>,
@@ -265,6 +268,12 @@ impl Connection {
     /// What the server has said about itself last.
     pub fn role(&self) -> Role {
         self.lock().exchange.role()
+    }
+
+    /// Is that role something its owner has not been told by this connection?
+    pub fn is_news(&self, role: Role) -> bool {
+        let number = role.number();
+        self.told.swap(number, Ordering::Relaxed) != number
     }
 
     /// The address it leads to.

@@ -53,15 +53,21 @@ impl Connection {
             begin: None,
         };
         let state = self.exclusive();
-        state
-            .exchange
-            .push(Request::new(work, reply, Arc::clone(profile)));
+        let mut request = Request::new(work, reply, Arc::clone(profile));
+        // It asks what the server is: a check in front would send it elsewhere.
+        request.is_checked = true;
+        state.exchange.push(request);
         converse(state, patience).await?;
         // Counted for the owner, who knows nothing of it.
         state.exchange.report();
         answer
             .await
             .unwrap_or(Err(Error::Closed { what: "connection" }))
+    }
+
+    /// Does the server report its role by itself?
+    pub fn reports(&mut self) -> bool {
+        self.exclusive().exchange.reports()
     }
 
     /// A query has shown what the server does not report.

@@ -18,6 +18,16 @@ pub enum Role {
 }
 
 impl Role {
+    /// A number from 1 for each.
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::Primary => 1,
+            Self::Fenced => 2,
+            Self::Standby => 3,
+            Self::Unknown => 4,
+        }
+    }
+
     /// The word JS sees.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,5 +1,7 @@
 //! Keeps a pool on the nodes that suit it: what each connection says about its server, and how use is spread.
 
+use std::time::Duration;
+
 use crate::config::{Balance, Mode, Routing};
 use crate::conn::Connection;
 use crate::conn::guard::Demand;
@@ -49,6 +51,10 @@ impl Pool {
         }
         let key = self.seeker.key_of(connection);
         let changed = self.seeker.view.note(&key, role).is_some();
+        if connection.is_news(role) {
+            self.seeker
+                .heard(connection.node, &key, role, Duration::ZERO);
+        }
         let wrong = matches!(fit(&self.settings.routing, role), Fit::Wrong(_));
         if wrong && changed {
             // The others of this node are no better, they only have not said so yet.

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
 
 use crate::config::{Mode, Routing};
 use crate::conn::dial::{Address, Route};
@@ -72,8 +71,6 @@ struct Known {
     /// The latest timeline a primary has shown: kept although that primary is lost, because one that was left behind
     /// comes back under its old timeline.
     latest: Option<Identity>,
-    /// The node that was the primary last, and when it was lost.
-    primary: Option<(Box<str>, Option<Instant>)>,
 }
 
 /// A node's role has changed.
@@ -164,22 +161,9 @@ impl View {
         (change.from != role).then_some(change)
     }
 
-    /// A node is the primary. `Some` when another one was before: that one, and how long there was none.
-    pub fn leads(&self, key: &str) -> Option<(Box<str>, Option<Duration>)> {
-        let mut known = self.known();
-        let former = known.primary.replace((key.into(), None))?;
-        let took = former.1.map(|lost| lost.elapsed());
-        (*former.0 != *key).then_some((former.0, took))
-    }
-
     /// A connection to the node was lost: it must be judged anew.
     pub fn lost(&self, key: &str) {
         let mut known = self.known();
-        if let Some((primary, lost)) = &mut known.primary
-            && **primary == *key
-        {
-            lost.get_or_insert_with(Instant::now);
-        }
         if let Some(seen) = known.nodes.get_mut(key) {
             seen.role = Role::Unknown;
             seen.identity = None;
@@ -268,23 +252,6 @@ mod tests {
                 to: Role::Fenced
             })
         );
-    }
-
-    #[test]
-    fn a_failover_names_the_former_primary_once() {
-        let view = View::default();
-        assert_eq!(view.leads("a"), None);
-        assert_eq!(view.leads("a"), None);
-        assert_eq!(view.leads("b"), Some(("a".into(), None)));
-        view.lost("a");
-        view.lost("b");
-        view.lost("b");
-        let (former, took) = view.leads("a").unwrap();
-        assert_eq!((&*former, took.is_some()), ("b", true));
-        // A primary that was lost and comes back was never replaced.
-        view.lost("a");
-        assert_eq!(view.leads("a"), None);
-        assert_eq!(view.leads("b"), Some(("a".into(), None)));
     }
 
     #[test]

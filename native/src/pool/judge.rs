@@ -1,6 +1,6 @@
 //! Judges a new connection: what does it lead to, and may the pool use that?
 
-use crate::config::Mode;
+use crate::config::{FenceCheck, Mode};
 use crate::conn::Connection;
 use crate::conn::role::Role;
 use crate::error::Error;
@@ -36,8 +36,14 @@ impl Seeker {
             });
         }
         let mut role = connection.role();
-        // A server that does not report its role and is the only one is taken for what is wanted: 25006 tells if not.
-        if role == Role::Unknown && self.routes.len() == 1 {
+        // A server that does not report its role and is the only one is taken for what is wanted where each read is checked
+        // by a query in its packet, and each write by itself.
+        let is_checked = self.routing.mode == Mode::ReadWrite
+            && matches!(
+                self.routing.fence_check,
+                FenceCheck::Auto | FenceCheck::Query
+            );
+        if role == Role::Unknown && self.routes.len() == 1 && is_checked {
             return Ok(Verdict {
                 role,
                 fit: Fit::Right,
@@ -47,22 +53,26 @@ impl Seeker {
             role = self.ask_role(connection).await?;
             connection.shown(role);
         }
-        let suits = fit(&self.routing, role);
+        let mut suits = fit(&self.routing, role);
         // A single host cannot be left behind by another one.
         if self.routes.len() > 1
             && role == Role::Primary
             && suits == Fit::Right
             && self.view.needs_identity(key)
             && let Some(identity) = self.ask_identity(connection).await?
-            && !self.view.admit(key, identity)
         {
-            let fit = Fit::Wrong("is a primary on a timeline that the cluster has left");
-            return Ok(Verdict { role, fit });
+            if !self.view.admit(key, identity) {
+                let fit = Fit::Wrong("is a primary on a timeline that the cluster has left");
+                return Ok(Verdict { role, fit });
+            }
+            // The answer has told whether it still is what it was at login.
+            role = connection.role();
+            suits = fit(&self.routing, role);
         }
         Ok(Verdict { role, fit: suits })
     }
 
-    async fn ask_role(&self, connection: &mut Connection) -> Result<Role, Error> {
+    pub(super) async fn ask_role(&self, connection: &mut Connection) -> Result<Role, Error> {
         let standby = connection.ask(IN_RECOVERY, &self.profile, PATIENCE).await?;
         if first_cell(&standby.rows, 0) == Some("t") {
             return Ok(Role::Standby);

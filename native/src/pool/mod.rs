@@ -14,6 +14,7 @@ pub mod resolve;
 pub mod router;
 mod search;
 pub mod session;
+pub mod table;
 mod upkeep;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +40,7 @@ pub use self::ending::Ended;
 use self::queue::{Books, Bounds, Need, Waiter};
 use self::router::Seeker;
 use self::session::Session;
+use self::table::Overview;
 
 /// What a waiter wants.
 enum Wanted {
@@ -164,6 +166,21 @@ impl Pool {
     /// Connections kept although idle.
     pub fn min_idle(&self) -> usize {
         self.settings.min_idle
+    }
+
+    /// The nodes as users see them, and the primary's address.
+    pub fn overview(&self) -> Overview {
+        self.seeker.table.overview()
+    }
+
+    /// The name of a host as configured.
+    pub fn label(&self, host: usize) -> Box<str> {
+        self.seeker.label(host)
+    }
+
+    /// Open connections by host.
+    pub fn open_by_host(&self) -> Vec<usize> {
+        self.used_by_host()
     }
 
     /// Everything counted so far.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::conn::doubt::Left;
 use crate::conn::exchange::Report;
@@ -78,7 +78,10 @@ impl Owner for Pool {
         self.count_closed(connection.slot, cause);
         let usage = self.books().closed(connection.slot);
         if !matches!(cause, Error::Closed { .. }) {
-            self.seeker.view.lost(&self.seeker.key_of(connection));
+            let key = self.seeker.key_of(connection);
+            self.seeker.view.lost(&key);
+            self.seeker
+                .went(connection.node, &key, cause, Duration::ZERO);
         }
         match usage {
             Some(Use::Held(session)) => {

@@ -22,6 +22,7 @@ use crate::frame::Shapes;
 use crate::pool::host::{Fit, View, fit, key};
 use crate::pool::judge::Verdict;
 use crate::pool::search::{Search, Step, sleep_until};
+use crate::pool::table::{Former, Table, UNREACHABLE};
 use crate::sqlstate;
 
 /// Time between two looks at a node that does not suit yet.
@@ -36,6 +37,8 @@ pub struct Seeker {
     pub routing: Routing,
     /// What is known already.
     pub view: Arc<View>,
+    /// What users are told about the nodes.
+    pub table: Table,
     /// How found connections converse.
     pub manner: Manner,
     /// Shapes of the process.
@@ -94,6 +97,7 @@ impl Seeker {
     ) -> Self {
         Self {
             view: View::shared(&routes),
+            table: Table::default(),
             heading: routes.iter().map(|_| AtomicUsize::new(0)).collect(),
             unsuitable: routes.iter().map(|_| AtomicBool::new(false)).collect(),
             routes,
@@ -362,7 +366,11 @@ impl Seeker {
                 return Err(Error::internal("no connection to look at"));
             };
             let began = Instant::now();
-            let role = connection.look(PATIENCE).await?;
+            let mut role = connection.look(PATIENCE).await?;
+            if !connection.reports() {
+                role = self.ask_role(connection).await?;
+                connection.shown(role);
+            }
             if role != Role::Unknown && !matches!(fit(&self.routing, role), Fit::Right) {
                 self.note(host, &key, role, fit(&self.routing, role), began.elapsed());
                 continue;
@@ -384,15 +392,7 @@ impl Seeker {
     /// Remembers what a node is, and why it does not suit.
     pub(super) fn note(&self, host: usize, key: &str, role: Role, fit: Fit, took: Duration) {
         self.view.note(key, role);
-        if role == Role::Primary
-            && let Some((from, took)) = self.view.leads(key)
-        {
-            self.tell(&Event::Failover {
-                from: &from,
-                to: key,
-                took,
-            });
-        }
+        self.heard(host, key, role, took);
         if let Some(unsuitable) = self.unsuitable.get(host) {
             unsuitable.store(fit != Fit::Right, Ordering::Relaxed);
         }
@@ -412,6 +412,38 @@ impl Seeker {
         );
     }
 
+    /// A node says what it is: whoever listens hears what is new.
+    pub(super) fn heard(&self, host: usize, key: &str, role: Role, took: Duration) {
+        if let Some(former) = self.table.heard(host, key, role, took) {
+            self.tell_change(host, key, former, role.as_str());
+        }
+        if role == Role::Primary
+            && let Some((from, took)) = self.table.leads(key)
+        {
+            self.tell(&Event::Failover {
+                from: &from,
+                to: key,
+                took,
+            });
+        }
+    }
+
+    /// A node does not answer, or a connection to it was lost.
+    pub(super) fn went(&self, host: usize, key: &str, error: &Error, took: Duration) {
+        if let Some(former) = self.table.failed(host, key, error, took) {
+            self.tell_change(host, key, former, UNREACHABLE);
+        }
+    }
+
+    fn tell_change(&self, host: usize, address: &str, from: Former, to: &str) {
+        self.tell(&Event::HostChange {
+            host: &self.label(host),
+            address,
+            from,
+            to,
+        });
+    }
+
     pub(super) fn label(&self, host: usize) -> Box<str> {
         self.routes
             .get(host)
@@ -420,6 +452,7 @@ impl Seeker {
 
     pub(super) fn failed(&self, host: usize, key: &str, error: Error, took: Duration) {
         self.view.lost(key);
+        self.went(host, key, &error, took);
         self.report(
             key,
             NodeReport {

@@ -1,0 +1,178 @@
+//! The nodes of one pool as users see them: what each is, when it was heard of, and what went wrong with it last.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::conn::role::Role;
+use crate::error::Error;
+
+/// One address of one host.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Place of the host in the list.
+    pub host: usize,
+    /// What it said last; `None`: it does not answer.
+    pub role: Option<Role>,
+    /// When it was heard of last.
+    pub heard: Option<Instant>,
+    /// How long the last attempt or look took.
+    pub took: Duration,
+    /// The last failure, and when.
+    pub failure: Option<(Error, Instant)>,
+}
+
+/// What a node was before, as far as this pool was told, in a word.
+pub type Former = Option<&'static str>;
+
+/// The word for a node that does not answer.
+pub const UNREACHABLE: &str = "unreachable";
+
+/// All nodes by address, and the primary's address.
+#[derive(Debug, Default)]
+pub struct Overview {
+    /// By address.
+    pub nodes: Vec<(Box<str>, Node)>,
+    /// The primary's address, as far as is known.
+    pub primary: Option<Box<str>>,
+}
+
+impl Node {
+    /// What it is, in a word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        self.role.map_or(UNREACHABLE, Role::as_str)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Nodes {
+    by_address: BTreeMap<Box<str>, Node>,
+    /// The node that was the primary last, and when it was lost.
+    primary: Option<(Box<str>, Option<Instant>)>,
+}
+
+/// The nodes of one pool.
+#[derive(Debug, Default)]
+pub struct Table {
+    nodes: Mutex<Nodes>,
+}
+
+impl Table {
+    fn nodes(&self) -> MutexGuard<'_, Nodes> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A node says what it is. `Some` when that is new to this pool.
+    pub fn heard(&self, host: usize, key: &str, role: Role, took: Duration) -> Option<Former> {
+        let mut nodes = self.nodes();
+        let node = Node {
+            host,
+            role: Some(role),
+            heard: Some(Instant::now()),
+            took,
+            failure: None,
+        };
+        let Some(known) = nodes.by_address.get_mut(key) else {
+            nodes.by_address.insert(key.into(), node);
+            return Some(None);
+        };
+        let former = known.word();
+        let failure = known.failure.take();
+        *known = Node { failure, ..node };
+        (former != role.as_str()).then_some(Some(former))
+    }
+
+    /// A node is the primary. `Some` when another one was before: that one, and how long there was none.
+    pub fn leads(&self, key: &str) -> Option<(Box<str>, Option<Duration>)> {
+        let mut nodes = self.nodes();
+        let former = nodes.primary.replace((key.into(), None))?;
+        let took = former.1.map(|lost| lost.elapsed());
+        (*former.0 != *key).then_some((former.0, took))
+    }
+
+    /// A node does not answer, or not as it should. `Some` when that is new to this pool.
+    pub fn failed(&self, host: usize, key: &str, error: &Error, took: Duration) -> Option<Former> {
+        let mut nodes = self.nodes();
+        if let Some((primary, lost)) = &mut nodes.primary
+            && **primary == *key
+        {
+            lost.get_or_insert_with(Instant::now);
+        }
+        let failure = Some((error.clone(), Instant::now()));
+        let Some(known) = nodes.by_address.get_mut(key) else {
+            let node = Node {
+                host,
+                role: None,
+                heard: None,
+                took,
+                failure,
+            };
+            nodes.by_address.insert(key.into(), node);
+            return Some(None);
+        };
+        let former = known.word();
+        known.failure = failure;
+        known.took = took;
+        (known.role.take().is_some()).then_some(Some(former))
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        let nodes = self.nodes();
+        let is_primary = |key: &str| {
+            let node = nodes.by_address.get(key);
+            node.is_some_and(|node| node.role == Some(Role::Primary))
+        };
+        let last = nodes.primary.as_ref().map(|(key, _)| key.clone());
+        let primary = last.filter(|key| is_primary(key));
+        let all = nodes.by_address.iter();
+        Overview {
+            nodes: all.map(|(key, node)| (key.clone(), node.clone())).collect(),
+            primary,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_once_and_the_last_failure_is_kept() {
+        let table = Table::default();
+        let (took, gone) = (Duration::ZERO, Error::Closed { what: "client" });
+        assert_eq!(table.heard(0, "a", Role::Primary, took), Some(None));
+        assert_eq!(table.heard(0, "a", Role::Primary, took), None);
+        assert_eq!(table.leads("a"), None);
+        assert_eq!(table.overview().primary.as_deref(), Some("a"));
+        assert_eq!(table.failed(0, "a", &gone, took), Some(Some("primary")));
+        assert_eq!(table.failed(0, "a", &gone, took), None);
+        assert_eq!(table.overview().primary, None);
+        let back = table.heard(0, "a", Role::Standby, took);
+        assert_eq!(back, Some(Some(UNREACHABLE)));
+        assert!(table.overview().nodes[0].1.failure.is_some());
+        assert_eq!(table.failed(1, "b", &gone, took), Some(None));
+    }
+
+    #[test]
+    fn a_failover_names_the_former_primary_once() {
+        let table = Table::default();
+        let gone = |key| {
+            table.failed(0, key, &Error::Closed { what: "client" }, Duration::ZERO);
+        };
+        assert_eq!(table.leads("a"), None);
+        assert_eq!(table.leads("a"), None);
+        assert_eq!(table.leads("b"), Some(("a".into(), None)));
+        for lost in ["a", "b", "b"] {
+            gone(lost);
+        }
+        let (former, took) = table.leads("a").unwrap();
+        assert_eq!((&*former, took.is_some()), ("b", true));
+        // A primary that was lost and comes back was never replaced.
+        gone("a");
+        assert_eq!(table.leads("a"), None);
+        assert_eq!(table.leads("b"), Some(("a".into(), None)));
+    }
+}

@@ -1,0 +1,119 @@
+// What a pool tells about its nodes: events, and the table of status() (CP-90, CP-91).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { after, before } = require('node:test');
+const { createPool } = require('../../lib/index.js');
+const { startCluster } = require('../support/cluster.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+/** @type {Awaited<ReturnType<typeof startCluster>>} */
+let cluster;
+before(async () => {
+  cluster = await startCluster();
+  await cluster.primary.server.sql('create table t (id int)');
+});
+after(() => cluster.stop());
+
+/** A pool, and what it has told. */
+function open(t, options) {
+  const pool = createPool(cluster.options(options));
+  t.after(() => pool.end({ timeoutMs: 500 }));
+  /** @type {any[]} */
+  const told = [];
+  pool.on('failover', (event) => told.push(['failover', event]));
+  pool.on('hostChange', (event) => told.push(['hostChange', event]));
+  return {
+    pool,
+    told,
+    of: (name) => told.filter(([kind]) => kind === name).map(([, event]) => event),
+  };
+}
+
+const roleOf = (pool, node) =>
+  pool.status().nodes.find(({ address }) => address === node.host)?.role;
+
+test('CP-91: status() has the nodes that were met, with their roles, uses and last errors', async (t) => {
+  const dead = cluster.standbys[0];
+  await dead.kill();
+  t.after(async () => {
+    await dead.server.start();
+    await cluster.streaming();
+  });
+  const others = cluster.nodes.filter((node) => node !== dead);
+  const { pool } = open(t, { hosts: [dead, ...others.toReversed()].map(({ host }) => host) });
+  assert.deepEqual([pool.status().primary, pool.status().nodes], [null, []]);
+  await pool.query('select 1');
+  const { primary, nodes, size } = pool.status();
+  assert.equal(primary, cluster.primary.host);
+  const [first] = nodes.filter(({ address }) => address === cluster.primary.host);
+  assert.deepEqual([first.role, first.open, first.error, size], ['primary', 1, null, 1]);
+  assert.ok(Date.now() - Date.parse(first.seenAt) < 60_000);
+  const [gone] = nodes.filter(({ address }) => address === dead.host);
+  assert.deepEqual([gone.role, gone.open, gone.seenAt], ['unreachable', 0, null]);
+  assert.deepEqual([gone.error.code, gone.host], ['ECONNREFUSED', dead.host]);
+  assert.equal(typeof pool.stats().queries, 'number');
+  assert.doesNotMatch(JSON.stringify(pool.status()), /postgres/, 'no user, no database');
+});
+
+test('CP-90: a failover is told to each pool, with both addresses and its time', async (t) => {
+  const pools = [open(t), open(t)];
+  for (const { pool } of pools) await pool.query('select 1');
+  const old = cluster.primary;
+  await cluster.failover();
+  await Promise.all(pools.map(({ pool }) => pool.query('select 1')));
+  for (const { pool, of } of pools) {
+    await waitFor(() => of('failover').length > 0, { what: 'the event' });
+    const [{ from, to, tookMs }] = of('failover');
+    assert.deepEqual([from, to], [old.host, cluster.primary.host]);
+    assert.ok(tookMs > 0 && tookMs < 30_000, String(tookMs));
+    assert.equal(of('failover').length, 1);
+    const left = of('hostChange').find(
+      ({ address, to: is }) => address === old.host && is === 'unreachable',
+    );
+    assert.equal(left.from, 'primary');
+    assert.equal(pool.status().primary, cluster.primary.host);
+  }
+  await cluster.rejoin(old);
+  await cluster.streaming();
+});
+
+test('CP-90: a fence and its end are changes of one node, told once each', async (t) => {
+  const { pool, of } = open(t, { acquireTimeoutMs: 5000 });
+  await pool.query('select 1');
+  const node = cluster.primary;
+  await node.fence();
+  const write = pool.query('insert into t values (1)');
+  await waitFor(() => roleOf(pool, node) === 'fenced', { what: 'the fence in the table' });
+  assert.equal(pool.status().primary, null);
+  await node.unfence();
+  await write;
+  await waitFor(() => roleOf(pool, node) === 'primary', { what: 'its end' });
+  const changes = of('hostChange').filter(({ address }) => address === node.host);
+  assert.deepEqual(
+    changes.map(({ from, to }) => [from, to]),
+    [
+      [null, 'primary'],
+      ['primary', 'fenced'],
+      ['fenced', 'primary'],
+    ],
+  );
+  assert.equal(of('failover').length, 0);
+});
+
+test('listeners can be taken away, and unknown events are refused', async (t) => {
+  const { pool } = open(t);
+  let told = 0;
+  const count = () => {
+    told += 1;
+  };
+  assert.equal(pool.on('hostChange', count).off('hostChange', count), pool);
+  pool.once('hostChange', count);
+  await pool.query('select 1');
+  await waitFor(() => told === 1, { what: 'one event' });
+  assert.throws(() => pool.on(/** @type {any} */ ('hostchange'), count), {
+    message: 'option "event" must be one of "hostChange", "failover", "commit-resolved"',
+  });
+});
