@@ -12,6 +12,17 @@ const { flag, readOptions } = require('./option-rules.js');
 const LIMIT_OPTIONS = Object.freeze({ timeoutMs: number, degradedMs: number, unhealthyMs: number });
 const CHECK_OPTIONS = Object.freeze({ ...LIMIT_OPTIONS, pool, verbose: flag, logger });
 
+/** A pool of createPool is probed by the engine, beside its callers and the event loop. */
+const PROBE = Symbol.for('pg-berth.probe');
+
+/** @param {any[]} candidates @returns {any} the first that can be probed */
+function nativeOf(...candidates) {
+  return candidates.find((one) => typeof one?.[PROBE] === 'function');
+}
+
+/** @param {number} timeoutMs */
+const timedOut = (timeoutMs) => new Error(`Health check timed out after ${timeoutMs}ms`);
+
 /** From best to worst. @type {api.HealthStatus[]} */
 const STATUSES = ['healthy', 'degraded', 'unhealthy'];
 
@@ -57,6 +68,10 @@ async function performHealthCheck(db, options) {
  * @returns {Promise<api.HealthCheckResult>}
  */
 async function check(db, givenPool, limits, isVerbose) {
+  const native = nativeOf(db, givenPool);
+  if (native !== undefined) {
+    return judged(await native[PROBE](limits.timeoutMs), native, limits, isVerbose);
+  }
   /** @type {api.HealthMetrics} */
   const metrics = {};
   /** @type {api.HealthCheck} */
@@ -66,17 +81,63 @@ async function check(db, givenPool, limits, isVerbose) {
   try {
     const probe = await ping(db, limits.timeoutMs);
     Object.assign(metrics, probe);
-    connection = {
-      name: 'Database Connection',
-      status: statusOf(probe.checkLatency, limits),
-      message: `Connected successfully (${probe.checkLatency}ms)`,
-    };
+    connection = connected(probe.checkLatency, limits);
     if (isVerbose) metrics.databaseVersion = await versionOf(db, limits.timeoutMs);
   } catch (error) {
-    const message = messageOf(error);
-    connection = { name: 'Database Connection', status: 'unhealthy', message };
-    errors = [message];
+    connection = unreachable(error);
+    errors = [messageOf(error)];
   }
+  return summed(metrics, connection, errors, givenPool);
+}
+
+/**
+ * What came of a probe of the engine.
+ * @param {any} report lib/pool-probes.js, `Report`
+ * @param {any} givenPool @param {Limits} limits @param {boolean} isVerbose
+ * @returns {api.HealthCheckResult}
+ */
+function judged(report, givenPool, limits, isVerbose) {
+  const { error, waitedMs, roundTripMs, version, lagMs } = report;
+  /** @type {api.HealthMetrics} */
+  const metrics = { eventLoopLagMs: hundredths(lagMs) };
+  if (error !== undefined) {
+    const isLate = error.name === 'TimeoutError';
+    const shown = isLate ? timedOut(limits.timeoutMs) : error;
+    return summed(metrics, unreachable(shown), [messageOf(shown)], givenPool);
+  }
+  const checkLatency = hundredths(roundTripMs);
+  Object.assign(metrics, {
+    checkLatency,
+    acquireWaitMs: hundredths(waitedMs),
+    roundTripMs: checkLatency,
+  });
+  if (isVerbose) metrics.databaseVersion = version ?? 'Unknown';
+  return summed(metrics, connected(checkLatency, limits), undefined, givenPool);
+}
+
+/** @param {number} ms */
+const hundredths = (ms) => Math.round(ms * 100) / 100;
+
+/** @param {number} latency @param {Limits} limits @returns {api.HealthCheck} */
+function connected(latency, limits) {
+  return {
+    name: 'Database Connection',
+    status: statusOf(latency, limits),
+    message: `Connected successfully (${latency}ms)`,
+  };
+}
+
+/** @param {unknown} error @returns {api.HealthCheck} */
+function unreachable(error) {
+  return { name: 'Database Connection', status: 'unhealthy', message: messageOf(error) };
+}
+
+/**
+ * @param {api.HealthMetrics} metrics @param {api.HealthCheck} connection @param {string[] | undefined} errors
+ * @param {any} givenPool
+ * @returns {api.HealthCheckResult}
+ */
+function summed(metrics, connection, errors, givenPool) {
   const checks = [connection];
   const figures = figuresOf(givenPool);
   if (figures) {
@@ -125,7 +186,7 @@ async function withLimit(work, timeoutMs) {
   let timer;
   const limit = /** @type {Promise<never>} */ (
     new Promise((_, reject) => {
-      const expire = () => reject(new Error(`Health check timed out after ${timeoutMs}ms`));
+      const expire = () => reject(timedOut(timeoutMs));
       timer = setTimeout(expire, timerMs(timeoutMs));
     })
   );
@@ -195,4 +256,12 @@ function worst(checks) {
   return STATUSES[at] ?? 'unhealthy';
 }
 
-module.exports = { LIMIT_OPTIONS, check, checkDatabaseHealth, limitsOf, performHealthCheck };
+module.exports = {
+  LIMIT_OPTIONS,
+  check,
+  checkDatabaseHealth,
+  judged,
+  limitsOf,
+  nativeOf,
+  performHealthCheck,
+};

@@ -1,7 +1,7 @@
 // HealthMonitor: checks a database again and again, and tells when its health changes.
 'use strict';
 
-const { LIMIT_OPTIONS, check, limitsOf } = require('./health-check.js');
+const { LIMIT_OPTIONS, check, judged, limitsOf, nativeOf } = require('./health-check.js');
 const { callHook, messageOf } = require('./hooks.js');
 const { aboveZero, inRange, logger, number, pool, timerMs } = require('./infra-options.js');
 const { loggerOf } = require('./infra-logger.js');
@@ -20,6 +20,8 @@ const MONITOR_OPTIONS = Object.freeze({
   onStatusChange: callback,
 });
 
+const MONITOR = Symbol.for('pg-berth.monitor');
+
 /** While the database stays unwell, the log says so once in this time. */
 const REPEAT_MS = 60_000;
 
@@ -31,8 +33,8 @@ class HealthMonitor {
   #intervalMs;
   #failureThreshold;
   #logger;
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #timer;
+  /** Ends the checks of this run. @type {(() => void) | undefined} */
+  #stop;
   /** @type {api.HealthCheckCallback | undefined} */
   #onCheck;
   /** Counts starts and stops: a check belongs to the run it began in. */
@@ -65,20 +67,43 @@ class HealthMonitor {
 
   /** @param {api.HealthCheckCallback} [onCheck] */
   start(onCheck) {
-    if (this.#timer !== undefined) return;
+    if (this.#stop !== undefined) return;
     this.#onCheck = onCheck;
     this.#run++;
     this.#logger.debug(`Starting health monitor, one check every ${this.#intervalMs}ms`);
-    this.#timer = setInterval(() => this.#tick(), timerMs(this.#intervalMs));
+    const native = nativeOf(this.#db, this.#options.pool);
+    this.#stop = native === undefined ? this.#repeat() : this.#hear(native);
+  }
+
+  /** @returns {() => void} */
+  #repeat() {
+    const timer = setInterval(() => this.#tick(), timerMs(this.#intervalMs));
     // Timers of some runtimes are numbers.
-    if (!this.#options.keepAlive) callHook(this.#timer?.unref?.bind(this.#timer), []);
+    if (!this.#options.keepAlive) callHook(timer?.unref?.bind(timer), []);
     this.#follow();
+    return () => clearInterval(timer);
+  }
+
+  /** The engine checks, whatever the event loop does. @param {any} native @returns {() => void} */
+  #hear(native) {
+    const run = this.#run;
+    const { timeoutMs } = this.#limits;
+    const before = this.#stats.skipped;
+    const hear = (/** @type {any} */ report, /** @type {number} */ skipped) => {
+      const result = judged(report, native, this.#limits, this.#options.verbose === true);
+      this.#last = result;
+      this.#stats.checks++;
+      this.#stats.skipped = before + skipped;
+      this.#tell(run, result);
+    };
+    const keepsAlive = this.#options.keepAlive === true;
+    return native[MONITOR](this.#intervalMs, timeoutMs, keepsAlive, hear);
   }
 
   stop() {
-    if (this.#timer === undefined) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    if (this.#stop === undefined) return;
+    this.#stop();
+    this.#stop = undefined;
     this.#run++;
   }
 
@@ -91,7 +116,7 @@ class HealthMonitor {
   }
 
   isRunning() {
-    return this.#timer !== undefined;
+    return this.#stop !== undefined;
   }
 
   getLastCheck() {
@@ -126,7 +151,11 @@ class HealthMonitor {
 
   async #follow() {
     const run = this.#run;
-    const result = await this.checkNow();
+    this.#tell(run, await this.checkNow());
+  }
+
+  /** @param {number} run the check belongs to it @param {api.HealthCheckResult} result */
+  #tell(run, result) {
     if (run !== this.#run) return;
     this.#judge(result);
     callHook(this.#onCheck, [result], (error) => {

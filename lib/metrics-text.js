@@ -101,6 +101,11 @@ function metricsText(now, stats, options) {
   add('sent_bytes_total', 'counter', 'Bytes sent.', [[{}, stats.bytesSent]]);
   addTimes('acquire_seconds', 'Waits for a connection.', stats.acquireTime);
   addTimes('statement_seconds', 'Times of statements.', stats.statementTime);
+  addTimes(
+    'round_trip_seconds',
+    'From sending a statement to its first answer.',
+    stats.roundTripTime,
+  );
   return `${lines.join('\n')}\n`;
 }
 

@@ -12,7 +12,7 @@ const NO_TIMES = Object.freeze({ count: 0, sum: 0, min: 0, max: 0, buckets: [] }
 const NO_FIGURES = Object.freeze({
   ...{ opened: 0, closed: { idle: 0, lifetime: 0, error: 0, shutdown: 0 }, acquired: 0 },
   ...{ acquireTimeouts: 0, statements: 0, errors: {}, rows: 0, received: 0, sent: 0 },
-  ...{ waits: NO_TIMES, times: NO_TIMES },
+  ...{ waits: NO_TIMES, times: NO_TIMES, trips: NO_TIMES },
 });
 
 /** @param {Target} pool @returns {api.NativePoolMetrics} */
@@ -52,6 +52,7 @@ function statsOf(counted) {
     bytesSent: figures.sent,
     acquireTime: new Histogram(figures.waits),
     statementTime: new Histogram(figures.times),
+    roundTripTime: new Histogram(figures.trips),
   };
 }
 

@@ -21,6 +21,7 @@ const { send } = require('./request.js');
 const batches = lazy(() => require('./batch.js'));
 const copies = lazy(() => require('./copy.js'));
 const figures = lazy(() => require('./pool-figures.js'));
+const probes = lazy(() => require('./pool-probes.js'));
 const streams = lazy(() => require('./stream.js'));
 const tracing = lazy(() => require('./tracing/index.js'));
 const transactions = lazy(() => require('./transaction.js'));
@@ -56,6 +57,7 @@ class Pool {
   #lastFigures;
   #unlisten;
   #events = new PoolEvents();
+  #probes;
   #ended = { drained: 0, rejected: 0, cancelled: 0 };
 
   /** @param {Record<string, any>} given checked options */
@@ -67,7 +69,9 @@ class Pool {
     const told = queryHooks({ logger, slowQueryMs, onSlowQuery, onQueryError });
     const comment = sqlComment === undefined ? undefined : commenter(sqlComment);
     this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster', comment);
-    this.#unlisten = hearEvents(this.#target, this.#events);
+    const target = this.#target;
+    this.#probes = lazy(() => new (probes().Probes)(target));
+    this.#unlisten = hearEvents(target, this.#events, this.#probes);
     forgotten.register(this, this.#target, this);
     const catalog = new TypeCatalog(catalogQuery(this.#target));
     const decoders = queryable.decodersFor(resolved, rowMode, catalog);
@@ -363,6 +367,19 @@ class Pool {
     forgotten.unregister(this);
   }
 
+  /** For pg-berth/health, which loads no native code. @param {number} timeoutMs */
+  [Symbol.for('pg-berth.probe')](timeoutMs) {
+    return this.#probes().once(timeoutMs);
+  }
+
+  /**
+   * @param {number} intervalMs @param {number} timeoutMs @param {boolean} keepsAlive
+   * @param {(report: any, skipped: number) => void} hear
+   */
+  [Symbol.for('pg-berth.monitor')](intervalMs, timeoutMs, keepsAlive, hear) {
+    return this.#probes().repeat(intervalMs, timeoutMs, keepsAlive, hear);
+  }
+
   /** @param {number} timeoutMs */
   [Symbol.for('pg-berth.close')](timeoutMs) {
     return Pool.close(this, timeoutMs);
@@ -393,13 +410,18 @@ function singly(isProbed) {
 }
 
 /**
- * What the engine does for a pool on its own is told to whoever traces it, and to its listeners.
+ * What the engine does for a pool on its own is told to whoever traces it, to its listeners, and to those who have it probed.
  * @param {Target} pool @param {InstanceType<typeof PoolEvents>} listeners
+ * @param {() => InstanceType<typeof import('./pool-probes.js').Probes>} probed
  */
-function hearEvents(pool, listeners) {
+function hearEvents(pool, listeners, probed) {
   const { slot, generation, about } = pool;
   native.poolHear(slot, generation);
   return listen(pool, (event) => {
+    if (event.event === 'probed') {
+      probed().heard(event.monitor);
+      return;
+    }
     if (isPoolTraced()) tracing().hearPool(about, event);
     listeners.tell(event);
   });

@@ -1,6 +1,7 @@
 // pg-berth/health: checks, a monitor and query figures, for any driver that Kysely can use.
 
 import type { Logger } from './logger.js';
+import type { Pool as ClusterPool } from './pool.js';
 import type { PoolMetrics } from './pool-metrics.js';
 
 export type HealthStatus = 'healthy' | 'degraded' | 'unhealthy';
@@ -37,15 +38,20 @@ export interface HealthMetrics {
     slowQueries?: number;
     errors?: number;
   };
-  /** Milliseconds from the call to the answer. */
+  /** Milliseconds from the call to the answer; of a pool of createPool from sending the question, measured by the engine. */
   checkLatency?: number;
+  /** Of a pool of createPool: how long it took to have the control connection, which is one beyond the pool's maximum. */
+  acquireWaitMs?: number;
+  /** Of a pool of createPool: from sending the question to its answer. */
+  roundTripMs?: number;
+  /** Of a pool of createPool: how long the event loop let the answer wait. */
+  eventLoopLagMs?: number;
 }
 
-/** What a check asks of a database: a Kysely instance has it. */
-export interface HealthDatabase {
+/** What a check asks of a database: a Kysely instance has it. A pool of createPool is asked by the engine itself. */
+export type HealthDatabase =
   // biome-ignore lint/suspicious/noExplicitAny: Kysely's own builder type is not needed to be installed.
-  selectNoFrom(selection: any): any;
-}
+  { selectNoFrom(selection: any): any } | ClusterPool;
 
 /** What a check asks of a pool; one without `getMetrics` gives no figures. */
 export interface HealthPool {

@@ -35,6 +35,18 @@ export function resolveCommit(
   trace: string,
   patienceMs: number,
 ): Promise<string>;
+/** JSON of native/src/addon/health.rs: one probe of the server. */
+export function poolProbe(slot: number, generation: number, patienceMs: number): Promise<string>;
+/** Number of a monitor that probes until it is stopped; events of the pool say when it has a report. */
+export function poolMonitor(
+  slot: number,
+  generation: number,
+  intervalMs: number,
+  patienceMs: number,
+): number;
+export function poolUnmonitor(slot: number, generation: number, monitor: number): void;
+/** JSON `{report, skipped}`: the newest report that was not taken yet; else null. */
+export function poolProbed(slot: number, generation: number, monitor: number): string | null;
 /** Handle of a session that takes its connection with its first request. */
 export function sessionOpen(slot: number, generation: number): number;
 /** Number of its connection, unlike that of any other; null while it has none. */

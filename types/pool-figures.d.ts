@@ -44,6 +44,8 @@ export interface PoolStats {
   acquireTime: Histogram;
   /** From sending a statement, or its turn on a shared connection, to the end of its answer. */
   statementTime: Histogram;
+  /** From sending a statement, while its connection is quiet, to the first of its answer. */
+  roundTripTime: Histogram;
 }
 
 /** Options of `metricsText`. */

@@ -78,5 +78,8 @@ export interface FailoverTrace extends Trace {
 
 /** `pg-berth:lease`: what is done with a lease. */
 export interface LeaseTrace extends Trace {
-  readonly action: string;
+  /** `'renew'`: signed anew on its connection; `'reap'`: what others left behind was ended; `'give up'`: there is a pooler. */
+  readonly action: 'renew' | 'reap' | 'give up';
+  /** Of `'reap'`. */
+  readonly pass?: { locked: boolean; killed: number; candidates: number } | undefined;
 }

@@ -7,6 +7,7 @@ const { end, openClient, release } = require('../handles.js');
 const { listen } = require('../mailbox.js');
 const { execute } = require('../request.js');
 const { connecting } = require('../tracing/connecting.js');
+const { hearLease } = require('../tracing/index.js');
 const { isOpenAfter } = require('./keywords.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
@@ -64,7 +65,10 @@ class Connection {
     this.encrypted = opened.encrypted;
     this.#unlisten = listen(opened.target, (event) => {
       if (event.event === 'end') this.#ended(event.error);
-      else this.#watcher.news(this, event);
+      else {
+        hearLease(opened.target.about, event);
+        this.#watcher.news(this, event);
+      }
     });
   }
 

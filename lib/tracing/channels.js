@@ -34,7 +34,8 @@ const isHeard =
 const isTraced = () => isHeard(channels.query) || isHeard(channels.acquire);
 
 /** Does anybody want to hear what the engine says of a pool? */
-const isPoolTraced = () => isHeard(channels.connect) || isHeard(channels.failover);
+const isPoolTraced = () =>
+  isHeard(channels.connect) || isHeard(channels.failover) || isHeard(channels.lease);
 
 /**
  * Begins what `work` does, and ends it if that throws.

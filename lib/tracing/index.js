@@ -4,10 +4,19 @@
 const { fromNative } = require('../errors.js');
 const { begin, channels, finish, isHeard, past } = require('./channels.js');
 const { transactions } = require('./queries.js');
-const { ConnectTrace, FailoverTrace, TransactionTrace, now } = require('./traces.js');
+const { ConnectTrace, FailoverTrace, LeaseTrace, TransactionTrace, now } = require('./traces.js');
 
 /** @import { About, Target } from '../../types/internal.js' */
 /** @typedef {InstanceType<typeof TransactionTrace>} OneTransaction */
+
+/** Of events of keepers (native/src/conn/keeper.rs). */
+const LEASE_ACTIONS =
+  /** @type {Record<string, import('../../types/tracing.js').LeaseTrace['action']>} */ ({
+    renewed: 'renew',
+    notRenewed: 'renew',
+    reaped: 'reap',
+    pooled: 'give up',
+  });
 
 /** @param {Target} session @param {string} text of its BEGIN @returns {OneTransaction | undefined} undefined when nobody listens */
 function traceTransaction(session, text) {
@@ -45,7 +54,19 @@ function hearPool(about, event) {
     tell(connect, trace, event.ms, event.error && fromNative(event.error, about.face));
   } else if (event.event === 'failover' && isHeard(failover)) {
     tell(failover, new FailoverTrace(about, event.from, event.to), event.ms ?? 0, undefined);
+  } else if (Object.hasOwn(LEASE_ACTIONS, event.event)) {
+    hearLease(about, event);
   }
+}
+
+/** What the keeper of a connection did with its lease. @param {About} about @param {any} event */
+function hearLease(about, event) {
+  const { lease } = channels;
+  if (!isHeard(lease)) return;
+  const trace = new LeaseTrace(about, LEASE_ACTIONS[event.event] ?? event.event);
+  const { locked, killed, candidates } = event;
+  if (event.event === 'reaped') trace.pass = { locked, killed, candidates };
+  tell(lease, trace, event.durationMs ?? 0, event.error && fromNative(event.error, about.face));
 }
 
 /** @param {import('node:diagnostics_channel').TracingChannel<any, any>} channel @param {any} trace @param {number} ms @param {Error | null | undefined} error */
@@ -58,6 +79,7 @@ function tell(channel, trace, ms, error) {
 
 module.exports = {
   endTransaction,
+  hearLease,
   hearPool,
   traceTransaction,
   within,

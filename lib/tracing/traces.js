@@ -170,7 +170,10 @@ class FailoverTrace extends Trace {
 
 /** @implements {api.LeaseTrace} */
 class LeaseTrace extends Trace {
-  /** @param {About | undefined} about @param {string} action */
+  /** @type {api.LeaseTrace['pass']} */
+  pass;
+
+  /** @param {About | undefined} about @param {api.LeaseTrace['action']} action */
   constructor(about, action) {
     super(about);
     this.action = action;

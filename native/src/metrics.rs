@@ -136,6 +136,8 @@ pub struct Figures {
     pub waits: Histogram,
     /// From sending a statement, or being the next to be answered, to its last answer.
     pub times: Histogram,
+    /// From sending a statement alone to the first of its answer.
+    pub trips: Histogram,
 }
 
 /// How a statement ended.
@@ -195,11 +197,14 @@ impl Metrics {
     }
 
     /// A statement has ended.
-    pub fn statement(&self, took: Duration, rows: u64, ending: Ending<'_>) {
+    pub fn statement(&self, took: Duration, trip: Option<Duration>, rows: u64, ending: Ending<'_>) {
         let mut figures = self.lock();
         figures.statements += 1;
         figures.rows += rows;
         figures.times.record(took);
+        if let Some(trip) = trip {
+            figures.trips.record(trip);
+        }
         match ending {
             Ending::Well => {}
             Ending::Lost => figures.unanswered += 1,
@@ -273,9 +278,9 @@ mod tests {
     fn classes_that_a_server_makes_up_are_counted_together() {
         let metrics = Metrics::default();
         for code in ["23505", "23503", "ZZ999", "\u{0}\u{0}"] {
-            metrics.statement(Duration::ZERO, 1, Ending::Refused(code));
+            metrics.statement(Duration::ZERO, None, 1, Ending::Refused(code));
         }
-        metrics.statement(Duration::ZERO, 1, Ending::Lost);
+        metrics.statement(Duration::ZERO, None, 1, Ending::Lost);
         let figures = metrics.figures();
         assert_eq!(figures.refused.iter().sum::<u64>(), 2);
         assert_eq!(

@@ -90,9 +90,11 @@ const JS = {
   histogram: [],
   'metrics-text': ['option-rules', 'error-classes'],
   'pool-figures': ['native', 'histogram'],
+  'pool-probes': ['native', 'mailbox', 'errors'],
   pool: [
     'metrics-text',
     'pool-figures',
+    'pool-probes',
     'query-hooks',
     'sql-comment',
     ...BELOW,

@@ -39,6 +39,7 @@ pub(super) fn to_json(figures: &Figures) -> Value {
         "sent": figures.sent,
         "waits": times(&figures.waits),
         "times": times(&figures.times),
+        "trips": times(&figures.trips),
     })
 }
 

@@ -228,6 +228,7 @@ impl Outlet for Mailbox {
             Event::Resolved { xid, status, took } => json!({
                 "event": "commit-resolved", "xid": xid.to_string(), "status": status, "ms": took.as_secs_f64() * 1000.0,
             }),
+            Event::Probed(monitor) => json!({ "event": "probed", "monitor": monitor }),
             Event::Ended(cause) => {
                 let cause: Option<serde_json::Value> = cause
                     .and_then(|cause: &Error| serde_json::from_str(&settle::describe(cause)).ok());

@@ -8,6 +8,7 @@ mod desk;
 mod doubts;
 mod environment;
 mod figures;
+mod health;
 mod inbox;
 mod leases;
 mod mailbox;
@@ -43,6 +44,10 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("poolStatus", objects::pool_status)?;
     cx.export_function("poolFigures", objects::pool_figures)?;
     cx.export_function("poolHear", objects::pool_hear)?;
+    cx.export_function("poolProbe", health::probe)?;
+    cx.export_function("poolMonitor", health::monitor)?;
+    cx.export_function("poolUnmonitor", health::unmonitor)?;
+    cx.export_function("poolProbed", health::probed)?;
     cx.export_function("sessionOpen", objects::session_open)?;
     cx.export_function("sessionConnection", objects::session_connection)?;
     cx.export_function("sessionLeave", objects::session_leave)?;

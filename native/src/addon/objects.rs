@@ -228,7 +228,7 @@ pub(super) fn session_leave(mut cx: FunctionContext) -> JsResult<JsBoolean> {
     Ok(cx.boolean(left))
 }
 
-fn subscriber(environment: &Environment, handle: Handle) -> Subscriber {
+pub(super) fn subscriber(environment: &Environment, handle: Handle) -> Subscriber {
     Subscriber {
         outlet: environment.outlet(),
         slot: handle.slot,

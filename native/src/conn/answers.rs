@@ -208,7 +208,12 @@ impl Sink for Answers {
 
     fn close_complete(&mut self) {}
 
-    fn bind_complete(&mut self) {}
+    fn bind_complete(&mut self) {
+        if let Some(sent) = self.sent.front_mut().filter(|sent| !sent.timed) {
+            sent.timed = true;
+            self.tally.trip = Some(self.now.saturating_duration_since(sent.since));
+        }
+    }
 
     fn parameter_description(&mut self, oids: Vec<u32>) {
         if let Some(sent) = self.sent.front_mut() {

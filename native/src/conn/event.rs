@@ -48,6 +48,8 @@ pub enum Event<'a> {
     },
     /// What the connection's keeper did.
     Upkeep(&'a crate::conn::keeper::News),
+    /// Of a pool: this monitor has a report.
+    Probed(u32),
     /// The connection has ended; no request on it will be answered any more.
     Ended(Option<&'a Error>),
     /// Of a pool: an attempt to open a connection is over.

@@ -43,6 +43,8 @@ pub struct InFlight {
     pub starts_at: u64,
     /// When it was sent, or its predecessor answered.
     pub since: Instant,
+    /// Its round trip was taken, or cannot be because it was not sent alone.
+    pub timed: bool,
     /// The server's error.
     pub error: Option<Error>,
     /// Why the caller gave up, once a cancel is under way.
@@ -87,6 +89,7 @@ impl InFlight {
             plan: None,
             starts_at: 0,
             since: now,
+            timed: false,
             error: None,
             cancelled: None,
             refusal: None,

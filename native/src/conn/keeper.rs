@@ -1,7 +1,7 @@
 //! Upkeep of a connection by the engine itself, in moments when no caller uses it: who does it, and the right of way
 //! it has meanwhile.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::conn::exchange::{Exchange, fail_where};
 use crate::conn::request::{Event, Outlet, Request, Subscriber};
@@ -146,10 +146,12 @@ impl Connection {
         Some(Stay(Arc::clone(self)))
     }
 
-    /// Tells the session's owner in JS.
+    /// Tells the session's owner in JS, else that of the pool.
     pub fn tell(&self, news: &News) {
         if let Some(subscriber) = self.subscriber() {
             subscriber.tell(&Event::Upkeep(news));
+        } else if let Some(owner) = self.owner.get().and_then(Weak::upgrade) {
+            owner.kept(news);
         }
     }
 

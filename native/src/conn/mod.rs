@@ -63,6 +63,8 @@ const UNWATCHED: Duration = Duration::from_secs(1);
 pub trait Owner: Send + Sync {
     /// Requests were answered, or the connection became free of a cancel.
     fn progressed(&self, connection: &Arc<Connection>, report: Report);
+    /// The keeper of a connection that nobody listens to did something.
+    fn kept(&self, _news: &keeper::News) {}
     /// The connection is over.
     fn closed(&self, connection: &Arc<Connection>, cause: &Error, left: Left);
     /// Lets the connection's keeper have it, if nobody else does.

@@ -110,6 +110,7 @@ impl Answers {
         }
         if let Some(next) = self.sent.front_mut() {
             next.since = self.now;
+            next.timed = true;
             // It was sent before this ReadyForQuery came, so what the server is now it was before the statement.
             if next.check == Check::None && self.guard.is_active() {
                 next.met = Some(self.guard.is_met());

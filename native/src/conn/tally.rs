@@ -13,6 +13,8 @@ pub struct Tally {
     pub metrics: Option<Arc<Metrics>>,
     /// Rows of the oldest request.
     pub rows: u64,
+    /// How long the server took to begin its answer to the oldest request.
+    pub trip: Option<Duration>,
     /// Of the bytes ever written, those that were counted.
     counted: u64,
 }
@@ -21,6 +23,7 @@ impl Tally {
     /// The oldest request was answered.
     pub fn answered(&mut self, took: Duration, error: Option<&Error>) {
         let rows = std::mem::take(&mut self.rows);
+        let trip = self.trip.take();
         let ending = match error {
             None => Ending::Well,
             Some(Error::Server(server)) => Ending::Refused(&server.code),
@@ -28,14 +31,14 @@ impl Tally {
             Some(_) => Ending::Refused("57014"),
         };
         if let Some(metrics) = &self.metrics {
-            metrics.statement(took, rows, ending);
+            metrics.statement(took, trip, rows, ending);
         }
     }
 
     /// A request that was sent will have no answer.
     pub fn lost(&self, took: Duration) {
         if let Some(metrics) = &self.metrics {
-            metrics.statement(took, 0, Ending::Lost);
+            metrics.statement(took, None, 0, Ending::Lost);
         }
     }
 

@@ -37,6 +37,7 @@ impl Pool {
             connection.close();
         }
         self.ended.notify_waiters();
+        self.health.end().await;
         self.alarm.ring();
         if tokio::time::timeout(patience, self.until_drained())
             .await

@@ -4,6 +4,7 @@
 
 mod ending;
 mod follow;
+pub mod health;
 pub mod host;
 mod janitor;
 mod judge;
@@ -89,6 +90,7 @@ pub struct Pool {
     /// The profile of the engine's own statements.
     profile: Arc<NumberedProfile>,
     metrics: Arc<Metrics>,
+    health: health::Health,
     drained: Notify,
     /// Ends the attempts to open a connection: nobody waits for them once the pool is ended.
     ended: Notify,
@@ -142,6 +144,7 @@ impl Pool {
             alarm: janitor::Alarm::default(),
             profile,
             metrics: Arc::default(),
+            health: health::Health::default(),
             drained: Notify::new(),
             ended: Notify::new(),
             doubts: Mutex::default(),

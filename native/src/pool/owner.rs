@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::conn::doubt::Left;
 use crate::conn::exchange::Report;
+use crate::conn::keeper::News;
+use crate::conn::request::Event;
 use crate::conn::{Connection, Owner};
 use crate::error::Error;
 use crate::pool::Pool;
@@ -13,6 +15,10 @@ use crate::pool::queue::Use;
 use crate::pool::session::Session;
 
 impl Owner for Pool {
+    fn kept(&self, news: &News) {
+        self.seeker.tell(&Event::Upkeep(news));
+    }
+
     fn progressed(&self, connection: &Arc<Connection>, mut report: Report) {
         let slot = connection.slot;
         let mut heard = false;

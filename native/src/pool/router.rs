@@ -383,6 +383,7 @@ impl Seeker {
         }
     }
 
+    /// Tells who hears of the pool.
     pub(super) fn tell(&self, event: &Event<'_>) {
         if let Some(hearer) = self.hearer.get() {
             hearer.tell(event);

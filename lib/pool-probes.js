@@ -1,0 +1,75 @@
+// Signs of life of a pool's server, asked for by the engine: at once, or at regular times.
+'use strict';
+
+const native = require('./native.js');
+const { fromNative } = require('./errors.js');
+const { keepAlive } = require('./mailbox.js');
+
+/** @import { Target } from '../types/internal.js' */
+
+/** As milliseconds for the engine. @param {number} ms */
+const whole = (ms) => Math.min(Math.max(1, Math.round(ms)), 2 ** 31 - 1);
+
+/**
+ * What came of a probe. `lagMs`: how long the report has waited for the event loop.
+ * @typedef {{ waitedMs: number, roundTripMs: number, version: string | null, host: string, lagMs: number, error?: Error }} Report
+ */
+
+/** @param {any} report @returns {Report} */
+function read(report) {
+  const { error } = report;
+  return error === undefined ? report : { ...report, error: fromNative(error, 'cluster') };
+}
+
+class Probes {
+  #pool;
+  /** @type {Map<number, (report: Report, skipped: number) => void>} */
+  #monitors = new Map();
+
+  /** @param {Target} pool */
+  constructor(pool) {
+    this.#pool = pool;
+  }
+
+  /** @param {number} timeoutMs @returns {Promise<Report>} never rejects */
+  async once(timeoutMs) {
+    const { slot, generation } = this.#pool;
+    try {
+      return read(JSON.parse(await native.poolProbe(slot, generation, whole(timeoutMs))));
+    } catch (error) {
+      const { fields } = /** @type {{ fields?: string }} */ (error);
+      const known = fields === undefined ? error : fromNative(JSON.parse(fields), 'cluster');
+      return /** @type {any} */ ({ error: known, lagMs: 0 });
+    }
+  }
+
+  /**
+   * At once and then every `intervalMs`, whatever the event loop does.
+   * @param {number} intervalMs @param {number} timeoutMs @param {boolean} keepsAlive
+   * @param {(report: Report, skipped: number) => void} hear the newest report, and how many probes were left out so far
+   * @returns {() => void} stops it
+   */
+  repeat(intervalMs, timeoutMs, keepsAlive, hear) {
+    const { slot, generation } = this.#pool;
+    const id = native.poolMonitor(slot, generation, whole(intervalMs), whole(timeoutMs));
+    this.#monitors.set(id, hear);
+    const letGo = keepsAlive ? keepAlive() : undefined;
+    return () => {
+      letGo?.();
+      this.#monitors.delete(id);
+      native.poolUnmonitor(slot, generation, id);
+    };
+  }
+
+  /** The engine says that a monitor has a report. @param {number} id */
+  heard(id) {
+    const { slot, generation } = this.#pool;
+    const hear = this.#monitors.get(id);
+    const text = hear && native.poolProbed(slot, generation, id);
+    if (!hear || !text) return;
+    const { report, skipped } = JSON.parse(text);
+    hear(read(report), skipped);
+  }
+}
+
+module.exports = { Probes };

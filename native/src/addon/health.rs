@@ -1,0 +1,89 @@
+//! Exports for probes of a pool's server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use neon::prelude::*;
+use serde_json::{Value, json};
+
+use crate::addon::environment::current;
+use crate::addon::objects::{handle, subscriber, whole};
+use crate::addon::registry::{self, Object};
+use crate::addon::settle::{self, promise, throw};
+use crate::error::Error;
+use crate::pool::Pool;
+use crate::pool::health::Report;
+
+fn pool(cx: &mut FunctionContext) -> NeonResult<Option<Arc<Pool>>> {
+    let handle = handle(cx, 0)?;
+    Ok(match registry::get(handle) {
+        Some(Object::Pool(pool)) => Some(pool),
+        _ => None,
+    })
+}
+
+fn milliseconds(cx: &mut FunctionContext, place: usize) -> NeonResult<Duration> {
+    Ok(Duration::from_millis(whole(cx, place)?.into()))
+}
+
+/// `{waitedMs, roundTripMs, version, host}` or `{error}`, with how long the report has waited for the event loop.
+fn to_json(report: &Report) -> Value {
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let mut described = match &report.result {
+        Ok(probe) => json!({
+            "waitedMs": ms(probe.waited), "roundTripMs": ms(probe.round_trip),
+            "version": probe.version, "host": probe.host,
+        }),
+        Err(error) => {
+            let error: Value = serde_json::from_str(&settle::describe(error)).unwrap_or_default();
+            json!({ "error": error })
+        }
+    };
+    if let Some(described) = described.as_object_mut() {
+        described.insert("lagMs".into(), json!(ms(report.finished.elapsed())));
+    }
+    described
+}
+
+/// `poolProbe(slot, generation, patience in ms) → Promise<JSON>`: one probe.
+pub(super) fn probe(mut cx: FunctionContext) -> JsResult<JsPromise> {
+    let patience = milliseconds(&mut cx, 2)?;
+    let Some(pool) = pool(&mut cx)? else {
+        return throw(&mut cx, &Error::Closed { what: "pool" });
+    };
+    let probing = async move { Ok(pool.probe(patience).await) };
+    promise(&mut cx, probing, |cx, report| {
+        Ok(cx.string(to_json(&report).to_string()).upcast())
+    })
+}
+
+/// `poolMonitor(slot, generation, interval in ms, patience in ms) → number`: probes until it is stopped.
+pub(super) fn monitor(mut cx: FunctionContext) -> JsResult<JsNumber> {
+    let (every, patience) = (milliseconds(&mut cx, 2)?, milliseconds(&mut cx, 3)?);
+    let Some(pool) = pool(&mut cx)? else {
+        return throw(&mut cx, &Error::Closed { what: "pool" });
+    };
+    let handle = handle(&mut cx, 0)?;
+    let subscriber = subscriber(current(&mut cx)?, handle);
+    let id = pool.monitor(every, patience, subscriber);
+    Ok(cx.number(id))
+}
+
+/// `poolUnmonitor(slot, generation, monitor)`: stops it.
+pub(super) fn unmonitor(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    let id = whole(&mut cx, 2)?;
+    if let Some(pool) = pool(&mut cx)? {
+        pool.unmonitor(id);
+    }
+    Ok(cx.undefined())
+}
+
+/// `poolProbed(slot, generation, monitor) → JSON | null`: the newest report that was not taken, with `skipped`.
+pub(super) fn probed(mut cx: FunctionContext) -> JsResult<JsValue> {
+    let id = whole(&mut cx, 2)?;
+    let Some((report, skipped)) = pool(&mut cx)?.and_then(|pool| pool.probed(id)) else {
+        return Ok(cx.null().upcast());
+    };
+    let text = json!({ "report": to_json(&report), "skipped": skipped }).to_string();
+    Ok(cx.string(text).upcast())
+}

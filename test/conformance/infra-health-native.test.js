@@ -1,0 +1,198 @@
+// Rules H4, H5, H10, H12, H14, H15 where the engine probes: beside callers and the event loop.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { execFile, spawn } = require('node:child_process');
+const { once } = require('node:events');
+const readline = require('node:readline');
+const { setTimeout: sleep } = require('node:timers/promises');
+const { promisify } = require('node:util');
+const { checkDatabaseHealth, performHealthCheck } = require('../../lib/health.js');
+const { createPool } = require('../../lib/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { startProxy } = require('../support/proxy.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+const database = testDatabase();
+const LIBRARY = require.resolve('../../lib/index.js');
+
+/** Where the server is. */
+function server() {
+  const { hostname, port } = new URL(database.url);
+  return { host: hostname || '127.0.0.1', port: Number(port) };
+}
+
+/** Keeps the thread busy. @param {number} ms */
+function block(ms) {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+
+test('H10: a pool of createPool is probed by the engine, which knows the version', async (t) => {
+  const pool = database.openPool(t);
+  const result = await performHealthCheck(pool, { verbose: true });
+  const [{ server_version: version }] = await pool.query('show server_version');
+  assert.equal(result.status, 'healthy');
+  assert.equal(result.metrics.databaseVersion, version);
+  assert.equal(result.metrics.checkLatency, result.metrics.roundTripMs);
+  assert.ok(result.metrics.acquireWaitMs > result.metrics.roundTripMs, 'it had to connect');
+  const again = await checkDatabaseHealth({}, pool);
+  assert.ok(again.metrics.acquireWaitMs < 5, 'the connection was kept');
+  assert.deepEqual(again.metrics.poolMetrics.totalConnections, 1);
+});
+
+test('H12: a blocked event loop is no latency of the database', async (t) => {
+  const pool = database.openPool(t);
+  await checkDatabaseHealth(pool);
+  const checking = checkDatabaseHealth(pool);
+  block(700);
+  const { status, metrics } = await checking;
+  assert.equal(status, 'healthy', JSON.stringify(metrics));
+  assert.ok(metrics.roundTripMs < 500);
+  assert.ok(metrics.eventLoopLagMs > 400, JSON.stringify(metrics));
+});
+
+test('H12: the monitor goes on while JavaScript is busy, and hands over the newest result', async (t) => {
+  const proxy = await startProxy(server());
+  t.after(() => proxy.close());
+  const script = `
+    const { createPool, HealthMonitor } = require(${JSON.stringify(LIBRARY)});
+    const pool = createPool(process.env.URL);
+    const monitor = new HealthMonitor(pool, { logger: {}, intervalMs: 20, keepAlive: true });
+    let checks = 0;
+    monitor.start(() => {
+      if (++checks === 1) setImmediate(() => {
+        console.log('blocked');
+        const until = performance.now() + 1500;
+        while (performance.now() < until);
+        setTimeout(() => {
+          console.log(JSON.stringify({ checks, ...monitor.getStats() }));
+          monitor.stop();
+          pool.end();
+        }, 0);
+      });
+    });`;
+  const child = startChild(t, script, proxy.url(database.url));
+  await waitFor(() => child.lines.includes('blocked'), { what: 'the busy loop' });
+  const before = proxy.counts.toServer;
+  // A probe has some 60 bytes.
+  await waitFor(() => proxy.counts.toServer > before + 600, { what: 'ten probes' });
+  assert.deepEqual(child.lines, ['blocked'], 'they came while it was busy');
+  await once(child.process, 'exit');
+  const { checks, skipped } = JSON.parse(child.lines.at(-1));
+  assert.equal(skipped, 0);
+  assert.ok(checks <= 4, `${checks} results, for one that waited and those of one turn`);
+});
+
+/** A Node process, with the lines it prints. */
+function startChild(t, script, url) {
+  const child = spawn(process.execPath, ['-e', script], {
+    env: { ...process.env, URL: url },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const lines = [];
+  readline.createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
+  return { process: child, lines };
+}
+
+test('H15: a full pool is told from a server that does not answer', async (t) => {
+  const pool = database.openPool(t, { poolSize: 1 });
+  const tx = await pool.begin();
+  const waiting = pool.query('select 1 as later');
+  await waitFor(() => pool.getMetrics().waiting === 1);
+  const { status, checks, metrics } = await checkDatabaseHealth(pool);
+  assert.equal(status, 'degraded');
+  assert.deepEqual(
+    checks.map(({ name, status: one }) => [name, one]),
+    [
+      ['Database Connection', 'healthy'],
+      ['Connection Pool', 'degraded'],
+    ],
+  );
+  assert.equal(metrics.poolMetrics.waitingRequests, 1, 'the probe is not in the queue');
+  await tx.rollback();
+  await waiting;
+  assert.equal(await database.connections(), 2, 'one beyond the maximum');
+  await pool.end();
+  await waitFor(async () => (await database.connections()) === 0, { what: 'both closed' });
+});
+
+test('H14: a probe that timed out leaves nothing behind', async (t) => {
+  const proxy = await startProxy(server());
+  t.after(() => proxy.close());
+  const pool = createPool(proxy.url(database.url));
+  t.after(() => pool.end());
+  assert.equal((await checkDatabaseHealth(pool)).status, 'healthy');
+  proxy.blackHole();
+  const result = await checkDatabaseHealth(pool, undefined, { timeoutMs: 300 });
+  assert.equal(result.status, 'unhealthy');
+  assert.deepEqual(result.errors, ['Health check timed out after 300ms']);
+  assert.equal(result.metrics.poolMetrics.waitingRequests, 0);
+  proxy.heal();
+  await waitFor(async () => (await checkDatabaseHealth(pool)).status === 'healthy', {
+    what: 'the recovery',
+  });
+  await waitFor(async () => (await database.connections()) === 1, {
+    what: 'the end of the connection that was given up',
+  });
+});
+
+test('a server that refuses is unhealthy, and a closed pool as well', async () => {
+  const proxy = await startProxy(server());
+  const url = proxy.url(database.url);
+  await proxy.close();
+  const pool = createPool(url);
+  const { status, errors } = await checkDatabaseHealth(pool);
+  assert.equal(status, 'unhealthy');
+  assert.match(errors[0], /Connection refused/);
+  await pool.end();
+  assert.equal((await checkDatabaseHealth(pool)).status, 'unhealthy');
+});
+
+test('H8: the monitor of the engine keeps no process alive, unless it is told to', async () => {
+  const script = (keepAlive) => `
+    const { createPool, HealthMonitor } = require(${JSON.stringify(LIBRARY)});
+    const pool = createPool(process.env.URL);
+    const monitor = new HealthMonitor(pool, { logger: {}, intervalMs: 20, keepAlive: ${keepAlive} });
+    let checks = 0;
+    monitor.start(() => {
+      checks++;
+      if (checks === 3) { monitor.stop(); pool.end(); }
+    });
+    process.on('exit', () => console.log(checks));`;
+  const run = (keepAlive) =>
+    promisify(execFile)(process.execPath, ['-e', script(keepAlive)], {
+      env: { ...process.env, URL: database.url },
+    });
+  assert.equal((await run(false)).stdout, '0\n');
+  assert.equal((await run(true)).stdout, '3\n');
+});
+
+test('a probe during which the process was frozen is repeated', async (t) => {
+  const proxy = await startProxy(server());
+  t.after(() => proxy.close());
+  const script = `
+    const { createPool, HealthMonitor } = require(${JSON.stringify(LIBRARY)});
+    const pool = createPool(process.env.URL);
+    const monitor = new HealthMonitor(pool, { logger: {}, intervalMs: 10, timeoutMs: 5000, keepAlive: true });
+    monitor.start(({ errors, metrics }) => console.log(errors ?? metrics.roundTripMs));`;
+  const { process: child, lines } = startChild(t, script, proxy.url(database.url));
+  await waitFor(() => lines.length > 2, { what: 'the first checks' });
+  // From now on there is always a probe under way.
+  proxy.delay(50);
+  await waitFor(() => Number(lines.at(-1)) >= 100, { what: 'a slow check' });
+  child.kill('SIGSTOP');
+  const frozen = lines.length;
+  await sleep(1000);
+  child.kill('SIGCONT');
+  await waitFor(() => lines.length > frozen + 2, { what: 'checks after the thaw' });
+  assert.deepEqual(
+    lines.filter((line) => !(Number(line) < 900)),
+    [],
+  );
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+});
