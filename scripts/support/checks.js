@@ -15,6 +15,7 @@ const cargo =
 /** Checks that need no build, quickest first. tsc also reads the JavaScript of lib/. */
 const CHECKS = [
   ['layers', node('check-layers.js')],
+  ['security rules', node('check-security.js')],
   ['api reference', node('api-reference.js', '--check')],
   ['biome', () => run(tool('biome'), ['check', '--error-on-warnings', '--colors=off'])],
   ['cargo fmt', cargo('fmt', '--all', '--check', '--', '-l')],

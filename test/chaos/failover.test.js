@@ -114,7 +114,7 @@ const FAULTS = {
 };
 
 test(
-  `${FAILOVERS} failovers under load lose no acknowledged write and invent none`,
+  `sec_x05: ${FAILOVERS} failovers under load lose no acknowledged write and invent none`,
   async (t) => {
     const cluster = await startCluster();
     t.after(() => cluster.stop());

@@ -31,7 +31,7 @@ const fill = (pool, size) =>
 
 const PORT = 'select inet_server_port() as port';
 
-test('CP-10: a fenced primary is left within one statement, and found again when it is released', async (t) => {
+test('CP-10, sec_m01: a fenced primary is left within one statement, and found again when it is released', async (t) => {
   const pool = open(t, { acquireTimeoutMs: 700, poolSize: 3 });
   const { primary } = cluster;
   await pool.query('insert into t values (1, 0)');
@@ -138,7 +138,7 @@ test('CP-11: a server that does not report its role is asked in the packet of th
   assert.deepEqual(seen, ['asked', 'asked', 'asked']);
 });
 
-test('CP-12: the role is known at login, without a query', async (t) => {
+test('CP-12, sec_m01: the role is known at login, without a query', async (t) => {
   const { pool } = await scriptedPool(t, async (connection) => {
     const [first] = await connection.readUntil('S');
     assert.equal(first.type, 'P', 'a write is the first thing that is said');

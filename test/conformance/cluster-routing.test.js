@@ -99,7 +99,7 @@ test('CP-13: prefer-standby falls back to the primary when no standby answers', 
   assert.equal((await portOf(pool)).standby, false);
 });
 
-test('CP-27: without a writable primary the error lists what each host said', async (t) => {
+test('CP-27, sec_m05: without a writable primary the error lists what each host said', async (t) => {
   const [one, two] = cluster.standbys;
   const pool = open(t, { hosts: [one.host, '127.0.0.1:1', two.host], acquireTimeoutMs: 400 });
   const began = performance.now();
@@ -150,7 +150,7 @@ test('CP-27: a password that one standby refuses does not matter to a pool that 
   assert.equal((await portOf(right)).port, cluster.primary.port);
 });
 
-test('CP-20: a silent host in front costs the stagger, not its timeout', async (t) => {
+test('CP-20, sec_m02: a silent host in front costs the stagger, not its timeout', async (t) => {
   const silent = await silentPort(t);
   const pool = open(t, {
     hosts: [`127.0.0.1:${silent}`, cluster.primary.host],
@@ -161,7 +161,7 @@ test('CP-20: a silent host in front costs the stagger, not its timeout', async (
   assert.equal((await portOf(pool)).port, cluster.primary.port);
 });
 
-test('CP-20: a frozen node in front costs the stagger', async (t) => {
+test('CP-20, sec_m02: a frozen node in front costs the stagger', async (t) => {
   const [standby] = cluster.standbys;
   standby.freeze();
   t.after(() => standby.thaw());

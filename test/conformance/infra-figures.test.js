@@ -148,7 +148,7 @@ test('M11: metricsText is Prometheus text, with prefix and labels of the options
   assert.equal(labelled.get('app_db_waiting{pool="a\\"b\\\\c\\nd"}'), 0);
 });
 
-test('O03: labels are checked, and nothing of statements or the server appears', async (t) => {
+test('sec_o03: labels are checked, and nothing of statements or the server appears', async (t) => {
   const pool = database.openPool(t);
   await assert.rejects(
     pool.query("do $$ begin raise exception 'canary' using errcode = 'ZQ123'; end $$"),

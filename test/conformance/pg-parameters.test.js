@@ -172,7 +172,7 @@ compareAll([
 
 compareAll(
   ['', 'plain', "it's", '\\', "\\'", '"', 'é\u{1f600}', '\n\t', "''", 'a"b'].map((text) => ({
-    name: `escapes of ${JSON.stringify(text)}`,
+    name: `sec_q03: escapes of ${JSON.stringify(text)}`,
     run: async (driver, { connect }) => {
       const client = await connect();
       const { rows } = await client.query(`select ${driver.escapeLiteral(text)} as v`);

@@ -101,7 +101,7 @@ test('SC-8: a zombie inside a transaction is ended, unless that is switched off'
   await db.sql('update t set v = v + 1 where n = 1');
 });
 
-test('SC-9: the verdict is by the server clock, and leaseGraceMs spares what has just expired', async (t) => {
+test('SC-9, sec_l01: the verdict is by the server clock, and leaseGraceMs spares what has just expired', async (t) => {
   const { pid } = await holder(t, { service: 'grace', ms: -1000 });
   const { client, of } = open(t, { serviceName: 'grace', leaseGraceMs: 60_000 });
   // A process whose idea of the time is wrong judges by the server's all the same.
@@ -111,7 +111,7 @@ test('SC-9: the verdict is by the server clock, and leaseGraceMs spares what has
   assert.deepEqual([pass.candidates, await alive(pid)], [0, true]);
 });
 
-test('SC-10: a service whose name differs by a wildcard is left alone', async (t) => {
+test('SC-10, sec_q05: a service whose name differs by a wildcard is left alone', async (t) => {
   const { pid } = await holder(t, { service: 'my-svc' });
   const { client, of } = open(t, { serviceName: 'my_svc' });
   await client.connect();
@@ -119,7 +119,7 @@ test('SC-10: a service whose name differs by a wildcard is left alone', async (t
   assert.equal(await alive(pid), true);
 });
 
-test('SC-7: after a pass no advisory lock is left; an expired idle holder of the lock is ended without it', async (t) => {
+test('SC-7, sec_l06: after a pass no advisory lock is left; an expired idle holder of the lock is ended without it', async (t) => {
   const { client: zombie, pid } = await holder(t, { service: 'leaky' });
   await zombie.query(`select pg_advisory_lock(${LOCK}, hashtext('leaky'))`);
   const { client, of } = open(t, { serviceName: 'leaky' });
@@ -144,7 +144,7 @@ test('SC-M3: while another holds the lock, nothing is ended; and the keys are th
   assert.equal(await alive(pid), true);
 });
 
-test('SC-6: a pass never comes between BEGIN and COMMIT, and never spoils them', async (t) => {
+test('SC-6, sec_l05: a pass never comes between BEGIN and COMMIT, and never spoils them', async (t) => {
   await holder(t, { service: 'between', ms: 60_000 });
   const { client, count } = open(t, { serviceName: 'between' });
   for (let round = 0; round < 30; round++) {
@@ -191,7 +191,7 @@ test('SC-16: a warm client goes on reaping on its cadence', async (t) => {
   );
 });
 
-test('SC-19: whom this role may not end is counted, and holds up nobody', async (t) => {
+test('SC-19, sec_l07: whom this role may not end is counted, and holds up nobody', async (t) => {
   await db.sql(`
     create role reaper_low login; create role reaper_peer login; create role reaper_eye login;
     grant pg_read_all_stats to reaper_eye; grant reaper_peer to reaper_eye`);
@@ -221,7 +221,7 @@ test('SC-19: whom this role may not end is counted, and holds up nobody', async 
   await eye.client.end();
 });
 
-test('SC-24: a hostile search_path changes nothing', async (t) => {
+test('SC-24, sec_q06: a hostile search_path changes nothing', async (t) => {
   await db.sql(`create schema evil; create function evil.hashtext(text) returns int language plpgsql
     as $$ begin raise 'caught'; end $$; create table evil.pg_stat_activity (pid int)`);
   const { pid } = await holder(t, { service: 'path' });
@@ -260,7 +260,7 @@ async function pooler(t) {
   return url.href;
 }
 
-test('SC-12: behind a transaction pooler nothing is leased, renewed or reaped', async (t) => {
+test('SC-12, sec_l05: behind a transaction pooler nothing is leased, renewed or reaped', async (t) => {
   const { pid } = await holder(t, { service: 'pooled' });
   const { client, count } = open(t, {
     connectionString: await pooler(t),

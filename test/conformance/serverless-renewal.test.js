@@ -51,7 +51,7 @@ test('SC-16: 100 quick statements with a short lease bring at most 2 renewals', 
   assert.ok(count('onHeartbeat') <= 2);
 });
 
-test('SC-14: nothing is renewed inside a transaction; what the client believes is what the server shows', async (t) => {
+test('SC-14, sec_l04: nothing is renewed inside a transaction; what the client believes is what the server shows', async (t) => {
   const { client, count } = open(t, {
     serviceName: 'intx',
     leaseTtlMs: 900,

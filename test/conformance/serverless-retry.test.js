@@ -246,7 +246,7 @@ test('SC-2: a conflict runs the function again', async (t) => {
   assert.deepEqual(await db.sql('select count(*)::int as n from t where n = 9100'), [{ n: 1 }]);
 });
 
-test('SC-2: transfers through a relay that cuts at random points: every call tells the truth', async (t) => {
+test('SC-2, sec_x04: transfers through a relay that cuts at random points: every call tells the truth', async (t) => {
   await db.sql(`insert into accounts values ('a', 1000), ('b', 0)`);
   const proxy = await proxied(t);
   const { client } = open(t, { connectionString: proxy.url(db.url), retries: 6 });

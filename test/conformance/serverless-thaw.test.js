@@ -41,7 +41,7 @@ async function reap(t, service) {
   await client.end();
 }
 
-test('SC-5: the first statement after a thaw works, at once and after a pause', async (t) => {
+test('SC-5, sec_p08: the first statement after a thaw works, at once and after a pause', async (t) => {
   const service = 'thaw';
   const members = Array.from({ length: 6 }, () =>
     startMember(t, { connectionString: db.url, serviceName: service, ...FLEET, reaper: false }),
@@ -91,7 +91,7 @@ test('SC-5: a statement that was running when the process froze delivers its ans
   assert.equal(n, 1);
 });
 
-test('SC-M2: what lives is never ended: a busy fleet under an eager reaper', async (t) => {
+test('SC-M2, sec_l02: what lives is never ended: a busy fleet under an eager reaper', async (t) => {
   const service = 'living';
   const members = Array.from({ length: 5 }, () =>
     startMember(t, { connectionString: db.url, serviceName: service, ...FLEET }),

@@ -50,7 +50,7 @@ const PHASES = {
 };
 
 for (const [where, { script, ...options }] of Object.entries(PHASES)) {
-  test(`cp20: a server that falls silent ${where} is left when the deadline passes`, async (t) => {
+  test(`cp20, sec_m03: a server that falls silent ${where} is left when the deadline passes`, async (t) => {
     const server = await scriptServer(async (connection) => {
       await script(connection);
       await connection.stall();

@@ -236,7 +236,7 @@ test('the start comes in the context of whoever asked, queued or not', async (t)
   assert.deepEqual(seen, ['pool', 'client']);
 });
 
-test('O01: no value of a parameter and no password is in what is told', async (t) => {
+test('sec_o01: no value of a parameter and no password is in what is told', async (t) => {
   const events = recordChannels(t, 'query', 'connect', 'acquire', 'transaction');
   const url = new URL(database.url);
   url.password = CANARY;
@@ -258,7 +258,7 @@ test('O01: no value of a parameter and no password is in what is told', async (t
   }
 });
 
-test('O04: a subscriber that throws changes no result', async () => {
+test('sec_o04: a subscriber that throws changes no result', async () => {
   // In a process of its own: Node reports what subscribers throw as uncaught.
   const script = `
     const { tracingChannel } = require('node:diagnostics_channel');

@@ -86,7 +86,7 @@ test('sec_x02: a transaction whose backend ended rejects everything and nothing 
   assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
 });
 
-test('serialization failures run the function again, as often as asked', async (t) => {
+test('sec_x06: serialization failures run the function again, as often as asked', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, retry: { baseDelayMs: 1, maxDelayMs: 2 } });
   let runs = 0;
   const conflict = async (tx) => {

@@ -4,12 +4,18 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import * as berth from 'pg-berth';
+// By name: what Node's lexer, Bun and Deno find in the getters of the entry.
+import { createPool, HealthMonitor, Pool, ServerlessClient } from 'pg-berth';
 import * as health from 'pg-berth/health';
 
 const url = process.env.DATABASE_URL;
 const required = createRequire(import.meta.url)('pg-berth');
 assert.equal(required.createPool, berth.createPool, 'require and import share one copy');
-assert.equal(typeof health.HealthMonitor, 'function');
+assert.equal(health.HealthMonitor, HealthMonitor);
+assert.deepEqual(
+  [createPool, Pool, ServerlessClient],
+  [berth.createPool, berth.Pool, berth.ServerlessClient],
+);
 
 const pool = berth.createPool({ connectionString: url, poolSize: 2 });
 const [row] = await pool.query(

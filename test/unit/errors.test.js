@@ -85,7 +85,7 @@ const plain = (kind, code, outcome, more = {}) => ({
   ...more,
 });
 
-test('a server error has the properties of pg, in their order', () => {
+test('sec_o02: a server error has the properties of pg, in their order', () => {
   const error = fromNative(SERVER, 'pg');
   const reference = new PgDatabaseError('duplicate key', 190, 'error');
   const names =
@@ -371,7 +371,7 @@ test('instanceof holds across copies of the package, and for derived classes as 
   }
 });
 
-test('the stack is that of the caller', async () => {
+test('sec_o02: the stack is that of the caller', async () => {
   async function usersFunction() {
     try {
       await Promise.reject(REFUSED);

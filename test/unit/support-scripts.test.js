@@ -6,6 +6,7 @@ const { test } = require('node:test');
 const { jsImports, neonLines, rustImports, rustPath } = require('../../scripts/support/imports.js');
 const { complaint, JS, moduleOf, RUST } = require('../../scripts/support/layers.js');
 const { declarationsOf } = require('../../scripts/support/declarations.js');
+const { compareRules } = require('../../scripts/support/security-rules.js');
 const { brokenClaim, snippetsOf } = require('../../scripts/support/snippets.js');
 
 /** What a Rust file is said to use wrongly. */
@@ -136,4 +137,24 @@ test('api reference: declarations have their prose, their members and their over
   assert.match(found[0]?.code ?? '', /A member[\s\S]*run\(options: [^\n]*\n\}$/);
   assert.equal(found[1]?.prose, 'Makes one.\n\nThrows `TypeError` when: the name is wrong');
   assert.equal(found[1]?.code.split('export function').length, 3);
+});
+
+test('security rules: a rule needs a test with its number or an excuse, and no excuse beside a test', () => {
+  // Put together here, so that the check does not take these lines for tests.
+  const named = (rule) => ['sec', rule].join('_');
+  const sources = [
+    `test('SC-1, ${named('w01')}: a', () => {})`,
+    `fn ${named('e02')}_b() {}`,
+    `test('${named('q09')}: c')`,
+  ];
+  const { complaints, rules, tested } = compareRules({
+    rules: '| No | rule |\n| W01 | a |\n| E02 | b |\n| S03 | c |\n| S04 | d |',
+    excuses: '| S03 | why |\n| E02 | stale |',
+    sources,
+  });
+  assert.deepEqual([rules, tested], [4, 2]);
+  assert.deepEqual(
+    complaints.map((line) => line.split(':')[0]),
+    ['S04', 'E02', 'Q09'],
+  );
 });

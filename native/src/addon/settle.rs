@@ -163,10 +163,7 @@ where
     let channel = cx.channel();
     let (deferred, promise) = cx.promise();
     runtime.spawn(async move {
-        let outcome = AssertUnwindSafe(future)
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|panic| Err(Error::internal(panic_message(&*panic))));
+        let outcome = caught(future).await;
         // The environment may be gone meanwhile: then nobody waits for the promise.
         drop(
             deferred.try_settle_with(&channel, move |mut cx| match outcome {
@@ -178,10 +175,33 @@ where
     Ok(promise)
 }
 
+/// A panic of the future becomes an error of ours: it never leaves the engine.
+async fn caught<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    AssertUnwindSafe(future)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Err(Error::internal(panic_message(&*panic))))
+}
+
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sec_f01_a_panic_becomes_an_internal_error_with_its_message() {
+        let broken: Result<(), Error> = caught(async { panic!("a defect") }).await;
+        assert!(matches!(&broken, Err(Error::Internal { .. })));
+        assert!(broken.unwrap_err().to_string().contains("a defect"));
+        let odd: Result<(), Error> = caught(async { std::panic::panic_any(7) }).await;
+        assert!(odd.unwrap_err().to_string().contains("without a message"));
+        assert_eq!(caught(async { Ok(1) }).await.unwrap(), 1);
+    }
 }

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_primary_on_an_older_timeline_was_left_behind() {
+    fn sec_m04_a_primary_on_an_older_timeline_was_left_behind() {
         let view = View::default();
         view.note("a", Role::Primary);
         assert!(view.needs_identity("a"));

@@ -1,0 +1,60 @@
+// What the build promises about its own ingredients: rules E02, S01 and S04.
+'use strict';
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { test } = require('node:test');
+const { listFiles } = require('../../scripts/support/files.js');
+
+const ROOT = path.join(__dirname, '../..');
+const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
+
+test('sec_e02: lossy casts are denied in the whole workspace, and no file allows them', () => {
+  const manifest = read('Cargo.toml');
+  assert.match(manifest, /^as_conversions = "deny"$/m);
+  assert.match(manifest, /^pedantic = \{ level = "deny"/m);
+  assert.match(manifest, /^unsafe_code = "forbid"$/m);
+  const members = /^members = \[(.*)\]$/m.exec(manifest)?.[1]?.match(/[^", ]+/g) ?? [];
+  assert.ok(members.length > 0);
+  for (const member of members) {
+    assert.match(read(`${member}/Cargo.toml`), /^\[lints\]\nworkspace = true$/m, member);
+  }
+  const lossy = /allow\([^)]*clippy::(as_conversions|cast_\w+|arithmetic_side_effects)/;
+  const allowed = listFiles('native/src', ['.rs']).filter((file) => {
+    const [product = ''] = read(file).split('#[cfg(test)]');
+    return lossy.test(product) && !/tests?(\/|\.rs)|_tests\.rs/.test(file);
+  });
+  assert.deepEqual(allowed, []);
+});
+
+/** Below these there are advisories: RUSTSEC-2026-0178, -0179, -0180. */
+const LEAST = {
+  'tokio-postgres': '0.7.18',
+  'postgres-protocol': '0.6.12',
+  'postgres-types': '0.2.14',
+};
+
+test('sec_s01: no crate with a known advisory, and CI looks for new ones', () => {
+  const lock = read('Cargo.lock');
+  const number = (version) =>
+    version.split('.').reduce((sum, part) => sum * 10_000 + Number(part), 0);
+  for (const [name, least] of Object.entries(LEAST)) {
+    const locked = new RegExp(`name = "${name}"\\nversion = "([^"]+)"`).exec(lock)?.[1] ?? '0.0.0';
+    assert.ok(number(locked) >= number(least), `${name} ${locked}`);
+  }
+  assert.match(read('.github/workflows/ci.yml'), /cargo audit/);
+  assert.match(read('.github/workflows/release.yml'), /cargo audit/);
+});
+
+test('sec_s04: every fuzz target is built, has seeds, and runs in CI', () => {
+  const manifest = read('fuzz/Cargo.toml');
+  const targets = [...manifest.matchAll(/^\[\[bin\]\]\nname = "(\w+)"/gm)].map(([, name]) => name);
+  assert.deepEqual(targets.toSorted(), ['dsn', 'encode', 'frame', 'lease', 'startup', 'wire']);
+  for (const target of targets) {
+    assert.ok(fs.existsSync(path.join(ROOT, `fuzz/fuzz_targets/${target}.rs`)), target);
+    const seeds = fs.readdirSync(path.join(ROOT, `fuzz/seeds/${target}`));
+    assert.ok(seeds.length > 0, `${target} has seeds`);
+  }
+  assert.match(read('.github/workflows/ci.yml'), /node scripts\/fuzz\.js/);
+});
