@@ -1,4 +1,4 @@
-// What the documents claim about options is true.
+// What the documents claim about options is true, and their links lead somewhere.
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -6,6 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
 const { POOL_OPTIONS } = require('../../lib/options.js');
+const { listFiles } = require('../../scripts/support/files.js');
 
 const read = (file) => fs.readFileSync(path.join(__dirname, '../..', file), 'utf8');
 
@@ -18,4 +19,38 @@ test('every option that the README describes exists', () => {
   assert.ok(names.length > 30, `${names.length} options`);
   const unknown = names.filter((name) => !Object.hasOwn(POOL_OPTIONS, name));
   assert.deepEqual(unknown, []);
+});
+
+/** Anchors as GitHub makes them of headings. @param {string} page */
+function anchorsOf(page) {
+  const headings = page.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.*)$/gm);
+  return [...headings].map(([, text]) =>
+    text
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+test('every link of a document leads to a file and a heading that exist', () => {
+  const root = path.join(__dirname, '../..');
+  const pages = ['docs', 'examples', 'bench'].flatMap((folder) => listFiles(folder, ['.md']));
+  const own = fs.readdirSync(root).filter((file) => file.endsWith('.md'));
+  const broken = [];
+  let links = 0;
+  for (const page of [...own, ...pages.filter((file) => !file.includes('node_modules'))]) {
+    const text = read(page).replaceAll(/^```[\s\S]*?^```/gm, '');
+    for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      links++;
+      const [file = '', anchor] = target.split('#');
+      const place = file === '' ? page : path.posix.join(path.posix.dirname(page), file);
+      const isThere = fs.existsSync(path.join(root, place));
+      const hasAnchor =
+        anchor === undefined || (isThere && anchorsOf(read(place)).includes(anchor));
+      if (!isThere || !hasAnchor) broken.push(`${page}: ${target}`);
+    }
+  }
+  assert.ok(links > 80, `${links} links`);
+  assert.deepEqual(broken, []);
 });
