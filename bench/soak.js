@@ -5,7 +5,7 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { createPool } = require('..');
-const { LOADS, SCHEMA, comeAndGo, disturb } = require('./workloads/soak.js');
+const { LOADS, SCHEMA, comeAndGo, disturb, fillCaches } = require('./workloads/soak.js');
 
 const url = process.env.DATABASE_URL;
 const duration = Number(process.argv[2]);
@@ -113,6 +113,7 @@ function judge(samples) {
 async function main() {
   const pool = createPool({ connectionString: url, poolSize: WORKERS, acquireTimeoutMs: 10_000 });
   await pool.query(SCHEMA);
+  await fillCaches(pool);
   const started = performance.now();
   const running = Promise.all([
     ...Array.from({ length: WORKERS }, (_, number) => worker(pool, number)),

@@ -69,6 +69,20 @@ const LOADS = [
   },
 ];
 
+/**
+ * Caches of statements and shapes are bounded and fill slowly under the load: what they hold is no growth.
+ * @param {import('../../types/pool.js').Pool} pool
+ */
+async function fillCaches(pool) {
+  for (let turn = 0; turn < 30_000; turn += 100) {
+    await Promise.all(
+      Array.from({ length: 100 }, (_, i) =>
+        pool.query(`select ${-turn - i} as "column ${turn + i}"`),
+      ),
+    );
+  }
+}
+
 /** Pools, clients and listeners that are opened, used and ended. @param {string} url */
 async function comeAndGo(url) {
   const pool = createPool({ connectionString: url, poolSize: 2, applicationName: NAME });
@@ -102,4 +116,4 @@ async function disturb(url) {
   }
 }
 
-module.exports = { LOADS, SCHEMA, comeAndGo, disturb };
+module.exports = { LOADS, SCHEMA, comeAndGo, disturb, fillCaches };
