@@ -2,7 +2,7 @@
 'use strict';
 
 const { OutcomeUnknownError } = require('./error-classes.js');
-const { StaleTypeError } = require('./rows/user-types.js');
+const { StaleTypeError } = require('./rows/user-oids.js');
 
 /** @import { Target } from '../types/internal.js' */
 /** @typedef {InstanceType<typeof import('./decoders.js').Decoders>} Decoders */

@@ -3,7 +3,7 @@
 
 const native = require('./native.js');
 const { compile } = require('./rows/decoder.js');
-const { needsLookup } = require('./rows/user-types.js');
+const { needsLookup } = require('./rows/user-oids.js');
 
 /** @import { Target } from '../types/internal.js' */
 /** @import { Decode, ResolvedTypes, Shape, TypeInfo } from '../types/rows.js' */

@@ -3,7 +3,6 @@
 
 const os = require('node:os');
 const native = require('./native.js');
-const { fromNative } = require('./errors.js');
 
 /** @import { Face } from '../types/native-error.js' */
 /** @import { About, Target } from '../types/internal.js' */
@@ -63,7 +62,8 @@ function userInfo() {
  */
 function thrown(error, face) {
   const { fields } = /** @type {{ fields?: string }} */ (error);
-  return fields === undefined ? /** @type {Error} */ (error) : fromNative(JSON.parse(fields), face);
+  if (fields === undefined) return /** @type {Error} */ (error);
+  return require('./errors.js').fromNative(JSON.parse(fields), face);
 }
 
 /** @param {readonly string[]} warnings */

@@ -11,9 +11,7 @@ const { FLAG, flush, listen, wait } = require('./mailbox.js');
 const options = require('./options.js');
 const { PoolEvents } = require('./pool-events.js');
 const queryable = require('./queryable.js');
-const { queryHooks } = require('./query-hooks.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
-const { commenter } = require('./sql-comment.js');
 const { isPoolTraced } = require('./tracing/channels.js');
 const { TypeCatalog } = require('./type-catalog.js');
 const { send } = require('./request.js');
@@ -66,8 +64,11 @@ class Pool {
     const { logger, slowQueryMs, onSlowQuery, onQueryError, ...further } = others;
     const { commitResolution = 'xid', exactlyOnce = false, ...rest } = further;
     const resolved = resolveTypes(types, PRESETS.lossless);
-    const told = queryHooks({ logger, slowQueryMs, onSlowQuery, onQueryError });
-    const comment = sqlComment === undefined ? undefined : commenter(sqlComment);
+    const isHeard = (logger ?? slowQueryMs ?? onSlowQuery ?? onQueryError) !== undefined;
+    const hooks = { logger, slowQueryMs, onSlowQuery, onQueryError };
+    const told = isHeard ? require('./query-hooks.js').queryHooks(hooks) : undefined;
+    const comment =
+      sqlComment === undefined ? undefined : require('./sql-comment.js').commenter(sqlComment);
     this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster', comment);
     const target = this.#target;
     this.#probes = lazy(() => new (probes().Probes)(target));

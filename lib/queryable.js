@@ -3,7 +3,6 @@
 
 const { StatementAnswer } = require('./answer.js');
 const { Decoders } = require('./decoders.js');
-const { fromNative } = require('./errors.js');
 const { readQueryOptions } = require('./options.js');
 const { resolveTypes } = require('./rows/types.js');
 const { ask, execute } = require('./request.js');
@@ -146,7 +145,7 @@ function isWatched({ logger }) {
 function asError(cause) {
   return cause instanceof Error || typeof cause?.kind !== 'string'
     ? cause
-    : fromNative(cause, 'cluster');
+    : require('./errors.js').fromNative(cause, 'cluster');
 }
 
 /**

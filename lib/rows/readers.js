@@ -2,10 +2,12 @@
 'use strict';
 
 const kinds = require('./kinds.js');
-const { readArray } = require('./arrays.js');
 const { dateOf, localDateOf } = require('./dates.js');
-const { parseInterval } = require('./interval.js');
-const { parseCircle, parsePoint } = require('./pg-types.js');
+const { lazy } = require('../lazy.js');
+
+const arrays = lazy(() => require('./arrays.js'));
+const intervals = lazy(() => require('./interval.js'));
+const pgTypes = lazy(() => require('./pg-types.js'));
 
 /** @typedef {InstanceType<typeof import('./cursor.js').Cursor>} Cursor */
 
@@ -28,9 +30,9 @@ const READERS = new Map(
     [kinds.BYTES, (cursor) => cursor.bytes()],
     [kinds.VOID, () => null],
     [kinds.CUSTOM, (cursor) => cursor.text()],
-    [kinds.INTERVAL, (cursor) => parseInterval(cursor.text())],
-    [kinds.POINT, (cursor) => parsePoint(cursor.text())],
-    [kinds.CIRCLE, (cursor) => parseCircle(cursor.text())],
+    [kinds.INTERVAL, (cursor) => intervals().parseInterval(cursor.text())],
+    [kinds.POINT, (cursor) => pgTypes().parsePoint(cursor.text())],
+    [kinds.CIRCLE, (cursor) => pgTypes().parseCircle(cursor.text())],
     // As a column json comes in a batch; this is for the elements of arrays.
     [kinds.JSON, (cursor) => JSON.parse(cursor.text())],
   ]),
@@ -46,6 +48,7 @@ function readerOf(kind) {
   if (reader === undefined) throw new Error(`unknown kind of column ${kind}`);
   if (element === kind) return reader;
   const eight = EIGHT.has(element);
+  const { readArray } = arrays();
   return (cursor) => readArray(cursor, element, eight, reader);
 }
 

@@ -1,7 +1,6 @@
 // Which parser reads which type: the option `types` in all its forms, resolved for one query.
 'use strict';
 
-const { TEXT_PARSERS, identity } = require('./pg-types.js');
 const { lazy } = require('../lazy.js');
 
 const typeParsers = lazy(() => require('./type-parsers.js'));
@@ -93,6 +92,7 @@ function fromForeign(foreign, base) {
 
 /** @param {{ getTypeParser: GetTypeParser }} source @param {ResolvedTypes} base @param {boolean} volatile */
 function fromLookup(source, base, volatile) {
+  const { TEXT_PARSERS, identity } = require('./pg-types.js');
   /** @param {number} oid */
   const parserFor = (oid) => {
     const parser = source.getTypeParser(oid, 'text');

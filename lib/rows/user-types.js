@@ -1,20 +1,14 @@
 // Types the server's users made (arrays of enums and domains, composites): their text into values of the lossless preset.
 'use strict';
 
-const kinds = require('./kinds.js');
 const { parseArray, parseRecord } = require('./literals.js');
 const { isoDate, isoInstant, isoTime } = require('./iso-text.js');
 const { identity, parseBool, parseBytea } = require('./pg-types.js');
+const { FIRST_USER_OID, StaleTypeError } = require('./user-oids.js');
 
-/** @import { Shape, TypeInfo } from '../../types/rows.js' */
+/** @import { TypeInfo } from '../../types/rows.js' */
 
 /** @typedef {(text: string) => unknown} Parser */
-
-/** A value does not fit what is known about its type, which was altered. */
-class StaleTypeError extends Error {}
-
-/** OIDs from here on are of types made after the server was set up; what they mean is only in its catalog. */
-const FIRST_USER_OID = 16_384;
 
 /** Types may contain types; deeper than this is taken for a cycle (rule W07). */
 const MAX_DEPTH = 64;
@@ -45,19 +39,6 @@ const BUILTIN = new Map(
     [3802, toJson],
   ]),
 );
-
-/**
- * The types of a shape whose meaning has to be looked up in the catalog before rows can be taken apart.
- * @param {Shape} shape
- * @returns {number[]}
- */
-function needsLookup(shape) {
-  const oids = new Set();
-  for (const [i, [, , , oid]] of shape.fields.entries()) {
-    if (oid >= FIRST_USER_OID && shape.kinds[i] === kinds.STR) oids.add(oid);
-  }
-  return [...oids];
-}
 
 /**
  * What turns the text of a user's type into a value; undefined when it stays text.
@@ -108,4 +89,4 @@ function composite(attributes, values) {
   );
 }
 
-module.exports = { StaleTypeError, needsLookup, parserOfUserType };
+module.exports = { parserOfUserType };

@@ -11,7 +11,7 @@ const kinds = require('../../lib/rows/kinds.js');
 const { parseArray, parseRecord } = require('../../lib/rows/literals.js');
 const { TypeParsers, types } = require('../../lib/rows/type-parsers.js');
 const { PRESETS, resolveTypes, typeOid } = require('../../lib/rows/types.js');
-const { needsLookup } = require('../../lib/rows/user-types.js');
+const { needsLookup } = require('../../lib/rows/user-oids.js');
 const { shapeOf, writeFrame } = require('../support/frame-writer.js');
 
 const shout = (text) => text.toUpperCase();
