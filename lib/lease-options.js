@@ -61,6 +61,14 @@ const POOL_LEASE = Object.freeze({
 });
 
 /**
+ * The option `lease` of a client of the pg face, or of its pool, in the engine's words.
+ * @param {unknown} given @param {string | undefined} applicationName
+ */
+function readClientLease(given, applicationName) {
+  return readPoolLease(rules.readOptions(POOL_LEASE, given, [], 'lease.'), applicationName);
+}
+
+/**
  * The option `lease` of a pool in the engine's words.
  * @param {Record<string, any>} lease checked @param {string | undefined} applicationName
  * @param {Readonly<Record<string, string | undefined>>} [env]
@@ -73,4 +81,11 @@ function readPoolLease(lease, applicationName, env = process.env) {
   return { ...lease, serviceName, plainName: applicationName ?? serviceName, ...kept };
 }
 
-module.exports = { LEASE_OPTIONS, LEAST_SECRET, POOL_LEASE, probability, readPoolLease };
+module.exports = {
+  LEASE_OPTIONS,
+  LEAST_SECRET,
+  POOL_LEASE,
+  probability,
+  readClientLease,
+  readPoolLease,
+};

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
 import type { ServerError } from './errors.js';
+import type { PoolLease } from './pool.js';
 
 type Format = 'text' | 'binary';
 
@@ -50,6 +51,11 @@ export interface ClientConfig {
    * turns out to be stale is prepared anew. `'unnamed'`: they are parsed each time, as in `pg`.
    */
   preparedStatements?: 'named' | 'unnamed' | undefined;
+  /**
+   * Signs the connection with a lease in its `application_name`, renews it for as long as the connection is open, and ends
+   * connections of the same service whose lease has expired, as `ServerlessClient` does.
+   */
+  lease?: PoolLease | undefined;
   binary?: boolean | undefined;
   pipeline?: boolean | undefined;
   client_encoding?: string | undefined;

@@ -2,6 +2,7 @@
 'use strict';
 
 const { parse } = require('./connection-string.js');
+const { readClientLease } = require('../lease-options.js');
 const { defaults } = require('./defaults.js');
 
 /** Modes of PGSSLMODE; others leave it to `defaults.ssl`. */
@@ -49,6 +50,11 @@ class ConnectionParameters {
     this.isDomainSocket = (this.host || '').startsWith('/');
     this.application_name = pick('application_name', config, 'PGAPPNAME');
     this.fallback_application_name = pick('fallback_application_name', config, false);
+    /** Not pg's: signs the connection. @type {Record<string, any> | undefined} */
+    this.lease = undefined;
+    const plainName = this.application_name || this.fallback_application_name || undefined;
+    // A pool hides it, so no copy has it.
+    hide(this, 'lease', given?.lease && readClientLease(given.lease, plainName));
     this.statement_timeout = pick('statement_timeout', config, false);
     this.lock_timeout = pick('lock_timeout', config, false);
     this.idle_in_transaction_session_timeout = pick(

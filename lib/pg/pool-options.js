@@ -2,6 +2,7 @@
 'use strict';
 
 const { wrong } = require('../option-rules.js');
+const { readClientLease } = require('../lease-options.js');
 const { hide } = require('./connection-parameters.js');
 
 const DEFAULT_IDLE_MS = 10_000;
@@ -17,6 +18,10 @@ function readPoolOptions(options) {
   const given = typeof options === 'string' ? { connectionString: options } : options;
   const own = { ...given };
   if (given && 'password' in given) hide(own, 'password', given.password);
+  if (given?.lease) {
+    readClientLease(given.lease, undefined);
+    hide(own, 'lease', given.lease);
+  }
   if (given?.ssl?.key) hide(own.ssl, 'key', given.ssl.key);
   own.max = own.max || own.poolSize || 10;
   own.min = own.min || 0;

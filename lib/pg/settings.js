@@ -37,6 +37,7 @@ function toSettings(parameters, config, password) {
     applicationName: parameters.application_name || undefined,
     fallbackApplicationName: parameters.fallback_application_name || undefined,
     parameters: session,
+    lease: parameters.lease,
     statementTimeoutMs: wholeMs(parameters.statement_timeout) || undefined,
     ssl: toTls(parameters.ssl, parameters.sslnegotiation, host),
     channelBinding: config.enableChannelBinding ? 'prefer' : 'disable',
