@@ -269,7 +269,7 @@ export interface PoolOptions {
   connectTimeoutMs?: number;
   /** The server's own `statement_timeout`. Default: the server's. */
   statementTimeoutMs?: number;
-  /** `timeoutMs` for every statement that has none: the only guard against a frozen server. Default: none. */
+  /** `timeoutMs` for every statement that has none, and 2 s more for COMMIT: the only guard against a frozen server. Default: none. */
   maxStatementMs?: number;
   /**
    * A COMMIT whose answer is lost: `'xid'` asks the primary of then for the transaction (after a crash or a failover too); it

@@ -94,7 +94,7 @@ test('sec_f08: a row that is not wanted is not kept while it arrives', async (t)
   assert.equal((await pool.query('select x')).length, 1);
 });
 
-test('maxStatementMs holds inside a transaction and not for its end', async (t) => {
+test('maxStatementMs holds inside a transaction, and its end has two seconds longer', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, maxStatementMs: 100 });
   const tx = await pool.begin();
   const error = await failureOf(tx.query('select pg_sleep(20)'));

@@ -10,6 +10,7 @@ const { makeCertificates } = require('./certificates.js');
 const { findBinaries } = require('./postgres-binaries.js');
 const { account, runAsServer } = require('./server-account.js');
 const { copyTemplate, makeFolder, PASSWORDS } = require('./server-template.js');
+const { waitFor } = require('./wait.js');
 const { guard } = require('./watchdog.js');
 
 const START_TIMEOUT_MS = 30_000;
@@ -41,6 +42,15 @@ function childrenOf(pid) {
   const list = `/proc/${pid}/task/${pid}/children`;
   if (!fs.existsSync(list)) return [];
   return fs.readFileSync(list, 'utf8').split(' ').filter(Boolean).map(Number);
+}
+
+/** Is it gone, or waiting for nothing but its parent? Linux only; elsewhere it is taken to be. @param {number} pid */
+function hasEnded(pid) {
+  try {
+    return /\) [ZX] /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return true;
+  }
 }
 
 class Server {
@@ -143,8 +153,11 @@ class Server {
     const { pid } = this;
     if (pid === undefined) return;
     process.kill(pid, 'SIGSTOP'); // no new backends while the present ones are ended
-    for (const backend of childrenOf(pid)) process.kill(backend, 'SIGKILL');
+    const backends = childrenOf(pid);
+    for (const backend of backends) process.kill(backend, 'SIGKILL');
     await this.#end('SIGKILL');
+    // While one of them dies, the next start finds its shared memory in use.
+    await waitFor(() => backends.every(hasEnded), { what: 'the end of all backends' });
   }
 
   /** Stops every process of the server without ending it: the kernel still takes connections, nobody answers. */

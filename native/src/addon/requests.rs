@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::addon::desk::{Desk, profile};
 use crate::addon::registry::{self, Handle, Object};
+use crate::conn::cancel::PATIENCE;
 use crate::conn::request::{CopyStep, Parameters, Part, Reply, Request, Work};
 use crate::conn::statement::Naming;
 use crate::error::Error;
@@ -167,6 +168,7 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
     request.told = record.has(TOLD);
     let pool = pool_of(&target);
     request.timeout = timeout(record, pool.as_deref());
+    request.may_outlast = record.has(COMMIT) && record.word(5) == 0;
     let takes_probes = pool.as_ref().is_none_or(|pool| pool.takes_probes());
     request.probes = record.has(PROBE) && takes_probes;
     request.max_result = pool.and_then(|pool| pool.max_result_bytes());
@@ -186,10 +188,13 @@ fn pool_of(target: &Object) -> Option<Arc<Pool>> {
     }
 }
 
-/// The caller's own time limit, else the pool's. The end of a transaction has only the caller's: COMMIT is not cancelled.
+/// The caller's own time limit, else the pool's. The end of a transaction has as much longer as a statement whose cancel is
+/// not answered: it may have deferred work to do, and is not cancelled.
 fn timeout(record: &Record<'_>, pool: Option<&Pool>) -> Option<Duration> {
     match record.word(5) {
-        0 if record.has(FINISH) => None,
+        0 if record.has(FINISH) || record.has(COMMIT) => {
+            (pool?.max_statement()).map(|limit| limit + PATIENCE)
+        }
         0 => pool?.max_statement(),
         ms => Some(Duration::from_millis(ms.into())),
     }

@@ -28,7 +28,7 @@ impl Exchange {
             }
             self.answers.finished += 1;
             self.answers.tally.lost(sent.since.elapsed());
-            let gave_up = sent.cancelled.is_some();
+            let gave_up = sent.cancelled.is_some() && !sent.request.may_outlast;
             let error = self.last_of(&mut sent, in_transaction, host, cause);
             // Behind this one the status is known only if it cannot have begun or ended a transaction.
             in_transaction &= sent.request.may_share();

@@ -51,6 +51,8 @@ pub struct Request {
     pub finish: bool,
     /// The caller wants to hear which connection it got, and when.
     pub told: bool,
+    /// The time limit is not the caller's: an answer that is found out later is welcome.
+    pub may_outlast: bool,
     /// Its outcome is to be known even if its answer is lost (CP-4, CP-6).
     pub probes: bool,
     /// The keeper's: for this connection only, and in no caller's count.
@@ -77,6 +79,7 @@ impl Request {
             max_result: None,
             finish: false,
             told: false,
+            may_outlast: false,
             probes: false,
             is_upkeep: false,
             repeated: false,

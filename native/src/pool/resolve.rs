@@ -142,7 +142,11 @@ impl Pool {
         let trace = doubt.trace.clone();
         let now = Instant::now();
         let until = now + self.settings.resolve_timeout;
-        let deadline = doubt.request.as_ref().and_then(Request::deadline);
+        let waiting = doubt
+            .request
+            .as_ref()
+            .filter(|request| !request.may_outlast);
+        let deadline = waiting.and_then(Request::deadline);
         let until = deadline.map_or(until, |deadline| deadline.min(until));
         let number = {
             let mut open = self.open_doubts();

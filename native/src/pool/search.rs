@@ -76,6 +76,8 @@ pub(super) struct Search<'a> {
     last_start: Instant,
     /// The stagger has passed: the next one may start.
     pub(super) overdue: bool,
+    /// An attempt has ended without a node: the next one need not wait for the stagger.
+    may_start: bool,
     once: bool,
     failures: HashMap<usize, u32>,
     refusal: Option<Error>,
@@ -121,6 +123,7 @@ impl<'a> Search<'a> {
             began: now,
             last_start: now,
             overdue: false,
+            may_start: false,
             once,
             failures: HashMap::new(),
             refusal: None,
@@ -189,13 +192,13 @@ impl<'a> Search<'a> {
             if self.lookups > 0 && !known && self.began.elapsed() < LOOKUP_HEAD_START {
                 return;
             }
-            if self.dialling > 0 && !self.overdue && !delay.is_zero() {
+            if self.dialling > 0 && !self.overdue && !self.may_start && !delay.is_zero() {
                 return;
             }
             let Some((host, address)) = self.pending.pop_front() else {
                 return;
             };
-            self.overdue = false;
+            (self.overdue, self.may_start) = (false, false);
             self.dialling += 1;
             self.last_start = Instant::now();
             self.steps
@@ -264,6 +267,7 @@ impl<'a> Search<'a> {
             }
             Step::Dialled(host, address, result, took) => {
                 self.dialling = self.dialling.saturating_sub(1);
+                self.may_start = true;
                 let key = seeker.routes.get(host).map(|route| key(route, &address));
                 let key = key.unwrap_or_default();
                 match result {
