@@ -218,6 +218,15 @@ interface Queries {
     values: I,
     callback: Done<QueryResult<R>>,
   ): void;
+  /** @throws what the first query that failed threw, with its `index`: nothing of the batch was carried out */
+  batch(
+    queries: readonly (string | QueryConfig<any[]>)[],
+    options: { errors: 'all-or-nothing' },
+  ): Promise<QueryResult[]>;
+  batch(
+    queries: readonly (string | QueryConfig<any[]>)[],
+    options?: { errors?: 'isolated' },
+  ): Promise<PromiseSettledResult<QueryResult>[]>;
 }
 
 export interface ClientEvents {
@@ -253,6 +262,11 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
   connect(): Promise<this>;
   connect(callback: (error: Error, client?: this) => void): void;
   query: Queries['query'];
+  /**
+   * Runs queries in order without waiting for one answer before the next is sent. With `errors: 'all-or-nothing'` they are
+   * one transaction, or one savepoint inside the caller's, and an error has the `index` of its query.
+   */
+  batch: Queries['batch'];
   /** Takes the data of a COPY … FROM STDIN; errors are the stream's. */
   copyFrom(text: string, options?: CopyOptions): CopyFromStream;
   /** Gives the data of a COPY … TO STDOUT. */
@@ -309,6 +323,8 @@ export class Pool extends EventEmitter<PoolEvents> implements Queries {
     ) => void,
   ): void;
   query: Queries['query'];
+  /** As `batch` of a client, on one that is free. */
+  batch: Queries['batch'];
   end(): Promise<void>;
   end(callback: () => void): void;
 }

@@ -3,6 +3,7 @@
 
 const { EventEmitter } = require('node:events');
 const { wrong } = require('../option-rules.js');
+const { runBatch } = require('./batch.js');
 const { ConnectionParameters, hide } = require('./connection-parameters.js');
 const { copyFrom, copyTo } = require('./copy.js');
 const { defaults } = require('./defaults.js');
@@ -52,6 +53,11 @@ class ClientFields extends EventEmitter {
   get queryQueue() {
     const { activeQuery } = /** @type {any} */ (this);
     return activeQuery === null ? [] : [activeQuery];
+  }
+
+  /** @param {readonly any[]} queries texts and configs @param {unknown} [options] */
+  batch(queries, options) {
+    return runBatch(this, queries, options);
   }
 
   /** @param {string} text of a COPY … FROM STDIN @param {unknown} [options] */

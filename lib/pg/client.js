@@ -6,7 +6,7 @@ const { bound } = require('./bound.js');
 const { ClientFields } = require('./client-fields.js');
 const { ConnectionFacade } = require('./connection.js');
 const { hide } = require('./connection-parameters.js');
-const { LIMIT, RUN, SETTLE } = require('./for-pools.js');
+const { AHEAD, RUN, SETTLE } = require('./for-pools.js');
 const { describe, lossOf, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
 const { noticeOf, notificationOf, parameterOf } = require('./messages.js');
@@ -50,11 +50,14 @@ class Client extends ClientFields {
     const given = (typeof config === 'object' && config) || {};
     this.#config = given;
     this.#Promise = given.Promise || Promise;
-    this.#prepared = preparedStatements(given.preparedStatements, this.replication);
+    this.#prepared = preparedStatements(
+      given.preparedStatements,
+      this.replication || this.pipeline,
+    );
     this.#reading = new Reading(given.types);
     this.#queue = new StatementQueue(
       this.#reading,
-      Boolean(this.replication),
+      this,
       () => {
         if (this.listenerCount('drain') > 0) process.nextTick(() => this.emit('drain'));
       },
@@ -247,18 +250,18 @@ class Client extends ClientFields {
     );
   }
 
-  /** Runs a query of a pool. @param {PooledQuery} query @param {boolean} isShared does it travel among others? */
-  [RUN](query, isShared) {
+  /** @param {PooledQuery} query */
+  [RUN](query) {
     const refusal = this.#refusal();
     if (refusal === undefined) {
       query.format = this.#formatOf(query.asked);
-      this.#queue.startPooled(query, this.#limitOf(query.asked), isShared);
+      this.#queue.startPooled(query, this.#limitOf(query.asked));
     } else query.refuse(refusal);
   }
 
   /** @param {Asked} asked */
-  [LIMIT](asked) {
-    return this.#limitOf(asked);
+  [AHEAD](asked) {
+    return this.#answered({ ...asked, isAhead: true });
   }
 
   /** @param {Asked} asked @returns ms, 0 = for ever */

@@ -1,4 +1,4 @@
-// What pools ask of clients beside what programs do.
+// What pools and batches ask of clients beside what programs do.
 'use strict';
 
 /**
@@ -10,12 +10,12 @@ const SETTLE = Symbol('pg-berth.settle');
 /** Runs one query of a pool. @type {unique symbol} */
 const RUN = Symbol('pg-berth.run');
 
-/** Time limit of a query, in ms; 0 = none. @type {unique symbol} */
-const LIMIT = Symbol('pg-berth.limit');
+/** Runs one query ahead of the answers to others that are. @type {unique symbol} */
+const AHEAD = Symbol('pg-berth.ahead');
 
 /** A client of somebody else's may not say. @param {any} client */
 function hostOf(client) {
   return client.host && `${client.host}:${client.port}`;
 }
 
-module.exports = { LIMIT, RUN, SETTLE, hostOf };
+module.exports = { AHEAD, RUN, SETTLE, hostOf };

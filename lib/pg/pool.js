@@ -459,6 +459,16 @@ class Pool extends EventEmitter {
     return undefined;
   }
 
+  /** @param {readonly any[]} queries texts and configs @param {unknown} [options] */
+  async batch(queries, options) {
+    const client = await this.connect();
+    try {
+      return await client.batch(queries, options);
+    } finally {
+      client.release();
+    }
+  }
+
   /** @param {(error?: Error) => void} [callback] */
   end(callback) {
     if (this.ending) {

@@ -7,8 +7,8 @@ const { EventEmitter } = require('node:events');
  * A query as it was asked for.
  * @typedef {{
  *   text: any, values: any, name: any, rowMode: any, types: any, queryMode: any, rows: any, binary: any, portal: any,
- *   timeout: any, callback: any, signal?: any,
- * }} Asked `signal` gives it up
+ *   timeout: any, callback: any, signal?: any, isAhead?: boolean,
+ * }} Asked `signal` gives it up; `isAhead`: it is sent ahead of the answers to others that are
  */
 
 /**

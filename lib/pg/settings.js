@@ -138,11 +138,12 @@ class PasswordSource {
 }
 
 /**
- * A replication connection knows the simple protocol only.
- * @param {unknown} given @param {unknown} replication @returns {'named' | 'unnamed'}
+ * A replication connection knows the simple protocol only, and in a pipeline a statement that turned out to be stale would
+ * run behind its successors.
+ * @param {unknown} given @param {unknown} isStrict @returns {'named' | 'unnamed'}
  */
-function preparedStatements(given = 'named', replication) {
-  if (given === 'named' || given === 'unnamed') return replication ? 'unnamed' : given;
+function preparedStatements(given = 'named', isStrict) {
+  if (given === 'named' || given === 'unnamed') return isStrict ? 'unnamed' : given;
   throw wrong('preparedStatements', 'must be one of "named", "unnamed"');
 }
 

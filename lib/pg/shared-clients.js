@@ -4,7 +4,8 @@
 
 const { isQuick } = require('../statements.js');
 const { describe } = require('./failures.js');
-const { LIMIT, RUN, hostOf } = require('./for-pools.js');
+const { RUN, hostOf } = require('./for-pools.js');
+const { limitOf } = require('./statement-queue.js');
 
 /** @typedef {InstanceType<typeof import('./pooled-query.js').PooledQuery>} PooledQuery */
 
@@ -47,7 +48,7 @@ class SharedClients {
   /** The pool has lent a client to a query. @param {PooledQuery} query @param {any} client @param {any} release */
   begin(query, client, release) {
     const { text } = query.asked;
-    const isShared = isQuick(text) && client[LIMIT](query.asked) === 0;
+    const isShared = isQuick(text) && !isLimited(query, client);
     /** @type {Use} */
     const use = {
       client,
@@ -69,8 +70,9 @@ class SharedClients {
     use.unanswered++;
     use.served++;
     if (use.isOpen && this.#pool.usesOf(use.client) + use.served >= this.#maxUses) this.#close(use);
-    if (query.context === undefined) use.client[RUN](query, use.isShared);
-    else query.context.runInAsyncScope(() => use.client[RUN](query, use.isShared));
+    query.asked.isAhead = use.isShared;
+    if (query.context === undefined) use.client[RUN](query);
+    else query.context.runInAsyncScope(() => use.client[RUN](query));
   }
 
   /** Sends a query behind others, if it may. @param {PooledQuery} query */
@@ -87,7 +89,7 @@ class SharedClients {
         fewest = use.unanswered;
       }
     }
-    if (best === undefined || best.client[LIMIT](query.asked) > 0) return false;
+    if (best === undefined || isLimited(query, best.client)) return false;
     clearTimeout(query.late);
     query.told?.(undefined, hostOf(best.client));
     this.#pool.joined(best.client);
@@ -126,6 +128,11 @@ class SharedClients {
     use.isOpen = false;
     this.#open.splice(this.#open.indexOf(use), 1);
   }
+}
+
+/** May it be cancelled? Then nothing travels with it. @param {PooledQuery} query @param {any} client */
+function isLimited({ asked }, { connectionParameters }) {
+  return limitOf(asked, connectionParameters.query_timeout) > 0;
 }
 
 /** Did the server answer, and stay? @param {any} reason */

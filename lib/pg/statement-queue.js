@@ -42,19 +42,23 @@ class StatementQueue {
   #whenQuiet = [];
   #reading;
   #isReplication;
+  #isPipelined;
   #onDrain;
   #onFatal;
   /** A statement was told why the server ended the session. */
   hasToldWhy = false;
 
   /**
-   * @param {Reading} reading @param {boolean} isReplication only the simple protocol, then
+   * @param {Reading} reading
+   * @param {{ replication: unknown, pipeline: boolean }} mode replication knows the simple protocol only; in a pipeline every
+   *   statement is sent ahead of the answers to others
    * @param {() => void} onDrain everything asked for was done
    * @param {() => void} onFatal the server hangs up behind a statement
    */
-  constructor(reading, isReplication, onDrain, onFatal) {
+  constructor(reading, { replication, pipeline }, onDrain, onFatal) {
     this.#reading = reading;
-    this.#isReplication = isReplication;
+    this.#isReplication = Boolean(replication);
+    this.#isPipelined = pipeline;
     this.#onDrain = onDrain;
     this.#onFatal = onFatal;
   }
@@ -96,28 +100,28 @@ class StatementQueue {
 
   /**
    * As `start`, for a query of a pool.
-   * @param {PooledQuery} query @param {number} limit @param {boolean} isShared does it travel among others?
+   * @param {PooledQuery} query @param {number} limit
    */
-  startPooled(query, limit, isShared) {
+  startPooled(query, limit) {
     this.#last = query.asked;
-    if (this.#mayBegin) this.#sendPooled(query, limit, isShared);
+    if (this.#mayBegin) this.#sendPooled(query, limit);
     else {
-      const begin = (/** @type {number} */ left) => this.#sendPooled(query, left, isShared);
+      const begin = (/** @type {number} */ left) => this.#sendPooled(query, left);
       this.#wait(limit, begin, (reason) => query.refuse(reason));
     }
   }
 
-  /** @param {PooledQuery} query @param {number} limit @param {boolean} isShared */
-  #sendPooled(query, limit, isShared) {
+  /** @param {PooledQuery} query @param {number} limit */
+  #sendPooled(query, limit) {
     const { asked } = query;
-    const problem = complaint(asked);
+    const problem = this.#complaint(asked);
     if (problem !== undefined) {
       query.refuse(problem);
       return;
     }
     try {
       const decoders = this.#reading.decodersOf(asked.types, rowModeOf(asked));
-      this.#ask(asked, limit, decoders, new PooledAnswer(decoders, query, this), isShared);
+      this.#ask(asked, limit, decoders, new PooledAnswer(decoders, query, this));
     } catch (error) {
       query.refuse(error);
     }
@@ -191,7 +195,7 @@ class StatementQueue {
    * @param {(cancelIt: () => void) => void} [sent]
    */
   #send(asked, limit, resolve, reject, sent) {
-    const problem = complaint(asked);
+    const problem = this.#complaint(asked);
     if (problem !== undefined) {
       process.nextTick(reject, problem);
       return;
@@ -218,13 +222,19 @@ class StatementQueue {
     }
   }
 
+  /** Why a query cannot be sent, or undefined. @param {Asked} asked */
+  #complaint(asked) {
+    if (!this.#isPipelined || !asked.rows) return complaint(asked);
+    return new Error('The `rows` option is not supported in pipeline mode');
+  }
+
   /**
    * Blocks the thread until the statement is answered.
    * @param {Asked} asked @param {number} limit in ms
    * @returns {InstanceType<typeof StatementAnswer>}
    */
   runBlocking(asked, limit) {
-    const problem = complaint(asked);
+    const problem = this.#complaint(asked);
     if (problem !== undefined) throw problem;
     if (asked.signal !== undefined) {
       throw new TypeError('signal has no effect on a blocking call; use query_timeout');
@@ -251,11 +261,8 @@ class StatementQueue {
     return answer;
   }
 
-  /**
-   * @param {Asked} asked @param {number} timeoutMs @param {any} decoders @param {any} answer
-   * @param {boolean} [isAhead] of the answers to others that are
-   */
-  #ask(asked, timeoutMs, decoders, answer, isAhead = false) {
+  /** @param {Asked} asked @param {number} timeoutMs @param {any} decoders @param {any} answer */
+  #ask(asked, timeoutMs, decoders, answer) {
     const link = /** @type {Link} */ (this.#link);
     const { name, values } = asked;
     const known = name && this.#named.get(name);
@@ -266,6 +273,7 @@ class StatementQueue {
     }
     const text = asked.text || known || '';
     const simple = this.#isReplication || isSimple(asked);
+    const isAhead = this.#isPipelined || asked.isAhead;
     const manners = simple ? link.simple : link.extended;
     /** @type {import('../request.js').Manner} */
     let manner = isAhead ? manners.ahead : manners.inTurn;
@@ -334,7 +342,7 @@ class StatementQueue {
       },
     );
     const begin = (/** @type {number} */ left) => {
-      const problem = complaint(asked);
+      const problem = this.#complaint(asked);
       if (problem !== undefined) {
         refuse(problem);
         return;

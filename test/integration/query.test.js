@@ -222,14 +222,18 @@ test('an SQL text that is no text is refused', async (t) => {
   }
 });
 
-test('COPY through a query is refused or passed over and never hangs', async (t) => {
+test('COPY through a query is refused and never hangs', async (t) => {
   const pool = db.openPool(t, { poolSize: 1 });
   await pool.query('create table copied (n int)');
   await pool.query('insert into copied values (1), (2)');
   await assert.rejects(pool.query('copy copied from stdin'), { code: '57014' });
   assert.deepEqual(await pool.query('select 1 as n'), [{ n: 1 }]);
-  const out = await pool.query('copy copied to stdout');
-  assert.deepEqual([out.command, out.rowCount, [...out]], ['COPY', 2, []]);
+  // Its data would be lost without a word, as it is with `pg`.
+  const out = ({ message, cause }) =>
+    /use copyTo/.test(message) && cause.code === 'ERR_RESULT_FORMAT';
+  await assert.rejects(pool.query('copy copied to stdout'), out);
+  assert.throws(() => pool.querySync('copy copied to stdout'), out);
+  assert.deepEqual(await pool.query('select 2 as n'), [{ n: 2 }]);
   const tx = await pool.begin();
   await assert.rejects(tx.query('copy copied from stdin'), { code: '57014' });
   await tx.rollback();

@@ -251,6 +251,7 @@ fn assemble(
         OPEN => Work::Open {
             statement: statement()?,
             params: params(),
+            naming: naming(desk, record, target)?,
             begin: begin()?,
             portal: portal(),
             batch: batch()?,

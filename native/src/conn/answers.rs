@@ -183,6 +183,15 @@ fn unreadable(field: &Field) -> Error {
     }
 }
 
+/// What `pg` leaves out without a word: a statement of the simple protocol is answered as there.
+fn homeless() -> Error {
+    Error::Result {
+        code: "ERR_RESULT_FORMAT",
+        problem: "the data of COPY TO STDOUT has no place among rows; use copyTo".into(),
+        outcome: Outcome::Unknown,
+    }
+}
+
 /// Notes an environment once.
 pub(super) fn touch(touched: &mut Vec<Arc<dyn Outlet>>, outlet: &Arc<dyn Outlet>) {
     if !touched.iter().any(|known| Arc::ptr_eq(known, outlet)) {
@@ -362,7 +371,13 @@ impl Sink for Answers {
     }
 
     fn copy_out(&mut self, format: CopyFormat) {
-        self.copy_begins(false, &format);
+        let begins = self.copy_begins(false, &format);
+        if let Some(sent) = self.sent.front_mut()
+            && !begins
+            && matches!(sent.request.work, Work::Execute { .. })
+        {
+            sent.refusal = Some(homeless());
+        }
     }
 
     fn copy_data(&mut self, data: &[u8]) {

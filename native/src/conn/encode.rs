@@ -84,37 +84,9 @@ fn messages(
             frontend::close_portal(out, "")?;
             expected.push(Expect::CloseComplete);
         }
-        Work::Execute {
-            statement,
-            params,
-            naming,
-            begin,
-        } => {
-            let (statement, begin) = (Arc::clone(statement), begin.clone());
-            if let Some(prepared) = kept(
-                &statement,
-                naming,
-                &mut sent.prepared,
-                &mut sent.fresh,
-                answers,
-            )? {
-                sent.prelude = prelude(begin.as_deref(), expected, out)?;
-                let Some(params) = resolve(params, &prepared)? else {
-                    return prepare_first(&statement, &prepared, sent, expected, out);
-                };
-                sent.plan = bind(
-                    &statement, &prepared, sent, "", &params, answers, expected, out,
-                )?;
-            } else {
-                sent.prelude = prelude(begin.as_deref(), expected, out)?;
-                frontend::parse(out, "", &statement.text, &[])?;
-                frontend::bind(out, "", "", &params.section, ALL_TEXT)?;
-                frontend::describe_portal(out, "")?;
-                expected.extend([
-                    Expect::ParseComplete,
-                    Expect::BindComplete,
-                    Expect::PortalDescription,
-                ]);
+        Work::Execute { .. } => {
+            if !open(sent, "", expected, out, answers)? {
+                return Ok(());
             }
             frontend::execute(out, "", 0)?;
             expected.push(Expect::Result { tag: RESULT });
@@ -122,22 +94,11 @@ fn messages(
                 probe(sent, sent.prepared.is_some(), expected, out, answers)?;
             }
         }
-        Work::Open {
-            statement,
-            params,
-            begin,
-            portal,
-            batch,
-        } => {
-            let (statement, portal, batch) = (Arc::clone(statement), portal.clone(), *batch);
-            let prepared = prepare(&statement, &mut sent.prepared, &mut sent.fresh, answers);
-            sent.prelude = prelude(begin.as_deref(), expected, out)?;
-            let Some(params) = resolve(params, &prepared)? else {
-                return prepare_first(&statement, &prepared, sent, expected, out);
-            };
-            sent.plan = bind(
-                &statement, &prepared, sent, &portal, &params, answers, expected, out,
-            )?;
+        Work::Open { portal, batch, .. } => {
+            let (portal, batch) = (portal.clone(), *batch);
+            if !open(sent, &portal, expected, out, answers)? {
+                return Ok(());
+            }
             answers.portals.retain(|(name, _)| *name != portal);
             answers.portals.push((portal.clone(), sent.plan.clone()));
             frontend::execute(out, &portal, batch)?;
@@ -214,6 +175,68 @@ fn probe(
         frontend::flush(out);
     }
     Ok(())
+}
+
+/// Parse as far as needed, and Bind. `false`: the parameter types have to be learned first, and that is all that is sent.
+fn open(
+    sent: &mut InFlight,
+    portal: &str,
+    expected: &mut Vec<Expect>,
+    out: &mut BytesMut,
+    answers: &mut Answers,
+) -> Result<bool, Error> {
+    let (Work::Execute {
+        statement,
+        params,
+        naming,
+        begin,
+    }
+    | Work::Open {
+        statement,
+        params,
+        naming,
+        begin,
+        ..
+    }) = &sent.request.work
+    else {
+        return Err(Error::internal("nothing to be opened"));
+    };
+    let (statement, begin) = (Arc::clone(statement), begin.clone());
+    let kept = kept(
+        &statement,
+        naming,
+        &mut sent.prepared,
+        &mut sent.fresh,
+        answers,
+    )?;
+    sent.prelude = prelude(begin.as_deref(), expected, out)?;
+    // What is kept nowhere may have been described for this very request.
+    let known = kept.as_ref().or(sent.request.described.as_ref());
+    let Some(params) = resolve(params, known.map(|known| &**known))? else {
+        let prepared = kept.unwrap_or_else(|| {
+            let passing = Prepared::new("".into(), false);
+            sent.fresh = true;
+            sent.prepared = Some(Arc::clone(&passing));
+            passing
+        });
+        prepare_first(&statement, &prepared, sent, expected, out)?;
+        return Ok(false);
+    };
+    if let Some(prepared) = kept {
+        sent.plan = bind(
+            &statement, &prepared, sent, portal, &params, answers, expected, out,
+        )?;
+    } else {
+        frontend::parse(out, "", &statement.text, &[])?;
+        frontend::bind(out, portal, "", &params, ALL_TEXT)?;
+        frontend::describe_portal(out, portal)?;
+        expected.extend([
+            Expect::ParseComplete,
+            Expect::BindComplete,
+            Expect::PortalDescription,
+        ]);
+    }
+    Ok(true)
 }
 
 /// Puts the check in front of a request that is the only one on its connection. `true`: the request waits for its answer.
@@ -367,13 +390,13 @@ fn bind(
 /// Chooses between array literal and JSON text by the server's parameter types; `None` when these are not known yet.
 fn resolve<'a>(
     params: &'a Parameters,
-    prepared: &Prepared,
+    prepared: Option<&Prepared>,
 ) -> Result<Option<Cow<'a, [u8]>>, Error> {
     let section = &*params.section;
     if !params.either {
         return Ok(Some(section.into()));
     }
-    let Some(described) = prepared.described.get() else {
+    let Some(described) = prepared.and_then(|prepared| prepared.described.get()) else {
         return Ok(None);
     };
     let is_json = |position: usize| {

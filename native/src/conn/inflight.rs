@@ -130,6 +130,19 @@ impl InFlight {
         self.request.part == Part::Commit && self.command.as_ref().is_some_and(is)
     }
 
+    /// The request, to be encoded once more: as a repetition, or behind what was sent of it.
+    pub(super) fn into_next(self, again: bool) -> Request {
+        let mut request = self.request;
+        request.repeated |= again;
+        if self.sent == Sent::Check {
+            request.is_checked = true;
+        } else {
+            request.work.begun();
+            request.described = self.prepared.filter(|prepared| prepared.name.is_empty());
+        }
+        request
+    }
+
     /// Are there more bytes of rows than the caller allows?
     pub(super) fn is_too_large(&self) -> bool {
         matches!(

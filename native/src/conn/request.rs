@@ -9,7 +9,7 @@ pub use crate::conn::account::Account;
 pub use crate::conn::copying::{CopyNews, CopyStep};
 pub use crate::conn::event::{Event, Subscriber};
 pub use crate::conn::local::{LocalReply, LocalResult};
-use crate::conn::statement::{Class, Naming, NumberedProfile, Statement};
+use crate::conn::statement::{Class, Naming, NumberedProfile, Prepared, Statement};
 pub use crate::conn::work::{Parameters, Work};
 use crate::error::{Error, Outcome};
 use crate::frame::{FrameBuilder, Shape};
@@ -57,6 +57,8 @@ pub struct Request {
     pub probes: bool,
     /// The keeper's: for this connection only, and in no caller's count.
     pub(super) is_upkeep: bool,
+    /// Its parameter types, where its statement is kept under no name.
+    pub(super) described: Option<Arc<Prepared>>,
     /// Sent again once after its prepared statement was found stale.
     pub(super) repeated: bool,
     /// Behind a check of what the server is.
@@ -82,6 +84,7 @@ impl Request {
             may_outlast: false,
             probes: false,
             is_upkeep: false,
+            described: None,
             repeated: false,
             is_checked: false,
         }

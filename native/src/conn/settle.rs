@@ -57,17 +57,11 @@ impl Answers {
             None => None,
         };
         if sent.sent != Sent::Whole && error.is_none() || again {
-            let Some(mut sent) = self.sent.pop_front() else {
+            let Some(sent) = self.sent.pop_front() else {
                 return;
             };
             self.drop_stale(&sent, stale);
-            sent.request.repeated |= again;
-            if sent.sent == Sent::Check {
-                sent.request.is_checked = true;
-            } else {
-                sent.request.work.begun();
-            }
-            self.again.push(sent.request);
+            self.again.push(sent.into_next(again));
         } else {
             let took = self.now.saturating_duration_since(sent.since);
             if let Some(statement) = sent.request.work.statement() {

@@ -55,6 +55,8 @@ pub enum Work {
         statement: Arc<Statement>,
         /// The parameters.
         params: Parameters,
+        /// How it is kept.
+        naming: Naming,
         /// Text of a BEGIN in front, as in [`Work::Execute`].
         begin: Option<Box<str>>,
         /// The portal's name.
@@ -138,7 +140,7 @@ impl Work {
     /// How its statement is kept is known now: whether no transaction is open (`may_cache`).
     pub fn decide(&mut self, may_cache: bool) {
         match self {
-            Self::Execute { naming, .. } => naming.decide(may_cache),
+            Self::Execute { naming, .. } | Self::Open { naming, .. } => naming.decide(may_cache),
             Self::Simple { keep: true, .. } if may_cache && self.is_plain() => self.keep(),
             _ => {}
         }

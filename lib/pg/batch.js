@@ -1,0 +1,105 @@
+// Several queries in one go on one client: each for itself, or all or nothing.
+'use strict';
+
+const { TransactionRolledBackError, argumentError } = require('../error-classes.js');
+const { oneOf, readOptions } = require('../option-rules.js');
+const { AHEAD } = require('./for-pools.js');
+const { readQuery } = require('./query.js');
+
+const OPTIONS = Object.freeze({ errors: oneOf('isolated', 'all-or-nothing') });
+
+/**
+ * @param {unknown} queries @param {unknown} given
+ * @returns {{ asked: import('./query.js').Asked[], isTogether: boolean }}
+ */
+function readBatch(queries, given) {
+  if (!Array.isArray(queries)) {
+    throw new TypeError(
+      `queries must be an array, got ${queries === null ? 'null' : typeof queries}`,
+    );
+  }
+  const { errors = 'isolated' } = readOptions(OPTIONS, given);
+  const asked = queries.map((query, index) => {
+    const isConfig = typeof query === 'object' && query !== null;
+    if (typeof query === 'string' || (isConfig && !query.submit && !query.callback)) {
+      return readQuery(query, undefined, undefined);
+    }
+    const problem = `query ${index} of the batch must be a text or a config without a callback`;
+    throw argumentError(new TypeError(problem), { code: 'ERR_CONFIG' });
+  });
+  return { asked, isTogether: errors === 'all-or-nothing' };
+}
+
+/**
+ * @param {any} client @param {unknown} queries @param {unknown} given
+ * @returns {Promise<any[]>}
+ */
+async function runBatch(client, queries, given) {
+  const { asked, isTogether } = readBatch(queries, given);
+  if (asked.length === 0) return [];
+  if (isTogether) return together(client, asked);
+  return Promise.allSettled(asked.map((one) => client[AHEAD](one)));
+}
+
+/**
+ * BEGIN, the queries and COMMIT travel without waiting for one another: behind one that failed the server refuses the
+ * rest, and COMMIT rolls back. Inside a transaction of the caller's it is a savepoint.
+ * @param {any} client @param {import('./query.js').Asked[]} asked
+ */
+async function together(client, asked) {
+  const run = (/** @type {string} */ text) => client[AHEAD](readQuery(text, undefined, undefined));
+  const isInside = client.getTransactionStatus() === 'T';
+  /** @type {{ index: number, error: any } | undefined} */
+  let first;
+  const begun = settled(run(isInside ? 'SAVEPOINT berth_batch' : 'BEGIN'));
+  const answers = asked.map(async (one, index) => {
+    try {
+      return await client[AHEAD](one);
+    } catch (error) {
+      if (first === undefined || index < first.index) first = { index, error };
+      throw error;
+    }
+  });
+  const results = Promise.allSettled(answers);
+  // What cannot be sent at all is known now, and the rest must not be committed without it.
+  await new Promise((resolve) => setImmediate(resolve));
+  const isGood = first === undefined;
+  const ended = settled(run(isInside ? endInside(isGood) : isGood ? 'COMMIT' : 'ROLLBACK'));
+  const { error } = await begun;
+  const all = await results;
+  const end = await ended;
+  if (isInside && isGood && end.error !== undefined) await settled(run(endInside(false)));
+  if (error !== undefined) throw error;
+  if (first !== undefined) throw withIndex(first.error, first.index);
+  if (end.error !== undefined) throw end.error;
+  if (!isInside && end.result.command !== 'COMMIT') {
+    const message = 'the batch was rolled back: the server answered COMMIT with ROLLBACK';
+    throw new TransactionRolledBackError(message, { code: '25P02', outcome: 'failed' });
+  }
+  return all.map((one) => /** @type {PromiseFulfilledResult<any>} */ (one).value);
+}
+
+/** @param {boolean} isGood */
+function endInside(isGood) {
+  return isGood
+    ? 'RELEASE SAVEPOINT berth_batch'
+    : 'ROLLBACK TO SAVEPOINT berth_batch; RELEASE SAVEPOINT berth_batch';
+}
+
+/** @param {Promise<any>} promise @returns {Promise<{ result?: any, error?: any }>} */
+function settled(promise) {
+  return promise.then(
+    (result) => ({ result }),
+    (error) => ({ error }),
+  );
+}
+
+/** Says which query failed. @param {any} error @param {number} index */
+function withIndex(error, index) {
+  if (error instanceof Error && Object.isExtensible(error)) {
+    Object.defineProperty(error, 'index', { value: index, configurable: true, writable: true });
+  }
+  return error;
+}
+
+module.exports = { runBatch };

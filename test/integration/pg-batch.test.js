@@ -1,0 +1,156 @@
+// Batches of the pg face, and what a client with a pipeline has on the wire.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { Client, Pool } = require('../../lib/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { test } = require('../support/timed-test.js');
+
+const db = testDatabase(`
+  create table item (id int primary key, name text not null);
+  create table late (id int references item deferrable initially deferred)`);
+
+async function openClient(t, options = {}) {
+  const client = new Client({ connectionString: db.url, ...options });
+  await client.connect();
+  t.after(() => client.end());
+  return client;
+}
+
+const insert = (id, name = `item ${id}`) => ({
+  text: 'insert into item values ($1, $2) returning id',
+  values: [id, name],
+});
+const ids = async () => (await db.sql('select id from item order by id')).map(({ id }) => id);
+
+test('a batch travels in one go: nothing waits for an answer', async (t) => {
+  const client = await openClient(t);
+  const holder = await openClient(t);
+  await holder.query('begin; lock table item in access exclusive mode');
+  const rejected = async (asked) => {
+    const settled = Promise.allSettled(asked);
+    const [pid] = await db.running('select id from item where');
+    await db.sql('select pg_terminate_backend($1)', [pid]);
+    return (await settled).map(({ reason }) => reason?.outcome);
+  };
+  const text = 'select id from item where id = $1';
+  const queries = Array.from({ length: 10 }, (_, n) => ({ text, values: [n] }));
+  const batch = client.batch(queries);
+  assert.deepEqual(
+    await rejected([batch]),
+    [undefined],
+    'an isolated batch says of each query what became of it',
+  );
+  assert.deepEqual(
+    (await batch).map(({ reason }) => reason.outcome),
+    Array.from({ length: 10 }, () => 'unknown'),
+  );
+  const pipelined = await openClient(t, { pipeline: true });
+  assert.deepEqual(
+    await rejected(queries.map((query) => pipelined.query(query))),
+    Array.from({ length: 10 }, () => 'unknown'),
+  );
+  const inTurn = await openClient(t);
+  assert.deepEqual(await rejected(queries.map((query) => inTurn.query(query))), [
+    'unknown',
+    ...Array.from({ length: 9 }, () => 'not-sent'),
+  ]);
+});
+
+test('isolated: each query has its own result or error', async (t) => {
+  const client = await openClient(t);
+  const results = await client.batch([
+    'select 1 as a',
+    'select 1/0',
+    insert(1),
+    insert(1),
+    'select 5 as a',
+  ]);
+  assert.deepEqual(
+    results.map(({ value, reason }) => value?.rows[0] ?? reason.code),
+    [{ a: 1 }, '22012', { id: 1 }, '23505', { a: 5 }],
+  );
+  assert.equal(client.getTransactionStatus(), 'I');
+  assert.deepEqual(await ids(), [1]);
+});
+
+test('all or nothing: the results, or the first error with its place and nothing done', async (t) => {
+  const client = await openClient(t);
+  const both = { errors: 'all-or-nothing' };
+  const results = await client.batch(
+    [insert(10), insert(11), 'select count(*)::int as n from item'],
+    both,
+  );
+  assert.deepEqual(
+    results.map(({ command, rows }) => [command, rows[0]]),
+    [
+      ['INSERT', { id: 10 }],
+      ['INSERT', { id: 11 }],
+      ['SELECT', { n: 3 }],
+    ],
+  );
+  const before = await ids();
+  await assert.rejects(client.batch([insert(12), insert(10), insert(13)], both), {
+    code: '23505',
+    index: 1,
+  });
+  const unsendable = {
+    text: 'select $1',
+    values: [
+      {
+        toPostgres() {
+          throw new Error('mine');
+        },
+      },
+    ],
+  };
+  await assert.rejects(client.batch([insert(14), unsendable, insert(15)], both), {
+    message: 'mine',
+    index: 1,
+  });
+  await assert.rejects(
+    client.batch([insert(16), { text: 'insert into late values (999)', values: [] }], both),
+    { code: '23503' },
+    'a deferred constraint fails at COMMIT',
+  );
+  assert.equal(client.getTransactionStatus(), 'I');
+  assert.deepEqual(await ids(), before);
+});
+
+test("inside the caller's transaction a batch is a savepoint", async (t) => {
+  const client = await openClient(t);
+  const both = { errors: 'all-or-nothing' };
+  await client.query('begin');
+  await client.query(insert(20));
+  await client.batch([insert(21), insert(22)], both);
+  await assert.rejects(client.batch([insert(23), insert(20)], both), { code: '23505', index: 1 });
+  assert.equal(client.getTransactionStatus(), 'T');
+  await client.query(insert(24));
+  await client.query('commit');
+  const kept = await ids();
+  assert.deepEqual(
+    [20, 21, 22, 23, 24].map((id) => kept.includes(id)),
+    [true, true, true, false, true],
+  );
+});
+
+test('a pool lends a client for a batch, and takes it back', async (t) => {
+  const pool = new Pool({ connectionString: db.url, max: 1 });
+  t.after(() => pool.end());
+  const both = { errors: 'all-or-nothing' };
+  const [one, two] = await pool.batch([insert(30), insert(31)], both);
+  assert.deepEqual([one.rows, two.rows], [[{ id: 30 }], [{ id: 31 }]]);
+  await assert.rejects(pool.batch([insert(30)], both), { code: '23505', index: 0 });
+  assert.deepEqual(await pool.batch([]), []);
+  assert.deepEqual([pool.totalCount, pool.idleCount], [1, 1]);
+});
+
+test('what is no query, and unknown options, are refused before anything is sent', async (t) => {
+  const client = await openClient(t);
+  await assert.rejects(client.batch('select 1'), /queries must be an array, got string/);
+  await assert.rejects(client.batch([insert(40), null]), /query 1 of the batch must be a text/);
+  await assert.rejects(client.batch([{ text: 'x', callback() {} }]), /without a callback/);
+  await assert.rejects(client.batch(['select 1'], { errors: 'some' }), /"errors" must be one of/);
+  await assert.rejects(client.batch(['select 1'], { error: 'isolated' }), /did you mean "errors"/);
+  assert.ok(!(await ids()).includes(40));
+});
