@@ -96,7 +96,9 @@ let returning = false;
 /** Who hears events, by the slot of its handle. @type {Map<number, { generation: number, hear: (event: any) => void }>} */
 const listeners = new Map();
 
-const words = native.setup(onWake);
+// Deno and Bun have no libuv underneath, or none that an addon may use.
+const lends = !('deno' in process.versions || 'bun' in process.versions);
+const words = native.setup(onWake, lends);
 
 /** @param {ArrayBuffer} memory */
 function viewOf(memory) {

@@ -108,6 +108,7 @@ const POOL_OPTIONS = Object.freeze({
   keepalive: group({ idleMs: ms, intervalMs: ms, count: positive }),
   tcpUserTimeoutMs: msOrNever,
   preparedStatements: oneOf('named', 'unnamed'),
+  driver: oneOf('auto', 'loop', 'engine'),
   statementCacheSize: count,
   types,
   rowMode,

@@ -37,6 +37,16 @@ const DEFAULT_BLOCKING_MS = 30_000;
 /** How much longer than its statement a blocking call waits: the time a cancel may take. */
 const BLOCKING_GRACE_MS = 3000;
 
+/** The status of a pool that has ended. */
+const NOTHING_OPEN = Object.freeze({
+  max: 0,
+  size: 0,
+  available: 0,
+  waiting: 0,
+  nodes: Object.freeze([]),
+  primary: null,
+  driver: 'engine',
+});
 /** Behind the statement, in its packet, is what its outcome can be found out by. */
 const EXACTLY_ONCE = Object.freeze({ flags: FLAG.PROBE });
 
@@ -304,11 +314,11 @@ class Pool {
   /** @returns {PoolStatus} */
   status() {
     const text = native.poolStatus(this.#target.slot, this.#target.generation, true);
-    const ended = { max: 0, size: 0, available: 0, waiting: 0, nodes: [], primary: null };
-    const { max, size, available, waiting, nodes, primary } =
-      text === null ? ended : JSON.parse(text);
+    const { max, size, available, waiting, nodes, primary, driver } =
+      text === null ? NOTHING_OPEN : JSON.parse(text);
     const inUse = size - available;
-    return { maxSize: max, size, available, inUse, waiting, primary, nodes: nodes.map(toNode) };
+    const counts = { maxSize: max, size, available, inUse, waiting };
+    return { ...counts, driver, primary, nodes: nodes.map(toNode) };
   }
 
   stats() {

@@ -1,7 +1,7 @@
 // The exports of the engine's binary (internal; checked against the built file by scripts/check-api.js).
 
-/** Makes the calling thread an environment. `onWake` runs whenever answers have arrived; it must not throw. Returns the command words by number − 1. */
-export function setup(onWake: () => void): string[];
+/** Makes the calling thread an environment. `onWake` runs whenever answers have arrived; `lends`: sockets may be lent to its event loop. Returns the command words by number − 1. */
+export function setup(onWake: () => void, lends: boolean): string[];
 /** Starts the requests in the first `length` bytes of the outbox; `alone` when nothing but the one in there is awaited. */
 export function submit(outbox: Uint8Array, length: number, alone: boolean): void;
 /** Takes answers: bytes written, plus 2³² when more are waiting. */

@@ -125,6 +125,8 @@ export interface PoolStatus {
   readonly inUse: number;
   /** Requests waiting for a connection. */
   readonly waiting: number;
+  /** Who reads answers: the event loop of this thread, or the engine (asked for, or on other than Node on Linux). */
+  readonly driver: 'loop' | 'engine';
   /** Address of the primary, as far as this pool knows; null while it knows none. */
   readonly primary: string | null;
   /** Every address that was tried, by address. */

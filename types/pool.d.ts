@@ -284,6 +284,12 @@ export interface PoolOptions {
   keepalive?: { idleMs?: number; intervalMs?: number; count?: number };
   /** Sent data must be acknowledged within this; 0 = the system's default. Default 8000. */
   tcpUserTimeoutMs?: number;
+  /**
+   * Who reads answers. `'auto'`: the event loop, which saves a hop between threads, and while it is late the engine's thread;
+   * `'engine'`: always that, which takes more work off the JS thread; `'loop'`: the loop even if it was late before, an error
+   * where there is none to use. Default `PG_BERTH_DRIVER`, else `'auto'`.
+   */
+  driver?: 'auto' | 'loop' | 'engine';
   /** `'unnamed'` for poolers that lose prepared statements. Default `'named'`. */
   preparedStatements?: 'named' | 'unnamed';
   /** Prepared statements kept per connection; 0 = none. Default 256. */

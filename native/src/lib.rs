@@ -9,6 +9,7 @@
 //! ```
 //!
 //! Imports point down only (`scripts/check-layers.js`).
+#![forbid(unsafe_code)]
 
 pub mod addon;
 pub mod config;

@@ -111,6 +111,7 @@ const POOL = {
     '8',
     'an integer not below 0 (milliseconds, at most 2147483647; 0 = never), got a string',
   ],
+  driver: ['engine', 'tokio', 'one of "auto", "loop", "engine", got "tokio"'],
   preparedStatements: ['unnamed', false, 'one of "named", "unnamed", got false'],
   statementCacheSize: [0, Number.POSITIVE_INFINITY, 'an integer not below 0, got Infinity'],
   types: [

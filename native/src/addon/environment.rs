@@ -9,8 +9,11 @@ use neon::prelude::*;
 use neon::thread::LocalKey;
 
 use crate::addon::desk::Desk;
+use crate::addon::event_loop;
 use crate::addon::mailbox::Mailbox;
 use crate::addon::registry::{self, Handle, Object};
+use crate::config::Driver;
+use crate::conn::event_loop::EventLoop;
 use crate::conn::request::Outlet;
 
 static ENVIRONMENT: LocalKey<Environment> = LocalKey::new();
@@ -21,6 +24,8 @@ pub(super) struct Environment {
     pub(super) desk: Arc<Desk>,
     /// Called on this environment's thread whenever answers have arrived.
     pub(super) on_wake: Root<JsFunction>,
+    /// The runtime has an event loop that sockets can be lent to.
+    lends: bool,
     /// Keeps the event loop alive while requests are pending.
     alive: Mutex<Channel>,
     /// Ended with the environment.
@@ -39,7 +44,7 @@ pub(super) fn current<'cx>(cx: &mut impl Context<'cx>) -> NeonResult<&'cx Enviro
 }
 
 /// Makes the calling thread an environment; a second call changes nothing.
-pub(super) fn set_up<'cx>(cx: &mut impl Context<'cx>, on_wake: Handle0<'cx>) {
+pub(super) fn set_up<'cx>(cx: &mut impl Context<'cx>, on_wake: Handle0<'cx>, lends: bool) {
     let mut alive = Channel::new(cx);
     alive.unref(cx);
     let mut channel = Channel::new(cx);
@@ -51,6 +56,7 @@ pub(super) fn set_up<'cx>(cx: &mut impl Context<'cx>, on_wake: Handle0<'cx>) {
             desk: Arc::new(Desk::new(mailbox.clone())),
             mailbox,
             on_wake,
+            lends,
             alive: Mutex::new(alive),
             owned: Mutex::default(),
         }
@@ -64,6 +70,27 @@ impl Environment {
     /// Where answers go.
     pub(super) fn outlet(&self) -> Arc<dyn Outlet> {
         self.desk.outlet()
+    }
+
+    /// The event loop that sockets are lent to, if there is one.
+    pub(super) fn event_loop(&self) -> Option<&Arc<EventLoop>> {
+        self.mailbox.event_loop()
+    }
+
+    /// Looks for the event loop, the first time something is opened.
+    pub(super) fn find_loop<'cx>(&self, cx: &mut impl Context<'cx>) -> NeonResult<()> {
+        if self.lends && !self.mailbox.has_looked() {
+            self.mailbox.attach(event_loop::attach(cx)?);
+        }
+        Ok(())
+    }
+
+    /// Who reads the connections that this environment's statements are on, in the words of the option.
+    pub(super) fn driver(&self, chosen: Driver) -> &'static str {
+        match (chosen, self.event_loop()) {
+            (Driver::Auto | Driver::Loop, Some(_)) => "loop",
+            (Driver::Engine, _) | (_, None) => "engine",
+        }
     }
 
     /// Keeps the event loop alive, or lets it end.

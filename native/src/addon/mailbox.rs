@@ -1,8 +1,8 @@
 //! Answers for one JS environment: queued by the engine, taken by one call per wake.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use neon::event::Channel;
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::addon::records::{
     COMPLETE, COPY, ERROR, EVENT, FINAL, FRAME, Head, PLACED, QUICK, SUSPENDED, TAG,
 };
 use crate::addon::{command, settle, wake};
+use crate::conn::event_loop::EventLoop;
 use crate::conn::keeper::News;
 use crate::conn::request::{Account, Command, Completion, CopyNews, Event, Outlet};
 use crate::error::Error;
@@ -33,6 +34,8 @@ pub(super) struct Mailbox {
     scheduled: AtomicBool,
     closed: AtomicBool,
     channel: Channel,
+    /// The loop of the environment, if it has one that sockets can be lent to.
+    events: OnceLock<Option<Arc<EventLoop>>>,
 }
 
 impl Mailbox {
@@ -44,11 +47,28 @@ impl Mailbox {
             scheduled: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             channel,
+            events: OnceLock::new(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Was the loop of the environment looked for?
+    pub(super) fn has_looked(&self) -> bool {
+        self.events.get().is_some()
+    }
+
+    /// What was found.
+    pub(super) fn attach(&self, events: Option<Arc<EventLoop>>) {
+        // Looked for twice only by a bug of ours; the first one stays.
+        let _ = self.events.set(events);
+    }
+
+    /// The loop of the environment, if sockets can be lent to it.
+    pub(super) fn event_loop(&self) -> Option<&Arc<EventLoop>> {
+        self.events.get()?.as_ref()
     }
 
     /// The environment is gone.
@@ -73,16 +93,46 @@ impl Mailbox {
         self.lock().inbox.next_spilled()
     }
 
-    /// Blocks the JS thread until something has arrived; `false` when `patience` ran out.
-    pub(super) fn park(&self, patience: Duration) -> bool {
+    /// Blocks the JS thread until something has arrived; `false` when `patience` ran out. It serves its own loans meanwhile.
+    pub(super) fn park(&self, patience: Duration, events: Option<&EventLoop>) -> bool {
         let mut queue = self.lock();
         queue.parked = true;
+        if let Some(events) = events {
+            let until = Instant::now() + patience;
+            while queue.inbox.is_empty() {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                drop(queue);
+                events.serve(left);
+                queue = self.lock();
+            }
+            queue.parked = false;
+            return !queue.inbox.is_empty();
+        }
         let (mut queue, _) = self
             .arrived
             .wait_timeout_while(queue, patience, |queue| queue.inbox.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
         queue.parked = false;
         !queue.inbox.is_empty()
+    }
+
+    /// The JS thread looks by itself when it is done with what it does: until then nothing has to wake it.
+    pub(super) fn attend(&self) {
+        self.scheduled.store(true, Ordering::Release);
+    }
+
+    /// The JS thread is done: is there something to take?
+    pub(super) fn leave(&self) -> bool {
+        let is_empty = || self.lock().inbox.is_empty();
+        if is_empty() {
+            self.scheduled.store(false, Ordering::Release);
+            // What has come between the two looks has woken nobody.
+            return !is_empty() && !self.scheduled.swap(true, Ordering::AcqRel);
+        }
+        true
     }
 
     fn copy(&self, id: u32, news: CopyNews<'_>, account: &Arc<Account>) {
@@ -270,6 +320,9 @@ impl Outlet for Mailbox {
         drop(queue);
         if parked {
             self.arrived.notify_all();
+            if let Some(events) = self.event_loop() {
+                events.ring();
+            }
         }
         if !is_empty && !self.is_closed() && !self.scheduled.swap(true, Ordering::AcqRel) {
             let woken = self.channel.try_send(|mut cx| {

@@ -7,6 +7,7 @@ mod command;
 mod desk;
 mod doubts;
 mod environment;
+mod event_loop;
 mod figures;
 mod health;
 mod inbox;
@@ -27,6 +28,7 @@ use neon::prelude::*;
 use neon::types::buffer::TypedArray;
 
 use self::environment::current;
+use self::requests::Caller;
 use self::runtime::SHAPES;
 
 #[neon::main]
@@ -78,10 +80,12 @@ fn wake(cx: &mut Cx<'_>) {
     });
 }
 
-/// `setup(onWake) → string[]`: makes the calling thread an environment; gives the command words by number − 1.
+/// `setup(onWake, lends) → string[]`: makes the calling thread an environment; gives the command words by number − 1.
+/// `lends`: the runtime has libuv underneath, so sockets may be lent to its event loop.
 fn setup(mut cx: FunctionContext) -> JsResult<JsArray> {
     let on_wake = cx.argument::<JsFunction>(0)?;
-    environment::set_up(&mut cx, on_wake);
+    let lends = cx.argument::<JsBoolean>(1)?.value(&mut cx);
+    environment::set_up(&mut cx, on_wake, lends);
     let words = cx.empty_array();
     for (index, word) in (0_u32..).zip(command::WORDS) {
         let word = cx.string(word);
@@ -100,7 +104,8 @@ fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
     let records = outbox
         .as_slice(&cx)
         .get(..usize::try_from(length).unwrap_or(usize::MAX));
-    match records.map(|records| submissions::submit(&environment.desk, records, alone)) {
+    let caller = Caller::new(environment.event_loop(), alone);
+    match records.map(|records| submissions::submit(&environment.desk, records, caller)) {
         Some(true) => Ok(cx.undefined()),
         Some(false) => cx.throw_error("the outbox is no sequence of whole records"),
         None => cx.throw_range_error("length exceeds the outbox"),
@@ -135,7 +140,10 @@ fn spilled(mut cx: FunctionContext) -> JsResult<JsUndefined> {
 /// `park(ms) → boolean`: blocks the thread until answers have arrived; `false` when the time ran out.
 fn park(mut cx: FunctionContext) -> JsResult<JsBoolean> {
     let patience = Duration::from_millis(objects::whole(&mut cx, 0)?.into());
-    let arrived = current(&mut cx)?.mailbox.park(patience);
+    let environment = current(&mut cx)?;
+    let arrived = environment
+        .mailbox
+        .park(patience, environment.event_loop().map(|events| &**events));
     Ok(cx.boolean(arrived))
 }
 

@@ -16,7 +16,7 @@ use crate::addon::registry::{self, Handle, Object};
 use crate::addon::runtime::{SHAPES, runtime};
 use crate::addon::settle::{promise, throw};
 use crate::addon::submissions::start_pending;
-use crate::config::{Built, Settings, Surroundings};
+use crate::config::{Built, Driver, Settings, Surroundings};
 use crate::conn::client::Client;
 use crate::conn::dial::Route;
 use crate::conn::exchange::Manner;
@@ -122,6 +122,7 @@ fn opened(built: &Built, handle: Handle) -> String {
 pub(super) fn pool_open(mut cx: FunctionContext) -> JsResult<JsString> {
     let built = settings(&mut cx)?;
     let passwords = passwords::source(&mut cx, 2)?;
+    find_loop(&mut cx, built.pool.driver)?;
     let runtime = runtime(&mut cx)?.clone();
     let handle = routes(&built, passwords.as_ref()).and_then(|routes| {
         let environment = current(&mut cx).map_err(|_| Error::internal("no environment"))?;
@@ -158,6 +159,7 @@ pub(super) fn pool_status(mut cx: FunctionContext) -> JsResult<JsValue> {
         "opening": counts.opening, "waiting": counts.waiting, "min": pool.min_idle(),
         "nodes": nodes.map(|overview| figures::nodes(&pool, overview)),
         "primary": nodes.and_then(|overview| overview.primary.as_deref()),
+        "driver": current(&mut cx)?.driver(pool.driver()),
     });
     Ok(cx.string(text.to_string()).upcast())
 }
@@ -244,17 +246,34 @@ struct Opening {
     warnings: Vec<String>,
 }
 
+/// Looks for the event loop of the thread, the first time something wants to be read there.
+fn find_loop(cx: &mut FunctionContext, driver: Driver) -> NeonResult<()> {
+    if driver == Driver::Engine {
+        return Ok(());
+    }
+    let environment = current(cx)?;
+    environment.find_loop(cx)?;
+    if driver == Driver::Loop && environment.event_loop().is_none() {
+        let problem = "cannot be \"loop\": the event loop of this runtime or platform reads no sockets for us; \
+                       leave it out, or set \"engine\"";
+        return throw(cx, &Error::config("driver", problem));
+    }
+    Ok(())
+}
+
 fn opening(
     cx: &mut FunctionContext,
     passwords: Option<&Arc<dyn Passwords>>,
 ) -> NeonResult<Opening> {
     let built = settings(cx)?;
+    find_loop(cx, built.pool.driver)?;
     let runtime = runtime(cx)?;
     let target = routes(&built, passwords)
         .and_then(|routes| Ok((routes, own_profile()?, upkeep(&built, runtime)?)));
     match target {
         Ok((routes, profile, upkeep)) => {
             let manner = Manner {
+                driver: built.pool.driver,
                 depth: 1,
                 statements: built.pool.statement_cache_size.max(1),
                 max_message: built.config.max_message,

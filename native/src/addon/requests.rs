@@ -13,7 +13,10 @@ use std::time::{Duration, Instant};
 
 use crate::addon::desk::{Desk, profile};
 use crate::addon::registry::{self, Handle, Object};
+use crate::config::Driver;
+use crate::conn::Origin;
 use crate::conn::cancel::PATIENCE;
+use crate::conn::event_loop::EventLoop;
 use crate::conn::request::{CopyStep, Parameters, Part, Reply, Request, Work};
 use crate::conn::statement::Naming;
 use crate::error::Error;
@@ -105,22 +108,94 @@ fn next<'a>(outbox: &mut &'a [u8]) -> Option<Record<'a>> {
 
 /// Starts everything a turn has asked for; each request is answered through the mailbox, whatever is wrong with it.
 ///
-/// `alone`: the environment awaits nothing else, so the request may be written by the calling thread.
+/// `left`: gets the records that the engine's thread is to start.
 /// Returns `false` when the outbox is no sequence of whole records, which only a bug can cause; what came before the
 /// broken record was started.
-pub(super) fn start_all(desk: &Desk, mut outbox: &[u8], alone: bool) -> bool {
+pub(super) fn start_all(
+    desk: &Desk,
+    mut outbox: &[u8],
+    caller: Caller<'_>,
+    left: &mut Vec<u8>,
+) -> bool {
     let now = Instant::now();
     while !outbox.is_empty() {
+        let whole = outbox;
         let Some(record) = next(&mut outbox) else {
             return false;
+        };
+        let origin = match caller.events {
+            // Behind those that are left, one of which may use the statement.
+            Some(_) if record.word(4) & OPERATION == DROP && !left.is_empty() => None,
+            Some(_) if record.word(4) & OPERATION == DROP => Some(Origin::Engine),
+            _ => caller.origin(&record),
+        };
+        let Some(origin) = origin else {
+            let length = whole.len() - outbox.len();
+            left.extend_from_slice(whole.get(..length).unwrap_or_default());
+            continue;
         };
         match record.word(4) & OPERATION {
             DROP => desk.drop_statement(record.word(3)),
             COPY_DATA | COPY_ROWS | COPY_DONE | COPY_FAIL | COPY_TAKEN => copy_step(desk, &record),
-            _ => start(desk, &record, now, alone),
+            _ => start(desk, &record, now, origin),
         }
     }
     true
+}
+
+/// The thread that starts requests.
+#[derive(Clone, Copy)]
+pub(super) struct Caller<'a> {
+    /// Its event loop, if sockets can be lent to that.
+    pub(super) events: Option<&'a Arc<EventLoop>>,
+    /// The environment awaits nothing else, so the request may be written by the calling thread.
+    pub(super) alone: bool,
+    /// It is the engine's thread.
+    is_engine: bool,
+}
+
+impl<'a> Caller<'a> {
+    /// The engine's thread.
+    pub(super) const ENGINE: Self = Self {
+        events: None,
+        alone: false,
+        is_engine: true,
+    };
+
+    /// The thread of an environment.
+    pub(super) fn new(events: Option<&'a Arc<EventLoop>>, alone: bool) -> Self {
+        Self {
+            events,
+            alone,
+            is_engine: false,
+        }
+    }
+
+    /// What it may do for a request by itself; `None`: the engine's thread starts the request.
+    fn origin(self, record: &Record<'_>) -> Option<Origin<'a>> {
+        if self.is_engine {
+            return Some(Origin::Engine);
+        }
+        if let Some(events) = self.events {
+            let driver = match registry::get(record.handle()) {
+                Some(Object::Pool(pool)) => pool.driver(),
+                Some(Object::Session(session)) => {
+                    session.pool().map_or(Driver::Auto, |pool| pool.driver())
+                }
+                Some(Object::Client(client)) => client.connection().driver,
+                None => Driver::Auto,
+            };
+            let reads = match driver {
+                Driver::Auto => events.is_punctual(),
+                Driver::Loop => true,
+                Driver::Engine => false,
+            };
+            if reads {
+                return Some(Origin::Loop(events));
+            }
+        }
+        self.alone.then_some(Origin::Alone)
+    }
 }
 
 /// What has no target any more is over, and its own answer says why.
@@ -141,7 +216,7 @@ fn copy_step(desk: &Desk, record: &Record<'_>) {
     }
 }
 
-fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
+fn start(desk: &Desk, record: &Record<'_>, now: Instant, origin: Origin<'_>) {
     let reply = Reply::Outlet {
         outlet: desk.outlet(),
         id: record.word(2),
@@ -173,9 +248,9 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, alone: bool) {
     request.probes = record.has(PROBE) && takes_probes;
     request.max_result = pool.and_then(|pool| pool.max_result_bytes());
     match target {
-        Object::Pool(pool) => pool.submit(request, alone),
-        Object::Session(session) => session.submit(request, alone),
-        Object::Client(client) => client.submit(request, alone),
+        Object::Pool(pool) => pool.submit(request, origin),
+        Object::Session(session) => session.submit(request, origin),
+        Object::Client(client) => client.submit(request, origin),
     }
 }
 

@@ -1,15 +1,15 @@
 //! Requests on their way from JS threads to the engine's thread, in order.
 //!
-//! A JS thread only copies its outbox: choosing connections and encoding happen on the engine's thread, where no lock
-//! is contended and waking a connection costs no system call. A request that is alone is started by the JS thread
-//! itself, which saves the hop.
+//! What is read on the event loop of the JS thread is started there as well. For what the engine reads, a JS thread only
+//! copies its outbox: choosing connections and encoding happen on the engine's thread, where no lock is contended and
+//! waking a connection costs no system call; a request that is alone is started by the JS thread, which saves the hop.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::addon::desk::Desk;
-use crate::addon::requests;
+use crate::addon::requests::{self, Caller};
 
 /// One tick's requests of one environment.
 type Batch = (Arc<Desk>, Vec<u8>);
@@ -26,21 +26,36 @@ fn queue() -> MutexGuard<'static, Vec<Batch>> {
 
 /// Starts requests, or has them started by the engine's thread.
 ///
-/// Returns `false` when the bytes are no sequence of whole records, which is only found out when `alone`.
-pub(super) fn submit(desk: &Arc<Desk>, outbox: &[u8], alone: bool) -> bool {
-    if alone {
-        let _turn = start_pending();
-        return requests::start_all(desk, outbox, true);
+/// Returns `false` when the bytes are no sequence of whole records, which is only found out by the thread that starts them.
+pub(super) fn submit(desk: &Arc<Desk>, outbox: &[u8], caller: Caller<'_>) -> bool {
+    if caller.events.is_none() && !caller.alone {
+        queue_up(desk, outbox.to_vec());
+        return true;
     }
+    let mut left = Vec::new();
+    let whole = {
+        let _turn = start_pending();
+        requests::start_all(desk, outbox, caller, &mut left)
+    };
+    if let Some(events) = caller.events {
+        events.flush();
+    }
+    if !left.is_empty() {
+        queue_up(desk, left);
+    }
+    whole
+}
+
+/// Leaves requests to the engine's thread.
+fn queue_up(desk: &Arc<Desk>, outbox: Vec<u8>) {
     let was_empty = {
         let mut queue = queue();
-        queue.push((Arc::clone(desk), outbox.to_vec()));
+        queue.push((Arc::clone(desk), outbox));
         queue.len() == 1
     };
     if was_empty {
         SUBMITTED.notify_one();
     }
-    true
 }
 
 /// Starts everything that was submitted. Called before anything that must see earlier requests: an end, a cancel.
@@ -53,7 +68,7 @@ pub(super) fn start_pending() -> MutexGuard<'static, ()> {
         }
         for (desk, outbox) in batches {
             // JS wrote the records; a broken one was counted wrong there, and its promise is all that is lost.
-            requests::start_all(&desk, &outbox, false);
+            requests::start_all(&desk, &outbox, Caller::ENGINE, &mut Vec::new());
         }
     }
 }

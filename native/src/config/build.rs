@@ -68,7 +68,7 @@ impl Settings {
         config.check_startup_size()?;
         Ok(Built {
             config,
-            pool: self.pool(&values)?,
+            pool: self.pool(&values, &surroundings.environment)?,
             lease: self.lease.map(LeaseSettings::build).transpose()?,
             warnings,
         })

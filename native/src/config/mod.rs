@@ -5,6 +5,7 @@
 //! explicit option, connection string, service file, environment, default (rule CP-41).
 
 mod build;
+mod driver;
 mod env;
 mod guard;
 mod host;
@@ -29,6 +30,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use build::{Built, Surroundings};
+pub use driver::Driver;
 pub use host::{DEFAULT_PORT, Host};
 pub use lease::{LeaseConfig, Pooler, ReaperConfig, RenewalFailure};
 pub use login::{ChannelBinding, Login};

@@ -1,10 +1,12 @@
 //! Settings of a pool, with their defaults and bounds.
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use crate::error::Error;
 
+use super::driver::Driver;
 use super::keyword::Values;
 use super::routing::Routing;
 use super::settings::Settings;
@@ -56,6 +58,8 @@ pub struct PoolConfig {
     pub resolve_timeout: Duration,
     /// Statements in flight on one connection. Default 8.
     pub pipeline_depth: NonZeroUsize,
+    /// Which side reads the connections.
+    pub driver: Driver,
     /// Which nodes, and how they are found.
     pub routing: Routing,
 }
@@ -72,7 +76,11 @@ impl PoolConfig {
 }
 
 impl Settings {
-    pub(super) fn pool(&self, values: &Values) -> Result<PoolConfig, Error> {
+    pub(super) fn pool(
+        &self,
+        values: &Values,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<PoolConfig, Error> {
         // Below 1 becomes 1, as in the original.
         let size = self
             .pool_size
@@ -146,6 +154,7 @@ impl Settings {
             .unwrap_or_default(),
             max_statement: limit("maxStatementMs", self.max_statement_ms, None)?,
             pipeline_depth: NonZeroUsize::new(pipeline_depth).unwrap_or(NonZeroUsize::MIN),
+            driver: self.driver(environment)?,
             routing: self.routing(values)?,
         })
     }

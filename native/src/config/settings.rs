@@ -78,6 +78,7 @@ pub struct Settings {
     pub(super) resolve_timeout_ms: Option<u64>,
     pub(super) max_result_bytes: Option<u64>,
     pub(super) pipeline_depth: Option<u64>,
+    pub(super) driver: Option<String>,
     pub(super) mode: Option<String>,
     /// The face's own default of `mode`, weaker than `target_session_attrs`.
     pub(super) default_mode: Option<String>,

@@ -10,7 +10,7 @@ use crate::conn::doubt::Left;
 use crate::conn::driver::Driver;
 use crate::conn::exchange::Report;
 use crate::conn::request::{Outlet, Request};
-use crate::conn::{Connection, Owner};
+use crate::conn::{Connection, Origin, Owner};
 use crate::error::{Error, Outcome};
 
 /// A single connection.
@@ -43,8 +43,8 @@ impl Client {
     }
 
     /// Sends a request behind the earlier ones. It is answered in any case.
-    pub fn submit(&self, request: Request, direct: bool) {
-        if let Err(request) = self.connection.serve(request, direct) {
+    pub fn submit(&self, request: Request, origin: Origin<'_>) {
+        if let Err(request) = self.connection.serve(request, origin) {
             let error = self.unsent();
             request.fail(&error);
         }

@@ -14,6 +14,7 @@ use crate::conn::exchange::{Exchange, Manner};
 use crate::conn::login::log_in;
 use crate::conn::passwords::Passwords;
 use crate::conn::role::Reported;
+use crate::conn::seat::Seat;
 use crate::conn::stream::{self, Stream};
 use crate::conn::tls::{self, Connector};
 use crate::conn::{Closing, Connection, State};
@@ -225,6 +226,7 @@ fn assemble(
 ) -> Connection {
     let encrypted = stream.is_encrypted();
     let reported = Reported::at_login(&session.parameters);
+    let driver = manner.driver;
     let mut exchange = Exchange::new(manner, shapes, input, reported);
     for (name, value) in &session.parameters {
         exchange.note_parameter(name, value);
@@ -232,6 +234,7 @@ fn assemble(
     Connection {
         slot: 0,
         node,
+        driver,
         host: route.label.clone(),
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         pid: session.pid,
@@ -250,6 +253,8 @@ fn assemble(
         state: std::sync::Mutex::new(State {
             exchange,
             stream: Some(stream),
+            seat: Seat::Engine,
+            room: 0,
             waker: None,
             closing: Closing::Open,
             cancel: None,

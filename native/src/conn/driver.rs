@@ -1,34 +1,24 @@
-//! The task that owns a socket: writes what was encoded, reads what comes, watches the deadlines.
+//! The task that owns a connection on the engine's thread: has the socket unless an event loop of JS has it on loan,
+//! watches the deadlines, and settles the end.
 
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
-use tokio_util::io::poll_read_buf;
 
 use crate::conn::doubt::Left;
 use crate::conn::request::{Event, Outlet};
-use crate::conn::stream::{self, Stream};
+use crate::conn::turn::{Turn, turn};
 use crate::conn::{Closing, Connection, State, cancel};
 use crate::error::Error;
-use crate::wire::frontend;
-
-/// Bytes read in one turn before other connections get theirs.
-const TURN: usize = 256 * 1024;
-/// Room offered to a read: small while answers are small, large once a read has filled it.
-const SMALL_READ: usize = 16 * 1024;
-const LARGE_READ: usize = 128 * 1024;
 
 /// Runs until its connection is over.
 pub struct Driver {
     connection: Arc<Connection>,
     timer: Pin<Box<Sleep>>,
-    room: usize,
     over: bool,
     /// Have got answers and not heard of it. They hear of it behind the other connections that are ready now, so that one
     /// wake of a JS thread is for all their answers.
@@ -41,70 +31,8 @@ impl Driver {
         Self {
             connection,
             timer: Box::pin(tokio::time::sleep(std::time::Duration::MAX)),
-            room: SMALL_READ,
             over: false,
             touched: Vec::new(),
-        }
-    }
-
-    /// One turn under the lock. `Ready` with the reason when the connection is over.
-    fn turn(&mut self, state: &mut State, cx: &mut Context<'_>) -> Poll<Error> {
-        let mut budget = TURN;
-        loop {
-            if !state.read_first
-                && let Err(error) = flush(state, cx)
-            {
-                return Poll::Ready(error);
-            }
-            match &state.closing {
-                Closing::Now(reason) => return Poll::Ready(reason.clone()),
-                Closing::Politely if state.exchange.pending() == 0 => {
-                    return goodbye(state, cx);
-                }
-                Closing::Politely | Closing::Open => {}
-            }
-            if state.exchange.account().is_full(cx.waker()) || state.exchange.copy_is_full() {
-                return Poll::Pending;
-            }
-            let Some(stream) = &mut state.stream else {
-                return Poll::Ready(Error::Closed { what: "connection" });
-            };
-            state.exchange.input.reserve(self.room);
-            let read = poll_read_buf(Pin::new(stream), cx, &mut state.exchange.input);
-            let Poll::Ready(read) = read else {
-                // Of what was there nothing was for us (a TLS session ticket): then writing goes on. What is still there is
-                // about to be announced by the reactor.
-                if std::mem::take(&mut state.read_first) {
-                    state.read_first = state.stream.as_ref().is_some_and(Stream::has_input);
-                    if !state.read_first {
-                        continue;
-                    }
-                }
-                return Poll::Pending;
-            };
-            state.read_first = false;
-            state.active = (Instant::now(), std::time::SystemTime::now());
-            match read {
-                Ok(0) => return Poll::Ready(hung_up()),
-                Ok(read) => {
-                    self.room = if read >= self.room {
-                        LARGE_READ
-                    } else {
-                        SMALL_READ
-                    };
-                    if let Err(error) = state.exchange.feed() {
-                        return Poll::Ready(error);
-                    }
-                    let running = state.exchange.refuse();
-                    state.interrupt(running);
-                    budget = budget.saturating_sub(read);
-                    if budget == 0 {
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                }
-                Err(error) => return Poll::Ready(broken(&error)),
-            }
         }
     }
 
@@ -213,8 +141,9 @@ impl Future for Driver {
                 {
                     state.waker = Some(cx.waker().clone());
                 }
+                state.recall();
                 self.watch(&mut state, cx);
-                let turn = self.turn(&mut state, cx);
+                let turn = turn(&mut state, cx);
                 self.watch(&mut state, cx);
                 let started = state
                     .cancel
@@ -244,12 +173,12 @@ impl Future for Driver {
                 owner.progressed(&connection, report);
             }
             match turn {
-                Poll::Ready(cause) => {
+                Turn::Over(cause) => {
                     self.announce();
                     self.finish(cause);
                     return Poll::Ready(());
                 }
-                Poll::Pending => {
+                Turn::Done | Turn::Again | Turn::Full => {
                     // The owner may have handed over more meanwhile: write it in this turn.
                     let state = connection.lock();
                     let more = !state.exchange.output.is_empty() && reported
@@ -257,7 +186,7 @@ impl Future for Driver {
                         || matches!(state.closing, Closing::Politely)
                             && state.exchange.pending() == 0;
                     if !more {
-                        if !self.touched.is_empty() {
+                        if !self.touched.is_empty() || matches!(turn, Turn::Again) {
                             cx.waker().wake_by_ref();
                         }
                         return Poll::Pending;
@@ -265,81 +194,5 @@ impl Future for Driver {
                 }
             }
         }
-    }
-}
-
-/// Says Terminate and closes; whether the server still hears it does not matter.
-fn goodbye(state: &mut State, cx: &mut Context<'_>) -> Poll<Error> {
-    frontend::terminate(&mut state.exchange.output);
-    drop(flush(state, cx));
-    if let Some(stream) = &mut state.stream {
-        let _ = Pin::new(stream).poll_shutdown(cx);
-    }
-    Poll::Ready(Error::Closed { what: "connection" })
-}
-
-fn flush(state: &mut State, cx: &mut Context<'_>) -> Result<(), Error> {
-    while !state.exchange.output.is_empty() {
-        let Some(stream) = &mut state.stream else {
-            return Ok(());
-        };
-        match Pin::new(stream).poll_write(cx, &state.exchange.output) {
-            Poll::Ready(Ok(0)) => return Err(hung_up()),
-            Poll::Ready(Ok(written)) => state.wrote(written),
-            // The server may have said why before it hung up: reading goes first.
-            Poll::Ready(Err(error)) if ends(&error) => {
-                drain(state, cx);
-                return Err(broken(&error));
-            }
-            Poll::Ready(Err(error)) => return Err(broken(&error)),
-            Poll::Pending => return Ok(()),
-        }
-    }
-    if let Some(Stream::Tls(_)) = &state.stream
-        && let Some(stream) = &mut state.stream
-        && let Poll::Ready(Err(error)) = Pin::new(stream).poll_flush(cx)
-    {
-        return Err(broken(&error));
-    }
-    Ok(())
-}
-
-fn ends(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-    )
-}
-
-/// Reads what still arrives from a socket that cannot be written to any more.
-fn drain(state: &mut State, cx: &mut Context<'_>) {
-    let mut budget = TURN;
-    while let Some(stream) = &mut state.stream {
-        state.exchange.input.reserve(SMALL_READ);
-        match poll_read_buf(Pin::new(stream), cx, &mut state.exchange.input) {
-            Poll::Ready(Ok(read)) if read > 0 && budget > 0 => {
-                budget = budget.saturating_sub(read);
-                if state.exchange.feed().is_err() {
-                    return;
-                }
-            }
-            _ => return,
-        }
-    }
-}
-
-pub(super) fn hung_up() -> Error {
-    Error::Io {
-        code: "ECONNRESET",
-        problem: "Connection terminated unexpectedly".into(),
-    }
-}
-
-fn broken(error: &io::Error) -> Error {
-    Error::Io {
-        code: stream::code(error),
-        problem: error.to_string().into(),
     }
 }

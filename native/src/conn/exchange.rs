@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use crate::config::Driver;
 use crate::conn::answers::{Answers, touch};
 use crate::conn::encode;
 pub use crate::conn::giveup::{Running, fail_where};
@@ -64,6 +65,8 @@ pub struct Manner {
     pub max_message: usize,
     /// How it is guarded.
     pub policy: Policy,
+    /// Which side reads it.
+    pub driver: Driver,
 }
 
 /// One connection's conversation.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use crate::conn::exchange::{Exchange, fail_where};
 use crate::conn::request::{Event, Outlet, Request, Subscriber};
-use crate::conn::{Closing, Connection};
+use crate::conn::{Closing, Connection, Origin};
 use crate::error::Error;
 use crate::wire::TransactionStatus;
 
@@ -119,11 +119,15 @@ impl Connection {
     ///
     /// # Errors
     /// Gives the request back when the connection is over or about to be.
-    pub fn serve(self: &Arc<Self>, request: Request, direct: bool) -> Result<(), Box<Request>> {
+    pub fn serve(
+        self: &Arc<Self>,
+        request: Request,
+        origin: Origin<'_>,
+    ) -> Result<(), Box<Request>> {
         if let Some(keeper) = self.keeper() {
             keeper.before(self, &request);
         }
-        self.submit(request, direct)
+        self.submit(request, origin)
     }
 
     /// Sends a request of the engine if nothing else is on the connection and no transaction is open; callers then wait

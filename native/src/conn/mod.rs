@@ -16,6 +16,7 @@ pub mod doubt;
 pub mod driver;
 mod encode;
 pub mod event;
+pub mod event_loop;
 pub mod exchange;
 pub mod fate;
 mod giveup;
@@ -30,12 +31,15 @@ pub mod passwords;
 pub mod probe;
 pub mod request;
 pub mod role;
+mod seat;
 mod settle;
 mod socket;
 pub mod statement;
 pub mod stream;
 mod tally;
 pub mod tls;
+mod transport;
+mod turn;
 pub mod verify;
 pub mod work;
 
@@ -44,16 +48,20 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::config::Driver;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::wire::TransactionStatus;
+
+pub use self::seat::Origin;
 
 use self::cancel::Target;
 use self::doubt::Left;
 use self::exchange::{Exchange, Report, Running};
 use self::keeper::Keeper;
-use self::request::{CopyStep, Outlet, Request, Subscriber};
+use self::request::{CopyStep, Outlet, Subscriber};
 use self::role::Role;
+use self::seat::Seat;
 use self::stream::Stream;
 
 /// A connection that was left alone for longer is looked at before something is sent (rule SC-5).
@@ -93,6 +101,8 @@ pub struct Connection {
     pub node: usize,
     /// The role its owner was told last; 0: none.
     told: AtomicU8,
+    /// Which side reads it.
+    pub driver: Driver,
     /// Where a cancel request goes.
     target: Target,
     owner: OnceLock<Weak<dyn Owner>>,
@@ -114,6 +124,10 @@ pub(crate) struct State {
     exchange: Exchange,
     /// Gone once the connection is over.
     stream: Option<Stream>,
+    /// Which side has the stream.
+    seat: Seat,
+    /// Room to offer to the next read.
+    room: usize,
     /// Wakes the driver.
     waker: Option<Waker>,
     closing: Closing,
@@ -162,43 +176,6 @@ impl Connection {
     /// Has everything on it counted there.
     pub fn count_in(&self, metrics: Arc<Metrics>) {
         self.lock().exchange.count_in(metrics);
-    }
-
-    /// Takes a request, encodes it as far as the rules of the connection allow, and has it written.
-    ///
-    /// `direct`: try to write on the calling thread, which saves a hop when nothing else is going on.
-    ///
-    /// # Errors
-    /// Gives the request back when the connection is over or about to be.
-    pub fn submit(&self, request: Request, direct: bool) -> Result<(), Box<Request>> {
-        let waker = {
-            let mut state = self.lock();
-            if state.stream.is_none() || !matches!(state.closing, Closing::Open) {
-                return Err(Box::new(request));
-            }
-            if request.told {
-                let address = self.address().to_string();
-                request
-                    .reply
-                    .placed(request.since.elapsed(), &self.host, &address);
-            }
-            let timed = request.timeout.is_some();
-            state.look_before();
-            state.exchange.push(request);
-            if direct {
-                state.write_now();
-            }
-            // A request that could not be encoded is answered already, and the owner has to hear of it.
-            let refused = state.exchange.has_news();
-            if state.exchange.output.is_empty() && !timed && !refused {
-                return Ok(());
-            }
-            state.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        Ok(())
     }
 
     /// The caller of a request gives it up. `false` when the request is not on this connection.
@@ -306,19 +283,6 @@ impl Connection {
 }
 
 impl State {
-    /// Writes what the socket takes without waiting. Errors are left to the driver, which sees them too.
-    fn write_now(&mut self) {
-        if self.read_first {
-            return;
-        }
-        while let (false, Some(stream)) = (self.exchange.output.is_empty(), &self.stream) {
-            let Ok(written) = stream.try_write(&self.exchange.output) else {
-                return;
-            };
-            self.wrote(written);
-        }
-    }
-
     /// Before something is sent on a connection that was left alone for a while: is there something to be read? The
     /// server may have ended the session meanwhile, and what is not written can still go elsewhere (rule SC-5).
     fn look_before(&mut self) {
@@ -340,9 +304,7 @@ impl State {
 
     fn wake(&mut self) {
         self.changed = true;
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+        self.call_driver();
     }
 
     /// Does what an expired or aborted statement needs.

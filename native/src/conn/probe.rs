@@ -12,7 +12,7 @@ use tokio_util::io::poll_read_buf;
 use crate::conn::request::{LocalResult, Parameters, Reply, Request, Work};
 use crate::conn::role::Role;
 use crate::conn::statement::{Naming, NumberedProfile, Statement};
-use crate::conn::{Connection, State, driver, stream};
+use crate::conn::{Connection, State, stream, turn};
 use crate::error::{Error, Outcome, Phase};
 use crate::wire::frontend;
 
@@ -78,7 +78,7 @@ impl Connection {
     /// Says goodbye, as far as the socket takes it, and closes.
     pub fn dismiss(mut self) {
         let state = self.exclusive();
-        if let Some(stream) = &state.stream {
+        if let Some(stream) = &mut state.stream {
             let mut goodbye = bytes::BytesMut::new();
             frontend::terminate(&mut goodbye);
             // Whether the server still hears it does not matter.
@@ -95,7 +95,7 @@ impl Connection {
 
 /// Writes what is to be written and reads until everything is answered.
 async fn converse(state: &mut State, patience: Duration) -> Result<(), Error> {
-    tokio::time::timeout(patience, poll_fn(|cx| turn(state, cx)))
+    tokio::time::timeout(patience, poll_fn(|cx| round(state, cx)))
         .await
         .unwrap_or(Err(Error::Timeout {
             phase: Phase::Connect,
@@ -104,7 +104,7 @@ async fn converse(state: &mut State, patience: Duration) -> Result<(), Error> {
         }))
 }
 
-fn turn(state: &mut State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+fn round(state: &mut State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
     let failed = |error: &std::io::Error| Error::Io {
         code: stream::code(error),
         problem: error.to_string().into(),
@@ -115,7 +115,7 @@ fn turn(state: &mut State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         };
         if !state.exchange.output.is_empty() {
             match Pin::new(&mut *stream).poll_write(cx, &state.exchange.output) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(driver::hung_up())),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(turn::hung_up())),
                 Poll::Ready(Ok(written)) => {
                     state.wrote(written);
                     continue;
@@ -139,7 +139,7 @@ fn turn(state: &mut State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match read {
             Ok(0) => {
                 let words = state.exchange.last_words();
-                return Poll::Ready(Err(words.unwrap_or_else(driver::hung_up)));
+                return Poll::Ready(Err(words.unwrap_or_else(turn::hung_up)));
             }
             Ok(_) => state.exchange.feed()?,
             Err(error) => return Poll::Ready(Err(failed(&error))),

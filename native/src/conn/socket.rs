@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use crate::config::{Config, Host};
 use crate::conn::dial::{Address, Route};
 use crate::conn::stream::Stream;
+use crate::conn::transport::Transport;
 use crate::error::Error;
 use crate::wire::{frontend, ssl_answer};
 
@@ -33,7 +34,7 @@ pub(super) async fn connect(
         return Ok(socket);
     };
     let mut socket = match socket {
-        Stream::Tcp(socket) if encryption != Encryption::No => socket,
+        Stream::Plain(socket) if encryption != Encryption::No => socket,
         socket => return Ok(socket),
     };
     if !tls.is_direct() && !ask_for_tls(route, &mut socket).await? {
@@ -43,7 +44,7 @@ pub(super) async fn connect(
                 "the server does not offer TLS, but sslmode asks for it",
             ))
         } else {
-            Ok(Stream::Tcp(socket))
+            Ok(Stream::Plain(socket))
         };
     }
     let stream = tls
@@ -74,7 +75,7 @@ async fn judge(route: &Route, name: &str, stream: &Stream) -> Result<(), Error> 
 }
 
 /// Does the server agree to go on with TLS?
-async fn ask_for_tls(route: &Route, socket: &mut TcpStream) -> Result<bool, Error> {
+async fn ask_for_tls(route: &Route, socket: &mut Transport) -> Result<bool, Error> {
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     socket
@@ -117,7 +118,7 @@ async fn open_socket(route: &Route, address: &Address) -> Result<Stream, Error> 
                 .await
                 .map_err(|error| route.failed(&error))?;
             keep_honest(&stream, &route.config).map_err(|error| route.failed(&error))?;
-            Ok(Stream::Tcp(stream))
+            Ok(Stream::Plain(Transport::Tcp(stream)))
         }
         #[cfg(unix)]
         (Address::Local, host) => {
@@ -128,7 +129,7 @@ async fn open_socket(route: &Route, address: &Address) -> Result<Stream, Error> 
                 (None, None) => return Err(Error::internal("a local address without a path")),
             };
             stream
-                .map(Stream::Unix)
+                .map(|stream| Stream::Plain(Transport::Unix(stream)))
                 .map_err(|error| route.failed(&error))
         }
         #[cfg(not(unix))]

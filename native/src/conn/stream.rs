@@ -1,37 +1,56 @@
 //! The socket of one connection: TCP, Unix, or TLS over TCP.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-#[cfg(unix)]
-use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
+
+use crate::conn::transport::Transport;
 
 /// An open socket.
 #[derive(Debug)]
 pub enum Stream {
-    /// Plain TCP.
-    Tcp(TcpStream),
-    /// A Unix socket.
-    #[cfg(unix)]
-    Unix(UnixStream),
+    /// In plain text.
+    Plain(Transport),
     /// TLS over TCP.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Transport>>),
 }
 
 impl Stream {
     /// Writes without waiting, from any thread. `WouldBlock` when the socket is full or must be driven by its task.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.try_write(bytes),
+            Self::Plain(transport) => transport.try_write(bytes),
+            Self::Tls(stream) if stream.get_ref().0.is_lent() => {
+                let mut cx = Context::from_waker(Waker::noop());
+                match Pin::new(&mut **stream).poll_write(&mut cx, bytes) {
+                    // What rustls has taken is on its way: the flush that sends the rest is whoever's turn it is next.
+                    Poll::Ready(written) => {
+                        let _ = Pin::new(&mut **stream).poll_flush(&mut cx);
+                        written
+                    }
+                    Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+                }
+            }
             Self::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// The socket under it.
+    pub fn transport(&self) -> &Transport {
+        match self {
+            Self::Plain(transport) => transport,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// The socket under it.
+    pub fn transport_mut(&mut self) -> &mut Transport {
+        match self {
+            Self::Plain(transport) => transport,
+            Self::Tls(stream) => stream.get_mut().0,
         }
     }
 
@@ -44,25 +63,26 @@ impl Stream {
                 .peer_certificates()?
                 .first()
                 .map(AsRef::as_ref),
-            _ => None,
+            Self::Plain(_) => None,
         }
     }
 
     /// Is there something to be read, or the end of the stream? Looks without waiting and without taking anything.
     pub fn has_input(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = match self {
-            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
-            #[cfg(unix)]
-            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
-            Self::Tls(stream) => SockRef::from(stream.get_ref().0).peek(&mut byte),
-        };
-        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        self.transport().has_input()
     }
 
     /// Is the traffic encrypted?
     pub const fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// Is there something that was taken to be written and is not written yet?
+    pub fn wants_write(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.wants_write(),
+        }
     }
 }
 
@@ -73,9 +93,7 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
         }
     }
@@ -88,27 +106,21 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }

@@ -11,11 +11,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::config::{ClientCertificate, Identity, Roots, SslMode, Tls, TlsVersion, Verify};
+use crate::conn::transport::Transport;
 use crate::conn::verify::{self, Checked, Unchecked};
 use crate::error::Error;
 
@@ -91,8 +91,8 @@ impl Connector {
     pub async fn connect(
         &self,
         host: &str,
-        stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, Failure> {
+        stream: Transport,
+    ) -> Result<TlsStream<Transport>, Failure> {
         let host = self.server_name.as_deref().unwrap_or(host);
         let (config, asked) = if self.must_be_asked {
             let (config, asked) = Asked::watch(&self.config);

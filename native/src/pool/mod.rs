@@ -25,14 +25,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
-use crate::config::{PoolConfig, Prepared};
-use crate::conn::Connection;
+use crate::config::{Driver, PoolConfig, Prepared};
 use crate::conn::dial::Route;
 use crate::conn::exchange::Manner;
 use crate::conn::guard::Policy;
 use crate::conn::keeper::Upkeep;
 use crate::conn::request::{LocalResult, Outlet, Parameters, Reply, Request, Work};
 use crate::conn::statement::{Naming, NumberedProfile, Statement};
+use crate::conn::{Connection, Origin};
 use crate::error::{Counts, Error};
 use crate::frame::Shapes;
 use crate::metrics::{Figures, Metrics};
@@ -120,6 +120,7 @@ impl Pool {
             spread: follow::spread(&settings.routing, routes.len()),
         };
         let manner = Manner {
+            driver: settings.driver,
             depth: usize::MAX,
             statements: settings.statement_cache_size.max(1),
             max_message: routes
@@ -201,6 +202,11 @@ impl Pool {
         self.settings.prepared == Prepared::Named
     }
 
+    /// Which side reads its connections.
+    pub const fn driver(&self) -> Driver {
+        self.settings.driver
+    }
+
     /// The most bytes a result may have.
     pub const fn max_result_bytes(&self) -> Option<usize> {
         self.settings.max_result_bytes
@@ -213,41 +219,44 @@ impl Pool {
 
     /// Runs one statement on whatever connection is right. It is answered in any case.
     ///
-    /// `alone`: nothing else was asked in this turn, so the statement may be written by the calling thread.
-    pub fn submit(&self, request: Request, alone: bool) {
+    /// A thread that asks for nothing else writes by itself only if no other thread's statements are in flight.
+    pub fn submit(&self, request: Request, origin: Origin<'_>) {
         let now = request.since;
         let deadline = self.deadline(&request);
-        let (placed, direct) = {
+        let (placed, origin) = {
             let mut books = self.books();
             if books.is_ended() {
                 drop(books);
                 request.fail(&Error::Closed { what: "pool" });
                 return;
             }
-            let direct = alone && books.is_quiet();
+            let origin = match origin {
+                Origin::Alone if !books.is_quiet() => Origin::Engine,
+                origin => origin,
+            };
             if let Some((_, connection)) = books.place(need(&request), now) {
-                (Some((connection, request)), direct)
+                (Some((connection, request)), origin)
             } else {
                 books.wait(Waiter {
                     wanted: Wanted::Request(Box::new(request)),
                     since: now,
                     deadline,
                 });
-                (None, false)
+                (None, origin)
             }
         };
         match placed {
             Some((connection, request)) => {
                 self.metrics.acquired(Duration::ZERO);
-                self.run(&connection, request, direct);
+                self.run(&connection, request, origin);
             }
             None => self.queue_grew(deadline),
         }
     }
 
     /// Gives a request to the connection that was chosen for it; a connection that has just ended sends it back.
-    fn run(&self, connection: &Arc<Connection>, request: Request, direct: bool) {
-        if let Err(request) = connection.serve(request, direct) {
+    fn run(&self, connection: &Arc<Connection>, request: Request, origin: Origin<'_>) {
+        if let Err(request) = connection.serve(request, origin) {
             self.again(*request);
         }
     }
@@ -272,7 +281,7 @@ impl Pool {
     }
 
     /// A session asks for its connection.
-    pub(crate) fn want_session(&self, session: &Arc<Session>, direct: bool) {
+    pub(crate) fn want_session(&self, session: &Arc<Session>, origin: Origin<'_>) {
         let now = Instant::now();
         let deadline = now + self.settings.acquire_timeout;
         let placed = {
@@ -296,7 +305,7 @@ impl Pool {
         match placed {
             Some((slot, connection)) => {
                 self.metrics.acquired(Duration::ZERO);
-                self.hand_over(session, slot, &connection, direct);
+                self.hand_over(session, slot, &connection, origin);
             }
             None => self.queue_grew(deadline),
         }
@@ -307,9 +316,9 @@ impl Pool {
         session: &Arc<Session>,
         slot: usize,
         connection: &Arc<Connection>,
-        direct: bool,
+        origin: Origin<'_>,
     ) {
-        if !session.activate(connection, direct) {
+        if !session.activate(connection, origin) {
             self.release(slot);
         }
     }
@@ -346,8 +355,10 @@ impl Pool {
                 (wanted, slot, connection)
             };
             match wanted {
-                Wanted::Request(request) => self.run(&connection, *request, false),
-                Wanted::Session(session) => self.hand_over(&session, slot, &connection, false),
+                Wanted::Request(request) => self.run(&connection, *request, Origin::Engine),
+                Wanted::Session(session) => {
+                    self.hand_over(&session, slot, &connection, Origin::Engine);
+                }
             }
         }
     }
@@ -407,7 +418,10 @@ impl Pool {
             naming: Naming::Unnamed,
             begin: None,
         };
-        self.submit(Request::new(work, reply, Arc::clone(&self.profile)), false);
+        self.submit(
+            Request::new(work, reply, Arc::clone(&self.profile)),
+            Origin::Engine,
+        );
         answered(answer).await
     }
 

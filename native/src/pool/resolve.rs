@@ -4,11 +4,11 @@ use std::future::Future;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::conn::Connection;
 use crate::conn::doubt::Doubt;
 use crate::conn::fate::{Fate, Testimony, question};
 use crate::conn::request::{Event, LocalResult, Outlet, Parameters, Reply, Request, Work};
 use crate::conn::statement::{Naming, NumberedProfile, Statement};
+use crate::conn::{Connection, Origin};
 use crate::error::{Error, Outcome, Trace};
 use crate::pool::{Pool, answered};
 
@@ -57,7 +57,7 @@ fn inquiry(
 impl Witness for Pool {
     async fn ask(&self, text: &str, within: Duration) -> Result<LocalResult, Error> {
         let (request, answer) = inquiry(text, within, &self.profile)?;
-        self.submit(request, false);
+        self.submit(request, Origin::Engine);
         answered(answer).await
     }
 }
@@ -65,7 +65,7 @@ impl Witness for Pool {
 /// A connection outside a pool, opened for this.
 pub struct Only<'a> {
     /// The connection.
-    pub connection: &'a Connection,
+    pub connection: &'a Arc<Connection>,
     /// The profile of the engine's own statements.
     pub profile: &'a Arc<NumberedProfile>,
 }
@@ -73,7 +73,7 @@ pub struct Only<'a> {
 impl Witness for Only<'_> {
     async fn ask(&self, text: &str, within: Duration) -> Result<LocalResult, Error> {
         let (request, answer) = inquiry(text, within, self.profile)?;
-        match self.connection.submit(request, false) {
+        match self.connection.submit(request, Origin::Engine) {
             Ok(()) => answered(answer).await,
             Err(_) => Err(Error::Closed { what: "client" }),
         }

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
-use crate::conn::Connection;
 use crate::conn::request::{CopyStep, Outlet, Request, Subscriber};
+use crate::conn::{Connection, Origin};
 use crate::error::{Error, Outcome, Phase};
 use crate::pool::Pool;
 
@@ -78,7 +78,7 @@ impl Session {
     }
 
     /// Sends a request behind the earlier ones. Every request is answered, if only with an error.
-    pub fn submit(self: &Arc<Self>, request: Request, direct: bool) {
+    pub fn submit(self: &Arc<Self>, request: Request, origin: Origin<'_>) {
         let deadline = request.deadline();
         let refused = {
             let mut state = self.lock();
@@ -87,7 +87,7 @@ impl Session {
                     *state = State::Waiting(VecDeque::from([request]));
                     drop(state);
                     match self.pool.upgrade() {
-                        Some(pool) => pool.want_session(self, direct),
+                        Some(pool) => pool.want_session(self, origin),
                         None => self.lose(&Error::Closed { what: "pool" }),
                     }
                     self.watch(deadline);
@@ -105,7 +105,7 @@ impl Session {
                         *state = State::Finishing(Arc::clone(&connection));
                     }
                     // Under the session's lock, so that requests of several threads keep their order.
-                    match connection.serve(request, direct) {
+                    match connection.serve(request, origin) {
                         Ok(()) => return,
                         Err(request) => (
                             *request,
@@ -161,7 +161,7 @@ impl Session {
     }
 
     /// The pool hands over a connection. `false`: the session does not want it any more.
-    pub(super) fn activate(&self, connection: &Arc<Connection>, direct: bool) -> bool {
+    pub(super) fn activate(&self, connection: &Arc<Connection>, origin: Origin<'_>) -> bool {
         let mut state = self.lock();
         let State::Waiting(queue) = &mut *state else {
             return false;
@@ -178,7 +178,7 @@ impl Session {
         };
         let mut refused = Vec::new();
         for request in queue {
-            if let Err(request) = connection.serve(request, direct) {
+            if let Err(request) = connection.serve(request, origin) {
                 refused.push(*request);
             }
         }

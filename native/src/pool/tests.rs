@@ -11,6 +11,8 @@ use tokio::sync::oneshot;
 use super::Pool;
 use super::router::Seeker;
 use super::session::Session;
+use crate::config::Driver;
+use crate::conn::Origin;
 use crate::conn::dial::Route;
 use crate::conn::exchange::Manner;
 use crate::conn::guard::Policy;
@@ -50,7 +52,7 @@ fn request(text: &str) -> (Request, Answer) {
 
 fn ask(pool: &Pool, text: &str) -> Answer {
     let (request, answer) = request(text);
-    pool.submit(request, false);
+    pool.submit(request, Origin::Engine);
     answer
 }
 
@@ -58,7 +60,7 @@ fn ask_session(session: &Arc<Session>, text: &str, finish: bool) -> Answer {
     let (mut request, answer) = request(text);
     request.part = Part::Inside;
     request.finish = finish;
-    session.submit(request, false);
+    session.submit(request, Origin::Engine);
     answer
 }
 
@@ -89,6 +91,7 @@ fn a_search_that_is_dropped_leaves_no_socket() {
             let host = built.config.hosts[0].clone();
             let route = Route::new(Arc::new(built.config), host).unwrap();
             let manner = Manner {
+                driver: Driver::Auto,
                 depth: 1,
                 statements: 8,
                 max_message: 1 << 20,
@@ -230,7 +233,7 @@ fn sec_p01_a_request_waits_no_longer_than_its_own_limit() {
         let started = Instant::now();
         let (mut timed, answer) = request("select 2");
         timed.timeout = Some(Duration::from_millis(20));
-        waiter.submit(timed, false);
+        waiter.submit(timed, Origin::Engine);
         let patient = ask_session(&waiter, "select 3", true);
         assert!(matches!(
             answer.await.unwrap(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::conn::Connection;
+use crate::conn::Origin;
 use crate::conn::request::{Reply, Request, Work};
 use crate::conn::statement::Statement;
 use crate::pool::Pool;
@@ -37,7 +38,7 @@ impl Pool {
             Arc::clone(&self.profile),
         );
         request.timeout = Some(self.settings.acquire_timeout);
-        if connection.submit(request, false).is_err() {
+        if connection.submit(request, Origin::Engine).is_err() {
             // It is closing already: its end is reported by itself.
         }
     }

@@ -1,5 +1,7 @@
 //! Each public async function of this module is polled 1 … n times and dropped: whatever it had begun is undone.
 
+#[cfg(target_os = "linux")]
+mod loan;
 pub(crate) mod server;
 
 use std::rc::Rc;
@@ -17,11 +19,14 @@ use super::exchange::Manner;
 use super::guard::{Demand, Policy};
 use super::request::{LocalResult, Parameters, Reply, Request, Work};
 use super::statement::{Naming, Statement};
+use crate::config::Driver;
 use crate::config::FenceCheck;
+use crate::conn::Origin;
 use crate::error::Error;
 use crate::frame::Shapes;
 
 const MANNER: Manner = Manner {
+    driver: Driver::Auto,
     depth: 1,
     statements: 8,
     max_message: 1 << 20,
@@ -57,7 +62,7 @@ fn ask(client: &Client, text: &str) -> tokio::sync::oneshot::Receiver<Result<Loc
         naming: Naming::Unnamed,
         begin: None,
     };
-    client.submit(Request::new(work, reply, profile()), false);
+    client.submit(Request::new(work, reply, profile()), Origin::Engine);
     answer
 }
 

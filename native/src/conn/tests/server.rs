@@ -132,12 +132,12 @@ async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
     }
 }
 
-fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = i32::try_from(body.len() + 4).unwrap();
     [&[tag][..], &length.to_be_bytes(), body].concat()
 }
 
-fn description() -> Vec<u8> {
+pub(crate) fn description() -> Vec<u8> {
     let mut body = vec![0, 1, b'x', 0];
     body.extend([0; 6]);
     body.extend(23_u32.to_be_bytes());
@@ -158,22 +158,26 @@ impl Server {
 
     /// Settings that lead here, with these options besides.
     pub(crate) fn settings(&self, options: &Value) -> Built {
-        let address = self.address.get().unwrap();
-        let mut all = json!({
-            "host": address.ip().to_string(), "port": address.port(),
-            "user": "u", "database": "d", "sslmode": "disable",
-        });
-        for (name, value) in options.as_object().unwrap() {
-            all[name] = value.clone();
-        }
-        let settings = Settings::from_json(&all.to_string()).unwrap();
-        settings.build(&Surroundings::default()).unwrap()
+        settings(self.address.get().unwrap(), options)
     }
 
     /// Waits until so many connections are open.
     pub(crate) async fn until_open(&self, count: usize) {
         until(|| self.open() == count, "connections of the server").await;
     }
+}
+
+/// Settings that lead to an address, with these options besides.
+pub(crate) fn settings(address: SocketAddr, options: &Value) -> Built {
+    let mut all = json!({
+        "host": address.ip().to_string(), "port": address.port(),
+        "user": "u", "database": "d", "sslmode": "disable",
+    });
+    for (name, value) in options.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    let settings = Settings::from_json(&all.to_string()).unwrap();
+    settings.build(&Surroundings::default()).unwrap()
 }
 
 /// Lets everything else run until something holds.
