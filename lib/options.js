@@ -87,6 +87,7 @@ const POOL_OPTIONS = Object.freeze({
   raceDelayMs: rules.integer(0, 2 ** 31 - 1, 'an integer not below 0 (milliseconds)'),
   maxConnecting: positive,
   fencedReads: oneOf('retry', 'allow'),
+  maxLagMs: ms,
   fenceCheck: oneOf('auto', 'inband', 'query', 'off'),
   validationIntervalMs: rules.integer(0, 2 ** 31 - 1, 'an integer not below 0 (milliseconds)'),
   applicationName: text,

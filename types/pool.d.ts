@@ -201,6 +201,11 @@ export interface PoolOptions {
   fenceCheck?: 'auto' | 'inband' | 'query' | 'off';
   /** A connection that was answered less than this long ago is not checked. Default 5, much less than a promotion takes. */
   validationIntervalMs?: number;
+  /**
+   * For modes that read from standbys: one that replays further behind is not read from. Asked in the packet of a read, at most
+   * ten times in that time. A standby that has replayed all it has received counts as not behind. Default: no limit.
+   */
+  maxLagMs?: number;
   /** May a fenced primary serve a `'read-only'` pool, as libpq allows? Default `'retry'`: no, its rows may be stale. */
   fencedReads?: 'retry' | 'allow';
   /** `application_name`, as `pg_stat_activity` shows it. */

@@ -222,6 +222,23 @@ test('CP-25: of 3000 reads both standbys serve a good part', async (t) => {
   }
 });
 
+test('CP-25: in turn and at random mean nodes: of 3000 reads each standby serves 45 to 55 %', async (t) => {
+  for (const loadBalance of /** @type {const} */ (['round-robin', 'random'])) {
+    const pool = open(t, { mode: 'read-only', poolSize: 6, loadBalance });
+    await Promise.all(Array.from({ length: 6 }, () => pool.query('select pg_sleep(0.1)')));
+    let first = 0;
+    // Fewer callers than connections: there is a choice each time.
+    const reader = async () => {
+      for (let i = 0; i < 1500; i++) {
+        const [{ port }] = await pool.query('select inet_server_port() as port');
+        if (port === cluster.standbys[0].port) first += 1;
+      }
+    };
+    await Promise.all([reader(), reader()]);
+    assert.ok(first >= 0.45 * 3000 && first <= 0.55 * 3000, `${loadBalance}: ${first}`);
+  }
+});
+
 test('CP-26: a name with several addresses is one list of candidates', async (t) => {
   const pool = createPool({
     hosts: [`localhost:${cluster.primary.port}`],

@@ -95,6 +95,8 @@ pub struct Routing {
     pub max_connecting: NonZeroUsize,
     /// Default: auto.
     pub fence_check: FenceCheck,
+    /// How far a standby may replay behind. Default: no limit.
+    pub max_lag: Option<Duration>,
     /// May a fenced primary serve reads of `read-only` pools? Default: no.
     pub fenced_reads: bool,
 }
@@ -136,6 +138,13 @@ impl Settings {
                 ));
             }
         };
+        let max_lag = limit("maxLagMs", self.max_lag_ms, None)?;
+        if max_lag.is_some() && matches!(mode, Mode::ReadWrite | Mode::Primary) {
+            return Err(Error::config(
+                "maxLagMs",
+                "needs a mode that reads from standbys",
+            ));
+        }
         let connecting = number("maxConnecting", self.max_connecting, &(1..=1000), 4)?;
         Ok(Routing {
             mode,
@@ -159,6 +168,7 @@ impl Settings {
                     ));
                 }
             },
+            max_lag,
             fenced_reads: match self.fenced_reads.as_deref() {
                 None | Some("retry") => false,
                 Some("allow") => true,

@@ -87,6 +87,7 @@ pub struct Settings {
     pub(super) max_connecting: Option<u64>,
     pub(super) fence_check: Option<String>,
     pub(super) fenced_reads: Option<String>,
+    pub(super) max_lag_ms: Option<u64>,
     pub(super) lease: Option<LeaseSettings>,
 }
 

@@ -280,6 +280,9 @@ impl Sink for Answers {
         let Some(sent) = self.sent.front_mut() else {
             return Err(Error::protocol("a row without a request"));
         };
+        if sent.check == Check::Lag {
+            return self.guard.lag.answered(body);
+        }
         if sent.check == Check::Query {
             let read_only = Row::new(body)?.next_column()?.flatten() != Some(b"off".as_slice());
             let role = if read_only {

@@ -10,6 +10,7 @@ use crate::conn::cursor;
 use crate::conn::doubt::{self, Named, Probing};
 use crate::conn::guard::Check;
 use crate::conn::inflight::{InFlight, Sent};
+use crate::conn::lag;
 use crate::conn::request::{Parameters, Part, Request, Work};
 use crate::conn::statement::{Naming, Prepared, Statement};
 use crate::error::Error;
@@ -261,8 +262,13 @@ fn check(check: Check, expected: &mut Vec<Expect>, out: &mut BytesMut) -> Result
     match check {
         Check::None => return Ok(()),
         Check::Sync => {}
-        Check::Query => {
-            frontend::parse(out, "", "show transaction_read_only", &[])?;
+        Check::Query | Check::Lag => {
+            let question = if check == Check::Lag {
+                lag::QUESTION
+            } else {
+                "show transaction_read_only"
+            };
+            frontend::parse(out, "", question, &[])?;
             frontend::bind(out, "", "", NO_PARAMETERS, ALL_TEXT)?;
             frontend::execute(out, "", 0)?;
             expected.extend([

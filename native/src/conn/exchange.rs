@@ -48,6 +48,8 @@ pub struct Report {
     pub role: Role,
     /// The connection must not be used again.
     pub tainted: bool,
+    /// It replays further behind than is allowed.
+    pub is_late: bool,
     /// The server does not answer probes.
     pub refuses_probes: bool,
     /// Requests that had no effect here and go to another node.
@@ -299,6 +301,7 @@ impl Exchange {
             cancelling: false,
             role: self.role(),
             tainted: self.answers.guard.tainted,
+            is_late: !self.answers.guard.lag.is_met(),
             refuses_probes: self.answers.trail.refused,
             elsewhere: std::mem::take(&mut self.answers.elsewhere),
         }

@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::FenceCheck;
+use crate::conn::lag::Lag;
 use crate::conn::request::{Request, Work};
 use crate::conn::role::{Reported, Role};
 
@@ -47,6 +48,8 @@ pub struct Policy {
     pub check: FenceCheck,
     /// An answer younger than this stands for a check.
     pub fresh_for: Duration,
+    /// How far a standby may replay behind.
+    pub max_lag: Option<Duration>,
 }
 
 /// What travels in front of a statement.
@@ -59,6 +62,8 @@ pub enum Check {
     Sync,
     /// `SHOW transaction_read_only`.
     Query,
+    /// How far it replays behind.
+    Lag,
 }
 
 impl Check {
@@ -80,6 +85,8 @@ pub struct Guard {
     pub reported: Reported,
     /// When ReadyForQuery came last.
     last_ready: Option<Instant>,
+    /// How far it replays behind.
+    pub lag: Lag,
     /// Outside a transaction, with the last ReadyForQuery.
     is_idle: bool,
     /// A statement touched the setting that fences: what is reported from now on means nothing.
@@ -94,6 +101,7 @@ impl Guard {
             policy,
             reported,
             last_ready: None,
+            lag: Lag::new(policy.max_lag),
             is_idle: true,
             tainted: false,
         }
@@ -101,14 +109,14 @@ impl Guard {
 
     /// Is the server what it must be, as far as it has said?
     #[must_use]
-    pub const fn is_met(&self) -> bool {
-        self.policy.demand.is_met_by(self.reported.role())
+    pub fn is_met(&self) -> bool {
+        self.policy.demand.is_met_by(self.reported.role()) && self.lag.is_met()
     }
 
     /// Is there anything to guard?
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.policy.demand != Demand::Nothing
+        self.policy.demand != Demand::Nothing || self.lag.is_limited()
     }
 
     /// ReadyForQuery came.
@@ -126,7 +134,14 @@ impl Guard {
             &request.work,
             Work::Execute { .. } | Work::Simple { .. } | Work::Open { .. }
         );
-        if !self.is_active() || !checks || !single || !self.is_idle || request.is_checked {
+        if !self.is_active() || !single || !self.is_idle || request.is_checked {
+            return Check::None;
+        }
+        if self.lag.is_limited() {
+            let is_due = self.lag.is_due(Instant::now());
+            return if is_due { Check::Lag } else { Check::None };
+        }
+        if !checks {
             return Check::None;
         }
         // A write tells by itself: a fenced server refuses it with 25006.

@@ -55,6 +55,8 @@ pub struct InFlight {
     pub check: Check,
     /// Was the server what it must be, right before the statement ran?
     pub met: Option<bool>,
+    /// It replays too far behind.
+    pub is_late: bool,
     /// The server has warned that no standby has confirmed it (CP-1).
     pub unreplicated: bool,
     /// No transaction is open behind it, whatever its answer.
@@ -95,6 +97,7 @@ impl InFlight {
             refusal: None,
             check: Check::None,
             met: None,
+            is_late: false,
             unreplicated: false,
             leaves_idle: false,
             fenced: false,
@@ -114,6 +117,14 @@ impl InFlight {
         let error = self.error.take();
         let code = error.as_ref().map(Error::code);
         let inside = self.met == Some(false) && self.request.part != Part::Single;
+        if inside && self.is_late {
+            // Its first statement already: nothing of it has been seen.
+            let late = Error::Io {
+                code: "ERR_LAG",
+                problem: "the standby replays further behind than maxLagMs".into(),
+            };
+            return Some(late.lose_transaction());
+        }
         if (self.fenced || inside) && code.is_none_or(|code| code == "25006") {
             return Some(Error::Fenced);
         }

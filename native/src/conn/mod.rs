@@ -23,6 +23,7 @@ mod giveup;
 pub mod guard;
 mod inflight;
 pub mod keeper;
+pub mod lag;
 mod local;
 mod login;
 mod lost;

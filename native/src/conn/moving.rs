@@ -66,6 +66,7 @@ impl Answers {
             // What the check itself stumbled over is not the caller's affair.
             sent.error = None;
             sent.met = Some(met);
+            sent.is_late = !self.guard.lag.is_met();
         }
     }
 }

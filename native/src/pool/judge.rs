@@ -2,6 +2,7 @@
 
 use crate::config::{FenceCheck, Mode};
 use crate::conn::Connection;
+use crate::conn::lag;
 use crate::conn::role::Role;
 use crate::error::Error;
 use crate::pool::host::{Fit, Identity, fit};
@@ -28,6 +29,18 @@ impl Seeker {
         let Some(connection) = &mut guest.0 else {
             return Err(Error::internal("no connection to judge"));
         };
+        let limit = self.routing.max_lag;
+        if let Some(limit) = limit.filter(|_| connection.role() != Role::Primary) {
+            let answer = connection
+                .ask(lag::QUESTION, &self.profile, PATIENCE)
+                .await?;
+            if lag::read(first_cell(&answer.rows, 0)) > limit {
+                return Ok(Verdict {
+                    role: connection.role(),
+                    fit: Fit::Wrong("replays further behind than maxLagMs"),
+                });
+            }
+        }
         if self.routing.mode == Mode::Any {
             let role = connection.role();
             return Ok(Verdict {

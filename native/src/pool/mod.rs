@@ -130,6 +130,7 @@ impl Pool {
                 demand: follow::demand(settings.routing.mode),
                 check: settings.routing.fence_check,
                 fresh_for: settings.validation_interval,
+                max_lag: settings.routing.max_lag,
             },
         };
         let routing = settings.routing.clone();

@@ -25,7 +25,7 @@ impl Owner for Pool {
         if report.refuses_probes {
             self.refuses_probes.store(true, Ordering::Relaxed);
         }
-        if report.tainted || !self.suits(connection, report.role) {
+        if report.tainted || report.is_late || !self.suits(connection, report.role) {
             self.books().condemn(slot, Instant::now());
         }
         for request in std::mem::take(&mut report.elsewhere).into_iter().rev() {

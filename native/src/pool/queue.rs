@@ -215,11 +215,14 @@ impl<C: Clone, H, W> Books<C, H, W> {
         // The number of places behind the last one, as in a circle.
         let turn = |node: usize| node.wrapping_sub(self.last_node).wrapping_sub(1);
         let place = match spread {
+            // Nodes, not connections: one with more of them gets no more.
             Spread::Random => {
-                let pick = getrandom::u32().unwrap_or_default();
-                usize::try_from(pick)
-                    .unwrap_or(0)
-                    .checked_rem(self.idle.len())
+                let mut nodes: Vec<usize> = self.idle.iter().map(node_of).collect();
+                nodes.sort_unstable();
+                nodes.dedup();
+                let pick = usize::try_from(getrandom::u32().unwrap_or_default()).unwrap_or(0);
+                let node = nodes.get(pick.checked_rem(nodes.len())?).copied();
+                (self.idle.iter()).rposition(|slot| Some(node_of(slot)) == node)
             }
             Spread::InTurn | Spread::LeastInUse => {
                 let least = spread == Spread::LeastInUse;

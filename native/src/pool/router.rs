@@ -53,8 +53,6 @@ pub struct Seeker {
     pub failures: AtomicUsize,
     /// What the running search has met, by address.
     pub reports: Mutex<HashMap<Box<str>, NodeReport>>,
-    /// Searches that have begun, for taking hosts in turn.
-    next: AtomicUsize,
     /// Searches under way by the host they began with.
     pub(super) heading: Box<[AtomicUsize]>,
     /// Hosts that did not suit when they were asked last.
@@ -109,7 +107,6 @@ impl Seeker {
             attempts: AtomicUsize::new(0),
             failures: AtomicUsize::new(0),
             reports: Mutex::default(),
-            next: AtomicUsize::new(0),
             hearer: OnceLock::new(),
         }
     }
@@ -143,12 +140,8 @@ impl Seeker {
         let roll = || getrandom::u32().unwrap_or_default();
         match self.routing.balance {
             Balance::Listed => {}
-            Balance::Random => order.sort_by_cached_key(|_| roll()),
-            Balance::RoundRobin => {
-                let from = self.next.fetch_add(1, Ordering::Relaxed) % order.len().max(1);
-                order.rotate_left(from);
-            }
-            Balance::LeastInUse => {
+            // However checkouts are spread: they can be only over connections that there are.
+            Balance::Random | Balance::RoundRobin | Balance::LeastInUse => {
                 let heading = |host: usize| {
                     self.heading
                         .get(host)

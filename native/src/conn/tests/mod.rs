@@ -34,6 +34,7 @@ const MANNER: Manner = Manner {
         demand: Demand::Nothing,
         check: FenceCheck::Off,
         fresh_for: Duration::ZERO,
+        max_lag: None,
     },
 };
 
