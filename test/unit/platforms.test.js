@@ -44,3 +44,13 @@ test('a platform package is chosen by system, processor and libc', () => {
   }
   assert.equal(ownPlatform()?.os, process.platform);
 });
+
+test('packages that a workflow packs name its repository, which provenance needs', () => {
+  const env = { GITHUB_SERVER_URL: 'https://github.com', GITHUB_REPOSITORY: 'someone/pg-berth' };
+  const repository = { type: 'git', url: 'git+https://github.com/someone/pg-berth.git' };
+  assert.deepEqual(mainManifest(own, env).repository, repository);
+  const [platform] = PLATFORMS;
+  assert.ok(platform);
+  assert.deepEqual(platformManifest(platform, own, env).repository, repository);
+  assert.equal(mainManifest(own, {}).repository, undefined);
+});
