@@ -10,7 +10,8 @@ Usage: npm run soak [-- options]
 
 Runs statements, transactions, streams, COPY, cancels, errors, lost connections, listeners and clients that
 come and go, and prints memory, open files and threads meanwhile. Fails when one of them grew:
-memory by more than 5 % between the first and the last quarter of the run, the others at all.
+memory by more than 5 % between the first and the last quarter of the run (and by more than
+a few MB), the others at all.
 
   --minutes N    how long (default 60; fractions are allowed)
   --skip-build   use the engine that was built last
