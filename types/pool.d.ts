@@ -305,7 +305,8 @@ export interface PoolOptions {
   rowMode?: 'object' | 'array';
   /**
    * A statement whose rows have more bytes is cancelled and rejects with a `ResultError`; a row that is not taken is not
-   * kept in memory either. Of a stream each batch is counted for itself. Default: no limit.
+   * kept in memory either. One that the server has finished before the cancel came is an `OutcomeUnknownError` with the
+   * `ResultError` as `cause`. Of a stream each batch is counted for itself. Default: no limit.
    */
   maxResultBytes?: number;
   /** Of `transaction`: total tries, and the delay that doubles from base to max. Defaults 3, 50, 1000. */
