@@ -2,8 +2,13 @@
 'use strict';
 
 const native = require('./native.js');
-const { compile } = require('./rows/decoder.js');
+const { lazy } = require('./lazy.js');
 const { needsLookup } = require('./rows/user-oids.js');
+
+const decoding = lazy(() => require('./rows/decoder.js'));
+
+// Behind this turn, in which the first statement is sent: while its connection is opened there is time for it.
+setImmediate(decoding).unref();
 
 /** @import { Target } from '../types/internal.js' */
 /** @import { Decode, ResolvedTypes, Shape, TypeInfo } from '../types/rows.js' */
@@ -84,7 +89,7 @@ class Decoders {
     this.#waiting.delete(number);
     const freshUntil = catalog?.freshUntil(needsLookup(shape)) ?? Number.POSITIVE_INFINITY;
     const compiled = {
-      decode: compile(shape, {
+      decode: decoding().compile(shape, {
         rowMode: this.#rowMode,
         parserFor: this.#types.parserFor,
         typeInfo: catalog?.typeInfo,

@@ -69,7 +69,7 @@ const JS = {
   statements: ['native', 'errors', 'error-classes'],
   mailbox: ['native', 'statements', 'rows', 'errors', 'error-classes'],
   'type-catalog': [],
-  decoders: ['native', 'rows', 'type-catalog'],
+  decoders: ['lazy', 'native', 'rows', 'type-catalog'],
   answer: ['decoders', 'rows', 'error-classes'],
   'sql-text': [],
   'query-hooks': ['hooks', 'option-rules'],
