@@ -38,6 +38,26 @@ class Histogram {
     return 0;
   }
 
+  /**
+   * What was added since an earlier look; its bounds are those of the buckets.
+   * @param {Histogram} earlier
+   * @returns {Histogram}
+   */
+  since(earlier) {
+    const before = new Map(earlier.#buckets);
+    /** @type {[number, number][]} */
+    const buckets = [];
+    for (const [middle, count] of this.#buckets) {
+      const added = count - (before.get(middle) ?? 0);
+      if (added > 0) buckets.push([middle, added]);
+    }
+    const count = this.count - earlier.count;
+    const sum = Math.max(0, Math.round((this.sum - earlier.sum) * 1000));
+    const [min = 0] = buckets[0] ?? [];
+    const [max = 0] = buckets.at(-1) ?? [];
+    return new Histogram({ count, sum, min, max, buckets });
+  }
+
   /** How many took longer than that. @param {number} ms */
   countAbove(ms) {
     let found = 0;

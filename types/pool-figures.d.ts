@@ -13,6 +13,8 @@ export interface NativePoolMetrics extends PoolMetrics {
 
 /** Times in milliseconds; the engine counts microseconds. */
 export interface Histogram {
+  /** What was added since an earlier look at the same pool; `min` and `max` are within 3 % then. */
+  since(earlier: Histogram): Histogram;
   readonly count: number;
   readonly sum: number;
   readonly min: number;

@@ -7,21 +7,21 @@ const { withDebug } = require('pg-berth/debug');
 const { getMetrics, HealthMonitor } = require('pg-berth/health');
 const { BerthDialect } = require('pg-berth/kysely');
 const { CircuitBreaker, isTransientError, withRetry } = require('pg-berth/resilience');
+const { statusHandler } = require('pg-berth/status');
 
 /** @param {string} url @param {{ intervalMs: number, resetTimeMs: number, acquireTimeoutMs: number }} times */
 function openDatabase(url, { intervalMs, resetTimeMs, acquireTimeoutMs }) {
   const pool = createPool({ connectionString: url, types: 'pg', poolSize: 10, acquireTimeoutMs });
   const db = withDebug(new Kysely({ dialect: new BerthDialect({ pool }) }), { logQuery: false });
 
-  const figures = {
-    getMetrics() {
-      const { maxSize: max, size: total, available: idle, inUse: active, waiting } = pool.status();
-      return { total, idle, active, waiting, max };
-    },
-  };
-  const monitor = new HealthMonitor(db, { pool: figures, intervalMs, timeoutMs: acquireTimeoutMs });
+  const monitor = new HealthMonitor(db, { pool, intervalMs, timeoutMs: acquireTimeoutMs });
   monitor.start();
   const breaker = new CircuitBreaker({ threshold: 3, resetTimeMs });
+  // Live charts, a health check and metrics for the people who look after this service.
+  const page = statusHandler(
+    { notes: pool },
+    { title: 'Notes', basePath: '/admin', breakers: { database: breaker } },
+  );
 
   return {
     db,
@@ -41,11 +41,15 @@ function openDatabase(url, { intervalMs, resetTimeMs, acquireTimeoutMs }) {
     health: () => monitor.getLastCheck(),
     status: () => ({
       circuit: breaker.getState().state,
-      pool: figures.getMetrics(),
+      pool: pool.getMetrics(),
       queries: getMetrics(db, { period: '5m' }).queries,
       health: monitor.getLastCheck()?.status,
     }),
-    stopWatching: () => monitor.stop(),
+    page,
+    stopWatching() {
+      monitor.stop();
+      page.close();
+    },
   };
 }
 

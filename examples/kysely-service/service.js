@@ -76,7 +76,10 @@ async function main() {
       .execute(),
   );
   const routes = routesOf(database);
-  const server = http.createServer((request, response) => serve(routes, request, response));
+  const server = http.createServer((request, response) => {
+    if (/^\/admin(\/|$)/.test(request.url)) database.page(request, response);
+    else serve(routes, request, response);
+  });
   registerShutdownHandlers(database.db, {
     timeout: 10_000,
     // Running requests first; the database is closed behind them.

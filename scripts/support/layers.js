@@ -137,6 +137,7 @@ const JS = {
   'shutdown-signals': INFRA,
   shutdown: [...INFRA, 'shutdown-signals'],
   debug: INFRA,
+  'status-page': [...INFRA, 'health-check', 'health-monitor', 'pool-metrics'],
   'otel-metrics': [],
   'package.json': [],
   opentelemetry: [...INFRA, 'otel-metrics', 'package.json', 'tracing'],

@@ -5,7 +5,9 @@ const assert = require('node:assert/strict');
 const { Kysely, sql } = require('kysely');
 const { getMetrics, isMetricsPool } = require('../../lib/index.js');
 const { BerthDialect } = require('../../lib/kysely/index.js');
+const { Counter, Registry } = require('prom-client');
 const { testDatabase } = require('../support/pools.js');
+const { parsePrometheus } = require('../support/prometheus.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
@@ -146,6 +148,40 @@ test('M11: metricsText is Prometheus text, with prefix and labels of the options
   );
   const labelled = parse(pool.metricsText({ prefix: 'app_db', labels: { pool: 'a"b\\c\nd' } }));
   assert.equal(labelled.get('app_db_waiting{pool="a\\"b\\\\c\\nd"}'), 0);
+});
+
+test('M11: a strict reader takes the text, also behind that of prom-client', async (t) => {
+  const pool = database.openPool(t);
+  await pool.query('select 1');
+  await assert.rejects(pool.query('select 1/0'));
+  const register = new Registry();
+  new Counter({ name: 'requests_total', help: 'Requests.', registers: [register] }).inc();
+  const labels = { pool: 'a "quoted"\\ \n name' };
+  const text = (await register.metrics()) + pool.metricsText({ labels });
+  const families = parsePrometheus(text);
+  assert.equal(families.get('requests_total').samples[0].value, 1);
+  const statements = families.get('pgberth_statements_total').samples[0];
+  assert.deepEqual(statements, { name: 'pgberth_statements_total', labels, value: 2 });
+  // The statement that failed was refused before the server began an answer.
+  const expected = { acquire_seconds: 2, statement_seconds: 2, round_trip_seconds: 1 };
+  for (const [name, times] of Object.entries(expected)) {
+    const { type, samples } = families.get(`pgberth_${name}`);
+    assert.equal(type, 'histogram');
+    const count = samples.find((one) => one.name.endsWith('_count')).value;
+    assert.equal(count, times, name);
+  }
+});
+
+test('M11: what was added between two looks has percentiles of its own', async (t) => {
+  const pool = database.openPool(t);
+  await pool.query('select pg_sleep(0.2)');
+  const before = pool.getStats().statementTime;
+  await pool.query('select 1');
+  const added = pool.getStats().statementTime.since(before);
+  assert.equal(added.count, 1);
+  assert.ok(added.percentile(99) < 150 && added.max < 150, String(added.max));
+  assert.equal(before.since(before).count, 0);
+  assert.equal(before.since(before).percentile(50), 0);
 });
 
 test('sec_o03: labels are checked, and nothing of statements or the server appears', async (t) => {

@@ -29,6 +29,10 @@ async function startService(t, url) {
       const response = await fetch(base + target, options);
       return { status: response.status, json: await response.json(), headers: response.headers };
     },
+    async read(target) {
+      const response = await fetch(base + target);
+      return { status: response.status, body: await response.text() };
+    },
     async stop() {
       child.kill('SIGTERM');
       return (await exited)[0];
@@ -51,6 +55,12 @@ test('the Kysely service serves, survives an outage and ends in order', async (t
   const { json: before } = await service.ask('/status');
   assert.equal(before.circuit, 'closed');
   assert.ok(before.queries.total >= 3 && before.pool.total >= 1);
+
+  const page = await service.read('/admin/');
+  assert.match(page.body, /<title>Notes<\/title>/);
+  const metrics = await service.read('/admin/metrics');
+  assert.match(metrics.body, /^pgberth_statements_total\{pool="notes"\} [1-9]/m);
+  assert.equal((await service.read('/admin/health')).status, 200);
 
   await server.kill();
   const isOpen = async () => {

@@ -1,0 +1,209 @@
+// pg-berth/status: what the handler answers, what the page shows in a browser, and what neither shows.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
+const fs = require('node:fs');
+const http = require('node:http');
+const os = require('node:os');
+const path = require('node:path');
+const { once } = require('node:events');
+const { promisify } = require('node:util');
+const pg = require('pg');
+const { CircuitBreaker, createPool } = require('../../lib/index.js');
+const { statusHandler } = require('../../lib/status-page/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { parsePrometheus } = require('../support/prometheus.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+const database = testDatabase('create table shown (n int)');
+const CANARY = 'kanarienvogel';
+
+/** The handler behind a server; `ask` fetches from it. */
+async function serve(t, pools, options) {
+  const handler = statusHandler(pools, { intervalMs: 50, healthIntervalMs: 50, ...options });
+  const server = http.createServer((request, response) => handler(request, response));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => {
+    handler.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  const base = `http://127.0.0.1:${server.address().port}`;
+  const ask = async (target, init) => {
+    const response = await fetch(base + target, { redirect: 'manual', ...init });
+    return { code: response.status, headers: response.headers, body: await response.text() };
+  };
+  return { base, ask };
+}
+
+test('/health says 200 with a database and 503 without, and never why in words', async (t) => {
+  const pool = database.openPool(t);
+  const dead = createPool({ host: '127.0.0.1', port: 1, user: CANARY, password: CANARY });
+  t.after(() => dead.end());
+  const { ask: healthy } = await serve(t, pool);
+  await waitFor(async () => (await healthy('/health')).code === 200, { what: 'a good check' });
+  const { body } = await healthy('/health');
+  assert.equal(JSON.parse(body).pools.pool.status, 'healthy');
+  const { ask: sick } = await serve(t, { good: pool, dead });
+  const seen = await waitFor(async () => {
+    const answer = await sick('/health');
+    return JSON.parse(answer.body).pools.dead.status === 'unhealthy' && answer;
+  });
+  assert.equal(seen.code, 503);
+  assert.ok(!seen.body.includes(CANARY));
+});
+
+test('/metrics has each family once, with the samples of all pools', async (t) => {
+  const pools = { a: database.openPool(t, { poolSize: 2 }), b: database.openPool(t) };
+  const { ask } = await serve(t, pools);
+  await Promise.all([pools.a.query('select 1'), pools.b.query('select 2')]);
+  const { code, body, headers } = await ask('/metrics');
+  assert.equal(code, 200);
+  assert.match(headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
+  const families = parsePrometheus(body);
+  const most = families.get('pgberth_connections_max').samples;
+  assert.deepEqual(
+    most.map(({ labels, value }) => [labels.pool, value]),
+    [
+      ['a', 2],
+      ['b', 10],
+    ],
+  );
+});
+
+test('/data has figures, roles and breakers, and nothing of statements', async (t) => {
+  const pool = database.openPool(t, { poolSize: 1, password: CANARY });
+  const breaker = new CircuitBreaker({ threshold: 1 });
+  const { ask } = await serve(t, { main: pool }, { breakers: { database: breaker } });
+  await pool.query('insert into shown select n from unnest($1::int[]) n', [[1, 2, 3]]);
+  await assert.rejects(pool.query(`select '${CANARY}'::int`));
+  const data = async (since = 0) => JSON.parse((await ask(`/data?since=${since}`)).body);
+  const hasRate = async () => (await data()).pools[0].samples.some((one) => one.perSecond > 0);
+  await waitFor(hasRate, { what: 'a sample with statements' });
+  breaker.forceOpen();
+  await waitFor(async () => (await data()).breakers[0].state === 'open', { what: 'the breaker' });
+  const { pools, changes, now } = await data();
+  assert.deepEqual(
+    changes.map(({ name, state }) => [name, state]),
+    [
+      ['database', 'closed'],
+      ['database', 'open'],
+    ],
+  );
+  const sample = pools[0].samples.find((one) => one.p95 > 0);
+  assert.ok(sample.p50 <= sample.p95 && sample.p95 <= sample.p99, JSON.stringify(sample));
+  assert.equal(pools[0].nodes[0].role, 'primary');
+  assert.ok(!JSON.stringify(pools).includes(CANARY));
+  const later = await waitFor(async () => {
+    const found = (await data(now)).pools[0].samples;
+    return found.length > 0 && found;
+  });
+  assert.ok(
+    later.every(({ at }) => at > now),
+    'only what is new',
+  );
+});
+
+test('a pool of another driver is shown as far as it can be', async (t) => {
+  const pool = new pg.Pool({ connectionString: database.url, max: 3 });
+  t.after(() => pool.end());
+  const { ask } = await serve(t, { foreign: pool });
+  await waitFor(async () => (await ask('/health')).code === 200, { what: 'a good check' });
+  const [{ samples }] = JSON.parse((await ask('/data')).body).pools;
+  assert.equal(samples.at(-1).max, 3);
+});
+
+test('paths, methods and headers', async (t) => {
+  const { ask } = await serve(t, database.openPool(t), { basePath: '/status' });
+  assert.equal((await ask('/status')).headers.get('location'), 'status/');
+  const { code, headers, body } = await ask('/status/');
+  assert.equal(code, 200);
+  assert.match(headers.get('content-type'), /^text\/html/);
+  assert.match(headers.get('content-security-policy'), /default-src 'none'/);
+  assert.equal(headers.get('cache-control'), 'no-store');
+  assert.equal((await ask('/status/', { method: 'HEAD' })).body, '');
+  assert.equal((await ask('/status/', { method: 'POST' })).code, 405);
+  for (const elsewhere of ['/', '/health', '/statusx', '/status/none', '/status/constructor']) {
+    assert.equal((await ask(elsewhere)).code, 404, elsewhere);
+  }
+  assert.doesNotMatch(body, /https?:\/\/(?!www\.w3\.org\/2000\/svg)/, 'nothing from outside');
+  assert.throws(() => statusHandler(undefined), /pools must be/);
+  assert.throws(() => statusHandler({}, { basePath: 'x/' }), /option "basePath" must be/);
+  assert.throws(() => statusHandler({}, { intervalMs: 0 }), /intervalMs/);
+});
+
+test('a title is text, whatever it holds', async (t) => {
+  const { ask } = await serve(t, {}, { title: '<script>alert("x")</script>' });
+  const { body } = await ask('/');
+  assert.ok(!body.includes('<script>alert'));
+  assert.ok(body.includes('&lt;script&gt;alert(&quot;x&quot;)'));
+});
+
+const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome']
+  .flatMap((name) =>
+    (process.env.PATH ?? '').split(path.delimiter).map((dir) => path.join(dir, name)),
+  )
+  .find((file) => fs.existsSync(file));
+
+for (const scheme of ['light', 'dark']) {
+  test(`a browser draws the page, ${scheme}`, async (t) => {
+    if (CHROMIUM === undefined) {
+      t.skip('no Chromium here');
+      return;
+    }
+    const pool = database.openPool(t, { poolSize: 6 });
+    const breaker = new CircuitBreaker();
+    const hostile = '</script><img src=x onerror=alert(1)>';
+    const { ask, base } = await serve(
+      t,
+      { main: pool, [hostile]: database.openPool(t) },
+      {
+        breakers: { database: breaker },
+        title: 'orders',
+      },
+    );
+    let isBusy = true;
+    const work = Promise.all(
+      Array.from({ length: 4 }, async () => {
+        while (isBusy) await pool.query('select pg_sleep(random() / 50)');
+      }),
+    );
+    const drawn = async () => JSON.parse((await ask('/data')).body).pools[0].samples.length >= 30;
+    await waitFor(drawn, { what: 'something to draw' });
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-page-'));
+    t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+    const picture = process.env.PG_BERTH_SCREENSHOTS
+      ? path.join(process.env.PG_BERTH_SCREENSHOTS, `status-${scheme}.png`)
+      : path.join(folder, 'page.png');
+    const run = (...flags) =>
+      promisify(execFile)(
+        CHROMIUM,
+        [
+          ...['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+          ...['--no-first-run', `--user-data-dir=${folder}/profile`, '--enable-logging=stderr'],
+          ...['--window-size=1200,1000', '--hide-scrollbars', '--virtual-time-budget=3000'],
+          ...(scheme === 'dark' ? ['--blink-settings=preferredColorScheme=0'] : []),
+          ...flags,
+          `${base}/`,
+        ],
+        { timeout: 25_000, maxBuffer: 2 ** 25 },
+      );
+    const { stdout: dom, stderr: log } = await run('--dump-dom');
+    await run(`--screenshot=${picture}`);
+    isBusy = false;
+    await work;
+    assert.doesNotMatch(log, /CONSOLE.*(Refused|Error|violates)/);
+    const [, body] = dom.split('<body>');
+    assert.match(body, /<span id="status" class="pill (healthy|degraded)"/);
+    assert.match(body, /<path class="c-active" d="M[\d.]+/);
+    assert.match(body, /<path class="line c-p95" d="M[\d.]+/);
+    assert.match(body, /<td>primary<\/td>/);
+    assert.match(body, /Circuit breakers/);
+    assert.ok(body.includes('&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;'), 'a name is text');
+    assert.ok(!body.includes('<img'));
+    assert.ok(fs.statSync(picture).size > 20_000, 'there is something in the picture');
+  });
+}
