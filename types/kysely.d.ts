@@ -32,8 +32,12 @@ export interface BerthDialectConfig {
    * stack of where it was begun. Default: no limit.
    */
   idleInTransactionMs?: number;
-  /** Where transactions with access mode `read only` run. Only `'primary'` in this version. */
-  readOnlyTransactions?: 'primary';
+  /**
+   * Where transactions with access mode `read only` run. `'standby'`: on a standby, and on the primary while there is none, by
+   * a second pool of the same `connection` with `mode: 'prefer-standby'`. A standby may be behind: what was just written may
+   * not be there yet. Not together with the two hooks, which take a connection before anybody knows what it is for.
+   */
+  readOnlyTransactions?: 'primary' | 'standby';
 }
 
 /**

@@ -28,6 +28,8 @@ const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
 
 class BerthConnection {
   #engine;
+  /** Where it runs unless a transaction moved it. */
+  #home;
   /** @type {Target | undefined} */
   #session;
   #transaction = new TransactionState();
@@ -42,6 +44,7 @@ class BerthConnection {
   /** @param {Engine} engine @param {(error: Error) => void} onError told when the connection is lost */
   constructor(engine, onError) {
     this.#engine = engine;
+    this.#home = engine;
     this.#onError = onError;
   }
 
@@ -146,7 +149,7 @@ class BerthConnection {
       : stopper.signal;
     // A portal lives in a transaction: outside of one the stream has its own.
     const isOwn = !this.#transaction.isOpen;
-    if (isOwn) this.#transaction.begin('begin');
+    if (isOwn) this.#transaction.begin('begin', false);
     const stream = new RowStream({
       target: this.#place(),
       sql,
@@ -191,9 +194,14 @@ class BerthConnection {
     return rows;
   }
 
-  /** Begins a transaction with its first statement. @param {string} text */
-  begin(text) {
-    this.#transaction.begin(text);
+  /**
+   * Begins a transaction with its first statement.
+   * @param {string} text @param {Engine} [elsewhere] where it may run, if the connection was not used yet
+   */
+  begin(text, elsewhere) {
+    const reads = /\bread only$/.test(text);
+    if (elsewhere !== undefined && this.#session === undefined) this.#engine = elsewhere;
+    this.#transaction.begin(text, this.#engine.reading.resolves === true && !reads);
   }
 
   commit() {
@@ -212,10 +220,26 @@ class BerthConnection {
   /** @param {'commit' | 'rollback'} text */
   async #end(text) {
     this.#unwatch();
+    const { flags } = this.#transaction;
     const isKnown = this.#transaction.end();
-    if (!isKnown) return;
     const commit = text === 'commit' ? FLAG.COMMIT : 0;
-    await this.#run(text, [], { flags: FLAG.TRANSACTION | commit });
+    try {
+      if (isKnown) await this.#run(text, [], { flags: flags | commit });
+    } finally {
+      this.#comeHome();
+    }
+  }
+
+  /** What follows a transaction that has run elsewhere runs here again. */
+  #comeHome() {
+    if (this.#engine === this.#home) return;
+    this.#engine = this.#home;
+    const session = this.#session;
+    if (session === undefined || this.#isGone) return;
+    forgotten.unregister(this);
+    this.#session = undefined;
+    flush();
+    leave(session, false);
   }
 
   /**

@@ -17,6 +17,8 @@ class BerthDriver {
   #lifecycle;
   /** @type {InstanceType<typeof Pool> | undefined} */
   #pool;
+  /** For transactions that only read, if they may run on standbys. @type {InstanceType<typeof Pool> | undefined} */
+  #readers;
   #isDestroyed = false;
   /** In the order of their last use. @type {Set<number>} */
   #seen = new Set();
@@ -34,6 +36,9 @@ class BerthDriver {
     if (connection !== undefined) {
       const given = typeof connection === 'string' ? { connectionString: connection } : connection;
       this.#pool = createPool({ types: 'pg', ...given });
+      if (this.#config.readOnlyTransactions === 'standby') {
+        this.#readers = createPool({ types: 'pg', ...given, mode: 'prefer-standby', minIdle: 0 });
+      }
       return;
     }
     const made = typeof pool === 'function' ? await pool(options) : pool;
@@ -86,7 +91,8 @@ class BerthDriver {
     if (isolationLevel || accessMode) text = 'start transaction';
     if (isolationLevel) text += ` isolation level ${isolationLevel}`;
     if (accessMode) text += ` ${accessMode}`;
-    connection.begin(text);
+    const readers = accessMode === 'read only' ? this.#readers : undefined;
+    connection.begin(text, readers && Pool.engineOf(readers));
     const { idleInTransactionMs } = this.#config;
     if (idleInTransactionMs === undefined) return;
     const message = `transaction: closed after ${idleInTransactionMs}ms without a statement; it was begun here`;
@@ -135,8 +141,17 @@ class BerthDriver {
     options?.signal?.throwIfAborted();
     if (this.#pool === undefined) return;
     this.#isDestroyed = true;
-    this.#lifecycle.report = await Pool.close(this.#pool, this.#lifecycle.patienceMs);
+    const [report, read] = await Promise.all([
+      Pool.close(this.#pool, this.#lifecycle.patienceMs),
+      this.#readers && Pool.close(this.#readers, this.#lifecycle.patienceMs),
+    ]);
+    this.#lifecycle.report = read === undefined ? report : added(report, read);
   }
+}
+
+/** @param {Record<string, number>} one @param {Record<string, number>} other */
+function added(one, other) {
+  return Object.fromEntries(Object.entries(one).map(([name, n]) => [name, n + (other[name] ?? 0)]));
 }
 
 module.exports = { BerthDriver };

@@ -17,7 +17,7 @@ const DIALECT_OPTIONS = Object.freeze({
   onReserveConnection: callback,
   onConnectionError: callback,
   idleInTransactionMs: ms,
-  readOnlyTransactions: { ...oneOf('primary', 'standby'), refused: ['standby'] },
+  readOnlyTransactions: oneOf('primary', 'standby'),
 });
 
 /**
@@ -28,6 +28,12 @@ function readDialectOptions(given) {
   const read = readOptions(DIALECT_OPTIONS, given);
   if ((read.pool === undefined) === (read.connection === undefined)) {
     throw wrong('pool', 'or "connection" must be given, and not both');
+  }
+  if (read.readOnlyTransactions === 'standby') {
+    if (read.connection === undefined) throw wrong('readOnlyTransactions', 'needs "connection"');
+    const hook = ['onCreateConnection', 'onReserveConnection'].find((name) => read[name]);
+    // A hook takes the connection before anybody knows what it is for.
+    if (hook) throw wrong('readOnlyTransactions', `"standby" and "${hook}" exclude each other`);
   }
   return read;
 }

@@ -7,20 +7,22 @@ const { FLAG } = require('../mailbox.js');
 
 /** @type {Manner} */
 const PLAIN = Object.freeze({});
-/** @type {Manner} */
-const INSIDE = Object.freeze({ flags: FLAG.TRANSACTION });
 
 class TransactionState {
   /** `fresh`: wanted, nothing asked; `asked`: BEGIN is on its way; `begun`: it was answered. @type {'none' | 'fresh' | 'asked' | 'begun'} */
   #phase = 'none';
   /** @type {Manner} */
   #beginning = PLAIN;
+  /** @type {Manner} */
+  #inside = PLAIN;
 
-  /** @param {string} text of BEGIN */
-  begin(text) {
+  /** @param {string} text of BEGIN @param {boolean} isProbed what becomes of its COMMIT is to be found out if the answer is lost */
+  begin(text, isProbed) {
+    const flags = FLAG.TRANSACTION | (isProbed ? FLAG.PROBE : 0);
     this.#phase = 'fresh';
+    this.#inside = Object.freeze({ flags });
     this.#beginning = {
-      flags: FLAG.TRANSACTION,
+      flags,
       begin: text,
       onAsked: () => {
         if (this.#phase === 'fresh') this.#phase = 'asked';
@@ -31,12 +33,17 @@ class TransactionState {
   /** How the next statement is asked. */
   manner() {
     if (this.#phase === 'none') return PLAIN;
-    return this.#phase === 'begun' ? INSIDE : this.#beginning;
+    return this.#phase === 'begun' ? this.#inside : this.#beginning;
   }
 
   /** A statement was answered, and BEGIN in front of it. */
   answered() {
     if (this.#phase === 'asked') this.#phase = 'begun';
+  }
+
+  /** Flags of its statements. */
+  get flags() {
+    return Number(this.#inside.flags);
   }
 
   /** Ends it; returns whether the server knows of it. */

@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
-const { CompiledQuery, Kysely, Migrator, sql } = require('kysely');
+const kysely = require('kysely');
 const { createPool } = require('../../lib/index.js');
 const { BerthDialect } = require('../../lib/kysely/index.js');
 const { hasSeveral } = require('../../lib/kysely/several.js');
@@ -11,6 +11,10 @@ const { testDatabase } = require('../support/pools.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
+
+const { CompiledQuery, Kysely, sql } = kysely;
+/** It has a place of its own from 0.29 on. */
+const Migrator = kysely.Migrator ?? require('kysely/migration').Migrator;
 
 const database = testDatabase('create table person (id serial primary key, name text unique)');
 
@@ -83,8 +87,14 @@ test('options are checked', () => {
   assert.throws(() => new BerthDialect({}), /"pool" or "connection" must be given/);
   assert.throws(() => new BerthDialect({ connection: 'x', pool: {} }), /not both/);
   assert.throws(() => new BerthDialect({ conection: 'x' }), /did you mean "connection"/);
-  const standby = { connection: 'x', readOnlyTransactions: 'standby' };
-  assert.throws(() => new BerthDialect(standby), /readOnlyTransactions.*not available/);
+  const standby = { readOnlyTransactions: 'standby' };
+  assert.throws(() => new BerthDialect({ ...standby, pool: {} }), /needs "connection"/);
+  const hooked = { ...standby, connection: 'x', onCreateConnection() {} };
+  assert.throws(() => new BerthDialect(hooked), /"onCreateConnection" exclude each other/);
+  assert.throws(
+    () => new BerthDialect({ connection: 'x', readOnlyTransactions: 'both' }),
+    /one of/,
+  );
 });
 
 test('an error has the fields of the server and ends with the caller’s stack', async (t) => {

@@ -1,0 +1,108 @@
+// BerthDialect over several nodes: transactions that only read on standbys, and commits whose answer is lost.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { after, before } = require('node:test');
+const { Kysely, sql } = require('kysely');
+const { BerthDialect } = require('../../lib/kysely/index.js');
+const { startCluster } = require('../support/cluster.js');
+const { poolInDoubt } = require('../support/doubt.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+/** @type {Awaited<ReturnType<typeof startCluster>>} */
+let cluster;
+
+before(async () => {
+  cluster = await startCluster();
+  await cluster.primary.sql('create table note (id int)');
+});
+after(() => cluster.stop());
+
+/** @param {import('node:test').TestContext} t */
+function open(t, config) {
+  const db = new Kysely({
+    dialect: new BerthDialect({ connection: cluster.options(), ...config }),
+  });
+  t.after(() => db.destroy());
+  return db;
+}
+
+const isStandby = async (db) => {
+  const { rows } = await sql`select pg_is_in_recovery() as standby`.execute(db);
+  return rows[0].standby;
+};
+
+test('transactions with access mode read only run on a standby when asked to, all else on the primary', async (t) => {
+  const db = open(t, { readOnlyTransactions: 'standby' });
+  assert.equal(await isStandby(db), false);
+  assert.equal(await db.transaction().execute(isStandby), false);
+  assert.equal(await db.transaction().setAccessMode('read only').execute(isStandby), true);
+  assert.equal(await db.transaction().setAccessMode('read write').execute(isStandby), false);
+  const rows = await db
+    .transaction()
+    .setAccessMode('read only')
+    .setIsolationLevel('repeatable read')
+    .execute((tx) => tx.selectFrom('note').selectAll().execute());
+  assert.deepEqual(rows, []);
+  await assert.rejects(
+    db
+      .transaction()
+      .setAccessMode('read only')
+      .execute((tx) => tx.insertInto('note').values({ id: 1 }).execute()),
+    { code: '25006' },
+  );
+});
+
+test('a connection is back on the primary behind a transaction that has read elsewhere', async (t) => {
+  const db = open(t, { readOnlyTransactions: 'standby' });
+  await db.connection().execute(async (one) => {
+    assert.equal(await one.transaction().setAccessMode('read only').execute(isStandby), true);
+    assert.equal(await isStandby(one), false);
+    // It was used: the connection is not exchanged under its borrower.
+    assert.equal(await one.transaction().setAccessMode('read only').execute(isStandby), false);
+    await one.insertInto('note').values({ id: 2 }).execute();
+  });
+});
+
+test('without readOnlyTransactions everything runs on the primary', async (t) => {
+  const db = open(t);
+  assert.equal(await db.transaction().setAccessMode('read only').execute(isStandby), false);
+});
+
+test('destroy closes both pools, and says what became of statements in both', async (t) => {
+  const db = open(t, { readOnlyTransactions: 'standby' });
+  await isStandby(db);
+  await db.transaction().setAccessMode('read only').execute(isStandby);
+  await db.destroy();
+  const left = async () => {
+    const counts = await Promise.all(
+      cluster.nodes.map((node) =>
+        node.sql(`select count(*)::int as n from pg_stat_activity
+          where backend_type = 'client backend' and application_name not in ('observer', '')`),
+      ),
+    );
+    return counts.every(([{ n }]) => n === 0);
+  };
+  await waitFor(left, { what: 'the end of all connections' });
+});
+
+test('a commit whose answer is lost is known to have happened, and happens once', async (t) => {
+  const { pool, resolved, loseAnswer, letAsk } = await poolInDoubt(t, [cluster.primary.server]);
+  const db = new Kysely({ dialect: new BerthDialect({ pool }) });
+  const done = db.transaction().execute(async (tx) => {
+    await tx.insertInto('note').values({ id: 41 }).execute();
+    loseAnswer();
+    return 'committed';
+  });
+  const there = async () => {
+    const [{ n }] = await cluster.primary.sql('select count(*)::int as n from note where id = 41');
+    return n === 1;
+  };
+  await waitFor(there, { what: 'the commit' });
+  letAsk();
+  assert.equal(await done, 'committed');
+  assert.equal(resolved.length, 1);
+  assert.ok(await there());
+});

@@ -1,0 +1,81 @@
+// Kysely 0.29: signals of `execute`, and what becomes of the statement on the server.
+'use strict';
+
+const assert = require('node:assert/strict');
+const kysely = require('kysely');
+const { BerthDialect } = require('../../lib/kysely/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+const { Kysely, sql } = kysely;
+const database = testDatabase();
+/** Kysely 0.28 knows no signals. */
+const IS_KNOWN = kysely.Migrator === undefined;
+
+function open(t) {
+  const connection = { connectionString: database.url, poolSize: 1 };
+  const db = new Kysely({ dialect: new BerthDialect({ connection }) });
+  t.after(() => db.destroy());
+  return db;
+}
+
+const pidOf = async (db) => {
+  const { rows } = await sql`select pg_backend_pid() as pid`.execute(db);
+  return rows[0].pid;
+};
+
+/** Starts a statement that sleeps, fires its signal, and says how it ended. */
+async function aborted(db, strategy) {
+  const controller = new AbortController();
+  const reason = new Error('no longer wanted');
+  const options = { signal: controller.signal, inflightQueryAbortStrategy: strategy };
+  const sleeping = sql`select pg_sleep(20) as abandoned`.execute(db, options);
+  const outcome = sleeping.then(assert.fail, (error) => error);
+  await database.running('abandoned');
+  controller.abort(reason);
+  assert.equal(await outcome, reason);
+}
+
+const isQuiet = async () => {
+  const rows = await database.sql(
+    `select 1 from pg_stat_activity where query like '%pg_sleep(20)%' and state = 'active'
+       and pid <> pg_backend_pid()`,
+  );
+  return rows.length === 0;
+};
+
+test('‘cancel query’ stops the statement, and the connection goes on', async (t) => {
+  if (!IS_KNOWN) return t.skip('Kysely 0.28 knows no signals');
+  const db = open(t);
+  const pid = await pidOf(db);
+  await aborted(db, 'cancel query');
+  await waitFor(isQuiet, { what: 'the end of the statement' });
+  assert.equal(await pidOf(db), pid);
+});
+
+test('‘kill session’ ends the session, and another one follows', async (t) => {
+  if (!IS_KNOWN) return t.skip('Kysely 0.28 knows no signals');
+  const db = open(t);
+  const pid = await pidOf(db);
+  await aborted(db, 'kill session');
+  await waitFor(isQuiet, { what: 'the end of the statement' });
+  assert.notEqual(await pidOf(db), pid);
+});
+
+test('a cancel never reaches the statement of whoever comes next', async (t) => {
+  if (!IS_KNOWN) return t.skip('Kysely 0.28 knows no signals');
+  const db = open(t);
+  for (let round = 0; round < 20; round++) {
+    const controller = new AbortController();
+    const first = sql`select pg_sleep(0.005)`.execute(db, {
+      signal: controller.signal,
+      inflightQueryAbortStrategy: 'cancel query',
+    });
+    const next = sql`select pg_sleep(0.01), ${round}::int as round`.execute(db);
+    setTimeout(() => controller.abort(), round % 8);
+    await first.catch(() => {});
+    assert.equal((await next).rows[0].round, round);
+  }
+});
