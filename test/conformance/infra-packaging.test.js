@@ -7,13 +7,14 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
 const { exports: entries } = require('../../package.json');
+const { freshDatabase } = require('../support/shared.js');
 
 const ROOT = path.join(__dirname, '../..');
 const SUBPATHS = ['health', 'resilience', 'pool', 'shutdown', 'debug'];
 
 /** Runs a program inside the repository, so that `pg-berth` means this package, and reads the JSON it prints. */
-function runProgram(code, ...options) {
-  const output = execFileSync(process.execPath, [...options, '-e', code], { cwd: ROOT });
+function runProgram(code, options = {}) {
+  const output = execFileSync(process.execPath, ['-e', code], { cwd: ROOT, ...options });
   return JSON.parse(String(output));
 }
 
@@ -51,3 +52,55 @@ for (const subpath of SUBPATHS) {
     }
   });
 }
+
+test('X3: the modules work with pools of pg and mysql2 and handles of SQLite, and load no engine', async () => {
+  const { url, drop } = await freshDatabase();
+  const seen = runProgram(
+    `
+    const { Kysely, PostgresDialect } = require('kysely');
+    const mysql = require('mysql2/promise');
+    const pg = require('pg');
+    const { withDebug } = require('pg-berth/debug');
+    const { HealthMonitor, checkDatabaseHealth, getMetrics } = require('pg-berth/health');
+    const { createMetricsPool } = require('pg-berth/pool');
+    const { CircuitBreaker, withRetry } = require('pg-berth/resilience');
+    const { gracefulShutdown } = require('pg-berth/shutdown');
+    const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+
+    (async () => {
+      const pool = createMetricsPool(new pg.Pool({ connectionString: process.env.URL, max: 3 }));
+      const plain = new Kysely({ dialect: new PostgresDialect({ pool }) });
+      const db = withDebug(plain, { logger: quiet });
+      const { status, metrics } = await checkDatabaseHealth(db, pool);
+      const breaker = new CircuitBreaker();
+      const ask = () => breaker.execute(() => pool.query('select 7 as n'));
+      const { rows } = await withRetry(ask);
+      const monitor = new HealthMonitor(db, { pool, intervalMs: 60000, logger: quiet });
+      const checked = await new Promise((resolve) => monitor.start(resolve));
+      monitor.stop();
+      const figures = getMetrics(db, { pool });
+      await gracefulShutdown(db, { logger: quiet });
+      const other = createMetricsPool(mysql.createPool({ host: '127.0.0.1', connectionLimit: 25 }));
+      const foreign = other.getMetrics();
+      await other.end();
+      let isClosed = false;
+      const sqlite = createMetricsPool({ open: true, memory: true, close() { isClosed = true; } });
+      const single = sqlite.getMetrics();
+      await sqlite.end();
+      console.log(JSON.stringify({
+        status, checked: checked.status, n: rows[0].n, total: figures.queries.total,
+        max: [figures.connections.max, foreign.max, single.max], isClosed,
+        total0: metrics.poolMetrics.totalConnections,
+        engine: Object.keys(require.cache).filter((file) => /pg-berth\\.node$|lib.native\\.js$/.test(file)),
+      }));
+    })();`,
+    { env: { ...process.env, URL: url } },
+  );
+  await drop();
+  const { total, ...rest } = seen;
+  assert.ok(total >= 2);
+  assert.deepEqual(rest, {
+    ...{ status: 'healthy', checked: 'healthy', n: 7, max: [3, 25, 1], isClosed: true },
+    ...{ total0: 1, engine: [] },
+  });
+});
