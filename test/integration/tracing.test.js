@@ -313,10 +313,9 @@ test('hooks of a pool hear of slow statements and of failed ones', async (t) => 
   await pool.query('select 1');
   await pool.query('select pg_sleep(0.1)');
   await assert.rejects(pool.query('select 1/0'));
-  assert.deepEqual(
-    slow.map(({ sql: text }) => text),
-    ['select pg_sleep(0.1)'],
-  );
+  assert.ok(slow.some(({ sql: text }) => text === 'select pg_sleep(0.1)'));
+  // A machine that is busy makes others slow as well.
+  assert.ok(slow.every(({ durationMs }) => durationMs > 50));
   assert.deepEqual(
     failed.map(({ sql: text, error }) => [text, error.code]),
     [['select 1/0', '22012']],
