@@ -189,7 +189,7 @@ for (const scheme of ['light', 'dark']) {
           ...flags,
           `${base}/`,
         ],
-        { timeout: 25_000, maxBuffer: 2 ** 25 },
+        { timeout: 40_000, maxBuffer: 2 ** 25 },
       );
     const { stdout: dom, stderr: log } = await run('--dump-dom');
     await run(`--screenshot=${picture}`);
@@ -205,5 +205,5 @@ for (const scheme of ['light', 'dark']) {
     assert.ok(body.includes('&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;'), 'a name is text');
     assert.ok(!body.includes('<img'));
     assert.ok(fs.statSync(picture).size > 20_000, 'there is something in the picture');
-  });
+  }, 90_000);
 }
