@@ -59,7 +59,8 @@ test('CP-83: a deadlock and a serialization failure run the closure again, and b
       await tx.query(add, [ids[1]]);
     }, options);
   await Promise.all([move(0, [1, 2]), move(1, [2, 1])]);
-  assert.equal(runs[0] + runs[1], 3, 'one of them ran again');
+  // The one that was rolled back may meet the other one a second time.
+  assert.ok(runs[0] + runs[1] >= 3, 'one of them ran again');
   const read = 'select balance from accounts where id = 1';
   await Promise.all(
     [0, 1].map(() =>
