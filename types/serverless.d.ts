@@ -134,6 +134,8 @@ export interface ServerlessConfig extends ServerlessConnection {
    * which may apply a write twice.
    */
   retryMode?: 'safe' | 'legacy' | 'never';
+  /** What `exactlyOnce` of a query is when the query does not say: for statements outside transactions. Default false. */
+  exactlyOnce?: boolean;
   hooks?: ServerlessHooks;
   /** Prints what happens, never the secret or the password. Default false. */
   debug?: boolean;
@@ -179,6 +181,13 @@ export interface ServerlessQuery {
   types?: TypeParsers;
   /** The statement may run twice: its loss is no reason not to repeat it. Default false. */
   idempotent?: boolean;
+  /**
+   * Applied exactly once: it runs in a transaction of its own (one round trip more), is run again after a loss that
+   * certainly left nothing behind, and a COMMIT without an answer is looked up on the server (13 or newer). Only where that
+   * cannot tell, after a crash for example, `OutcomeUnknownError` is thrown. Statements of other callers wait meanwhile.
+   * Not for what cannot run in a transaction. Default: the client's.
+   */
+  exactlyOnce?: boolean;
 }
 
 /** Options of `ServerlessClient.transaction`. */

@@ -5,23 +5,25 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { inspect } = require('node:util');
 const errors = require('../errors.js');
 const { forgotten } = require('../handles.js');
-const { FLAG, OPERATION } = require('../mailbox.js');
+const { wrong } = require('../option-rules.js');
 const { askPassword, readConnection } = require('./config.js');
 const { Connection } = require('./connection.js');
 const { reapOnce } = require('./emergency.js');
 const { Hooks, metaOf } = require('./hooks.js');
-const { isOpenAfter, isRollback, mayCommit } = require('./keywords.js');
+const { effectsOf, isOpenAfter, isRollback } = require('./keywords.js');
 const { isWeak, newInstanceId } = require('./lease.js');
 const { readServerlessOptions } = require('./options.js');
+const { closed, findOut, readOnly, transactionLost, verdict } = require('./outcome.js');
 const query = require('./query.js');
 const { Budget, decide, mayConnectAgain } = require('./retry.js');
-const { runTransaction } = require('./transaction.js');
+const { inTurn, repeat, runTransaction } = require('./transaction.js');
 
 /** @import { Loss, News, Request } from './connection.js' */
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Query } from './query.js' */
 /** @import { ServerlessClient as Contract, ServerlessConfig, ServerlessTransaction } from '../../types/serverless.js' */
 /** @typedef {InstanceType<typeof Connection>} OpenConnection */
+/** @import { Runner } from './transaction.js' */
 /** @typedef {InstanceType<typeof Budget>} CallBudget */
 
 /** An attempt to connect, shared by all who wait for it. @typedef {{ opened: Promise<OpenConnection>, abandon: (reason: Error) => void }} Attempt */
@@ -49,6 +51,14 @@ class ServerlessClient {
   #lostTransaction;
   /** A failure in the background that the next call throws. @type {Error | undefined} */
   #owed;
+  /** Settled when the statement is over that must not share its transaction. @type {Promise<void> | undefined} */
+  #alone;
+  /** What transactions do with this client. @type {Runner} */
+  #runner = {
+    run: (args, part) =>
+      this.#alone === undefined ? this.#run(args, part) : this.#perform(args, part),
+    resolve: (trace, budget) => findOut((own) => this.#open(own), trace, budget),
+  };
   /** Texts of named statements; `isKnown` once the server has taken them. @type {Map<string, { text: string, isKnown: boolean }>} */
   #named = new Map();
 
@@ -274,13 +284,13 @@ class ServerlessClient {
     return this.#run(args);
   }
 
-  /** @param {any[]} args */
-  async #run(args) {
+  /** @param {readonly any[]} args @param {number} [part] of a transaction: flags of its statement */
+  async #run(args, part) {
     const started = performance.now();
     const duration = () => Math.round(performance.now() - started);
     this.#hooks.call('onQueryStart', { args, startedAt: Date.now() });
     try {
-      const res = await this.#perform(query.readQuery(args));
+      const res = await this.#perform(args, part);
       this.#hooks.call('onQueryEnd', { args, res, duration: duration() });
       return res;
     } catch (err) {
@@ -289,11 +299,14 @@ class ServerlessClient {
     }
   }
 
-  /** @param {Query} asked */
-  async #perform(asked) {
+  /** @param {readonly any[]} args @param {number | undefined} part @returns {Promise<any>} */
+  async #perform(args, part) {
+    const asked = query.readQuery(args);
+    if (part === undefined) while (this.#alone !== undefined) await this.#alone;
     this.#throwOwed();
     const text = this.#textOf(asked);
     if (this.#lostTransaction !== undefined) return this.#endLost(text);
+    if (part === undefined && this.#standsAlone(asked, text)) return this.#once(args, asked, text);
     const { retry } = this.#options;
     const decoders = this.#reading.decodersOf(asked);
     const timeoutMs = asked.timeoutMs ?? this.#settings.queryTimeoutMs;
@@ -311,7 +324,7 @@ class ServerlessClient {
       const request = { text, isWithin: false };
       const connection = this.#connection ?? (await this.#open(budget()));
       try {
-        const manner = { ...query.mannerOf(asked), timeoutMs };
+        const manner = { ...query.mannerOf(asked, part ?? 0), timeoutMs };
         const answer = await (doubt === undefined
           ? connection.run(request, asked.values, decoders, manner)
           : readOnly(connection, request, asked.values, decoders, timeoutMs));
@@ -387,7 +400,41 @@ class ServerlessClient {
 
   /** @param {(tx: ServerlessTransaction) => any} fn @param {object} [options] @returns {Promise<any>} */
   transaction(fn, options) {
-    return runTransaction(this, fn, options, this.#options.retry);
+    return runTransaction(this.#runner, fn, options, this.#options.retry);
+  }
+
+  /** Is a statement to be applied exactly once, and for itself? @param {Query} asked @param {string} text */
+  #standsAlone({ isExactlyOnce }, text) {
+    if (!(isExactlyOnce ?? this.#options.retry.exactlyOnce)) return false;
+    const isPart = effectsOf(text).some((effect) => effect !== 'other');
+    if (!isPart && !this.#connection?.isInTransaction) return true;
+    if (isExactlyOnce === undefined) return false;
+    throw wrong('exactlyOnce', 'of a query is for statements outside a transaction');
+  }
+
+  /**
+   * In a transaction of its own, which nobody else's statement gets into.
+   * @param {readonly any[]} args @param {Query} asked @param {string} text
+   * @returns {Promise<any>}
+   */
+  #once(args, asked, text) {
+    const { retry } = this.#options;
+    return inTurn(this.#runner, async () => {
+      // Somebody may have begun a transaction meanwhile.
+      if (!this.#standsAlone(asked, text)) return this.#perform(args, 0);
+      let isOver = () => {};
+      this.#alone = new Promise((resolve) => {
+        isOver = resolve;
+      });
+      try {
+        const run = (/** @type {ServerlessTransaction} */ tx) =>
+          tx.query(.../** @type {[any, any?]} */ (args));
+        return await repeat(this.#runner, run, {}, retry);
+      } finally {
+        this.#alone = undefined;
+        isOver();
+      }
+    });
   }
 
   getClient() {
@@ -428,59 +475,6 @@ class ServerlessClient {
   [inspect.custom]() {
     return `ServerlessClient ${inspect(this.toJSON())}`;
   }
-}
-
-/**
- * Once more, where nothing can be written: extended protocol, because it takes one statement only. The COMMIT follows at
- * once, so that nothing of another caller gets in between.
- * @param {OpenConnection} connection @param {Request} request @param {readonly unknown[] | undefined} values
- * @param {InstanceType<typeof import('../decoders.js').Decoders>} decoders @param {number} timeoutMs
- */
-function readOnly(connection, request, values, decoders, timeoutMs) {
-  const flags = FLAG.UNNAMED | FLAG.TRANSACTION;
-  const begin = 'BEGIN TRANSACTION READ ONLY';
-  const manner = { operation: OPERATION.EXECUTE, flags, begin, timeoutMs };
-  const answer = connection.run(request, values, decoders, manner);
-  const commit = { text: 'COMMIT', isWithin: false };
-  // What became of it does not matter: nothing was written.
-  connection.run(commit, undefined, decoders, { operation: OPERATION.SIMPLE }).catch(() => {});
-  return answer;
-}
-
-function closed() {
-  return new errors.ClosedError('the client was closed while it was connecting', {
-    code: 'ERR_CLIENT_CLOSED',
-  });
-}
-
-/** @param {Error | undefined} error what ended the connection */
-function transactionLost(error) {
-  const why = error === undefined ? '' : ` (${error.message})`;
-  return new errors.TransactionLostError(
-    `the connection of this transaction was lost${why} and nothing of it was committed; end it with ROLLBACK`,
-    { code: '08006', cause: error },
-  );
-}
-
-/**
- * What a failed statement rejects with.
- * @param {NativeError | Error} cause @param {Request} request
- * @returns {Error}
- */
-function verdict(cause, request) {
-  if (!('kind' in cause) || cause instanceof Error) return /** @type {Error} */ (cause);
-  const error = errors.fromNative(cause, 'pg');
-  const { kind, outcome, phase } = cause;
-  if (kind === 'timeout' && phase === 'statement') {
-    return Object.assign(error, { code: 'ERR_QUERY_TIMEOUT' });
-  }
-  if (kind !== 'lost' || outcome === 'failed') return error;
-  if (request.isWithin && (outcome === 'not-sent' || !mayCommit(request.text))) {
-    return transactionLost(/** @type {Error | undefined} */ (error.cause));
-  }
-  return outcome === 'unknown' && mayCommit(request.text)
-    ? Object.assign(error, { phase: 'commit' })
-    : error;
 }
 
 module.exports = { ServerlessClient };

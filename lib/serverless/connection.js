@@ -88,6 +88,20 @@ class Connection {
     return this.#state === 'open';
   }
 
+  /** Is a transaction open, or will one be once everything sent is answered? */
+  get isInTransaction() {
+    let isOpen = this.#isWithin;
+    for (const { text } of this.#unanswered) isOpen = isOpenAfter(text, isOpen);
+    return isOpen;
+  }
+
+  /** By the server's last answer. */
+  get #isWithin() {
+    const { slot, generation } = this.#target;
+    const status = native.clientStatus(slot, generation);
+    return status === 'T' || status === 'E';
+  }
+
   /**
    * @param {Request} request @param {readonly unknown[] | undefined} values
    * @param {Decoders} decoders @param {Manner} manner
@@ -100,6 +114,7 @@ class Connection {
     } catch (error) {
       // The end itself is announced a moment later; until then nothing more must be sent here.
       const { kind, outcome, cause } = /** @type {Partial<NativeError>} */ (error);
+      if (kind === 'doubt') this.#lost(cause?.cause);
       const isGone = kind === 'lost' || kind === 'protocol';
       if (isGone) this.#lost(kind === 'lost' ? cause : /** @type {NativeError} */ (error));
       else if (outcome === 'unknown' && kind !== 'internal') this.#lost(undefined);
@@ -121,9 +136,7 @@ class Connection {
   #lost(cause) {
     if (this.#state !== 'open') return;
     this.#state = 'over';
-    const { slot, generation } = this.#target;
-    const status = native.clientStatus(slot, generation);
-    let isOpen = status === 'T' || status === 'E';
+    let isOpen = this.#isWithin;
     /** @type {Request | undefined} */
     let opened;
     for (const request of this.#unanswered) {

@@ -93,6 +93,7 @@ const RETRY_OPTIONS = Object.freeze({
   maxConnectRetryTimeMs: count,
   maxQueryRetryTimeMs: count,
   retryMode: oneOf('safe', 'legacy', 'never'),
+  exactlyOnce: flag,
 });
 
 /** Source: pg-aequor 0.1.4; retryMode is this project's. */
@@ -103,6 +104,7 @@ const RETRY_DEFAULTS = Object.freeze({
   maxConnectRetryTimeMs: 15_000,
   maxQueryRetryTimeMs: 15_000,
   retryMode: /** @type {'safe' | 'legacy' | 'never'} */ ('safe'),
+  exactlyOnce: /** @type {boolean} */ (false),
 });
 
 /** @type {Table} */

@@ -21,10 +21,11 @@ const { PRESETS, resolveTypes } = require('../rows/types.js');
  * @property {boolean} isSimple
  * @property {number | undefined} timeoutMs
  * @property {boolean} isIdempotent may be run twice
+ * @property {boolean | undefined} isExactlyOnce undefined: as the client says
  */
 
 /** Members of a query that change what it does, and that this version does not do. */
-const NOT_AVAILABLE = ['binary', 'rows', 'portal', 'exactlyOnce'];
+const NOT_AVAILABLE = ['binary', 'rows', 'portal'];
 
 /** Programs written for callbacks would wait for ever. @param {readonly any[]} args */
 function refuseCallbacks(args) {
@@ -58,8 +59,10 @@ function readQuery([query, values]) {
       'A query must have either text or a name. Supplying neither is unsupported.',
     );
   }
-  if (config.idempotent !== undefined && typeof config.idempotent !== 'boolean') {
-    throw wrong('idempotent', 'must be true or false');
+  for (const name of ['idempotent', 'exactlyOnce']) {
+    if (config[name] !== undefined && typeof config[name] !== 'boolean') {
+      throw wrong(name, 'must be true or false');
+    }
   }
   if (timeout && !(Number.isInteger(timeout) && timeout > 0 && timeout < 2 ** 31)) {
     throw wrong('query_timeout', 'must be an integer not below 0 (milliseconds)');
@@ -73,13 +76,18 @@ function readQuery([query, values]) {
     isSimple: !name && queryMode !== 'extended' && (given === undefined || given.length === 0),
     timeoutMs: timeout ? timeout : undefined,
     isIdempotent: config.idempotent === true,
+    isExactlyOnce: config.exactlyOnce,
   };
 }
 
-/** How the engine is asked; without a name nothing is left prepared on the server, as in `pg`. @param {Query} query */
-function mannerOf({ isSimple, name }) {
-  if (isSimple) return { operation: OPERATION.SIMPLE };
-  return { operation: OPERATION.EXECUTE, flags: name === undefined ? FLAG.UNNAMED : 0 };
+/**
+ * How the engine is asked; without a name nothing is left prepared on the server, as in `pg`.
+ * @param {Query} query @param {number} part flags of a statement of a transaction, else 0
+ */
+function mannerOf({ isSimple, name, text }, part) {
+  // Several statements in one text are for the simple protocol, which brings no probe along.
+  if (isSimple && (part === 0 || text?.includes(';'))) return { operation: OPERATION.SIMPLE };
+  return { operation: OPERATION.EXECUTE, flags: part | (name === undefined ? FLAG.UNNAMED : 0) };
 }
 
 /** Values are sent as `pg` sends them, however results are read. */

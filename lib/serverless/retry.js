@@ -67,7 +67,7 @@ function mayRepeatReadOnly(text) {
  */
 function decide(cause, error, request, { mode, isIdempotent }) {
   const { kind, outcome } = /** @type {Partial<NativeError>} */ (cause);
-  if (cause instanceof Error || request.isWithin) return 'no';
+  if (cause instanceof Error || request.isWithin || kind === 'doubt') return 'no';
   if (kind === 'lost' || kind === 'closed' || kind === 'protocol') {
     if (outcome === 'not-sent') return 'again';
     if (mode === 'never' || outcome === 'failed') return 'no';
@@ -99,6 +99,11 @@ class Budget {
 
   get leftMs() {
     return this.#limitMs - (performance.now() - this.#started);
+  }
+
+  /** Attempts of its own in the time that is left. */
+  rest() {
+    return new Budget(this.#options, Math.max(1, this.leftMs));
   }
 
   countConnect() {

@@ -2,12 +2,23 @@
 'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');
-const { TransactionRolledBackError } = require('../errors.js');
+const { CommitAbortedError } = require('../errors.js');
+const { FLAG } = require('../mailbox.js');
 const { count, flag, oneOf, readOptions } = require('../option-rules.js');
 const { Budget } = require('./retry.js');
 
-/** @import { ServerlessClient, ServerlessTransaction } from '../../types/serverless.js' */
+/** @import { CommitTrace } from '../../types/errors.js' */
+/** @import { ServerlessTransaction } from '../../types/serverless.js' */
 /** @typedef {{ retries: number, minBackoff: number, maxBackoff: number, maxQueryRetryTimeMs: number }} RetryOptions */
+/** @typedef {InstanceType<typeof Budget>} CallBudget */
+
+/**
+ * What a transaction does with its client. `part`: flags of a statement of the transaction.
+ * @typedef {{
+ *   run: (args: readonly any[], part: number) => Promise<any>,
+ *   resolve: (trace: CommitTrace, budget: CallBudget) => Promise<{ fate: string, status: string }>,
+ * }} Runner
+ */
 
 const OPTIONS = Object.freeze({
   retries: count,
@@ -18,22 +29,18 @@ const OPTIONS = Object.freeze({
 /** Serialization failure and deadlock: the server rolled back and asks for another try. */
 const CONFLICTS = new Set(['40001', '40P01']);
 
-/** How long to wait before a transaction that is still in progress is looked at again. */
-const POLL_MS = 50;
+/** Errors of a BEGIN without an answer: it has written nothing. @type {WeakSet<object>} */
+const harmless = new WeakSet();
 
-/** Beside the id what tells whether it still means the same: a restart may hand it out again (measured). */
-const SERVER = `(select system_identifier from pg_catalog.pg_control_system())::text as system,
-  pg_catalog.pg_postmaster_start_time()::text as started,
-  pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8) as timeline`;
+/** Statements of the transaction, with what their outcome can be found out by (CP-4). */
+const INSIDE = FLAG.TRANSACTION | FLAG.PROBE;
+const COMMIT = INSIDE | FLAG.COMMIT;
 
-/** Names of version 13 and those before it. */
-const ID = { true: 'pg_current_xact_id_if_assigned', false: 'txid_current_if_assigned' };
-const STATUS = {
-  true: 'pg_xact_status($1::text::xid8)',
-  false: 'txid_status($1::text::bigint)',
-};
-
-/** @typedef {{ id: string | null, system: string, started: string, timeline: string }} Mark */
+/** Several statements in one text cannot bring a probe along. @param {readonly any[]} args */
+function maySeveral([query]) {
+  const text = typeof query === 'string' ? query : query?.text;
+  return typeof text === 'string' && text.includes(';');
+}
 
 /** @param {Record<string, any>} read */
 function beginText({ isolation, readOnly }) {
@@ -41,168 +48,119 @@ function beginText({ isolation, readOnly }) {
   return `BEGIN${level}${readOnly ? ' READ ONLY' : ''}`;
 }
 
-/**
- * The id of the present transaction, and the server it belongs to; null: nothing was written.
- * @param {ServerlessClient} client
- * @returns {Promise<Mark>}
- */
-async function markOf(client) {
-  const isNew = await isModern(client);
-  const { rows } = await client.query(`select pg_catalog.${ID[isNew]}()::text as id, ${SERVER}`);
-  return /** @type {Mark} */ (rows[0]);
-}
-
-/** Does the server know the names of version 13? @param {ServerlessClient} client @returns {Promise<'true' | 'false'>} */
-async function isModern(client) {
-  const { rows } = await client.query(
-    `select pg_catalog.current_setting('server_version_num')::int >= 130000 as modern`,
-  );
-  return rows[0]?.modern ? 'true' : 'false';
-}
-
-/**
- * What became of a COMMIT without an answer. Only the same server, not restarted since, can tell.
- * @param {ServerlessClient} client @param {Mark} mark @param {InstanceType<typeof Budget>} budget
- * @returns {Promise<'committed' | 'aborted' | 'unknown'>}
- */
-async function resolve(client, mark, budget) {
-  for (;;) {
-    /** @type {{ status: string | null, system: string, started: string, timeline: string } | undefined} */
-    let seen;
-    try {
-      const isNew = await isModern(client);
-      const { rows } = await client.query({
-        text: `select pg_catalog.${STATUS[isNew]} as status, ${SERVER}`,
-        values: [mark.id],
-        idempotent: true,
-      });
-      seen = /** @type {any} */ (rows[0]);
-    } catch (error) {
-      // 22023: an id of the future, so this one was never written down.
-      if (/** @type {any} */ (error).code === '22023') return 'aborted';
-    }
-    if (seen !== undefined) {
-      const isSame =
-        seen.system === mark.system &&
-        seen.started === mark.started &&
-        seen.timeline === mark.timeline;
-      if (!isSame || seen.status === null) return 'unknown';
-      if (seen.status === 'committed' || seen.status === 'aborted') return seen.status;
-    }
-    if (budget.leftMs <= POLL_MS) return 'unknown';
-    await sleep(POLL_MS);
-  }
-}
-
 /** Did it certainly leave nothing behind, and may another try help? @param {any} error */
 function mayRunAgain(error) {
-  return (
-    CONFLICTS.has(error?.code) || error?.transactionLost === true || error?.safeToRetry === true
-  );
+  if (CONFLICTS.has(error?.code) || error instanceof CommitAbortedError) return true;
+  return error?.transactionLost === true || error?.safeToRetry === true || harmless.has(error);
+}
+
+/**
+ * What became of a COMMIT without an answer. Resolves when it committed.
+ * @param {Runner} runner @param {any} error @param {boolean} isReadOnly @param {CallBudget} budget
+ */
+async function settle(runner, error, isReadOnly, budget) {
+  if (!error?.outcomeUnknown) throw error;
+  // Nothing was written, so there is nothing in doubt.
+  if (isReadOnly) return;
+  const trace = error.resolution;
+  if (trace === undefined) throw error;
+  const { fate, status } = await runner.resolve(trace, budget);
+  if (fate === 'committed') return;
+  if (fate === 'aborted') {
+    const message = 'the COMMIT was lost, and the server says that it did not happen';
+    const known = { outcome: /** @type {const} */ ('failed'), transient: true };
+    throw new CommitAbortedError(message, { ...known, code: '40000', cause: error });
+  }
+  throw Object.assign(error, { resolution: { ...trace, status } });
 }
 
 /**
  * One try.
- * @param {ServerlessClient} client @param {string} begin @param {(tx: ServerlessTransaction) => any} fn
- * @param {boolean} isReadOnly @param {InstanceType<typeof Budget>} budget
- * @returns {Promise<{ value: any } | { again: any }>} `again`: why it left nothing behind and may run again
+ * @param {Runner} runner @param {(tx: ServerlessTransaction) => any} fn
+ * @param {Record<string, any>} options @param {CallBudget} budget
  */
-async function attempt(client, begin, fn, isReadOnly, budget) {
+async function attempt(runner, fn, options, budget) {
   try {
-    await client.query(begin);
+    await runner.run([beginText(options)], 0);
   } catch (error) {
     const { outcomeUnknown, transactionLost } = /** @type {any} */ (error);
-    if (!outcomeUnknown && !transactionLost) throw error;
-    // A BEGIN without an answer has written nothing; the client forgets it with this.
-    await client.query('ROLLBACK').catch(() => {});
-    return { again: error };
+    if (outcomeUnknown || transactionLost) {
+      harmless.add(/** @type {Error} */ (error));
+      // The client forgets the transaction with this.
+      await runner.run(['ROLLBACK'], 0).catch(() => {});
+    }
+    throw error;
   }
   /** @type {any} */
   let value;
-  /** @type {Mark | undefined} */
-  let mark;
+  let isShown = true;
   try {
     value = await fn({
-      query: (/** @type {any[]} */ ...args) => /** @type {any} */ (client).query(...args),
+      query: (/** @type {any[]} */ ...args) => {
+        isShown = !maySeveral(args);
+        return runner.run(args, options.readOnly ? 0 : INSIDE);
+      },
     });
-    if (!isReadOnly) mark = await markOf(client);
+    // What the transaction has shown of itself must be here before its COMMIT is sent.
+    if (!isShown && !options.readOnly) await runner.run(['select'], INSIDE);
   } catch (error) {
     // Whatever the rollback says, the caller wants to know why it was needed.
-    await client.query('ROLLBACK').catch(() => {});
+    await runner.run(['ROLLBACK'], 0).catch(() => {});
     throw error;
   }
   try {
-    const { command } = await client.query('COMMIT');
-    if (command === 'ROLLBACK') {
-      throw new TransactionRolledBackError(
-        'COMMIT was answered with ROLLBACK: a statement had failed',
-        {
-          outcome: 'failed',
-        },
-      );
-    }
+    await runner.run(['COMMIT'], COMMIT);
   } catch (error) {
-    const { outcomeUnknown } = /** @type {{ outcomeUnknown?: boolean }} */ (error);
-    if (!outcomeUnknown) throw error;
-    // Without an id nothing was written, so there is nothing in doubt.
-    const isEmpty = isReadOnly || mark?.id === null || mark === undefined;
-    const outcome = isEmpty
-      ? 'committed'
-      : await resolve(client, /** @type {Mark} */ (mark), budget);
-    if (outcome === 'unknown') throw error;
-    if (outcome === 'aborted') {
-      const details = { outcome: /** @type {const} */ ('failed'), transient: true, cause: error };
-      const message = 'the COMMIT was lost, and the server has rolled back';
-      return { again: new TransactionRolledBackError(message, details) };
-    }
+    await settle(runner, error, options.readOnly === true, budget);
   }
-  return { value };
+  return value;
 }
 
 /** Transactions of one client follow one another. @type {WeakMap<object, Promise<unknown>>} */
 const running = new WeakMap();
 
 /**
- * @param {ServerlessClient} client @param {(tx: ServerlessTransaction) => any} fn
- * @param {object | undefined} given @param {RetryOptions} retry
+ * @template T
+ * @param {object} client @param {() => Promise<T>} work
+ * @returns {Promise<T>}
  */
-async function runTransaction(client, fn, given, retry) {
-  if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
-  const read = readOptions(OPTIONS, given);
+async function inTurn(client, work) {
   const before = running.get(client);
   const own = (async () => {
     // How the one before ended is its caller's business.
     await before?.catch(() => {});
-    return repeat(client, fn, read, retry);
+    return work();
   })();
   running.set(client, own);
   return own;
 }
 
 /**
- * @param {ServerlessClient} client @param {(tx: ServerlessTransaction) => any} fn
+ * @param {Runner} runner @param {(tx: ServerlessTransaction) => any} fn
+ * @param {object | undefined} given @param {RetryOptions} retry
+ */
+async function runTransaction(runner, fn, given, retry) {
+  if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
+  const read = readOptions(OPTIONS, given);
+  return inTurn(runner, () => repeat(runner, fn, read, retry));
+}
+
+/**
+ * @param {Runner} runner @param {(tx: ServerlessTransaction) => any} fn
  * @param {Record<string, any>} read @param {RetryOptions} retry
  */
-async function repeat(client, fn, read, retry) {
-  const budget = new Budget(
-    { ...retry, retries: read.retries ?? retry.retries },
-    retry.maxQueryRetryTimeMs,
-  );
+async function repeat(runner, fn, read, retry) {
+  const limits = { ...retry, retries: read.retries ?? retry.retries };
+  const budget = new Budget(limits, retry.maxQueryRetryTimeMs);
   for (;;) {
     budget.countSend();
-    /** @type {any} */
-    let failure;
     try {
-      const result = await attempt(client, beginText(read), fn, read.readOnly === true, budget);
-      if ('value' in result) return result.value;
-      failure = result.again;
+      return await attempt(runner, fn, read, budget);
     } catch (error) {
-      if (!mayRunAgain(error)) throw error;
-      failure = error;
+      if (!mayRunAgain(error) || !budget.allows('sends')) throw error;
     }
-    if (!budget.allows('sends')) throw failure;
     await sleep(budget.delay());
   }
 }
 
-module.exports = { runTransaction };
+module.exports = { inTurn, repeat, runTransaction };

@@ -189,3 +189,44 @@ test('duplicate hunt: rows are resolved calls and unknown ones, never more', asy
   for (const n of outcomes.refused) assert.ok(!written.has(n), `${n} was reported as not done`);
   assert.ok(outcomes.unknown.size > 0, 'answers were cut');
 });
+
+test(
+  'duplicate hunt: with exactlyOnce every call is applied once, wherever its bytes were cut',
+  async (t) => {
+    const { hostname, port } = new URL(db.url);
+    const proxy = await startProxy({ host: hostname, port: Number(port) });
+    t.after(() => proxy.close());
+    const { client, count } = openServerless(t, {
+      connectionString: proxy.url(db.url),
+      exactlyOnce: true,
+      reaper: false,
+      retries: 20,
+      minBackoff: 1,
+      maxBackoff: 5,
+    });
+    const size = IS_FULL ? 2000 : 200;
+    const cuts = [
+      { direction: 'toServer', text: 'insert into' },
+      { direction: 'toServer', text: 'COMMIT' },
+      { direction: 'toClient', text: 'INSERT 0 1' },
+      { direction: 'toClient', text: 'COMMIT' },
+    ];
+    for (let n = 0; n < size; n++) {
+      for (const cut of cuts) {
+        if (Math.random() < 0.2) proxy.cutAt({ ...cut, before: Math.random() < 0.5 });
+      }
+      // A cut that waits for a byte meets the next connection, wherever that is then.
+      const byte = Math.floor(Math.random() * 4000);
+      const direction = Math.random() < 0.5 ? 'toServer' : 'toClient';
+      if (Math.random() < 0.2) proxy.cutAt({ direction, byte });
+      await client.query('insert into hunted values ($1)', [-1 - n]);
+      proxy.heal();
+    }
+    const [{ rows, calls }] = await db.sql(
+      'select count(*)::int as rows, count(distinct n)::int as calls from hunted where n < 0',
+    );
+    assert.deepEqual({ rows, calls }, { rows: size, calls: size });
+    t.diagnostic(`${count('onClientDead')} connections lost, ${size} calls, ${rows} rows`);
+  },
+  IS_FULL ? 300_000 : 60_000,
+);

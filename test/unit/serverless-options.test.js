@@ -24,6 +24,7 @@ test('defaults are those of pg-aequor', () => {
       maxConnectRetryTimeMs: 15_000,
       maxQueryRetryTimeMs: 15_000,
       retryMode: 'safe',
+      exactlyOnce: false,
     },
     reaperConnection: undefined,
     serviceName: 'sls_pg',

@@ -1,0 +1,103 @@
+// What a failed statement of a ServerlessClient rejects with, and its repetition where nothing can be written.
+'use strict';
+
+const { setTimeout: sleep } = require('node:timers/promises');
+const { resolveCommit } = require('../commit-resolver.js');
+const errors = require('../errors.js');
+const { FLAG, OPERATION } = require('../mailbox.js');
+const { Connection } = require('./connection.js');
+const { mayCommit } = require('./keywords.js');
+
+/** @import { CommitTrace } from '../../types/errors.js' */
+/** @import { NativeError } from '../../types/native-error.js' */
+/** @import { Request } from './connection.js' */
+/** @typedef {InstanceType<typeof Connection>} OpenConnection */
+/** @typedef {InstanceType<typeof import('./retry.js').Budget>} CallBudget */
+
+/** Between two attempts to find out what became of a COMMIT. */
+const ASK_AGAIN_MS = 50;
+/** One attempt. */
+const LONGEST_ASK_MS = 10_000;
+/** What the resolver says of a transaction that may still be found out about (native/src/pool/resolve.rs). */
+const NOT_YET = new Set([
+  'in progress',
+  'nobody could be asked in time',
+  'closed before it was known',
+]);
+
+/**
+ * Once more, where nothing can be written: extended protocol, because it takes one statement only. The COMMIT follows at
+ * once, so that nothing of another caller gets in between.
+ * @param {OpenConnection} connection @param {Request} request @param {readonly unknown[] | undefined} values
+ * @param {InstanceType<typeof import('../decoders.js').Decoders>} decoders @param {number} timeoutMs
+ */
+function readOnly(connection, request, values, decoders, timeoutMs) {
+  const flags = FLAG.UNNAMED | FLAG.TRANSACTION;
+  const begin = 'BEGIN TRANSACTION READ ONLY';
+  const manner = { operation: OPERATION.EXECUTE, flags, begin, timeoutMs };
+  const answer = connection.run(request, values, decoders, manner);
+  const commit = { text: 'COMMIT', isWithin: false };
+  // What became of it does not matter: nothing was written.
+  connection.run(commit, undefined, decoders, { operation: OPERATION.SIMPLE }).catch(() => {});
+  return answer;
+}
+
+/**
+ * What became of a COMMIT without an answer, asked over another connection until that is known or the time is over.
+ * @param {(budget: CallBudget) => Promise<OpenConnection>} open @param {CommitTrace} trace @param {CallBudget} budget
+ */
+async function findOut(open, trace, budget) {
+  let status = 'nobody could be asked in time';
+  while (budget.leftMs > 0) {
+    try {
+      const connection = await open(budget.rest());
+      const patienceMs = Math.min(budget.leftMs, LONGEST_ASK_MS);
+      const found = await resolveCommit(Connection.targetOf(connection), trace, patienceMs);
+      if (!NOT_YET.has(found.status)) return found;
+      status = found.status;
+    } catch {
+      // No connection now; that is told if it stays so.
+    }
+    await sleep(Math.max(0, Math.min(ASK_AGAIN_MS, budget.leftMs)));
+  }
+  return { fate: 'unknown', status };
+}
+
+function closed() {
+  return new errors.ClosedError('the client was closed while it was connecting', {
+    code: 'ERR_CLIENT_CLOSED',
+  });
+}
+
+/** @param {Error | undefined} error what ended the connection */
+function transactionLost(error) {
+  const why = error === undefined ? '' : ` (${error.message})`;
+  return new errors.TransactionLostError(
+    `the connection of this transaction was lost${why} and nothing of it was committed; end it with ROLLBACK`,
+    { code: '08006', cause: error },
+  );
+}
+
+/**
+ * What a failed statement rejects with.
+ * @param {NativeError | Error} cause @param {Request} request
+ * @returns {Error}
+ */
+function verdict(cause, request) {
+  if (!('kind' in cause) || cause instanceof Error) return /** @type {Error} */ (cause);
+  const error = errors.fromNative(cause, 'pg');
+  const { kind, outcome, phase } = cause;
+  if (kind === 'doubt') return Object.assign(error, { phase: 'commit' });
+  if (kind === 'timeout' && phase === 'statement') {
+    return Object.assign(error, { code: 'ERR_QUERY_TIMEOUT' });
+  }
+  if (kind !== 'lost' || outcome === 'failed') return error;
+  if (request.isWithin && (outcome === 'not-sent' || !mayCommit(request.text))) {
+    return transactionLost(/** @type {Error | undefined} */ (error.cause));
+  }
+  return outcome === 'unknown' && mayCommit(request.text)
+    ? Object.assign(error, { phase: 'commit' })
+    : error;
+}
+
+module.exports = { closed, findOut, readOnly, transactionLost, verdict };

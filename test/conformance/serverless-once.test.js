@@ -1,0 +1,133 @@
+// Statements and transactions that are applied exactly once, over a relay that cuts anywhere (SC-2, CP-4).
+'use strict';
+
+require('../support/stray-errors.js');
+const assert = require('node:assert/strict');
+const { testDatabase } = require('../support/pools.js');
+const { startProxy } = require('../support/proxy.js');
+const { openServerless } = require('../support/serverless.js');
+const { test } = require('../support/timed-test.js');
+
+const db = testDatabase('create table t (n int); create table parent (n int primary key)');
+
+const FAST = { reaper: false, minBackoff: 1, maxBackoff: 10, retries: 6 };
+const open = (t, options = {}) =>
+  openServerless(t, { connectionString: db.url, ...FAST, ...options });
+
+async function behindRelay(t, options) {
+  const { hostname, port } = new URL(db.url);
+  const proxy = await startProxy({ host: hostname, port: Number(port) });
+  t.after(() => proxy.close());
+  return { proxy, ...open(t, { connectionString: proxy.url(db.url), ...options }) };
+}
+
+const rowsOf = async (n) => (await db.sql('select from t where n = $1', [n])).length;
+
+// Where the one connection of a statement is cut: its request, its answer, its COMMIT, the answer to that.
+const CUTS = [
+  { direction: 'toServer', text: 'insert into t' },
+  { direction: 'toClient', text: 'INSERT 0 1' },
+  { direction: 'toServer', text: 'COMMIT' },
+  { direction: 'toClient', text: 'COMMIT' },
+];
+
+for (const [index, cut] of CUTS.entries()) {
+  for (const before of [true, false]) {
+    const place = `${before ? 'in front of' : 'behind'} "${cut.text}" ${cut.direction}`;
+    test(`SC-2: exactlyOnce: cut ${place}, the statement is applied once and says so`, async (t) => {
+      const { proxy, client, of } = await behindRelay(t);
+      await client.connect();
+      proxy.cutAt({ ...cut, before });
+      const n = 10 + 2 * index + Number(before);
+      const { command, rowCount, rows } = await client.query({
+        text: 'insert into t values ($1) returning n',
+        values: [n],
+        exactlyOnce: true,
+      });
+      assert.deepEqual(
+        { command, rowCount, rows },
+        { command: 'INSERT', rowCount: 1, rows: [{ n }] },
+      );
+      assert.equal(await rowsOf(n), 1);
+      assert.equal(of('onClientDead').length, 1);
+      assert.equal(of('onQueryStart').length, 1);
+    });
+  }
+}
+
+test('SC-2: transaction(fn): an unanswered COMMIT behind several statements in one text is looked up', async (t) => {
+  const { proxy, client } = await behindRelay(t);
+  await client.connect();
+  proxy.cutAt({ direction: 'toClient', text: 'COMMIT', before: true });
+  const value = await client.transaction(async (tx) => {
+    await tx.query('insert into t values (50); insert into t values (51)');
+    return 'done';
+  });
+  assert.equal(value, 'done');
+  assert.deepEqual([await rowsOf(50), await rowsOf(51)], [1, 1]);
+});
+
+test('SC-2: a COMMIT that the server refuses is an error, however its transaction began', async (t) => {
+  await db.sql('create table child (n int references parent deferrable initially deferred)');
+  const { client } = open(t);
+  const wrong = { text: 'insert into child values (1)', exactlyOnce: true };
+  await assert.rejects(client.query(wrong), { code: '23503' });
+  await assert.rejects(
+    client.transaction((tx) => tx.query(wrong.text)),
+    { code: '23503' },
+  );
+  assert.equal((await client.query('select count(*)::int as n from child')).rows[0].n, 0);
+});
+
+test('SC-2: exactlyOnce of the client holds for every statement outside transactions', async (t) => {
+  const { proxy, client } = await behindRelay(t, { exactlyOnce: true });
+  await client.connect();
+  proxy.cutAt({ direction: 'toClient', text: 'INSERT 0 1', before: true });
+  await client.query('insert into t values (60)');
+  assert.equal(await rowsOf(60), 1);
+  // Inside a transaction of the caller's a statement shares its fate.
+  await client.query('begin');
+  await client.query('insert into t values (61)');
+  await client.query('rollback');
+  assert.equal(await rowsOf(61), 0);
+  proxy.cutAt({ direction: 'toClient', text: 'INSERT 0 1', before: true });
+  const plain = client.query({ text: 'insert into t values (62)', exactlyOnce: false });
+  await assert.rejects(plain, { outcomeUnknown: true });
+});
+
+test('SC-2: inside a transaction exactlyOnce of a query is refused', async (t) => {
+  const { client } = open(t);
+  await client.query('begin');
+  const refused = { name: 'TypeError', message: /^option "exactlyOnce" of a query/ };
+  await assert.rejects(
+    client.query({ text: 'insert into t values (70)', exactlyOnce: true }),
+    refused,
+  );
+  await client.query('rollback');
+  await assert.rejects(client.query({ text: 'begin', exactlyOnce: true }), refused);
+});
+
+test('SC-2: statements of others never get into the transaction of one that is applied exactly once', async (t) => {
+  const { proxy, client } = await behindRelay(t);
+  await client.connect();
+  proxy.cutAt({ direction: 'toServer', text: 'COMMIT', before: true });
+  const answers = await Promise.all([
+    client.query({ text: 'insert into t values (80)', exactlyOnce: true }),
+    client.query('insert into t values (81)'),
+    client.query({ text: 'insert into t values (82)', exactlyOnce: true }),
+    client.query('insert into t values (83)'),
+  ]);
+  assert.deepEqual(
+    answers.map(({ rowCount }) => rowCount),
+    [1, 1, 1, 1],
+  );
+  for (const n of [80, 81, 82, 83]) assert.equal(await rowsOf(n), 1);
+});
+
+test('SC-2: a statement that fails leaves neither a transaction nor a queue behind', async (t) => {
+  const { client } = open(t);
+  const failing = client.query({ text: 'insert into nowhere values (1)', exactlyOnce: true });
+  const next = client.query('select pg_current_xact_id_if_assigned() as id');
+  await assert.rejects(failing, { code: '42P01' });
+  assert.equal((await next).rows[0].id, null);
+});
