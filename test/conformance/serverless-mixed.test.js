@@ -1,0 +1,125 @@
+// A fleet of two kinds: clients of this package beside those of pg-aequor, under one service and secret.
+'use strict';
+
+require('../support/stray-errors.js');
+const assert = require('node:assert/strict');
+const { LeaseManager } = require('../../lib/index.js');
+const { LOCK, OriginalMember, parse, sign } = require('../support/original-fleet.js');
+const { testDatabase } = require('../support/pools.js');
+const { SECRET, openServerless, startMember } = require('../support/serverless.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+
+const db = testDatabase();
+
+async function original(t, service, ttlMs) {
+  const options = { connectionString: db.url, service, secret: SECRET, ttlMs };
+  const member = new OriginalMember(options);
+  t.after(() => member.client.end().catch(() => {}));
+  return member.connect();
+}
+
+const EAGER = { minConnectionIdleTimeSec: 0, reaperCooldownMs: 0 };
+const open = (t, options) => openServerless(t, { connectionString: db.url, ...EAGER, ...options });
+const leased = (service) =>
+  db.sql(
+    `select pid, application_name as name, (extract(epoch from clock_timestamp()) * 1000)::float8 as now
+     from pg_stat_activity where left(application_name, length($1) + 3) = 's=' || $1 || ';'`,
+    [service],
+  );
+const alive = async (pid) =>
+  (await db.sql('select from pg_stat_activity where pid = $1', [pid])).length === 1;
+
+test('SC-M1: both sides make and read the same names', () => {
+  const manager = new LeaseManager('mixed', 'AbCd_-19', SECRET);
+  const name = manager.generateAppName(1_795_283_449_055);
+  const claim = 's=mixed;i=AbCd_-19;e=1795283449055';
+  assert.equal(name, `${claim};g=${sign(claim, SECRET)}`);
+  assert.deepEqual(
+    { ...parse(name, SECRET), isValidSignature: true },
+    manager.parseAndVerify(name),
+  );
+});
+
+test('SC-M2: the original ends a frozen client of ours once its lease is over, and spares the living', async (t) => {
+  const fleet = { connectionString: db.url, serviceName: 'mixed2', leaseTtlMs: 600, reaper: false };
+  const [frozen, living] = [
+    startMember(t, fleet),
+    startMember(t, { ...fleet, leaseTtlMs: 60_000 }),
+  ];
+  const pidOf = async (member) =>
+    (await member.ask({ text: 'select pg_backend_pid() as pid' })).rows[0].pid;
+  const [frozenPid, livingPid] = [await pidOf(frozen), await pidOf(living)];
+  const other = await original(t, 'mixed2');
+  assert.deepEqual(await other.reap(), { locked: true, killed: 0 });
+  frozen.freeze();
+  const killed = await waitFor(async () => (await other.reap()).killed, { what: 'a kill' });
+  assert.equal(killed, 1);
+  await waitFor(async () => !(await alive(frozenPid)), { what: 'the end of the frozen client' });
+  assert.equal(await alive(livingPid), true);
+  const answer = frozen.ask({ text: 'select 1 as x' });
+  frozen.thaw();
+  assert.deepEqual((await answer).rows, [{ x: 1 }]);
+});
+
+test('SC-M2: a reaper here ends an expired connection of the original, and spares the living', async (t) => {
+  const expired = await original(t, 'mixed3', -1000);
+  const living = await original(t, 'mixed3');
+  const { client, of } = open(t, { serviceName: 'mixed3' });
+  await client.connect();
+  const [pass] = await waitFor(() => of('onReap').length > 0 && of('onReap'), { what: 'a pass' });
+  assert.deepEqual([pass.locked, pass.killed], [true, 1]);
+  await waitFor(async () => !(await alive(expired.pid)), { what: 'the end of the zombie' });
+  assert.equal(await alive(living.pid), true);
+});
+
+test('SC-M3: the locks of both sides exclude each other', async (t) => {
+  const other = await original(t, 'mixed4');
+  await db.sql('begin');
+  await db.sql(`select pg_try_advisory_xact_lock(${LOCK}, hashtext('mixed4'))`);
+  assert.deepEqual(await other.reap(), { locked: false, killed: 0 });
+  await db.sql('commit');
+  assert.equal(await other.tryLock(), true);
+  const zombie = await original(t, 'mixed4', -1000);
+  const { client, of } = open(t, { serviceName: 'mixed4' });
+  await client.connect();
+  const [pass] = await waitFor(() => of('onReap').length > 0 && of('onReap'), { what: 'a pass' });
+  assert.deepEqual([pass.locked, pass.killed], [false, 0]);
+  assert.equal(await alive(zombie.pid), true);
+  await other.unlock();
+});
+
+test('SC-M4: instance ids have 8 characters, expiries 13 digits, on every face', async (t) => {
+  const { client } = open(t, { serviceName: 'mixed5', reaper: false });
+  await client.connect();
+  const pool = db.openPool(t, {
+    poolSize: 1,
+    lease: { secret: SECRET, serviceName: 'mixed5', reaper: false },
+  });
+  await pool.query('select 1');
+  const rows = await leased('mixed5');
+  assert.equal(rows.length, 2);
+  for (const { name } of rows) assert.match(name, /^s=mixed5;i=[\w-]{8};e=\d{13};g=[\w-]{11}$/);
+});
+
+for (const minutes of [-10, 10]) {
+  test(`SC-9, SC-M5: with a clock of JavaScript ${minutes} minutes off, leases and verdicts are by the server's`, async (t) => {
+    const service = `mixed${minutes > 0 ? 'ahead' : 'behind'}`;
+    const neighbour = await original(t, service, 60_000);
+    const zombie = await original(t, service, -1000);
+    const { now } = Date;
+    t.mock.method(Date, 'now', () => now() + minutes * 60_000);
+    const { client, of } = open(t, { serviceName: service, leaseTtlMs: 90_000 });
+    await client.query('select 1');
+    await waitFor(() => of('onReap').some(({ killed }) => killed === 1), { what: 'one kill' });
+    t.mock.restoreAll();
+    assert.deepEqual([await alive(neighbour.pid), await alive(zombie.pid)], [true, false]);
+    const rows = (await leased(service)).filter(({ name }) => name !== neighbour.name);
+    assert.equal(rows.length, 1);
+    const [{ name, now: serverNow }] = rows;
+    // An ordinary lease for the original: its own check of it passes.
+    const { exp, isExpired } = parse(name, SECRET);
+    assert.equal(isExpired, false);
+    assert.ok(Math.abs(exp - (serverNow + 90_000)) < 2000 + 90_000 / 3);
+  });
+}
