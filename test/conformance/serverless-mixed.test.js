@@ -93,7 +93,6 @@ test('SC-M4: instance ids have 8 characters, expiries 13 digits, on every face',
   const { client } = open(t, { serviceName: 'mixed5', reaper: false });
   await client.connect();
   const pool = db.openPool(t, {
-    poolSize: 1,
     lease: { secret: SECRET, serviceName: 'mixed5', reaper: false },
   });
   await pool.query('select 1');

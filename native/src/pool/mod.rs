@@ -366,11 +366,15 @@ impl Pool {
 
     /// A connection is free again, or at the end of its life.
     fn release(&self, slot: usize) {
+        if self.seeker.upkeep.is_none() || !self.has_upkeep(slot) {
+            self.give_back(slot);
+        }
+    }
+
+    /// The same, for whoever waits.
+    fn give_back(&self, slot: usize) {
         /// A life that is over is noticed within this time.
         const LATE: Duration = Duration::from_secs(60);
-        if self.seeker.upkeep.is_some() && self.has_upkeep(slot) {
-            return;
-        }
         let now = Instant::now();
         let worn = self.books().release(slot, now);
         if let Some(connection) = worn {

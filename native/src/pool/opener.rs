@@ -129,7 +129,12 @@ impl Attempt {
                 let connection = pool.adopt(*connection);
                 self.open = false;
                 pool.runtime.spawn(Driver::new(Arc::clone(&connection)));
-                pool.release(connection.slot);
+                // Its keeper comes behind those who wait: while it looks, another connection would be opened for them.
+                if pool.books().wants() {
+                    pool.give_back(connection.slot);
+                } else {
+                    pool.release(connection.slot);
+                }
             }
             Err(Fruitless::Decided(error)) => {
                 drop(self);
