@@ -2,7 +2,7 @@
 'use strict';
 
 const native = require('./native.js');
-const { argumentError, fromNative } = require('./errors.js');
+const { argumentError } = require('./error-classes.js');
 
 /** Texts held at the same time; least recently used ones are let go. */
 const MAX_TEXTS = 10_000;
@@ -69,7 +69,8 @@ function register(text) {
     return native.statement(text);
   } catch (error) {
     const { fields } = /** @type {{ fields?: string }} */ (error);
-    throw fields === undefined ? error : fromNative(JSON.parse(fields), 'cluster');
+    if (fields === undefined) throw error;
+    throw require('./errors.js').fromNative(JSON.parse(fields), 'cluster');
   }
 }
 
