@@ -134,7 +134,7 @@ class Client extends ClientFields {
       if (this.#state === 'connecting') this.#link = link;
       else await link.end(false);
     } catch (error) {
-      throw source.failure ?? error;
+      throw source.failureOf(error);
     } finally {
       clearTimeout(late);
     }

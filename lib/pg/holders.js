@@ -4,6 +4,12 @@
 /** How many are named in a message. */
 const MAX_NAMED = 3;
 
+/** Between the program and the place where its stack is taken. */
+const OWN_FRAMES = 6;
+
+/** @param {string} frame */
+const isOwn = (frame) => frame.includes(__dirname) || frame.includes('new Promise (<anonymous>)');
+
 class Holders {
   #isTracking;
   /** @type {Map<any, { since: number, stack: string | undefined }>} */
@@ -14,13 +20,18 @@ class Holders {
     this.#isTracking = isTracking;
   }
 
-  /** The caller's stack, when it is wanted. @param {Function} below */
+  /** The program's stack, when it is wanted. @param {Function} below */
   here(below) {
     if (!this.#isTracking) return undefined;
     /** @type {{ stack?: string }} */
     const place = {};
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = stackTraceLimit + OWN_FRAMES;
     Error.captureStackTrace(place, below);
-    return place.stack?.split('\n').slice(1).join('\n');
+    Error.stackTraceLimit = stackTraceLimit;
+    const frames = place.stack?.split('\n').slice(1) ?? [];
+    const first = frames.findIndex((frame) => !isOwn(frame));
+    return frames.slice(Math.max(first, 0)).join('\n');
   }
 
   /** @param {any} client @param {string | undefined} stack */

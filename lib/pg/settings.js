@@ -2,7 +2,7 @@
 'use strict';
 
 const { isObject, wrong } = require('../option-rules.js');
-const { argumentError } = require('../error-classes.js');
+const { AuthError, argumentError } = require('../error-classes.js');
 const { readSsl } = require('../ssl-options.js');
 
 /** @typedef {InstanceType<typeof import('./connection-parameters.js').ConnectionParameters>} ConnectionParameters */
@@ -122,6 +122,15 @@ class PasswordSource {
     if (password === null || password === undefined || password === '') return undefined;
     if (typeof password === 'string') return password;
     throw argumentError(new TypeError('Password must be a string'), { code: 'ERR_CONFIG' });
+  }
+
+  /** What an attempt to connect failed with, in the words of pg. @param {any} error */
+  failureOf(error) {
+    if (this.failure !== undefined) return this.failure;
+    const lacks = error?.code === 'ERR_AUTH' && this.value === undefined;
+    return lacks && error.message.includes('SCRAM')
+      ? new AuthError(NO_PASSWORD, { code: error.code, host: error.host, cause: error })
+      : error;
   }
 
   async #ask() {
