@@ -105,6 +105,7 @@ const POOL_OPTIONS = Object.freeze({
   maxStatementMs: ms,
   commitResolution: { ...oneOf('xid', 'off'), refused: ['marker'] },
   resolveTimeoutMs: ms,
+  aliveTimeoutMs: ms,
   exactlyOnce: flag,
   keepalive: group({ idleMs: ms, intervalMs: ms, count: positive }),
   tcpUserTimeoutMs: msOrNever,

@@ -285,6 +285,11 @@ export interface PoolOptions {
   resolveTimeoutMs?: number;
   /** The same for statements that stand for themselves, see `SingleOptions`. Default false. */
   exactlyOnce?: boolean;
+  /**
+   * A server that owes an answer, has not sent a byte for half of this, and does not answer a new connection in the other half, is
+   * given up with all its connections: it may be frozen. One that only takes its time is not. Default: none.
+   */
+  aliveTimeoutMs?: number;
   /** TCP keep-alive. Defaults: 5000, 1000, 3 probes. */
   keepalive?: { idleMs?: number; intervalMs?: number; count?: number };
   /** Sent data must be acknowledged within this; 0 = the system's default. Default 8000. */

@@ -104,6 +104,7 @@ const POOL = {
   commitResolution: ['off', 1, 'one of "xid", "off", got 1'],
   resolveTimeoutMs: [1, '1', 'a positive integer (milliseconds, at most 2147483647), got a string'],
   exactlyOnce: [true, 1, 'true or false, got 1'],
+  aliveTimeoutMs: [1, 0, 'a positive integer (milliseconds, at most 2147483647), got 0'],
   maxLagMs: [1, 0, 'a positive integer (milliseconds, at most 2147483647), got 0'],
   maxStatementMs: [1, true, 'a positive integer (milliseconds, at most 2147483647), got true'],
   keepalive: [{ idleMs: 5000, count: 3 }, 5, 'an object, got 5'],

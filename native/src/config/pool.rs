@@ -54,6 +54,8 @@ pub struct PoolConfig {
     pub max_statement: Option<Duration>,
     /// Most bytes of rows that a result may have (rule F08). Default: no limit.
     pub max_result_bytes: Option<usize>,
+    /// A server that answers nobody for so long is given up. Default: none.
+    pub alive_timeout: Option<Duration>,
     /// How long the outcome of a transaction is looked for whose COMMIT was not answered. Default 10 s.
     pub resolve_timeout: Duration,
     /// Statements in flight on one connection. Default 8.
@@ -146,6 +148,7 @@ impl Settings {
                     usize::MAX,
                 )?),
             },
+            alive_timeout: limit("aliveTimeoutMs", self.alive_timeout_ms, None)?,
             resolve_timeout: limit(
                 "resolveTimeoutMs",
                 self.resolve_timeout_ms,

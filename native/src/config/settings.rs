@@ -76,6 +76,7 @@ pub struct Settings {
     pub(super) prepared_statements: Option<String>,
     pub(super) max_statement_ms: Option<u64>,
     pub(super) resolve_timeout_ms: Option<u64>,
+    pub(super) alive_timeout_ms: Option<u64>,
     pub(super) max_result_bytes: Option<u64>,
     pub(super) pipeline_depth: Option<u64>,
     pub(super) driver: Option<String>,

@@ -333,6 +333,12 @@ impl Exchange {
         self.produced += u64::try_from(self.output.len() - before).unwrap_or(u64::MAX);
     }
 
+    /// Since when the oldest request is unanswered that is on the wire.
+    #[must_use]
+    pub fn asked(&self) -> Option<Instant> {
+        self.answers.sent.front().map(|sent| sent.since)
+    }
+
     /// Does the server report its role by itself?
     #[must_use]
     pub const fn reports(&self) -> bool {

@@ -5,6 +5,7 @@
 //! the lock, so the owner may hand over the next request from there.
 
 pub mod account;
+pub mod alive;
 pub mod answers;
 pub mod cancel;
 pub mod certificate;

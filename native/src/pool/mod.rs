@@ -2,6 +2,7 @@
 //!
 //! All decisions are made in the books ([`queue`]) under one short lock; connections are told outside of it.
 
+mod alive;
 mod ending;
 mod follow;
 pub mod health;
@@ -153,6 +154,7 @@ impl Pool {
             refuses_probes: AtomicBool::new(false),
             own: Weak::clone(own),
         });
+        pool.watch_silence();
         if bounds.min_idle > 0 {
             pool.open_as_needed();
         }

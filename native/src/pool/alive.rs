@@ -1,0 +1,71 @@
+//! Gives up connections to servers that have stopped answering anybody (aliveTimeoutMs).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::conn::Connection;
+use crate::conn::alive::answers;
+use crate::error::Error;
+use crate::pool::Pool;
+
+impl Pool {
+    /// Watches over silent connections for as long as the pool lives, if it is to.
+    pub(super) fn watch_silence(&self) {
+        if let Some(limit) = self.settings.alive_timeout {
+            self.runtime.spawn(watch(Weak::clone(&self.own), limit));
+        }
+    }
+
+    /// The longest silent connection of each node.
+    fn silent(&self, least: Duration) -> HashMap<Box<str>, Arc<Connection>> {
+        let now = Instant::now();
+        let silent = self.all_connections().into_iter().filter(|connection| {
+            let silence = connection.silence(now);
+            silence.is_some_and(|silence| silence >= least)
+        });
+        silent
+            .map(|connection| (self.seeker.key_of(&connection), connection))
+            .collect()
+    }
+
+    fn give_up(&self, key: &str) {
+        for connection in self.all_connections() {
+            if *self.seeker.key_of(&connection) == *key {
+                connection.discard(Error::Io {
+                    code: "ETIMEDOUT",
+                    problem: "the server does not answer any more".into(),
+                });
+            }
+        }
+    }
+}
+
+/// Half of the limit passes in silence, the other half with the question whether somebody else is answered.
+async fn watch(pool: Weak<Pool>, limit: Duration) {
+    let half = limit / 2;
+    let mut asked: HashMap<Box<str>, Instant> = HashMap::new();
+    loop {
+        tokio::time::sleep(half / 4).await;
+        let Some(pool) = pool.upgrade() else {
+            return;
+        };
+        if pool.books().is_ended() {
+            return;
+        }
+        asked.retain(|_, at| at.elapsed() < limit);
+        for (key, connection) in pool.silent(half) {
+            if asked.contains_key(&key) {
+                continue;
+            }
+            asked.insert(key.clone(), Instant::now());
+            let pool = Arc::downgrade(&pool);
+            tokio::spawn(async move {
+                let is_alive = answers(connection.target(), half).await;
+                if let (false, Some(pool)) = (is_alive, pool.upgrade()) {
+                    pool.give_up(&key);
+                }
+            });
+        }
+    }
+}
