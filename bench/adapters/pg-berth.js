@@ -1,9 +1,14 @@
 // pg-berth's createPool, with the type preset that produces the values of `pg`.
 'use strict';
 
-async function open(url, { max }) {
+/** @param {object} [options] of the pool, beside the usual ones */
+function adapter(options) {
+  return { open: (url, { max }) => open(url, max, options) };
+}
+
+async function open(url, max, options) {
   const { createPool } = require('../..');
-  const pool = createPool({ connectionString: url, poolSize: max, types: 'pg' });
+  const pool = createPool({ connectionString: url, poolSize: max, types: 'pg', ...options });
 
   return {
     query: (statement, values) => pool.query(statement.text, values),
@@ -34,4 +39,4 @@ async function open(url, { max }) {
   };
 }
 
-module.exports = { open };
+module.exports = { ...adapter(), adapter };

@@ -15,6 +15,7 @@ const COLOURS = {
   bun: '#c2417f',
   limit: '#7a8a3a',
   'pg-berth-pg': '#e8890c',
+  'pg-berth-engine': '#b0567e',
 };
 
 const CHARTS = [

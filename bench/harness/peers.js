@@ -15,6 +15,7 @@ const PEERS = {
   bun: { title: "Bun's SQL", needs: 'bun/package.json' },
   limit: { title: 'Rust, tokio-postgres' },
   'pg-berth-pg': { title: 'pg-berth, pg face', needs: '../..' },
+  'pg-berth-engine': { title: 'pg-berth, engine thread', needs: '../..' },
   'pg-berth': { title: 'pg-berth', needs: '../..' },
 };
 const SUBJECT = 'pg-berth';

@@ -69,7 +69,7 @@ function cell({ kind }, own) {
   return own.ratio === undefined ? show(own.rate, 0) : `${own.ratio.toFixed(2)}x`;
 }
 
-const METRICS = { rate: 'ratio', jsCpu: 'jsRatio' };
+const METRICS = { rate: 'ratio', jsCpu: 'jsRatio', cpu: 'cpuRatio' };
 
 /**
  * @param {any[]} checks of floors.json

@@ -7,7 +7,7 @@ const { REFERENCE } = require('./peers.js');
 /**
  * @param {any} workload
  * @param {Map<string, import('./measure.js').Taken>} taken
- * @returns {Record<string, any>} by peer; ratio and jsRatio against the reference, larger: better
+ * @returns {Record<string, any>} by peer; ratio, cpuRatio and jsRatio against the reference, larger: better
  */
 function summarize(workload, taken) {
   const figures = {};
@@ -20,6 +20,7 @@ function summarize(workload, taken) {
   for (const own of Object.values(figures)) {
     if (own.error || !reference || reference.error) continue;
     own.ratio = own.rate / reference.rate;
+    own.cpuRatio = reference.cpuUs / own.cpuUs;
     own.jsRatio = reference.jsUs / own.jsUs;
     own.memoryOverMb = own.peakRssMb - reference.peakRssMb;
   }
