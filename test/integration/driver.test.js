@@ -122,6 +122,15 @@ for (const driver of DRIVERS) {
   });
 }
 
+for (const driver of DRIVERS) {
+  test(`${driver}: rows that never cease to come do not hide a deadline`, async (t) => {
+    const pool = db.openPool(t, { driver, poolSize: 1 });
+    const slow = `select repeat('x', 5000) as t, pg_sleep(0.001) from generate_series(1, 20000)`;
+    await assert.rejects(pool.query(slow, [], { timeoutMs: 200 }), { name: 'TimeoutError' });
+    assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+  });
+}
+
 test('a loop that is blocked again and again is helped out by the engine', async (t) => {
   const pool = db.openPool(t, { poolSize: 5 });
   for (let round = 0; round < 20; round++) {

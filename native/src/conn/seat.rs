@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Driver;
 use crate::conn::event_loop::EventLoop;
@@ -203,14 +203,21 @@ impl Connection {
         }
     }
 
-    /// The engine's watch over loans: takes back a socket that its loop has not touched since the last look.
+    /// The engine's watch over loans: takes back a socket that its loop has not touched since the last look, and one with
+    /// a deadline that comes near, because only the driver knows the time.
     /// `true` when there was something to read meanwhile: then the loop is late.
     pub(super) fn look_after(&self) -> bool {
         let mut state = self.lock();
         let Seat::Loop(loan) = &mut state.seat else {
             return false;
         };
-        if std::mem::take(&mut loan.is_fresh) {
+        let fresh = std::mem::take(&mut loan.is_fresh);
+        let deadline = state.exchange.next_deadline();
+        let due = deadline.is_some_and(|deadline| deadline <= Instant::now() + SOON);
+        if fresh && due {
+            state.call_driver();
+        }
+        if fresh {
             return false;
         }
         let late = state.stream.as_ref().is_some_and(Stream::has_input);
