@@ -295,9 +295,8 @@ export interface PoolOptions {
   /** Sent data must be acknowledged within this; 0 = the system's default. Default 8000. */
   tcpUserTimeoutMs?: number;
   /**
-   * Who reads answers. `'auto'`: the event loop, which saves a hop between threads, and while it is late the engine's thread;
-   * `'engine'`: always that, which takes more work off the JS thread; `'loop'`: the loop even if it was late before, an error
-   * where there is none to use. Default `PG_BERTH_DRIVER`, else `'auto'`.
+   * Who reads answers. `'auto'`: the event loop, and while that is late the engine's thread; `'engine'`: always that, which
+   * takes more work off the JS thread; `'loop'`: an error where none can be used. Default `PG_BERTH_DRIVER`, else `'auto'`.
    */
   driver?: 'auto' | 'loop' | 'engine';
   /** `'unnamed'` for poolers that lose prepared statements. Default `'named'`. */
