@@ -1,18 +1,15 @@
-// Kysely 0.29: signals of `execute`, and what becomes of the statement on the server.
+// Kysely 0.29: signals of `execute`, and what becomes of the statement on the server. Run by kysely-versions.test.js.
 'use strict';
 
 const assert = require('node:assert/strict');
-const kysely = require('kysely');
+const { Kysely, sql } = require('kysely');
 const { BerthDialect } = require('../../lib/kysely/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
 
-const { Kysely, sql } = kysely;
 const database = testDatabase();
-/** Kysely 0.28 knows no signals. */
-const IS_KNOWN = kysely.Migrator === undefined;
 
 function open(t) {
   const connection = { connectionString: database.url, poolSize: 1 };
@@ -47,7 +44,6 @@ const isQuiet = async () => {
 };
 
 test('‘cancel query’ stops the statement, and the connection goes on', async (t) => {
-  if (!IS_KNOWN) return t.skip('Kysely 0.28 knows no signals');
   const db = open(t);
   const pid = await pidOf(db);
   await aborted(db, 'cancel query');
@@ -56,7 +52,6 @@ test('‘cancel query’ stops the statement, and the connection goes on', async
 });
 
 test('‘kill session’ ends the session, and another one follows', async (t) => {
-  if (!IS_KNOWN) return t.skip('Kysely 0.28 knows no signals');
   const db = open(t);
   const pid = await pidOf(db);
   await aborted(db, 'kill session');
@@ -65,7 +60,6 @@ test('‘kill session’ ends the session, and another one follows', async (t) =
 });
 
 test('a cancel never reaches the statement of whoever comes next', async (t) => {
-  if (!IS_KNOWN) return t.skip('Kysely 0.28 knows no signals');
   const db = open(t);
   for (let round = 0; round < 20; round++) {
     const controller = new AbortController();
