@@ -2,6 +2,7 @@
 'use strict';
 
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { Failure } = require('./cli.js');
 const { ROOT, run } = require('./run.js');
@@ -35,7 +36,11 @@ function progress() {
 async function buildAddon({ debug = false } = {}) {
   const shown = progress();
   const args = ['build', '-p', 'pg-berth-native', '--locked', ...(debug ? [] : ['--release'])];
-  const env = { CARGO_TERM_PROGRESS_WHEN: 'always', CARGO_TERM_PROGRESS_WIDTH: '100' };
+  const env = {
+    CARGO_TERM_PROGRESS_WHEN: 'always',
+    CARGO_TERM_PROGRESS_WIDTH: '100',
+    ...(debug ? {} : { RUSTFLAGS: withoutPaths() }),
+  };
   const { code, output } = await run('cargo', args, { env, onText: shown.read });
   shown.stop();
   if (code !== 0) throw new Failure(`cargo ${args.join(' ')} failed:\n${withoutBar(output)}`);
@@ -47,6 +52,15 @@ async function buildAddon({ debug = false } = {}) {
   fs.copyFileSync(built, draft);
   fs.renameSync(draft, ADDON);
   return ADDON;
+}
+
+/**
+ * Flags for a binary that names no folder of the machine it was built on, which also makes it the same size everywhere.
+ */
+function withoutPaths() {
+  const cargo = process.env.CARGO_HOME ?? path.join(os.homedir(), '.cargo');
+  const flags = [process.env.RUSTFLAGS, `--remap-path-prefix=${path.join(cargo, 'registry/src')}=`];
+  return flags.filter(Boolean).join(' ');
 }
 
 /** Cargo's messages without the frames of its progress bar. */

@@ -115,7 +115,8 @@ impl Settings {
         let Ok(Value::Object(object)) = serde_json::from_str(text) else {
             return Err(not_an_object());
         };
-        if let Ok(settings) = serde_json::from_str(text) {
+        // From the value, as below: a second source would have a second copy of the reader in the binary.
+        if let Ok(settings) = Self::deserialize(Value::Object(object.clone())) {
             return Ok(settings);
         }
         // serde names neither the option nor its own source safely: find the option that fails alone.
