@@ -112,7 +112,7 @@ describe('effects', { concurrency: 6 }, () => {
     }
   }
   it('sec_x03_pipelined_transaction_cut', TIMEOUT, async (context) => {
-    const how = { direction: /** @type {const} */ ('toServer'), reset: true, step: 5, steps: 2 };
+    const how = { direction: /** @type {const} */ ('toServer'), reset: true, step: 2, steps: 2 };
     await cutEverywhere(context, how, pipelined);
   });
 });

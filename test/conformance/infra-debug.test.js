@@ -122,7 +122,8 @@ test('figures: rounded, nearest-rank, strictly above the threshold', () => {
 });
 
 test('M1: max is the configured limit, and use is measured by it', async (t) => {
-  const { db, pool } = await open(t);
+  // No statement is slow here, however busy the machine is.
+  const { db, pool } = await open(t, { slowQueryThreshold: 10_000 });
   const metrics = createMetricsPool(pool);
   const client = await pool.connect();
   await db.selectNoFrom((eb) => eb.val(1).as('n')).execute();
@@ -130,9 +131,7 @@ test('M1: max is the configured limit, and use is measured by it', async (t) => 
   client.release();
   assert.equal(report.connections.max, 10);
   assert.ok(report.connections.active < 3);
-  // Nothing about the pool; how long a statement takes is the machine's affair.
-  const aboutPool = report.recommendations.filter((text) => /pool/i.test(text));
-  assert.deepEqual(aboutPool, []);
+  assert.deepEqual(report.recommendations, []);
   const busy = { getMetrics: () => ({ total: 9, active: 9, idle: 0, waiting: 0, max: 10 }) };
   const [advice] = getMetrics(samplesOf([1]), { pool: busy }).recommendations;
   assert.match(advice, /Connection pool utilization is high \(90\.0%\)/);
