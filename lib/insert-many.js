@@ -11,14 +11,32 @@ const { encodeParams, encodeToBuffer } = require('./rows/params.js');
 const { prepareParams } = require('./rows/prepare.js');
 
 /** @import { Target } from '../types/internal.js' */
+/** @import { Place } from './copy.js' */
+/** @import { Encoding } from './rows/prepare.js' */
 
 /** @typedef {(sql: string, params: unknown[]) => Promise<any[]>} Query */
+
+/** What is asked for, checked. @typedef {ReturnType<typeof readRequest>} Request */
+
+/**
+ * Who loads it: asks for the types of columns, has a connection to run the COPY on, writes values as parameters.
+ * `lost` rejects when it has a connection already that is lost.
+ * @typedef {{
+ *   query: Query, place: () => Place, encoding: Encoding, utcDates?: boolean, lost?: Promise<never>,
+ * }} Loader
+ */
 
 /** Bytes of rows handed over at a time. */
 const BLOCK = 64 * 1024;
 
-/** What a column wants of values with more than one form, by its type. json, jsonb: 1; bytea: 2. */
-const WANTS = /** @type {Record<number, number>} */ ({ 114: 1, 3802: 1, 17: 2 });
+/** What columns want of values with more than one form. Source: native/src/wire/copy_rows.rs. */
+const JSON_COLUMN = 1;
+const BYTES_COLUMN = 2;
+const WANTS = /** @type {Record<number, number>} */ ({
+  114: JSON_COLUMN,
+  3802: JSON_COLUMN,
+  17: BYTES_COLUMN,
+});
 
 /** Types of columns, of domains those below. */
 const COLUMNS = `
@@ -38,25 +56,114 @@ const COLUMNS = `
  * @returns {Promise<number>} rows inserted
  */
 async function insertMany(pool, query, table, rows, given) {
-  const path = pathOf(table);
-  const iterator = iteratorOf(rows);
-  const { columns: named, timeoutMs, signal } = readOptions(INSERT_MANY_OPTIONS, given);
-  signal?.throwIfAborted();
+  const place = () => {
+    const session = openSession(pool, 'cluster');
+    return /** @type {Place} */ ({
+      target: session,
+      face: 'cluster',
+      flags: FLAG.FINISH,
+      onEnd: () => release(session),
+    });
+  };
+  return load(readRequest(table, rows, given), { query, place, encoding: 'lossless' });
+}
+
+/** @param {unknown} table @param {unknown} rows @param {unknown} given */
+function readRequest(table, rows, given) {
+  return {
+    path: pathOf(table),
+    source: new Source(iteratorOf(rows)),
+    options: readOptions(INSERT_MANY_OPTIONS, given),
+  };
+}
+
+/**
+ * @param {Request} request @param {Loader} loader
+ * @returns {Promise<number>} rows inserted
+ */
+async function load({ path, source, options }, loader) {
+  const { columns: named, timeoutMs, signal } = options;
   try {
-    const first = await iterator.next();
+    signal?.throwIfAborted();
+    const first = await source.first(signal, loader.lost);
     if (first.done) return 0;
     const columns = named ?? columnsOf(first.value);
-    const types = new Map((await query(COLUMNS, [path])).map(({ name, oid }) => [name, oid]));
+    const types = new Map(
+      (await loader.query(COLUMNS, [path])).map(({ name, oid }) => [name, oid]),
+    );
     // A column that is not there is refused by the server, with its own words.
     const wants = columns.map((/** @type {string} */ name) => WANTS[types.get(name)] ?? 0);
     const list = columns.map(quoteIdentifier).join(', ');
-    const load = new Load(`COPY ${path} (${list}) FROM STDIN`, { timeoutMs, signal });
-    const session = openSession(pool, 'cluster');
-    load.begin(session);
-    return await load.run(first, iterator, columns, wants);
+    const copy = new Load(
+      `COPY ${path} (${list}) FROM STDIN`,
+      { timeoutMs, signal },
+      loader,
+      wants,
+    );
+    return await copy.run(first, source, columns);
   } finally {
     // A source that was not read to its end is told; one that was takes no notice.
-    await iterator.return?.();
+    await source.leave();
+  }
+}
+
+/** The rows, one at a time. */
+class Source {
+  #iterator;
+  #isAsked = false;
+
+  /** @param {AsyncIterator<any> | Iterator<any>} iterator */
+  constructor(iterator) {
+    this.#iterator = iterator;
+  }
+
+  /** @returns {Promise<IteratorResult<any>> | IteratorResult<any>} */
+  next() {
+    const next = /** @type {any} */ (this.#iterator.next());
+    return typeof next?.then === 'function' ? this.#awaited(next) : next;
+  }
+
+  /** @param {PromiseLike<IteratorResult<any>>} next */
+  async #awaited(next) {
+    this.#isAsked = true;
+    try {
+      return await next;
+    } finally {
+      this.#isAsked = false;
+    }
+  }
+
+  /**
+   * The first one, unless the caller gives up, or the connection is lost, before there is one.
+   * @param {AbortSignal | undefined} signal @param {Promise<never> | undefined} lost
+   */
+  async first(signal, lost) {
+    const next = this.next();
+    if (!(next instanceof Promise)) return next;
+    let onAbort = () => {};
+    try {
+      return await new Promise(
+        (/** @type {(row: IteratorResult<any>) => void} */ resolve, reject) => {
+          onAbort = () => reject(signal?.reason);
+          signal?.addEventListener('abort', onAbort, { once: true });
+          lost?.catch(reject);
+          next.then(resolve, reject);
+        },
+      );
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async leave() {
+    const left = this.#iterator.return?.();
+    if (!this.#isAsked) {
+      await left;
+      return;
+    }
+    // One that is still making a row ends behind it, perhaps never.
+    const ended = Promise.resolve(left).catch(() => {});
+    await Promise.race([ended, new Promise((resolve) => setImmediate(resolve))]);
   }
 }
 
@@ -74,9 +181,16 @@ class Load {
   #error;
   /** @type {() => void} */
   #wake = () => {};
+  #loader;
+  #wants;
 
-  /** @param {string} text @param {import('./copy.js').CopyOptions} options */
-  constructor(text, options) {
+  /**
+   * @param {string} text @param {import('./copy.js').CopyOptions} options
+   * @param {Loader} loader @param {readonly number[]} wants of the columns
+   */
+  constructor(text, options, loader, wants) {
+    this.#loader = loader;
+    this.#wants = wants;
     this.#transfer = new Transfer(text, options, {
       started: () => {
         this.#isStarted = true;
@@ -94,19 +208,6 @@ class Load {
     });
   }
 
-  /** @param {Target} session */
-  begin(session) {
-    this.#transfer.start(
-      {
-        target: session,
-        face: 'cluster',
-        flags: FLAG.FINISH,
-        onEnd: () => release(session),
-      },
-      0,
-    );
-  }
-
   /** Waits until something has changed, as long as `isWanting`. @param {() => boolean} isWanting */
   async #until(isWanting) {
     while (!this.#isOver && isWanting()) {
@@ -118,13 +219,28 @@ class Load {
   }
 
   /**
-   * @param {IteratorResult<any>} first @param {AsyncIterator<any> | Iterator<any>} iterator
-   * @param {readonly string[]} columns @param {readonly number[]} wants
+   * The next row, unless the COPY ends before there is one.
+   * @param {Promise<IteratorResult<any>>} next
    */
-  async run(first, iterator, columns, wants) {
+  async #awaited(next) {
+    await new Promise((resolve) => {
+      this.#wake = () => this.#isOver && resolve(undefined);
+      next.then(resolve, resolve);
+      this.#wake();
+    });
+    if (this.#error !== undefined) throw this.#error;
+    return next;
+  }
+
+  /**
+   * @param {IteratorResult<any>} first @param {InstanceType<typeof Source>} source
+   * @param {readonly string[]} columns
+   */
+  async run(first, source, columns) {
+    this.#transfer.start(this.#loader.place(), 0);
     try {
       await this.#until(() => !this.#isStarted);
-      this.#head(wants);
+      this.#head(this.#wants);
       let number = 0;
       for (let next = first; !next.done; ) {
         this.#add(valuesOf(next.value, columns, number), number);
@@ -133,8 +249,8 @@ class Load {
           await this.#until(() => this.#unwritten >= WINDOW);
         }
         number++;
-        const after = iterator.next();
-        next = after instanceof Promise ? await after : await Promise.resolve(after);
+        const after = source.next();
+        next = after instanceof Promise ? await this.#awaited(after) : after;
       }
       await this.#until(() => false);
       this.#send();
@@ -158,10 +274,11 @@ class Load {
 
   /** @param {readonly unknown[]} values @param {number} number */
   #add(values, number) {
-    const prepared = encoded(number, () => prepareParams(values, 'lossless'));
+    const { encoding } = this.#loader;
+    const prepared = encoded(number, () => this.#prepare(values));
     const outbox = { buffer: this.#block, view: this.#view };
     const end = encoded(number, () =>
-      encodeParams(outbox, this.#used + 4, BLOCK, prepared, 'lossless'),
+      encodeParams(outbox, this.#used + 4, BLOCK, prepared, encoding),
     );
     if (end >= 0) {
       this.#view.setUint32(this.#used, end - this.#used - 4, true);
@@ -171,7 +288,7 @@ class Load {
       this.#add(values, number);
     } else {
       // Larger than a block: it goes alone.
-      const section = encoded(number, () => encodeToBuffer(prepared, 'lossless'));
+      const section = encoded(number, () => encodeToBuffer(prepared, encoding));
       const block = Buffer.allocUnsafe(this.#start + 4 + section.length);
       this.#block.copy(block, 0, 0, this.#start);
       block.writeUInt32LE(section.length, this.#start);
@@ -179,6 +296,17 @@ class Load {
       this.#unwritten += block.length;
       this.#transfer.writeRows(block);
     }
+  }
+
+  /** @param {readonly unknown[]} values of a row */
+  #prepare(values) {
+    const { encoding, utcDates } = this.#loader;
+    if (encoding === 'lossless') return prepareParams(values, encoding);
+    // \`pg\` cannot know where an array is JSON; here the column's type says so.
+    const known = values.map((value, index) =>
+      this.#wants[index] === JSON_COLUMN && Array.isArray(value) ? JSON.stringify(value) : value,
+    );
+    return prepareParams(known, encoding, utcDates);
   }
 
   #send() {
@@ -258,4 +386,4 @@ function wrong(message, row) {
   return row === undefined ? error : Object.assign(error, { row });
 }
 
-module.exports = { insertMany };
+module.exports = { insertMany, load, readRequest };

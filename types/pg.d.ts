@@ -7,6 +7,7 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
 import type { ServerError } from './errors.js';
 import type { PoolLease } from './pool.js';
+import type { InsertManyOptions } from './pool-extras.js';
 
 type Format = 'text' | 'binary';
 
@@ -227,6 +228,22 @@ interface Queries {
     queries: readonly (string | QueryConfig<any[]>)[],
     options?: { errors?: 'isolated' },
   ): Promise<PromiseSettledResult<QueryResult>[]>;
+  /**
+   * Inserts any number of rows by one COPY, far faster than INSERT: all of them or none. Values are written as in `query`,
+   * except that an array for a column of json or jsonb is JSON.
+   * @param table a name, or schema and name; quoted as it is
+   * @param rows objects with columns as keys, or arrays in the order of `columns`
+   * @returns rows inserted
+   * @throws what the server refused, with the line in `where`; `TypeError` for a row that cannot be sent, with its number from 0
+   * as `row`
+   */
+  insertMany(
+    table: string | readonly string[],
+    rows:
+      | Iterable<Record<string, unknown> | readonly unknown[]>
+      | AsyncIterable<Record<string, unknown> | readonly unknown[]>,
+    options?: InsertManyOptions,
+  ): Promise<number>;
 }
 
 export interface ClientEvents {
@@ -267,6 +284,8 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
    * one transaction, or one savepoint inside the caller's, and an error has the `index` of its query.
    */
   batch: Queries['batch'];
+  /** In its turn among the client's queries, and in the transaction that is open. */
+  insertMany: Queries['insertMany'];
   /** Takes the data of a COPY … FROM STDIN; errors are the stream's. */
   copyFrom(text: string, options?: CopyOptions): CopyFromStream;
   /** Gives the data of a COPY … TO STDOUT. */
@@ -325,6 +344,8 @@ export class Pool extends EventEmitter<PoolEvents> implements Queries {
   query: Queries['query'];
   /** As `batch` of a client, on one that is free. */
   batch: Queries['batch'];
+  /** As `insertMany` of a client, on one that is free. */
+  insertMany: Queries['insertMany'];
   end(): Promise<void>;
   end(callback: () => void): void;
 }

@@ -50,4 +50,17 @@ async function settled(start) {
   }
 }
 
-module.exports = { runByClient, settled };
+/**
+ * @param {any} pool @param {(client: any) => Promise<any>} work
+ * @returns {Promise<any>}
+ */
+async function withClient(pool, work) {
+  const client = await pool.connect();
+  try {
+    return await work(client);
+  } finally {
+    client.release();
+  }
+}
+
+module.exports = { runByClient, settled, withClient };

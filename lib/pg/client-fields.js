@@ -60,6 +60,15 @@ class ClientFields extends EventEmitter {
     return runBatch(this, queries, options);
   }
 
+  /**
+   * @param {string | readonly string[]} table @param {Iterable<any> | AsyncIterable<any>} rows
+   * @param {unknown} [options]
+   * @returns {Promise<number>}
+   */
+  insertMany(table, rows, options) {
+    return require('./insert-many.js').insertMany(this, table, rows, options);
+  }
+
   /** @param {string} text of a COPY … FROM STDIN @param {unknown} [options] */
   copyFrom(text, options) {
     return /** @type {any} */ (this).query(copyFrom(text, options));

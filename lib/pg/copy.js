@@ -6,76 +6,52 @@ const { describe } = require('./failures.js');
 const { OCCUPY } = require('./submittable.js');
 
 /** @import { Lane } from './submittable.js' */
-/** @import { CopyOptions } from '../copy.js' */
+/** @import { Place } from '../copy.js' */
 
-/** Where a stream runs once its turn has come. @param {CopyFromStream | CopyToStream} stream @param {Lane} lane */
-function occupy(stream, lane) {
-  if (stream.destroyed) {
-    lane.leave();
-    return;
-  }
-  stream.begin({ target: lane.target, face: 'pg', onEnd: () => lane.leave() });
+/**
+ * What both directions have.
+ * @typedef {import('node:stream').Stream & {
+ *   destroyed: boolean, errored: Error | null, destroy: (error: Error) => unknown, begin: (place: Place) => void,
+ * }} CopyStream
+ */
+
+/**
+ * A stream of COPY that a client takes as a submittable.
+ * @template {new (...given: any[]) => CopyStream} Base
+ * @param {Base} Stream
+ */
+function submittable(Stream) {
+  return class extends Stream {
+    /** @type {((error?: Error | null) => void) | undefined} */
+    callback;
+
+    /** @param {any[]} given */
+    constructor(...given) {
+      super(...given);
+      // A pool waits for the callback before it takes the client back.
+      this.once('close', () => this.callback?.(this.errored));
+    }
+
+    /** @returns {undefined} */
+    submit() {
+      return undefined;
+    }
+
+    /** Its turn has come. @param {Lane} lane */
+    [OCCUPY](lane) {
+      if (this.destroyed) lane.leave();
+      else this.begin({ target: lane.target, face: 'pg', onEnd: () => lane.leave() });
+    }
+
+    /** @param {Error} error */
+    handleError(error) {
+      this.destroy(describe(error));
+    }
+  };
 }
 
-/** A pool waits for the callback before it takes the client back. @param {any} stream */
-function tellEnd(stream) {
-  stream.once('close', () => stream.callback?.(stream.errored));
-}
-
-/** @typedef {InstanceType<typeof CopyFromStream>} CopyFromStream */
-/** @typedef {InstanceType<typeof CopyToStream>} CopyToStream */
-
-class CopyFrom extends CopyFromStream {
-  /** @type {((error?: Error | null) => void) | undefined} */
-  callback;
-
-  /** @param {string} text @param {CopyOptions} options */
-  constructor(text, options) {
-    super(text, options);
-    tellEnd(this);
-  }
-
-  /** @returns {undefined} */
-  submit() {
-    return undefined;
-  }
-
-  /** @param {Lane} lane */
-  [OCCUPY](lane) {
-    occupy(this, lane);
-  }
-
-  /** @param {Error} error */
-  handleError(error) {
-    this.destroy(describe(error));
-  }
-}
-
-class CopyTo extends CopyToStream {
-  /** @type {((error?: Error | null) => void) | undefined} */
-  callback;
-
-  /** @param {string} text @param {CopyOptions} options */
-  constructor(text, options) {
-    super(text, options);
-    tellEnd(this);
-  }
-
-  /** @returns {undefined} */
-  submit() {
-    return undefined;
-  }
-
-  /** @param {Lane} lane */
-  [OCCUPY](lane) {
-    occupy(this, lane);
-  }
-
-  /** @param {Error} error */
-  handleError(error) {
-    this.destroy(describe(error));
-  }
-}
+const CopyFrom = submittable(CopyFromStream);
+const CopyTo = submittable(CopyToStream);
 
 /** @param {string} text */
 function checkText(text) {

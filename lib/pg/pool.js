@@ -3,7 +3,7 @@
 
 const { EventEmitter } = require('node:events');
 const { bound } = require('./bound.js');
-const { runByClient, settled } = require('./by-client.js');
+const { runByClient, settled, withClient } = require('./by-client.js');
 const { Client, query } = require('./client.js');
 const { describe } = require('./failures.js');
 const { SETTLE, hostOf } = require('./for-pools.js');
@@ -460,13 +460,13 @@ class Pool extends EventEmitter {
   }
 
   /** @param {readonly any[]} queries texts and configs @param {unknown} [options] */
-  async batch(queries, options) {
-    const client = await this.connect();
-    try {
-      return await client.batch(queries, options);
-    } finally {
-      client.release();
-    }
+  batch(queries, options) {
+    return withClient(this, (client) => client.batch(queries, options));
+  }
+
+  /** @param {string | readonly string[]} table @param {Iterable<any> | AsyncIterable<any>} rows @param {unknown} [options] */
+  insertMany(table, rows, options) {
+    return withClient(this, (client) => client.insertMany(table, rows, options));
   }
 
   /** @param {(error?: Error) => void} [callback] */

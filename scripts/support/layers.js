@@ -109,7 +109,7 @@ const JS = {
     'transaction',
     'listener',
   ],
-  pg: [...BELOW, 'copy', 'transaction', 'listener', 'pool'],
+  pg: [...BELOW, 'copy', 'insert-many', 'transaction', 'listener', 'pool'],
   serverless: [
     ...BELOW,
     'commit-resolver',

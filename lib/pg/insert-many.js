@@ -1,0 +1,101 @@
+// Bulk insert of pg: rows by one COPY on a client, in its turn among the client's queries.
+'use strict';
+
+const { StatementAnswer } = require('../answer.js');
+const { Decoders } = require('../decoders.js');
+const { load, readRequest } = require('../insert-many.js');
+const { FLAG, OPERATION } = require('../mailbox.js');
+const { PRESETS, resolveTypes } = require('../rows/types.js');
+const { defaults } = require('./defaults.js');
+const { describe } = require('./failures.js');
+const { OCCUPY } = require('./submittable.js');
+
+/** @import { Lane } from './submittable.js' */
+
+/** The use of a client, and a promise that rejects when it is lost. @typedef {{ lane: Lane, lost: Promise<never> }} Turn */
+
+/** What the program has set for its own results does not count. */
+const decoders = new Decoders(resolveTypes(undefined, PRESETS.lossless), 'object', undefined);
+
+/** Types of columns are asked for once per call, and leave nothing on the server. */
+const MANNER = Object.freeze({ operation: OPERATION.EXECUTE, flags: FLAG.UNNAMED });
+
+/**
+ * @param {any} client @param {string | readonly string[]} table
+ * @param {Iterable<any> | AsyncIterable<any>} rows @param {unknown} given
+ * @returns {Promise<number>} rows inserted
+ */
+async function insertMany(client, table, rows, given) {
+  const request = readRequest(table, rows, given);
+  /** @type {Turn | undefined} */
+  let turn;
+  try {
+    turn = await turnOf(client, request.options.signal);
+    return await loadIn(turn, request);
+  } catch (error) {
+    if (turn === undefined) await request.source.leave();
+    throw caught(error);
+  } finally {
+    turn?.lane.leave();
+  }
+}
+
+/**
+ * The client to itself, in the order of the calls.
+ * @param {any} client @param {AbortSignal | undefined} signal
+ * @returns {Promise<Turn>}
+ */
+function turnOf(client, signal) {
+  return new Promise((resolve, reject) => {
+    /** @type {(error: Error) => void} */
+    let lose = reject;
+    const onAbort = () => reject(/** @type {AbortSignal} */ (signal).reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    client.query({
+      submit() {},
+      /** @param {Lane} lane */
+      [OCCUPY](lane) {
+        signal?.removeEventListener('abort', onAbort);
+        if (signal?.aborted) lane.leave();
+        else {
+          const lost = new Promise((_, notSo) => {
+            // Behind what a statement that runs says of it.
+            lose = (error) => setImmediate(notSo, error);
+          });
+          lost.catch(() => {});
+          resolve({ lane, lost: /** @type {Promise<never>} */ (lost) });
+        }
+      },
+      /** @param {Error} error */
+      handleError(error) {
+        signal?.removeEventListener('abort', onAbort);
+        lose(error);
+      },
+    });
+    if (signal?.aborted) onAbort();
+  });
+}
+
+/** @param {Turn} turn @param {ReturnType<typeof readRequest>} request */
+function loadIn({ lane, lost }, request) {
+  return load(request, {
+    query: (sql, values) =>
+      new Promise((resolve, reject) => {
+        const answer = new StatementAnswer(decoders, ({ result }) => resolve(result.rows), reject);
+        lane.ask(sql, values, decoders, MANNER, answer);
+      }),
+    place: () => ({ target: lane.target, face: 'pg' }),
+    encoding: 'pg',
+    lost,
+    utcDates: defaults.parseInputDatesAsUTC,
+  });
+}
+
+/** In the caller's promise chain, so that the stack is his; what he has thrown keeps its own. @param {any} reason */
+function caught(reason) {
+  const error = describe(reason);
+  if (error?.outcome !== undefined) Error.captureStackTrace(error, caught);
+  return error;
+}
+
+module.exports = { insertMany };
