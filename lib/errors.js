@@ -213,27 +213,45 @@ function acquireError(fields, details, face) {
   return new errors.AcquireTimeoutError(fields.message, details);
 }
 
+/** One search fails for all who waited for it: what it met is described once. @type {WeakMap<NativeError, Search>} */
+const searches = new WeakMap();
+
+/** @typedef {{ nodes: NonNullable<Details['nodes']>, cause: Error | undefined }} Search */
+
 /**
- * A search found nobody: what was met at each node, one by one.
- * @param {NativeError} fields @param {string} lack @param {Details} details @param {Face} face
+ * What was met at each node, one by one.
+ * @param {NativeError} fields @param {Face} face
+ * @returns {Search}
  */
-function noNodeError(fields, lack, details, face) {
-  details.code = '08006';
-  details.nodes = (fields.nodes ?? []).map(({ host, role, reason, tookMs, error }) => ({
+function searchOf(fields, face) {
+  const nodes = (fields.nodes ?? []).map(({ host, role, reason, tookMs, error }) => ({
     host,
     tookMs,
     ...(role ? { role } : {}),
     ...(reason ? { reason } : {}),
     ...(error ? { error: build(error, face) } : {}),
   }));
-  const failures = details.nodes.flatMap(({ error }) => (error === undefined ? [] : [error]));
-  if (failures.length === 1) {
-    [details.cause] = failures;
-  } else if (failures.length > 1) {
-    // As Node's own: the code of the first says it for programs that look no deeper.
-    const { code } = /** @type {{ code?: string }} */ (failures[0]);
-    details.cause = Object.assign(new AggregateError(failures, 'attempts to connect'), { code });
+  const failures = nodes.flatMap(({ error }) => (error === undefined ? [] : [error]));
+  if (failures.length < 2) return { nodes, cause: failures[0] };
+  // As Node's own: the code of the first says it for programs that look no deeper.
+  const { code } = /** @type {{ code?: string }} */ (failures[0]);
+  const all = new AggregateError(failures, 'attempts to connect');
+  return { nodes, cause: Object.assign(all, { code }) };
+}
+
+/**
+ * A search found nobody.
+ * @param {NativeError} fields @param {string} lack @param {Details} details @param {Face} face
+ */
+function noNodeError(fields, lack, details, face) {
+  details.code = '08006';
+  let search = searches.get(fields);
+  if (search === undefined) {
+    search = searchOf(fields, face);
+    searches.set(fields, search);
   }
+  details.nodes = search.nodes;
+  if (search.cause !== undefined) details.cause = search.cause;
   const message = `query: ${fields.message}`;
   if (lack.includes('primary')) return new errors.NoPrimaryError(message, details);
   if (lack.includes('standby')) return new errors.NoStandbyError(message, details);

@@ -378,7 +378,7 @@ function record(view, at, flags, body) {
   if (answer === undefined) return;
   if ((flags & ERROR) !== 0) {
     settled(id);
-    answer.fail(JSON.parse(view.buffer.toString('utf8', body, body + size)));
+    answer.fail(failureOf(view.buffer.toString('utf8', body, body + size)));
     return;
   }
   if ((flags & TAG) !== 0) {
@@ -406,6 +406,21 @@ function record(view, at, flags, body) {
     settled(id);
     answer.done((flags & QUICK) !== 0);
   }
+}
+
+/** The last failure and its text. */
+const failure = { text: '', fields: /** @type {any} */ (undefined) };
+
+/**
+ * What nobody can answer fails for all who wait at the same moment: it is read once, and what it holds is theirs together.
+ * @param {string} text
+ */
+function failureOf(text) {
+  if (text !== failure.text) {
+    failure.fields = JSON.parse(text);
+    failure.text = text;
+  }
+  return failure.fields;
 }
 
 /** @param {number} id */

@@ -43,6 +43,8 @@ test(
     const resumed = [];
     const perSecond = [];
     const heap = [];
+    /** @type {Error[]} */
+    const wrong = [];
     for (let outage = 0; outage < OUTAGES; outage++) {
       await pool.query('select name');
       for (const proxy of proxies) proxy.refuse();
@@ -55,7 +57,8 @@ test(
           const asked = performance.now();
           const error = await failureOf(pool.query('select name'));
           waits.push(performance.now() - asked);
-          assert.deepEqual([error.name, error.safeToRetry], ['NoPrimaryError', true], error.stack);
+          // Looking closer at each would hold up those who hear of it behind this one.
+          if (error.name !== 'NoPrimaryError' || !error.safeToRetry) wrong.push(error);
         }
       };
       await Promise.all(Array.from({ length: CALLERS }, call));
@@ -73,6 +76,7 @@ test(
     t.diagnostic(figures(`deadlines of ${ACQUIRE_MS} ms, kept after`, waits));
     t.diagnostic(figures('traffic resumed after', resumed));
     t.diagnostic(`attempts per second: ${perSecond.map(Math.round)}; MiB: ${heap.map(Math.round)}`);
+    assert.deepEqual(wrong, []);
     assert.ok(Math.min(...waits) >= ACQUIRE_MS - 1);
     // One search for all: two nodes, a pause of at least 75 ms each.
     assert.ok(Math.max(...perSecond) < 2 * 14, String(perSecond));

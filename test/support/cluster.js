@@ -305,4 +305,4 @@ async function startCluster({ nodes: count = 3, synchronous = true, version, con
   }
 }
 
-module.exports = { startCluster };
+module.exports = { Cluster, Node, startCluster };

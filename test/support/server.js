@@ -250,4 +250,4 @@ async function startServer({ version, conf = {}, hba = [], tls = false, prepare 
   }
 }
 
-module.exports = { startServer };
+module.exports = { childrenOf, freePort, startServer };

@@ -5,10 +5,12 @@ const { spawn } = require('node:child_process');
 
 /**
  * A shell that waits on a pipe from us. Whatever ends this process, exit, signal or kill −9, closes the pipe;
- * the shell then stops the server (immediate shutdown, by the pid in its own data folder) and removes the folder.
+ * the shell then stops the server (immediate shutdown, by the pid in its own data folder) and removes the folder. A
+ * manager that would start the server again goes first.
  */
 const SCRIPT = `
 read -r word && exit 0
+manager=$(cat "$1/manager.pid" 2>/dev/null) && kill -KILL "$manager"
 pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"
 for _ in 1 2 3 4 5 6 7 8 9 10; do [ -e "$1/data/postmaster.pid" ] || break; sleep 0.2; done
 rm -rf "$1"

@@ -30,6 +30,7 @@ impl Pool {
     }
 
     fn give_up(&self, key: &str) {
+        self.seeker.view.falls_silent(key, true);
         for connection in self.all_connections() {
             if *self.seeker.key_of(&connection) == *key {
                 connection.discard(Error::Io {
@@ -41,12 +42,14 @@ impl Pool {
     }
 }
 
-/// Half of the limit passes in silence, the other half with the question whether somebody else is answered.
+/// Half of the limit passes in silence, the other half until that is seen and with the question whether somebody else is
+/// answered.
 async fn watch(pool: Weak<Pool>, limit: Duration) {
     let half = limit / 2;
+    let look = half / 4;
     let mut asked: HashMap<Box<str>, Instant> = HashMap::new();
     loop {
-        tokio::time::sleep(half / 4).await;
+        tokio::time::sleep(look).await;
         let Some(pool) = pool.upgrade() else {
             return;
         };
@@ -61,7 +64,7 @@ async fn watch(pool: Weak<Pool>, limit: Duration) {
             asked.insert(key.clone(), Instant::now());
             let pool = Arc::downgrade(&pool);
             tokio::spawn(async move {
-                let is_alive = answers(connection.target(), half).await;
+                let is_alive = answers(connection.target(), half.saturating_sub(look)).await;
                 if let (false, Some(pool)) = (is_alive, pool.upgrade()) {
                     pool.give_up(&key);
                 }

@@ -57,6 +57,8 @@ struct Seen {
     /// Its role when it was last heard of, for the order of attempts.
     last: Role,
     identity: Option<Identity>,
+    /// It was given up because it answered nobody: the others are tried first.
+    silent: bool,
 }
 
 /// What is known about the nodes of one set of hosts.
@@ -130,6 +132,18 @@ impl View {
             .nodes
             .get(key)
             .map_or(Role::Unknown, |seen| seen.last)
+    }
+
+    /// It answers nobody, or somebody again: a new connection does, what was said on an old one may be late.
+    pub fn falls_silent(&self, key: &str, silent: bool) {
+        self.known().nodes.entry(key.into()).or_default().silent = silent;
+    }
+
+    /// Did it answer nobody when it was last heard of?
+    #[must_use]
+    pub fn is_silent(&self, key: &str) -> bool {
+        let known = self.known();
+        known.nodes.get(key).is_some_and(|seen| seen.silent)
     }
 
     /// Is a node known that suits?
@@ -252,6 +266,18 @@ mod tests {
                 to: Role::Fenced
             })
         );
+    }
+
+    #[test]
+    fn silence_lasts_until_a_new_connection_is_answered() {
+        let view = View::default();
+        view.note("a", Role::Primary);
+        view.falls_silent("a", true);
+        view.note("a", Role::Primary);
+        view.lost("a");
+        assert!(view.is_silent("a") && !view.is_silent("b"));
+        view.falls_silent("a", false);
+        assert!(!view.is_silent("a"));
     }
 
     #[test]

@@ -386,6 +386,7 @@ impl Seeker {
     /// Remembers what a node is, and why it does not suit.
     pub(super) fn note(&self, host: usize, key: &str, role: Role, fit: Fit, took: Duration) {
         self.view.note(key, role);
+        self.view.falls_silent(key, false);
         self.heard(host, key, role, took);
         if let Some(unsuitable) = self.unsuitable.get(host) {
             unsuitable.store(fit != Fit::Right, Ordering::Relaxed);

@@ -148,7 +148,7 @@ impl<'a> Search<'a> {
         }));
     }
 
-    /// Promising first: what is known to suit, then what has suited, then the order of the list.
+    /// Promising first: what is known to suit, then what has suited, then the order of the list; last what answered nobody.
     fn rank(&self, host: usize, address: &Address) -> (u8, usize) {
         let seeker = self.seeker;
         let place = self.order.iter().position(|known| *known == host);
@@ -158,10 +158,12 @@ impl<'a> Search<'a> {
         // Where connections are to be spread, what is known must not attract them all.
         if seeker.routing.balance != Balance::Listed {
             let role = seeker.view.role(&key);
-            let wrong = role != Role::Unknown && !suits(role);
+            let wrong = role != Role::Unknown && !suits(role) || seeker.view.is_silent(&key);
             return (u8::from(wrong), place.unwrap_or(usize::MAX));
         }
-        let class = if suits(seeker.view.role(&key)) {
+        let class = if seeker.view.is_silent(&key) {
+            4
+        } else if suits(seeker.view.role(&key)) {
             0
         } else if suits(seeker.view.last_role(&key)) {
             1
