@@ -35,6 +35,7 @@ module.exports = {
   ServerlessClient: serverless,
   AequorClient: serverless,
   LeaseManager: serverless,
+  Reaper: serverless,
   RetryStrategy: serverless,
   createListener: listener,
   PgError: errors,

@@ -137,6 +137,11 @@ export interface ServerlessConfig extends ServerlessConnection {
   /** What `exactlyOnce` of a query is when the query does not say: for statements outside transactions. Default false. */
   exactlyOnce?: boolean;
   hooks?: ServerlessHooks;
+  /**
+   * A module whose `Client` carries the traffic in place of the engine, with the same leases, retries and hooks: a captured
+   * `pg`, for example. What only the engine does is refused: `exactlyOnce`, and finding out about a COMMIT without an answer.
+   */
+  library?: ServerlessLibrary | null;
   /** Prints what happens, never the secret or the password. Default false. */
   debug?: boolean;
 }
@@ -169,6 +174,30 @@ export interface ServerlessConnection {
   fallback_application_name?: string | null;
   /** Default `'pg'`. */
   types?: 'pg' | 'lossless' | TypeParsers;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: drivers have options, values and results of their own.
+type Anything = any;
+
+/** Has a `Client` like that of `pg`. */
+export interface ServerlessLibrary {
+  Client: new (...args: Anything[]) => Anything;
+}
+
+/** What passes of the reaper ask of a client. */
+export interface PgClientLike {
+  query(text: string, values?: Anything[]): Promise<Anything>;
+  processID?: number | null;
+}
+
+/** What a connection through `library` asks of a client. */
+export interface LibraryClient extends PgClientLike {
+  query(query: Anything, values?: Anything[]): Promise<Anything>;
+  connect(): Promise<unknown>;
+  end(): Promise<unknown>;
+  /** Of `pg`: a socket that does not end by itself is destroyed. */
+  connection?: { stream?: { destroy?(): unknown } };
+  on(event: string, listener: (...args: Anything[]) => void): unknown;
 }
 
 /** A statement with its values. */
@@ -289,6 +318,48 @@ export class LeaseManager {
   generateAppName(expMs: number): string;
   /** Null unless the text is a lease with a right signature. */
   parseAndVerify(text: string): Lease | null;
+}
+
+/** Limits of one pass; defaults as in `ServerlessConfig`. */
+export interface ReaperStrategy {
+  minConnIdleTimeSec?: number;
+  minIdleInTransactionSec?: number;
+  reapIdleInTransaction?: boolean;
+  maxIdleConnectionsToKill?: number;
+  leaseGraceMs?: number;
+  reaperTimeoutMs?: number;
+  /** `'throw'`: a pass that fails rejects. Default `'swallow'`: it resolves with `error`. */
+  reaperErrorMode?: 'swallow' | 'throw';
+}
+
+/** What one pass of `Reaper` did; the counts are those of `Reaping`. */
+export interface ReaperOutcome {
+  locked: boolean;
+  killed: number;
+  candidates: number;
+  denied: number;
+  hidden: number;
+  /** The server's clock: Unix time in milliseconds. */
+  serverNow?: number | undefined;
+  error?: Error;
+}
+
+/** Passes of the reaper over a client of the caller's, by hand: `ServerlessClient` makes its own. */
+// biome-ignore lint/complexity/noStaticOnlyClass: the predecessor's programs know it as a class.
+export class Reaper {
+  /** First key of the fleet's advisory lock; the second one is `hashtext(service)`. */
+  static readonly LOCK_NS: 0x50474151;
+  /**
+   * One pass: ends idle connections of the service of `leases` whose lease has expired. `client` is connected and outside
+   * a transaction; `config` is not needed.
+   */
+  static reap(
+    client: PgClientLike,
+    config: object | null | undefined,
+    leases: LeaseManager,
+    strategy?: ReaperStrategy,
+    logger?: (...words: Anything[]) => void,
+  ): Promise<ReaperOutcome>;
 }
 
 /** Which errors are worth another try, and when: the predecessor's rules. The client itself decides by what is known. */

@@ -6,27 +6,28 @@ const { inspect } = require('node:util');
 const errors = require('../errors.js');
 const { forgotten } = require('../handles.js');
 const { wrong } = require('../option-rules.js');
-const { askPassword, readConnection } = require('./config.js');
+const { readConnection } = require('./config.js');
 const { Connection } = require('./connection.js');
-const { reapOnce } = require('./emergency.js');
+const { EngineSeam } = require('./engine.js');
 const { Hooks, metaOf } = require('./hooks.js');
 const { effectsOf, isOpenAfter, isRollback } = require('./keywords.js');
-const { isWeak, newInstanceId } = require('./lease.js');
+const { LeaseManager, isWeak, newInstanceId } = require('./lease.js');
 const { readServerlessOptions } = require('./options.js');
-const { closed, findOut, readOnly, transactionLost, verdict } = require('./outcome.js');
+const { closed, findOut, transactionLost, verdict } = require('./outcome.js');
 const query = require('./query.js');
 const { Budget, decide, mayConnectAgain } = require('./retry.js');
+const { StatementNames } = require('./statement-names.js');
 const { inTurn, repeat, runTransaction } = require('./transaction.js');
 
-/** @import { Loss, News, Request } from './connection.js' */
+/** @import { AnyConnection, News } from './connection.js' */
+/** @import { Loss } from './loss.js' */
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Query } from './query.js' */
 /** @import { ServerlessClient as Contract, ServerlessConfig, ServerlessTransaction } from '../../types/serverless.js' */
-/** @typedef {InstanceType<typeof Connection>} OpenConnection */
 /** @import { Runner } from './transaction.js' */
 /** @typedef {InstanceType<typeof Budget>} CallBudget */
 
-/** An attempt to connect, shared by all who wait for it. @typedef {{ opened: Promise<OpenConnection>, abandon: (reason: Error) => void }} Attempt */
+/** An attempt to connect, shared by all who wait for it. @typedef {{ opened: Promise<AnyConnection>, abandon: (reason: Error) => void }} Attempt */
 
 /** A repeated read must not write, and the server says so of itself (rule SC-1). */
 const WROTE = new Set(['25006', '25001', '42601']);
@@ -38,10 +39,14 @@ class ServerlessClient {
   #reading;
   #hooks;
   #lease;
+  /** Of the engine, or of the library that takes its place. */
+  #seam;
+  /** Was the last connection lost or given up? */
+  #isDead = false;
   /** Counts attempts, losses and disposals: what belongs to an older number must not touch a newer connection. */
   #generation = 0;
   #connected = 0;
-  /** @type {OpenConnection | undefined} */
+  /** @type {AnyConnection | undefined} */
   #connection;
   /** @type {Attempt | undefined} */
   #attempt;
@@ -59,8 +64,7 @@ class ServerlessClient {
       this.#alone === undefined ? this.#run(args, part) : this.#perform(args, part),
     resolve: (trace, budget) => findOut((own) => this.#open(own), trace, budget),
   };
-  /** Texts of named statements; `isKnown` once the server has taken them. @type {Map<string, { text: string, isKnown: boolean }>} */
-  #named = new Map();
+  #names = new StatementNames();
 
   /** @param {ServerlessConfig} [config] */
   constructor(config) {
@@ -69,10 +73,18 @@ class ServerlessClient {
     this.#settings = readConnection(options.connection);
     this.#reading = new query.Reading(options.connection.types);
     this.#hooks = new Hooks(options.hooks, options.debug);
-    const { lease, secret } = options;
-    if (lease === undefined || secret === undefined) return;
-    this.#lease = { ...lease, instanceId: newInstanceId() };
-    if (isWeak(secret)) {
+    const { lease, library, secret, serviceName } = options;
+    const log = (/** @type {() => string} */ message) => this.#hooks.log(message);
+    const instanceId = newInstanceId();
+    this.#lease = lease && { ...lease, instanceId };
+    this._leaseManager =
+      secret === undefined ? null : new LeaseManager(serviceName, instanceId, secret);
+    Object.defineProperty(this, '_leaseManager', { enumerable: false });
+    this.#seam =
+      library === undefined
+        ? new EngineSeam(this.#settings, this.#lease, options.applicationName, log)
+        : new (require('./library.js').LibrarySeam)(library, options, this._leaseManager, log);
+    if (secret !== undefined && isWeak(secret)) {
       process.emitWarning(
         'option "secret" has so few different bytes that it can be guessed; use 32 random bytes',
         { code: 'PG_WEAK_SECRET' },
@@ -89,7 +101,7 @@ class ServerlessClient {
   /**
    * Not async: it waits for the shared attempt exactly as long as everybody else, so that statements keep their order.
    * @param {CallBudget} budget of the call that begins the attempt
-   * @returns {Promise<OpenConnection>}
+   * @returns {Promise<AnyConnection>}
    */
   #open(budget) {
     if (this.#connection !== undefined) return Promise.resolve(this.#connection);
@@ -108,7 +120,7 @@ class ServerlessClient {
     return this.#attempt.opened;
   }
 
-  /** @param {CallBudget} budget @param {Attempt} attempt @returns {Promise<OpenConnection>} */
+  /** @param {CallBudget} budget @param {Attempt} attempt @returns {Promise<AnyConnection>} */
   async #establish(budget, attempt) {
     let isReaped = false;
     try {
@@ -141,15 +153,17 @@ class ServerlessClient {
 
   /** One attempt. @param {number} generation @param {CallBudget} budget @param {Attempt} attempt */
   async #try(generation, budget, attempt) {
-    const settings = await this.#startUp(budget);
-    const connection = await Connection.open(settings, this.#watch());
+    const connection = await this.#seam.open(this.#watch(), budget.leftMs);
     if (this.#attempt !== attempt) {
       connection.close();
       throw closed();
     }
     this.#attempt = undefined;
     this.#connection = connection;
-    forgotten.register(this, Connection.targetOf(connection), connection);
+    this.#isDead = false;
+    if (connection instanceof Connection) {
+      forgotten.register(this, Connection.targetOf(connection), connection);
+    } else connection.begin();
     const reconnected = this.#connected++ > 0;
     this.#hooks.log(() => `connected, generation ${generation}`);
     this.#hooks.call(
@@ -161,29 +175,12 @@ class ServerlessClient {
     return connection;
   }
 
-  /** What the engine connects with; of the lease it makes the name in the startup packet. @param {CallBudget} budget */
-  async #startUp(budget) {
-    const { engine, applicationName: named, connectTimeoutMs } = this.#settings;
-    const lease = this.#lease;
-    if (lease !== undefined && named !== undefined) {
-      this.#hooks.log(() => 'application_name of the connectionString ignored: the lease is there');
-    }
-    const name = { applicationName: named ?? this.#options.applicationName };
-    const password = await askPassword(this.#settings);
-    const left = Math.max(1, Math.ceil(budget.leftMs));
-    const isShort = Number.isFinite(left) && !(connectTimeoutMs && connectTimeoutMs <= left);
-    const timeout = isShort && left < 2000 ? { connectTimeoutMs: left } : {};
-    return { ...engine, ...(lease === undefined ? name : { lease }), password, ...timeout };
-  }
-
   /** A full server: one pass of the reaper over the connection kept for that (rule SC-18). @param {CallBudget} budget */
   async #makeRoom(budget) {
     const { reaperConnection } = this.#options;
-    if (reaperConnection === undefined || this.#lease === undefined) return false;
-    const { database, host, port } = this.#settings.engine;
-    const settings = readConnection({ database, host, port, ...reaperConnection });
+    if (reaperConnection === undefined) return false;
     try {
-      const pass = await reapOnce(settings, this.#lease, Math.min(budget.leftMs, 5000));
+      const pass = await this.#seam.reapOnce(reaperConnection, Math.min(budget.leftMs, 5000));
       if (pass === undefined) return false;
       this.#reaped(pass);
       return pass.killed > 0;
@@ -197,12 +194,12 @@ class ServerlessClient {
   #watch() {
     const self = new WeakRef(this);
     return {
-      /** @param {OpenConnection} connection @param {Loss} loss */
+      /** @param {AnyConnection} connection @param {Loss} loss */
       lost: (connection, loss) => {
         const client = self.deref();
         if (client !== undefined) client.#lost(connection, loss);
       },
-      /** @param {OpenConnection} connection @param {News} news */
+      /** @param {AnyConnection} connection @param {News} news */
       news: (connection, news) => {
         const client = self.deref();
         if (client !== undefined) client.#heard(connection, news);
@@ -210,11 +207,12 @@ class ServerlessClient {
     };
   }
 
-  /** @param {OpenConnection} connection @param {Loss} loss */
+  /** @param {AnyConnection} connection @param {Loss} loss */
   #lost(connection, loss) {
     forgotten.unregister(connection);
     if (this.#connection !== connection) return;
     this.#connection = undefined;
+    this.#isDead = true;
     this.#generation++;
     if (loss.isOpen) this.#lostTransaction = loss;
     const { error: err } = loss;
@@ -225,7 +223,7 @@ class ServerlessClient {
     );
   }
 
-  /** @param {OpenConnection} connection @param {News} news */
+  /** @param {AnyConnection} connection @param {News} news */
   #heard(connection, news) {
     if (this.#connection !== connection) return;
     const gen = this.#generation;
@@ -253,7 +251,7 @@ class ServerlessClient {
   /** @param {News} news */
   #reaped({ locked, killed, candidates, denied, hidden, durationMs, error, refused }) {
     const gen = this.#generation;
-    const err = error ? errors.fromNative(error, 'pg') : undefined;
+    const err = error ? errors.fromNative(/** @type {NativeError} */ (error), 'pg') : undefined;
     const isThrown = this.#options.lease?.reaperErrorMode === 'throw' && refused === 0;
     if (err !== undefined && isThrown) this.#owed = err;
     this.#hooks.log(
@@ -263,12 +261,13 @@ class ServerlessClient {
     this.#hooks.call('onReap', err === undefined ? payload : { ...payload, err });
   }
 
-  /** Lets a connection go that nothing more is sent on; not a loss. @param {OpenConnection} connection */
+  /** Lets a connection go that nothing more is sent on; not a loss. @param {AnyConnection} connection */
   #drop(connection) {
     forgotten.unregister(connection);
     connection.close();
     if (this.#connection !== connection) return;
     this.#connection = undefined;
+    this.#isDead = true;
     this.#generation++;
   }
 
@@ -304,7 +303,7 @@ class ServerlessClient {
     const asked = query.readQuery(args);
     if (part === undefined) while (this.#alone !== undefined) await this.#alone;
     this.#throwOwed();
-    const text = this.#textOf(asked);
+    const text = this.#names.textOf(asked);
     if (this.#lostTransaction !== undefined) return this.#endLost(text);
     if (part === undefined && this.#standsAlone(asked, text)) return this.#once(args, asked, text);
     const { retry } = this.#options;
@@ -324,12 +323,11 @@ class ServerlessClient {
       const request = { text, isWithin: false };
       const connection = this.#connection ?? (await this.#open(budget()));
       try {
-        const manner = { ...query.mannerOf(asked, part ?? 0), timeoutMs };
         const answer = await (doubt === undefined
-          ? connection.run(request, asked.values, decoders, manner)
-          : readOnly(connection, request, asked.values, decoders, timeoutMs));
-        this.#remember(asked, true);
-        return query.toResult(answer);
+          ? connection.ask(request, asked, decoders, part ?? 0, timeoutMs, args)
+          : connection.askReadOnly(request, asked, decoders, timeoutMs));
+        this.#names.remember(asked, true);
+        return connection instanceof Connection ? Connection.toResult(answer) : answer;
       } catch (cause) {
         const error = verdict(/** @type {NativeError | Error} */ (cause), request);
         if (doubt !== undefined && WROTE.has(/** @type {any} */ (error).code)) throw doubt;
@@ -340,7 +338,7 @@ class ServerlessClient {
         const next = decide(/** @type {NativeError} */ (cause), error, request, wish);
         budget().countSend();
         if (next === 'no' || this.#lostTransaction !== undefined || !budget().allows('sends')) {
-          this.#remember(asked, false);
+          this.#names.remember(asked, false);
           throw doubt ?? error;
         }
         if (next === 'read-only') doubt = error;
@@ -351,7 +349,7 @@ class ServerlessClient {
     }
   }
 
-  /** @param {CallBudget} budget @param {Error} err @param {OpenConnection} connection that failed */
+  /** @param {CallBudget} budget @param {Error} err @param {AnyConnection} connection that failed */
   async #pause(budget, err, connection) {
     const delay = budget.delay();
     this.#hooks.call('onQueryRetry', { retries: budget.count('sends'), delay, err });
@@ -375,29 +373,6 @@ class ServerlessClient {
     throw transactionLost(error);
   }
 
-  /** @param {Query} asked @returns {string} */
-  #textOf({ name, text }) {
-    if (name === undefined) return /** @type {string} */ (text);
-    const known = this.#named.get(name);
-    if (known === undefined) {
-      if (text === undefined) throw new TypeError(`the statement "${name}" needs a text`);
-      this.#named.set(name, { text, isKnown: false });
-      return text;
-    }
-    if (text === undefined || text === known.text) return known.text;
-    throw new Error(
-      `Prepared statements must be unique - '${name}' was used for a different statement`,
-    );
-  }
-
-  /** A name whose first text failed is free again. @param {Query} asked @param {boolean} isAnswered */
-  #remember({ name }, isAnswered) {
-    const known = name === undefined ? undefined : this.#named.get(name);
-    if (known === undefined || name === undefined) return;
-    if (isAnswered) known.isKnown = true;
-    else if (!known.isKnown) this.#named.delete(name);
-  }
-
   /** @param {(tx: ServerlessTransaction) => any} fn @param {object} [options] @returns {Promise<any>} */
   transaction(fn, options) {
     return runTransaction(this.#runner, fn, options, this.#options.retry);
@@ -407,6 +382,9 @@ class ServerlessClient {
   #standsAlone({ isExactlyOnce }, text) {
     if (!(isExactlyOnce ?? this.#options.retry.exactlyOnce)) return false;
     const isPart = effectsOf(text).some((effect) => effect !== 'other');
+    if (this.#options.library !== undefined) {
+      throw wrong('exactlyOnce', 'is done by the engine, not through "library"');
+    }
     if (!isPart && !this.#connection?.isInTransaction) return true;
     if (isExactlyOnce === undefined) return false;
     throw wrong('exactlyOnce', 'of a query is for statements outside a transaction');
@@ -438,7 +416,45 @@ class ServerlessClient {
   }
 
   getClient() {
-    return this.#connection ?? null;
+    return this.#foreign?.client ?? this.#connection ?? null;
+  }
+
+  // What programs written for the predecessor, and its own tests, look at.
+  get _client() {
+    return this.getClient();
+  }
+
+  get _isDead() {
+    return this.#isDead;
+  }
+
+  /** Unix time in milliseconds; the engine keeps the lease of its own connections to itself. */
+  get _leaseExp() {
+    return this.#foreign?.leaseExp ?? 0;
+  }
+
+  set _leaseExp(expiry) {
+    if (this.#foreign !== undefined) this.#foreign.leaseExp = expiry;
+  }
+
+  /** Renews the lease if that is due; the engine does so by itself. */
+  async _heartbeatIfNeeded() {
+    await this.#foreign?.heartbeatIfNeeded();
+    this.#throwOwed();
+  }
+
+  get _logger() {
+    return this.#hooks.logger;
+  }
+
+  set _logger(logger) {
+    this.#hooks.logger = logger;
+  }
+
+  /** The connection, if a library carries it. */
+  get #foreign() {
+    const connection = this.#connection;
+    return connection instanceof Connection ? undefined : connection;
   }
 
   async clean() {

@@ -4,32 +4,28 @@
 const native = require('../native.js');
 const { fromNative } = require('../errors.js');
 const { end, openClient, release } = require('../handles.js');
-const { listen } = require('../mailbox.js');
+const { FLAG, OPERATION, listen } = require('../mailbox.js');
 const { execute } = require('../request.js');
 const { connecting } = require('../tracing/connecting.js');
 const { hearLease } = require('../tracing/index.js');
-const { isOpenAfter } = require('./keywords.js');
+const { isOpenBehind, lossOf } = require('./loss.js');
+const { mannerOf, toResult } = require('./query.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Manner } from '../request.js' */
+/** @import { LibraryConnection } from './library.js' */
+/** @import { Loss, Request } from './loss.js' */
+/** @import { Query } from './query.js' */
 /** @typedef {InstanceType<typeof import('../decoders.js').Decoders>} Decoders */
 
 /** How long a polite end waits for statements in flight before it cancels them. */
 const PATIENCE_MS = 2000;
 
-/** A statement on its way. `isWithin`: its connection was lost, and a transaction was open in front of it. @typedef {{ text: string, isWithin: boolean }} Request */
-
-/**
- * A loss. `opened`: the statement that had opened the transaction in which the connection was lost and was not answered
- * itself; `isOpen`: as far as the caller can tell, he is inside a transaction.
- * @typedef {{ error: Error | undefined, isOpen: boolean, opened: Request | undefined }} Loss
- */
-
 /**
  * What the engine did on its own (native/src/conn/keeper.rs, `News`).
  * @typedef {{
  *   event: 'renewed' | 'notRenewed' | 'reaped' | 'pooled',
- *   error?: NativeError | null,
+ *   error?: NativeError | Error | null,
  *   refused: number,
  *   locked: boolean,
  *   killed: number,
@@ -40,9 +36,11 @@ const PATIENCE_MS = 2000;
  * }} News
  */
 
+/** @typedef {Connection | InstanceType<typeof LibraryConnection>} AnyConnection */
+
 /**
  * Who hears of a connection: `lost` once, never after `close()`.
- * @typedef {{ lost: (connection: Connection, loss: Loss) => void, news: (connection: Connection, news: News) => void }} Watcher
+ * @typedef {{ lost: (connection: AnyConnection, loss: Loss) => void, news: (connection: AnyConnection, news: News) => void }} Watcher
  */
 
 class Connection {
@@ -90,9 +88,7 @@ class Connection {
 
   /** Is a transaction open, or will one be once everything sent is answered? */
   get isInTransaction() {
-    let isOpen = this.#isWithin;
-    for (const { text } of this.#unanswered) isOpen = isOpenAfter(text, isOpen);
-    return isOpen;
+    return isOpenBehind(this.#unanswered, this.#isWithin);
   }
 
   /** By the server's last answer. */
@@ -103,11 +99,40 @@ class Connection {
   }
 
   /**
+   * @param {Request} request @param {Query} asked @param {Decoders} decoders
+   * @param {number} part flags of a statement of a transaction, else 0 @param {number} timeoutMs
+   */
+  ask(request, asked, decoders, part, timeoutMs) {
+    return this.#run(request, asked.values, decoders, { ...mannerOf(asked, part), timeoutMs });
+  }
+
+  /**
+   * Once more, where nothing can be written: extended protocol, because it takes one statement only. The COMMIT follows at
+   * once, so that nothing of another caller gets in between.
+   * @param {Request} request @param {Query} asked @param {Decoders} decoders @param {number} timeoutMs
+   */
+  askReadOnly(request, { values }, decoders, timeoutMs) {
+    const flags = FLAG.UNNAMED | FLAG.TRANSACTION;
+    const begin = 'BEGIN TRANSACTION READ ONLY';
+    const manner = { operation: OPERATION.EXECUTE, flags, begin, timeoutMs };
+    const answer = this.#run(request, values, decoders, manner);
+    const commit = { text: 'COMMIT', isWithin: false };
+    // What became of it does not matter: nothing was written.
+    this.#run(commit, undefined, decoders, { operation: OPERATION.SIMPLE }).catch(() => {});
+    return answer;
+  }
+
+  /** @param {Awaited<ReturnType<typeof execute>>} answer */
+  static toResult(answer) {
+    return toResult(answer);
+  }
+
+  /**
    * @param {Request} request @param {readonly unknown[] | undefined} values
    * @param {Decoders} decoders @param {Manner} manner
    * @returns {ReturnType<typeof execute>} rejects with the engine's fields, or with what a parser or a value threw
    */
-  async run(request, values, decoders, manner) {
+  async #run(request, values, decoders, manner) {
     this.#unanswered.add(request);
     try {
       return await execute(this.#target, request.text, values, decoders, manner);
@@ -136,17 +161,8 @@ class Connection {
   #lost(cause) {
     if (this.#state !== 'open') return;
     this.#state = 'over';
-    let isOpen = this.#isWithin;
-    /** @type {Request | undefined} */
-    let opened;
-    for (const request of this.#unanswered) {
-      request.isWithin = isOpen;
-      const before = isOpen;
-      isOpen = isOpenAfter(request.text, before);
-      if (isOpen !== before) opened = isOpen ? request : undefined;
-    }
     const error = cause ? fromNative(cause, 'pg') : undefined;
-    this.#watcher.lost(this, { error, isOpen, opened });
+    this.#watcher.lost(this, lossOf(this.#unanswered, this.#isWithin, error));
   }
 
   /** Says goodbye behind the statements in flight. Never rejects. */

@@ -3,14 +3,17 @@
 
 /** @import { DeathMeta } from '../../types/serverless.js' */
 
+/** Without the option `debug`. @type {(...words: any[]) => void} */
+const SILENT = () => {};
+
 class Hooks {
   #hooks;
-  #debug;
 
   /** @param {Readonly<Record<string, Function>>} hooks @param {boolean} debug */
   constructor(hooks, debug) {
     this.#hooks = hooks;
-    this.#debug = debug;
+    // biome-ignore lint/suspicious/noConsole: this is what the option `debug` asks for.
+    this.logger = debug ? (/** @type {any[]} */ ...words) => console.log(...words) : SILENT;
   }
 
   /**
@@ -36,8 +39,7 @@ class Hooks {
 
   /** @param {() => string} message never with a secret or a password in it */
   log(message) {
-    // biome-ignore lint/suspicious/noConsole: this is what the option `debug` asks for.
-    if (this.#debug) console.log(`[ServerlessClient] ${message()}`);
+    if (this.logger !== SILENT) this.logger(`[ServerlessClient] ${message()}`);
   }
 }
 

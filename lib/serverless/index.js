@@ -3,6 +3,9 @@
 
 const { ServerlessClient } = require('./client.js');
 const { LeaseManager } = require('./lease.js');
+const { Reaper } = require('./reaper.js');
 const { RetryStrategy } = require('./retry.js');
 
-module.exports = { ServerlessClient, AequorClient: ServerlessClient, LeaseManager, RetryStrategy };
+const AequorClient = ServerlessClient;
+
+module.exports = { ServerlessClient, AequorClient, LeaseManager, Reaper, RetryStrategy };

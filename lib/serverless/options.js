@@ -6,12 +6,10 @@ const { callback, count, flag, group, isObject, oneOf, readOptions, wrong } = ru
 const { LEASE_OPTIONS, LEAST_SECRET, probability } = require('../lease-options.js');
 
 /** @import { Rule, Table } from '../option-rules.js' */
+/** @import { ServerlessLibrary } from '../../types/serverless.js' */
 
 /** PostgreSQL cuts `application_name` at NAMEDATALEN - 1 bytes. */
 const NAME_BYTES = 63;
-
-/** What pg-aequor has and this version does not do yet; refused, because ignoring it would be a lie. */
-const NOT_AVAILABLE = Object.freeze(['library']);
 
 /** Secrets may be empty, which counts as absent. @type {Rule} */
 const secret = {
@@ -128,6 +126,13 @@ const SERVERLESS_OPTIONS = Object.freeze({
   defaultQueryTimeoutMs: numeric,
   hooks: group(HOOKS),
   debug: flag,
+  library: {
+    accepts: (value) =>
+      value === null ||
+      ((isObject(value) || typeof value === 'function') &&
+        typeof (/** @type {any} */ (value).Client) === 'function'),
+    says: 'a module with a class Client, such as pg',
+  },
 });
 
 /**
@@ -136,6 +141,7 @@ const SERVERLESS_OPTIONS = Object.freeze({
  * @property {'required' | 'optional'} leaseMode
  * @property {Record<string, any> | undefined} lease for the engine, without instance and connection; undefined: leases are off
  * @property {typeof RETRY_DEFAULTS} retry
+ * @property {ServerlessLibrary | undefined} library carries the traffic in place of the engine
  * @property {Record<string, any> | undefined} reaperConnection under pg's names
  * @property {string} serviceName
  * @property {string} applicationName name of the connection while leases are off
@@ -152,7 +158,7 @@ const SERVERLESS_OPTIONS = Object.freeze({
  * @throws {Error} when the secret is missing or too short
  */
 function readServerlessOptions(config, env = process.env) {
-  const read = readOptions(SERVERLESS_OPTIONS, config, NOT_AVAILABLE);
+  const read = readOptions(SERVERLESS_OPTIONS, config);
   const leaseMode = read.leaseMode ?? 'required';
   const serviceName = read.serviceName || env.AWS_LAMBDA_FUNCTION_NAME || 'sls_pg';
   /** @type {Record<string, any>} */
@@ -165,6 +171,7 @@ function readServerlessOptions(config, env = process.env) {
     read.coordinationSecret || undefined,
     leaseMode,
   );
+  if (read.library) refuseForLibrary(read);
   const applicationName = cutToBytes(
     read.application_name || read.applicationName || serviceName,
     NAME_BYTES,
@@ -177,6 +184,7 @@ function readServerlessOptions(config, env = process.env) {
         ? undefined
         : { ...readLease(read), secret, serviceName, plainName: applicationName },
     retry: readRetry(read),
+    library: read.library ?? undefined,
     reaperConnection: readReaperConnection(read.reaperConnection),
     serviceName,
     applicationName,
@@ -184,6 +192,14 @@ function readServerlessOptions(config, env = process.env) {
     debug: read.debug ?? false,
     connection,
   };
+}
+
+/** What only the engine does. @param {Record<string, any>} read */
+function refuseForLibrary({ exactlyOnce, types }) {
+  if (exactlyOnce) throw wrong('exactlyOnce', 'is done by the engine, not through "library"');
+  if (typeof types === 'string' && types !== 'pg') {
+    throw wrong('types', 'must be an object with getTypeParser where "library" is given');
+  }
 }
 
 /** @param {Record<string, any>} read */
@@ -248,4 +264,4 @@ function cutToBytes(name, limit) {
   return cut;
 }
 
-module.exports = { NOT_AVAILABLE, SERVERLESS_OPTIONS, readServerlessOptions };
+module.exports = { SERVERLESS_OPTIONS, readServerlessOptions };

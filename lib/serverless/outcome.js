@@ -1,17 +1,16 @@
-// What a failed statement of a ServerlessClient rejects with, and its repetition where nothing can be written.
+// What a failed statement of a ServerlessClient rejects with, and what is found out about a COMMIT without an answer.
 'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { resolveCommit } = require('../commit-resolver.js');
 const errors = require('../errors.js');
-const { FLAG, OPERATION } = require('../mailbox.js');
 const { Connection } = require('./connection.js');
 const { mayCommit } = require('./keywords.js');
 
 /** @import { CommitTrace } from '../../types/errors.js' */
 /** @import { NativeError } from '../../types/native-error.js' */
-/** @import { Request } from './connection.js' */
-/** @typedef {InstanceType<typeof Connection>} OpenConnection */
+/** @import { AnyConnection } from './connection.js' */
+/** @import { Request } from './loss.js' */
 /** @typedef {InstanceType<typeof import('./retry.js').Budget>} CallBudget */
 
 /** Between two attempts to find out what became of a COMMIT. */
@@ -26,31 +25,14 @@ const NOT_YET = new Set([
 ]);
 
 /**
- * Once more, where nothing can be written: extended protocol, because it takes one statement only. The COMMIT follows at
- * once, so that nothing of another caller gets in between.
- * @param {OpenConnection} connection @param {Request} request @param {readonly unknown[] | undefined} values
- * @param {InstanceType<typeof import('../decoders.js').Decoders>} decoders @param {number} timeoutMs
- */
-function readOnly(connection, request, values, decoders, timeoutMs) {
-  const flags = FLAG.UNNAMED | FLAG.TRANSACTION;
-  const begin = 'BEGIN TRANSACTION READ ONLY';
-  const manner = { operation: OPERATION.EXECUTE, flags, begin, timeoutMs };
-  const answer = connection.run(request, values, decoders, manner);
-  const commit = { text: 'COMMIT', isWithin: false };
-  // What became of it does not matter: nothing was written.
-  connection.run(commit, undefined, decoders, { operation: OPERATION.SIMPLE }).catch(() => {});
-  return answer;
-}
-
-/**
  * What became of a COMMIT without an answer, asked over another connection until that is known or the time is over.
- * @param {(budget: CallBudget) => Promise<OpenConnection>} open @param {CommitTrace} trace @param {CallBudget} budget
+ * @param {(budget: CallBudget) => Promise<AnyConnection>} open @param {CommitTrace} trace @param {CallBudget} budget
  */
 async function findOut(open, trace, budget) {
   let status = 'nobody could be asked in time';
   while (budget.leftMs > 0) {
     try {
-      const connection = await open(budget.rest());
+      const connection = /** @type {InstanceType<typeof Connection>} */ (await open(budget.rest()));
       const patienceMs = Math.min(budget.leftMs, LONGEST_ASK_MS);
       const found = await resolveCommit(Connection.targetOf(connection), trace, patienceMs);
       if (!NOT_YET.has(found.status)) return found;
@@ -78,14 +60,22 @@ function transactionLost(error) {
   );
 }
 
+/** A loss under another driver: what that driver said of it. @typedef {{ kind: 'lost', outcome: 'not-sent' | 'unknown', phase?: undefined, origin: Error & { code?: string } }} ForeignLoss */
+
+/** @param {ForeignLoss} loss @returns {Error & { cause?: unknown }} */
+function foreign({ outcome, origin }) {
+  if (outcome === 'not-sent') return origin;
+  return new errors.OutcomeUnknownError(origin.message, { code: origin.code, cause: origin });
+}
+
 /**
  * What a failed statement rejects with.
- * @param {NativeError | Error} cause @param {Request} request
+ * @param {NativeError | ForeignLoss | Error} cause @param {Request} request
  * @returns {Error}
  */
 function verdict(cause, request) {
   if (!('kind' in cause) || cause instanceof Error) return /** @type {Error} */ (cause);
-  const error = errors.fromNative(cause, 'pg');
+  const error = 'origin' in cause ? foreign(cause) : errors.fromNative(cause, 'pg');
   const { kind, outcome, phase } = cause;
   if (kind === 'doubt') return Object.assign(error, { phase: 'commit' });
   if (kind === 'timeout' && phase === 'statement') {
@@ -93,11 +83,11 @@ function verdict(cause, request) {
   }
   if (kind !== 'lost' || outcome === 'failed') return error;
   if (request.isWithin && (outcome === 'not-sent' || !mayCommit(request.text))) {
-    return transactionLost(/** @type {Error | undefined} */ (error.cause));
+    return transactionLost(/** @type {Error} */ (error.cause ?? error));
   }
   return outcome === 'unknown' && mayCommit(request.text)
     ? Object.assign(error, { phase: 'commit' })
     : error;
 }
 
-module.exports = { closed, findOut, readOnly, transactionLost, verdict };
+module.exports = { closed, findOut, transactionLost, verdict };

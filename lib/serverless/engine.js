@@ -1,0 +1,60 @@
+// Opens the connections of one ServerlessClient through the engine.
+'use strict';
+
+const { askPassword, readConnection } = require('./config.js');
+const { Connection } = require('./connection.js');
+const { reapOnce } = require('./emergency.js');
+
+/** @import { ConnectionSettings } from './config.js' */
+/** @import { News, Watcher } from './connection.js' */
+
+class EngineSeam {
+  #settings;
+  #lease;
+  #name;
+  #log;
+
+  /**
+   * @param {ConnectionSettings} settings @param {Record<string, any> | undefined} lease with its instance
+   * @param {string} name of the connection while leases are off @param {(message: () => string) => void} log
+   */
+  constructor(settings, lease, name, log) {
+    this.#settings = settings;
+    this.#lease = lease;
+    this.#name = name;
+    this.#log = log;
+  }
+
+  /** @param {Watcher} watcher @param {number} limitMs */
+  async open(watcher, limitMs) {
+    return Connection.open(await this.#startUp(limitMs), watcher);
+  }
+
+  /** What the engine connects with; of the lease it makes the name in the startup packet. @param {number} limitMs */
+  async #startUp(limitMs) {
+    const { engine, applicationName: named, connectTimeoutMs } = this.#settings;
+    const lease = this.#lease;
+    if (lease !== undefined && named !== undefined) {
+      this.#log(() => 'application_name of the connectionString ignored: the lease is there');
+    }
+    const name = { applicationName: named ?? this.#name };
+    const password = await askPassword(this.#settings);
+    const left = Math.max(1, Math.ceil(limitMs));
+    const isShort = Number.isFinite(left) && !(connectTimeoutMs && connectTimeoutMs <= left);
+    const timeout = isShort && left < 2000 ? { connectTimeoutMs: left } : {};
+    return { ...engine, ...(lease === undefined ? name : { lease }), password, ...timeout };
+  }
+
+  /**
+   * One pass over a connection of its own, when the server has no room for another (rule SC-18).
+   * @param {Record<string, any>} given under pg's names @param {number} limitMs
+   * @returns {Promise<News | undefined>} nothing when another pass of this process was not long ago
+   */
+  async reapOnce(given, limitMs) {
+    if (this.#lease === undefined) return undefined;
+    const { database, host, port } = this.#settings.engine;
+    return reapOnce(readConnection({ database, host, port, ...given }), this.#lease, limitMs);
+  }
+}
+
+module.exports = { EngineSeam };
