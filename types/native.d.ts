@@ -10,6 +10,8 @@ export function drain(inbox: Uint8Array): number;
 export function spilled(buffer: Uint8Array): void;
 /** Blocks the thread until answers have arrived; false when the time ran out. */
 export function park(ms: number): boolean;
+/** Looks for answers without letting the core sleep; false when the time ran out. */
+export function look(us: number): boolean;
 /** Keeps the event loop alive, or lets it end. */
 export function hold(hold: boolean): void;
 /** Numbers a statement text. */

@@ -38,6 +38,7 @@ const WORDS = [
 const ENGINE = [
   'native',
   'statements',
+  'spin',
   'mailbox',
   'rows',
   'handles',
@@ -67,7 +68,8 @@ const JS = {
   passwords: ['native'],
   handles: ['native', 'passwords', 'errors', 'error-classes'],
   statements: ['native', 'errors', 'error-classes'],
-  mailbox: ['native', 'statements', 'rows', 'errors', 'error-classes'],
+  spin: ['error-classes'],
+  mailbox: ['native', 'spin', 'statements', 'rows', 'errors', 'error-classes'],
   'type-catalog': [],
   decoders: ['lazy', 'native', 'rows', 'type-catalog'],
   answer: ['decoders', 'rows', 'error-classes'],

@@ -56,6 +56,26 @@ async function mixture(pool) {
   };
 }
 
+test('what a test puts in the place of setImmediate and nextTick holds up no answer', async (t) => {
+  const pool = db.openPool(t, { poolSize: 2 });
+  await pool.query('select 1');
+  const { setImmediate, process: own } = globalThis;
+  const { nextTick } = own;
+  globalThis.setImmediate = () => assert.fail('setImmediate of a test');
+  own.nextTick = () => assert.fail('nextTick of a test');
+  try {
+    const rows = await pool.query(
+      `select i, repeat('x', 100) as t from generate_series(1, 20000) i`,
+    );
+    assert.equal(rows.length, 20_000);
+    for (let i = 0; i < 5; i++)
+      assert.equal((await pool.query('select $1::int as i', [i]))[0].i, i);
+  } finally {
+    Object.assign(globalThis, { setImmediate });
+    Object.assign(own, { nextTick });
+  }
+});
+
 for (const driver of DRIVERS) {
   test(`${driver}: every kind of statement has its answer`, async (t) => {
     const pool = db.openPool(t, { driver, poolSize: 4 });

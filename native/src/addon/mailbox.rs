@@ -19,6 +19,9 @@ use crate::conn::request::{Account, Command, Completion, CopyNews, Event, Outlet
 use crate::error::Error;
 use crate::frame::FrameBuilder;
 
+/// Pauses of the processor between two looks at the queue.
+const PAUSES: u32 = 16;
+
 #[derive(Default)]
 struct Queue {
     inbox: Inbox,
@@ -117,6 +120,22 @@ impl Mailbox {
             .unwrap_or_else(PoisonError::into_inner);
         queue.parked = false;
         !queue.inbox.is_empty()
+    }
+
+    /// Keeps the JS thread looking until something has arrived; `false` when `patience` ran out. It serves its own loans
+    /// meanwhile, and what the engine reads needs to wake nobody.
+    pub(super) fn look(&self, patience: Duration, events: Option<&EventLoop>) -> bool {
+        self.attend();
+        let until = Instant::now() + patience;
+        loop {
+            match events {
+                Some(events) => events.serve(Duration::ZERO),
+                None => (0..PAUSES).for_each(|_| std::hint::spin_loop()),
+            }
+            if !self.lock().inbox.is_empty() || Instant::now() >= until {
+                return self.leave();
+            }
+        }
     }
 
     /// The JS thread looks by itself when it is done with what it does: until then nothing has to wake it.

@@ -38,6 +38,7 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("drain", drain)?;
     cx.export_function("spilled", spilled)?;
     cx.export_function("park", park)?;
+    cx.export_function("look", look)?;
     cx.export_function("hold", hold)?;
     cx.export_function("statement", statement)?;
     cx.export_function("shape", shape)?;
@@ -62,7 +63,6 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("end", objects::end)?;
     cx.export_function("release", objects::release)?;
     cx.export_function("resolveCommit", doubts::resolve)?;
-    cx.export_function("poolHear", objects::pool_hear)?;
     cx.export_function("leaseInstance", leases::instance)?;
     cx.export_function("leaseSign", leases::sign)?;
     cx.export_function("leaseVerify", leases::verify)?;
@@ -144,6 +144,16 @@ fn park(mut cx: FunctionContext) -> JsResult<JsBoolean> {
     let arrived = environment
         .mailbox
         .park(patience, environment.event_loop().map(|events| &**events));
+    Ok(cx.boolean(arrived))
+}
+
+/// `look(us) → boolean`: looks for answers without letting the core sleep; `false` when the time ran out.
+fn look(mut cx: FunctionContext) -> JsResult<JsBoolean> {
+    let patience = Duration::from_micros(objects::whole(&mut cx, 0)?.into());
+    let environment = current(&mut cx)?;
+    let arrived = environment
+        .mailbox
+        .look(patience, environment.event_loop().map(|events| &**events));
     Ok(cx.boolean(arrived))
 }
 
