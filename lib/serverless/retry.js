@@ -17,7 +17,7 @@ const MESSAGES = ['Connection terminated unexpectedly', 'sorry, too many clients
 
 /** Said by poolers under 08P01 for what no later attempt can mend (rule SC-13). */
 const SET_UP_WRONG =
-  /no such (database|user)|database .* (does not exist|not found)|authentication|password|unsupported|not allowed|not support/i;
+  /config error|no such (database|user)|database .* (does not exist|not found)|authentication|password|unsupported|not allowed|not support/i;
 
 /** First words of statements that may be repeated where nothing can be written (rule SC-1). */
 const READS = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE', 'SHOW', 'EXPLAIN']);

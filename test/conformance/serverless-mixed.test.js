@@ -3,6 +3,10 @@
 
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const path = require('node:path');
+const readline = require('node:readline');
 const { LeaseManager } = require('../../lib/index.js');
 const { LOCK, OriginalMember, parse, sign } = require('../support/original-fleet.js');
 const { testDatabase } = require('../support/pools.js');
@@ -87,6 +91,37 @@ test('SC-M3: the locks of both sides exclude each other', async (t) => {
   assert.deepEqual([pass.locked, pass.killed], [false, 0]);
   assert.equal(await alive(zombie.pid), true);
   await other.unlock();
+});
+
+test('SC-7: a lock that a frozen process of the original has leaked is freed by the next pass here', async (t) => {
+  const service = 'mixedleak';
+  const file = path.join(__dirname, '../support/original-child.js');
+  const options = { connectionString: db.url, service, secret: SECRET, ttlMs: 200 };
+  const child = spawn(process.execPath, [file, JSON.stringify(options)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const [line] = await once(readline.createInterface({ input: child.stdout }), 'line');
+  const { pid, refused } = JSON.parse(line);
+  assert.equal(refused, '25P02');
+  child.kill('SIGSTOP');
+  const held = `select from pg_locks where locktype = 'advisory' and classid = ${LOCK}::oid and pid = $1`;
+  assert.equal((await db.sql(held, [pid])).length, 1);
+  // The fleet of the original stands still: whoever comes finds the lock taken.
+  const neighbour = await original(t, service);
+  assert.deepEqual(await neighbour.reap(), { locked: false, killed: 0 });
+  const zombie = await original(t, service, -1000);
+  const { client, of } = open(t, { serviceName: service });
+  const ended = async (what) => {
+    await client.query('select 1');
+    return !(await alive(what));
+  };
+  await waitFor(() => ended(pid), { what: 'the end of the frozen holder' });
+  await waitFor(() => ended(zombie.pid), { what: 'a pass that has the lock' });
+  assert.ok(of('onReap').some(({ locked, killed }) => !locked && killed === 1));
+  assert.ok(of('onReap').some(({ locked, killed }) => locked && killed === 1));
+  await client.end();
+  assert.deepEqual(await neighbour.reap(), { locked: true, killed: 0 });
 });
 
 test('SC-M4: instance ids have 8 characters, expiries 13 digits, on every face', async (t) => {

@@ -5,13 +5,15 @@ require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const net = require('node:net');
-const { Client } = require('pg');
+const { setTimeout: sleep } = require('node:timers/promises');
+const pg = require('pg');
 const { LeaseManager } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { SECRET, openServerless, startMember } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 
+const { Client } = pg;
 const db = testDatabase('create table t (n int primary key, v int); insert into t values (1, 0)');
 const LOCK = 0x50474151;
 
@@ -291,6 +293,83 @@ test('SC-18: on a server that is full, reaperConnection makes room', async (t) =
   assert.equal(rows[0].role, 'crowded');
   assert.equal(of('onReap')[0].killed, 3);
   await client.end();
+});
+
+test('SC-18: on a server that is full, a warm member of the fleet makes room', async (t) => {
+  await db.sql('create role packed login connection limit 10');
+  t.after(() => db.sql('drop role packed'));
+  const own = { serviceName: 'packed', connectionString: urlOf('packed') };
+  const warm = open(t, { ...own, reaperCooldownMs: 20, reaperRunProbability: 0 });
+  await warm.client.connect();
+  for (let i = 0; i < 9; i++) await holder(t, { service: 'packed', user: 'packed' });
+  const { client, of } = open(t, { ...own, reaper: false, retries: 100 });
+  const answer = client.query('select current_user::text as role');
+  let isOver = false;
+  const warming = (async () => {
+    // It has not met the full server before its neighbour has.
+    await waitFor(() => of('onReconnect').length > 0, { what: 'a refusal' });
+    while (!isOver) {
+      await warm.client.query('select 1');
+      await sleep(20);
+    }
+  })();
+  assert.equal((await answer).rows[0].role, 'packed');
+  isOver = true;
+  await warming;
+  assert.equal(of('onReconnect')[0].err.code, '53300');
+  assert.ok(warm.of('onReap').some(({ killed }) => killed > 0));
+  await Promise.all([client.end(), warm.client.end()]);
+});
+
+test('SC-19: a pass that may not end anybody fails with its reason, and connect() does not', async (t) => {
+  await db.sql('revoke execute on function pg_terminate_backend(int, bigint) from public');
+  await db.sql('create role powerless login');
+  t.after(async () => {
+    await db.sql('grant execute on function pg_terminate_backend(int, bigint) to public');
+    await db.sql('drop role powerless');
+  });
+  for (const library of [undefined, pg]) {
+    const service = library ? 'nokill2' : 'nokill';
+    const { pid } = await holder(t, { service, user: 'powerless' });
+    const own = { serviceName: service, connectionString: urlOf('powerless'), library };
+    const quiet = open(t, own);
+    await quiet.client.connect();
+    const [pass] = await passes(quiet.of);
+    assert.deepEqual([pass.err?.code, pass.locked, pass.killed], ['42501', false, 0]);
+    assert.equal((await quiet.client.query('select 1 as x')).rows[0].x, 1);
+    await quiet.client.end();
+    const strict = open(t, { ...own, reaperErrorMode: 'throw' });
+    // Whoever waited for the pass hears of it, or else the next call; afterwards all is well.
+    const failures = await waitFor(
+      async () => {
+        const failed = await strict.client.query('select 1').catch((error) => error);
+        return failed instanceof Error && [failed];
+      },
+      { what: 'the failure of a pass' },
+    );
+    assert.equal(failures[0]?.code, '42501');
+    assert.equal(await alive(pid), true);
+    await strict.client.end();
+  }
+});
+
+test('SC-24: a function of the same name in front of pg_catalog changes nothing', async (t) => {
+  await db.sql(`create function public.hashtext(text) returns int language plpgsql
+    as $$ begin raise 'caught'; end $$`);
+  t.after(() => db.sql('drop function public.hashtext(text)'));
+  for (const library of [undefined, pg]) {
+    const service = library ? 'path3' : 'path2';
+    const { pid } = await holder(t, { service });
+    const options = '-c search_path=public,pg_catalog';
+    const { client, of } = open(t, { serviceName: service, options, library });
+    await client.connect();
+    const [pass] = await passes(of);
+    assert.deepEqual([pass.locked, pass.killed, pass.err], [true, 1, undefined]);
+    await ended(pid);
+    const { rows } = await client.query('show search_path');
+    assert.equal(rows[0].search_path, 'public,pg_catalog');
+    await client.end();
+  }
 });
 
 test('the reaper works while the event loop of its process is blocked', async (t) => {
