@@ -22,12 +22,14 @@ const PATIENCE_MS = 2000;
 const decoders = new Decoders(resolveTypes(undefined, PRESETS.lossless), 'object', undefined);
 
 /**
- * Where a COPY runs. `prepare` comes before it; `onEnd` behind its answer, with the connection usable again.
+ * Where a COPY runs. `prepare` comes before it; `onFail` hears what
+ * the engine says of a failure; `onEnd` comes behind the answer, with the connection usable again.
  * @typedef {{
  *   target: Target,
  *   face: Face,
  *   flags?: number,
  *   prepare?: () => Promise<unknown>,
+ *   onFail?: (reason: NativeError) => void,
  *   onEnd?: () => void,
  * }} Place
  */
@@ -139,6 +141,7 @@ class Transfer {
 
   /** @param {NativeError} fields */
   fail(fields) {
+    this.#place?.onFail?.(fields);
     const { signal } = this.#options;
     // The signal's own reason is thrown as it is, but a doubt about the outcome is never hidden by it.
     const isGivenUp = fields.kind === 'cancelled' && fields.outcome !== 'unknown';

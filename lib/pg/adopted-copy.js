@@ -5,7 +5,7 @@ const { EventEmitter } = require('node:events');
 const { Readable, Writable } = require('node:stream');
 const { Transfer, WINDOW } = require('../copy.js');
 const { FLAG } = require('../mailbox.js');
-const { OCCUPY } = require('./submittable.js');
+const { OCCUPY, placeOf } = require('./submittable.js');
 
 /** @import { Lane } from './submittable.js' */
 
@@ -86,8 +86,7 @@ function adoptFrom(foreign) {
     [OCCUPY](lane) {
       connection = {
         stream: new FrameSink(transfer),
-        query: () =>
-          transfer.start({ target: lane.target, face: 'pg', onEnd: () => lane.leave() }, 0),
+        query: () => transfer.start(placeOf(lane), 0),
         /** @param {string} reason */
         sendCopyFail: (reason) => transfer.giveUp(reason),
       };
@@ -136,13 +135,8 @@ function adoptTo(foreign) {
       hasBegun = true;
       // The listener that the stream expects to find, puts aside, and puts back.
       source.on('data', () => {});
-      const place = {
-        target: lane.target,
-        face: /** @type {'pg'} */ ('pg'),
-        onEnd: () => lane.leave(),
-      };
       foreign.once('close', () => transfer.giveUp(undefined));
-      foreign.submit({ stream: source, query: () => transfer.start(place, FLAG.OUTGOING) });
+      foreign.submit({ stream: source, query: () => transfer.start(placeOf(lane), FLAG.OUTGOING) });
     },
     /** @param {Error} error */
     handleError(error) {

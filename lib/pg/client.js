@@ -61,7 +61,7 @@ class Client extends ClientFields {
       () => {
         if (this.listenerCount('drain') > 0) process.nextTick(() => this.emit('drain'));
       },
-      // The server hangs up behind it: no pool may hand this client out in between.
+      // The connection ends behind it: no pool may hand this client out in between.
       () => {
         this._queryable = false;
       },

@@ -3,7 +3,7 @@
 
 const { CopyFromStream, CopyToStream, readCopyOptions } = require('../copy.js');
 const { describe } = require('./failures.js');
-const { OCCUPY } = require('./submittable.js');
+const { OCCUPY, placeOf } = require('./submittable.js');
 
 /** @import { Lane } from './submittable.js' */
 /** @import { Place } from '../copy.js' */
@@ -40,7 +40,7 @@ function submittable(Stream) {
     /** Its turn has come. @param {Lane} lane */
     [OCCUPY](lane) {
       if (this.destroyed) lane.leave();
-      else this.begin({ target: lane.target, face: 'pg', onEnd: () => lane.leave() });
+      else this.begin(placeOf(lane));
     }
 
     /** @param {Error} error */

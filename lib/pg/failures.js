@@ -29,9 +29,18 @@ function describe(reason) {
   return errors.fromNative(reason, 'pg');
 }
 
-/** Does the server hang up behind it? @param {any} reason fields of the engine */
+/** Is it the end of the connection, also if nothing was heard of that yet? @param {any} reason fields of the engine */
 function isFatal(reason) {
-  return reason?.kind === 'server' && (reason.severity === 'FATAL' || reason.severity === 'PANIC');
+  switch (reason?.kind) {
+    case 'server':
+      return reason.severity === 'FATAL' || reason.severity === 'PANIC';
+    case 'timeout':
+    case 'cancelled':
+      // Given up without an answer.
+      return reason.outcome === 'unknown';
+    default:
+      return reason?.kind === 'lost' || reason?.kind === 'protocol';
+  }
 }
 
 /** Nothing was sent. @param {boolean} isExpected did we end the connection? @param {Error} [cause] */

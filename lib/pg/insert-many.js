@@ -8,7 +8,7 @@ const { FLAG, OPERATION } = require('../mailbox.js');
 const { PRESETS, resolveTypes } = require('../rows/types.js');
 const { defaults } = require('./defaults.js');
 const { describe } = require('./failures.js');
-const { OCCUPY } = require('./submittable.js');
+const { OCCUPY, placeOf } = require('./submittable.js');
 
 /** @import { Lane } from './submittable.js' */
 
@@ -84,7 +84,7 @@ function loadIn({ lane, lost }, request) {
         const answer = new StatementAnswer(decoders, ({ result }) => resolve(result.rows), reject);
         lane.ask(sql, values, decoders, MANNER, answer);
       }),
-    place: () => ({ target: lane.target, face: 'pg' }),
+    place: () => ({ ...placeOf(lane), onEnd: () => {} }),
     encoding: 'pg',
     lost,
     utcDates: defaults.parseInputDatesAsUTC,

@@ -140,11 +140,9 @@ function isVerdict(reason) {
   return reason?.kind === 'server' && reason.severity === 'ERROR';
 }
 
-/** It waited behind others on a connection that has ended. @param {PooledQuery} query */
-function wasNotSent({ use, reason, hasMoved }) {
-  return (
-    use?.isShared === true && !hasMoved && reason?.kind === 'lost' && reason.outcome === 'not-sent'
-  );
+/** Its connection has ended before anything of it was sent. @param {PooledQuery} query */
+function wasNotSent({ reason, hasMoved }) {
+  return !hasMoved && reason?.kind === 'lost' && reason.outcome === 'not-sent';
 }
 
 module.exports = { SharedClients };

@@ -294,14 +294,19 @@ class StatementQueue {
   /** @param {Asked & { mirror?: any }} asked @param {any} reason why it failed */
   answered(asked, reason) {
     this.#unanswered--;
-    if (isFatal(reason)) this.#onFatal();
-    if (reason?.kind === 'lost' && reason.cause?.kind === 'server') this.hasToldWhy = true;
+    this.#heed(reason);
     if (reason !== undefined && asked.name) this.#named.delete(asked.name);
     if (asked.mirror) {
       if (reason === undefined) process.nextTick(() => asked.mirror.emit('end'));
       else process.nextTick(() => asked.mirror.handleError(describe(reason)));
     }
     this.#rest();
+  }
+
+  /** @param {any} reason what the engine says of a failure */
+  #heed(reason) {
+    if (isFatal(reason)) this.#onFatal();
+    if (reason?.kind === 'lost' && reason.cause?.kind === 'server') this.hasToldWhy = true;
   }
 
   /** Tells that everything was done, if it was. */
@@ -372,9 +377,16 @@ class StatementQueue {
     const lane = {
       target: link.target,
       decodersOf: (types, rowMode) => this.#reading.decodersOf(types, rowMode),
-      ask: (sql, values, decoders, manner, answer) =>
-        link.ask(sql, values, decoders, manner, answer),
+      ask: (sql, values, decoders, manner, answer) => {
+        const { fail } = answer;
+        answer.fail = (fields) => {
+          lane.heed(fields);
+          fail.call(answer, fields);
+        };
+        return link.ask(sql, values, decoders, manner, answer);
+      },
       status: () => link.status,
+      heed: (reason) => this.#heed(reason),
       leave: () => {
         // Left before, or the connection was lost meanwhile.
         if (this.#occupant !== occupant) return;

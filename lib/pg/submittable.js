@@ -20,6 +20,7 @@ const OCCUPY = Symbol('pg-berth.occupy');
  * @property {(sql: string | undefined, values: readonly unknown[] | undefined, decoders: Decoders, manner: Manner, answer: Answer) => number} ask
  *   throws what a value threw; then nothing was asked
  * @property {() => 'I' | 'T' | 'E' | null} status of the transaction, with the last answer
+ * @property {(reason: any) => void} heed what the engine says of a failure: it may be the end of the connection
  * @property {() => void} leave the next one may go on
  */
 
@@ -58,4 +59,9 @@ function objection(given, isPipelined) {
   );
 }
 
-module.exports = { OCCUPY, adopt, adopters, objection };
+/** Where a COPY runs that has a client to itself. @param {Lane} lane @returns {import('../copy.js').Place} */
+function placeOf(lane) {
+  return { target: lane.target, face: 'pg', onFail: lane.heed, onEnd: lane.leave };
+}
+
+module.exports = { OCCUPY, adopt, adopters, objection, placeOf };

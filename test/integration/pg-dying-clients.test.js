@@ -1,0 +1,91 @@
+// A client that is given back while its connection is ending: nobody else gets it, whatever ran on it.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const { Cursor, Pool, Query, QueryStream, copyTo } = require('../../lib/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { startProxy } = require('../support/proxy.js');
+const { test } = require('../support/timed-test.js');
+
+const db = testDatabase();
+
+const SQL = 'select pg_sleep(60) /* dying */';
+/** The loss is heard of in one turn of the event loop or in two. */
+const ROUNDS = 20;
+
+const failure = (promise) =>
+  promise.then(
+    () => assert.fail('it was answered'),
+    (error) => error,
+  );
+
+const failureOf = async (stream) => {
+  stream.resume();
+  const [error] = await once(stream, 'error');
+  return error;
+};
+
+/** What runs when the connection ends; resolves to the error. */
+const uses = {
+  'a query': (client) => failure(client.query(SQL)),
+  'a query with a callback': (client) => new Promise((done) => client.query(SQL, done)),
+  'a Query': (client) =>
+    once(client.query(new Query(SQL)), 'end').then(
+      () => assert.fail('it was answered'),
+      (error) => error,
+    ),
+  'a batch': (client) => failure(client.batch([SQL], { errors: 'all-or-nothing' })),
+  'a Cursor': (client) => failure(client.query(new Cursor(SQL)).read(1)),
+  'a QueryStream': (client) => failureOf(client.query(new QueryStream(SQL))),
+  'COPY TO': (client) => failureOf(client.query(copyTo(`copy (${SQL}) to stdout`))),
+  'a row of insertMany': async (client) => {
+    await client.query('create temp table slow (id int check (pg_sleep(60) is null /* dying */))');
+    return failure(client.insertMany('slow', [{ id: 1 }]));
+  },
+};
+
+/** @param {string} name of what runs @param {any} client @param {(pid: number) => Promise<unknown>} end */
+async function endUnder(name, client, end) {
+  const failed = uses[name](client);
+  const pid = client.processID;
+  const text = name.endsWith('insertMany') ? 'COPY "slow"' : 'dying';
+  await db.running(text);
+  await end(pid);
+  const error = await failed;
+  client.release();
+  return error;
+}
+
+for (const name of Object.keys(uses)) {
+  test(`after ${name} has met the end of its connection the pool lends another one`, async (t) => {
+    const pool = new Pool({ connectionString: db.url, max: 1 });
+    t.after(() => pool.end());
+    for (let round = 0; round < ROUNDS; round++) {
+      const terminate = (pid) => db.sql('select pg_terminate_backend($1)', [pid]);
+      const error = await endUnder(name, await pool.connect(), terminate);
+      assert.equal(error.message, 'terminating connection due to administrator command');
+      const next = await pool.connect();
+      assert.equal((await next.query('select 1 as n')).rows[0].n, 1);
+      next.release();
+    }
+  });
+}
+
+test('the same behind a connection that was reset', async (t) => {
+  const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
+  t.after(() => proxy.close());
+  const pool = new Pool({ connectionString: proxy.url(db.url), max: 1 });
+  t.after(() => pool.end());
+  for (const name of Object.keys(uses)) {
+    const error = await endUnder(name, await pool.connect(), async (pid) => {
+      await proxy.cutAll();
+      await db.sql('select pg_terminate_backend($1)', [pid]);
+    });
+    assert.equal(error.message, 'Connection terminated unexpectedly', name);
+    const next = await pool.connect();
+    assert.equal((await next.query('select 1 as n')).rows[0].n, 1, name);
+    next.release();
+    await db.idle('dying');
+  }
+});
