@@ -35,7 +35,8 @@ function progress() {
  */
 async function buildAddon({ debug = false } = {}) {
   const shown = progress();
-  const args = ['build', '-p', 'pg-berth-native', '--locked', ...(debug ? [] : ['--release'])];
+  const args = ['rustc', '-p', 'pg-berth-native', '--lib', '--locked'];
+  if (!debug) args.push('--release', '--', ...(await folding()));
   const env = {
     CARGO_TERM_PROGRESS_WHEN: 'always',
     CARGO_TERM_PROGRESS_WIDTH: '100',
@@ -61,6 +62,18 @@ function withoutPaths() {
   const cargo = process.env.CARGO_HOME ?? path.join(os.homedir(), '.cargo');
   const flags = [process.env.RUSTFLAGS, `--remap-path-prefix=${path.join(cargo, 'registry/src')}=`];
   return flags.filter(Boolean).join(' ');
+}
+
+/**
+ * Functions that came out the same are kept once, where rustc links with LLD by itself: the binary has a limit. Data keeps
+ * addresses of its own, and Rust promises none for functions.
+ */
+async function folding() {
+  const { output } = await run('rustc', ['-vV']);
+  const minor = Number(/^release: 1\.(\d+)/m.exec(output)?.[1] ?? 0);
+  const isLld = minor >= 90 && /^host: x86_64-unknown-linux-gnu$/m.test(output);
+  const isChosen = /-fuse-ld|linker/.test(process.env.RUSTFLAGS ?? '');
+  return isLld && !isChosen ? ['-Clink-arg=-Wl,--icf=all'] : [];
 }
 
 /** Cargo's messages without the frames of its progress bar. */
