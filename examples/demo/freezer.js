@@ -3,12 +3,10 @@
 
 const assert = require('node:assert');
 const { randomBytes } = require('node:crypto');
-const { spawn } = require('node:child_process');
-const { once } = require('node:events');
 const path = require('node:path');
-const readline = require('node:readline');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { LeaseManager } = require('../..');
+const { LineProcess } = require('./process.js');
 const screen = require('./screen.js');
 
 const SERVICE = 'demo-fleet';
@@ -21,41 +19,13 @@ const SESSIONS = `
   where datname = current_database() and left(application_name, 13) = 's=${SERVICE};' order by backend_start`;
 
 /** A process that holds one connection and answers events. */
-class DemoFunction {
-  #child;
-  #lines;
-
-  constructor(url, secret) {
-    const options = JSON.stringify({ connectionString: url, serviceName: SERVICE, ...HASTE });
-    this.#child = spawn(process.execPath, [path.join(__dirname, 'function.js'), options], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, DEMO_SECRET: secret },
-    });
-    this.#lines = readline.createInterface({ input: this.#child.stdout });
-  }
-
+class DemoFunction extends LineProcess {
   /** @returns {Promise<{ pid: number, note: string }>} */
   async invoke(note) {
-    const answered = once(this.#lines, 'line');
-    this.#child.stdin.write(`${JSON.stringify({ note })}\n`);
-    const answer = JSON.parse((await answered)[0]);
+    const answer = await this.ask({ note });
     assert.strictEqual(answer.error, undefined);
     assert.strictEqual(answer.note, note);
     return answer;
-  }
-
-  freeze() {
-    this.#child.kill('SIGSTOP');
-  }
-
-  thaw() {
-    this.#child.kill('SIGCONT');
-  }
-
-  async end() {
-    this.thaw();
-    this.#child.stdin.end();
-    if (this.#child.exitCode === null) await once(this.#child, 'exit');
   }
 }
 
@@ -83,7 +53,12 @@ async function showFreezer({ url, pool }) {
   }
   const secret = randomBytes(24).toString('base64url');
   const manager = new LeaseManager(SERVICE, 'observer', secret);
-  const functions = Array.from({ length: FUNCTIONS }, () => new DemoFunction(url, secret));
+  const file = path.join(__dirname, 'function.js');
+  const options = { connectionString: url, serviceName: SERVICE, ...HASTE };
+  const functions = Array.from(
+    { length: FUNCTIONS },
+    () => new DemoFunction(file, options, { DEMO_SECRET: secret }),
+  );
   try {
     const before = await Promise.all(functions.map((one) => one.invoke('warm')));
     const asleep = functions.slice(0, FROZEN);

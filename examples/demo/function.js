@@ -16,7 +16,8 @@ async function handler({ note }) {
 }
 
 readline.createInterface({ input: process.stdin }).on('line', async (line) => {
-  const answer = await handler(JSON.parse(line)).catch(({ message }) => ({ error: message }));
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
+  const { id, ...event } = JSON.parse(line);
+  const answer = await handler(event).catch(({ message }) => ({ error: message }));
+  process.stdout.write(`${JSON.stringify({ id, ...answer })}\n`);
 });
 process.stdin.on('end', () => db.end());

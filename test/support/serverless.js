@@ -1,10 +1,8 @@
 // ServerlessClients for tests: one secret, hooks that are recorded, and what the server shows of their leases.
 'use strict';
 
-const { spawn } = require('node:child_process');
-const { once } = require('node:events');
 const path = require('node:path');
-const readline = require('node:readline');
+const { LineProcess } = require('../../examples/demo/process.js');
 const { LeaseManager, ServerlessClient } = require('../../lib/index.js');
 
 const SECRET = 'a secret that only the tests know, 64 bytes of it would be better';
@@ -34,51 +32,14 @@ function openServerless(t, options) {
   return Object.assign(recorded, { client });
 }
 
-/** A process with one ServerlessClient, which can be frozen. */
-class FleetMember {
-  #child;
-  #asked = 0;
-  /** @type {Map<number, (answer: any) => void>} */
-  #waiting = new Map();
-
-  constructor(options) {
-    const file = path.join(__dirname, 'serverless-child.js');
-    const config = JSON.stringify({ secret: SECRET, ...options });
-    this.#child = spawn(process.execPath, [file, config], { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.exited = once(this.#child, 'exit');
-    readline.createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      const answer = JSON.parse(line);
-      this.#waiting.get(answer.id)?.(answer);
-      this.#waiting.delete(answer.id);
-    });
-  }
-
-  /** @param {{ text?: string, block?: number }} wish @returns {Promise<any>} rows, or error, and how often hooks fired */
-  ask(wish) {
-    const id = ++this.#asked;
-    const answered = new Promise((resolve) => this.#waiting.set(id, resolve));
-    this.#child.stdin.write(`${JSON.stringify({ id, ...wish })}\n`);
-    return answered;
-  }
-
-  freeze() {
-    this.#child.kill('SIGSTOP');
-  }
-
-  thaw() {
-    this.#child.kill('SIGCONT');
-  }
-
-  async end() {
-    this.thaw();
-    this.#child.stdin.end();
-    return (await this.exited)[0];
-  }
-}
-
-/** @param {import('node:test').TestContext} t @param {object} options */
+/**
+ * A process with one ServerlessClient, which can be frozen. It is asked `{ text?, block? }` and answers with rows or an
+ * error, and how often hooks fired.
+ * @param {import('node:test').TestContext} t @param {object} options
+ */
 function startMember(t, options) {
-  const member = new FleetMember(options);
+  const file = path.join(__dirname, 'serverless-child.js');
+  const member = new LineProcess(file, { secret: SECRET, ...options });
   t.after(() => member.end());
   return member;
 }

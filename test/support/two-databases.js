@@ -1,4 +1,4 @@
-// A small HTTP service on Kysely: health, retry, breaker, metrics, and a shutdown that loses nothing.
+// A small HTTP service on two Kysely databases, whose process is shut down: health, retry, breaker, handlers of signals.
 'use strict';
 
 const http = require('node:http');
