@@ -6,6 +6,7 @@ const native = require('./native.js');
 
 /** @import { Face } from '../types/native-error.js' */
 /** @import { About, Target } from '../types/internal.js' */
+/** @typedef {Pick<About, 'told' | 'comment'>} Hooks */
 
 /** @param {number} handle generation × 2³² + slot @param {About} about @returns {Target} */
 function targetOf(handle, about) {
@@ -92,15 +93,15 @@ function openArguments({ password, ssl, ...options }, variables) {
 /**
  * Opens a pool; connects to nothing.
  * @param {object} options checked options under the engine's names; `password` and `ssl.checkServerIdentity` may be functions
- * @param {Face} face @param {(() => string) | undefined} [comment] makes the comment that statements carry
+ * @param {Face} face @param {Hooks} [hooks]
  * @returns {Target}
  */
-function openPool(options, face, comment) {
+function openPool(options, face, hooks) {
   try {
     const { handle, warnings, about } = JSON.parse(native.poolOpen(...openArguments(options)));
     warn(warnings);
     const pool = `${about.hosts.join(',')}/${about.database}`;
-    return targetOf(handle, Object.freeze({ ...about, face, pool, isPool: true, comment }));
+    return targetOf(handle, Object.freeze({ ...about, face, pool, isPool: true, ...hooks }));
   } catch (error) {
     throw thrown(error, face);
   }
@@ -110,12 +111,13 @@ function openPool(options, face, comment) {
  * Opens a single connection.
  * @param {object} options @param {Face} face
  * @param {readonly string[]} [variables] of the environment that count, by default all that begin with PG
+ * @param {Hooks} [hooks]
  * @returns {Promise<{ target: Target, pid: number, host: string, encrypted: boolean, parameters: Record<string, string> }>}
  */
-async function openClient(options, face, variables) {
+async function openClient(options, face, variables, hooks) {
   try {
     const opened = JSON.parse(await native.clientOpen(...openArguments(options, variables)));
-    return adopted(opened, face);
+    return adopted(opened, face, hooks);
   } catch (error) {
     throw thrown(error, face);
   }
@@ -124,22 +126,22 @@ async function openClient(options, face, variables) {
 /**
  * Opens a single connection while the thread is blocked.
  * @param {Record<string, any>} options the password as text @param {Face} face @param {number} patienceMs
- * @param {readonly string[]} [variables] as in `openClient`
+ * @param {readonly string[]} [variables] @param {Hooks} [hooks] as in `openClient`
  * @returns {Awaited<ReturnType<typeof openClient>>}
  */
-function openClientSync(options, face, patienceMs, variables) {
+function openClientSync(options, face, patienceMs, variables, hooks) {
   try {
     const [settings, around] = openArguments(options, variables);
-    return adopted(JSON.parse(native.clientOpenSync(settings, around, patienceMs)), face);
+    return adopted(JSON.parse(native.clientOpenSync(settings, around, patienceMs)), face, hooks);
   } catch (error) {
     throw thrown(error, face);
   }
 }
 
-/** @param {any} opened @param {Face} face */
-function adopted({ handle, warnings, about, ...rest }, face) {
+/** @param {any} opened @param {Face} face @param {Hooks} [hooks] */
+function adopted({ handle, warnings, about, ...rest }, face, hooks) {
   warn(warnings);
-  const target = targetOf(handle, Object.freeze({ ...about, face, hosts: [rest.host] }));
+  const target = targetOf(handle, Object.freeze({ ...about, face, hosts: [rest.host], ...hooks }));
   return { target, ...rest };
 }
 
@@ -156,6 +158,12 @@ function openSession(pool, face) {
 /** Has the events of a session's connection sent here; before its first request. @param {Target} session */
 function hear(session) {
   native.sessionHear(session.slot, session.generation);
+}
+
+/** The same for statements of our own, which hooks do not hear of. @param {Target} target @returns {Target} */
+function unheard(target) {
+  if (target.about.told === undefined) return target;
+  return { ...target, about: { ...target.about, told: undefined } };
 }
 
 /** @param {Target} target */
@@ -195,4 +203,5 @@ module.exports = {
   openSession,
   release,
   serialOf,
+  unheard,
 };

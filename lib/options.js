@@ -7,6 +7,7 @@ const { count, flag, group, isObject, ms, msOrNever, oneOf, positive, readOption
 
 const { POOL_LEASE, readPoolLease } = require('./lease-options.js');
 const { LOGIN_OPTIONS } = require('./login-options.js');
+const { HOOK_OPTIONS } = require('./query-hooks.js');
 
 /** @import { Rule, Table } from './option-rules.js' */
 
@@ -118,10 +119,7 @@ const POOL_OPTIONS = Object.freeze({
   retry: group(RETRY),
   lease: group(POOL_LEASE),
   logger: rules.callback,
-  slowQueryMs: count,
-  onSlowQuery: rules.callback,
-  onQueryError: rules.callback,
-  sqlComment: rules.callback,
+  ...HOOK_OPTIONS,
 });
 
 /** @type {Table} Options of one statement. */

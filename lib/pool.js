@@ -5,11 +5,12 @@ const { inspect } = require('node:util');
 const native = require('./native.js');
 const { BlockingAnswer } = require('./answer.js');
 const { ClosedError } = require('./error-classes.js');
-const { end, forgotten, openPool, openSession, release } = require('./handles.js');
+const { end, forgotten, openPool, openSession, release, unheard } = require('./handles.js');
 const { lazy } = require('./lazy.js');
 const { FLAG, flush, listen, wait } = require('./mailbox.js');
 const options = require('./options.js');
 const { PoolEvents } = require('./pool-events.js');
+const { hooksOf } = require('./query-hooks.js');
 const queryable = require('./queryable.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
 const { isPoolTraced } = require('./tracing/channels.js');
@@ -70,16 +71,12 @@ class Pool {
 
   /** @param {Record<string, any>} given checked options */
   constructor(given) {
-    const { types, rowMode = 'object', retry, sqlComment, ...others } = given;
-    const { logger, slowQueryMs, onSlowQuery, onQueryError, ...further } = others;
-    const { commitResolution = 'xid', exactlyOnce = false, ...rest } = further;
+    const { types, rowMode = 'object', retry, ...others } = given;
+    const { commitResolution = 'xid', exactlyOnce = false, ...further } = others;
+    const { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment, ...rest } = further;
+    const hooks = { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment };
     const resolved = resolveTypes(types, PRESETS.lossless);
-    const isHeard = (logger ?? slowQueryMs ?? onSlowQuery ?? onQueryError) !== undefined;
-    const hooks = { logger, slowQueryMs, onSlowQuery, onQueryError };
-    const told = isHeard ? require('./query-hooks.js').queryHooks(hooks) : undefined;
-    const comment =
-      sqlComment === undefined ? undefined : require('./sql-comment.js').commenter(sqlComment);
-    this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster', comment);
+    this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster', hooksOf(hooks));
     const target = this.#target;
     this.#probes = lazy(() => new (probes().Probes)(target));
     this.#unlisten = hearEvents(target, this.#events, this.#probes);
@@ -87,7 +84,7 @@ class Pool {
     const catalog = new TypeCatalog(catalogQuery(this.#target));
     const decoders = queryable.decodersFor(resolved, rowMode, catalog);
     const resolves = commitResolution === 'xid';
-    this.#reading = { types: resolved, rowMode, catalog, decoders, logger: told, resolves };
+    this.#reading = { types: resolved, rowMode, catalog, decoders, resolves };
     this.#single = singly(exactlyOnce);
     this.#retry = { ...DEFAULT_RETRY, ...retry };
     this.#maxStatementMs = /** @type {number | undefined} */ (rest.maxStatementMs);
@@ -98,9 +95,7 @@ class Pool {
    * @returns {Promise<Rows<any>>}
    */
   query(sql, params, given) {
-    if (given !== undefined || queryable.isWatched(this.#reading)) {
-      return this.#query(sql, params, given);
-    }
+    if (given !== undefined) return this.#query(sql, params, given);
     return queryable.runPlain(this.#target, sql, params, this.#reading, this.#single);
   }
 
@@ -338,6 +333,12 @@ class Pool {
     return require('./metrics-text.js').metricsText(this.getMetrics(), this.getStats(), given);
   }
 
+  /** @param {import('../types/pool-figures.js').MetricsTextOptions} [given] */
+  promMetrics(given) {
+    const look = () => ({ now: this.getMetrics(), stats: this.getStats() });
+    return require('./metrics-text.js').promMetrics(look, given);
+  }
+
   /** Is it one of these, of this copy of the package? @param {any} value */
   static isPool(value) {
     return typeof value === 'object' && value !== null && #target in value;
@@ -448,18 +449,18 @@ function catalogQuery(pool) {
   const decoders = queryable.decodersFor(types, 'object', undefined);
   const { NO_OPTIONS, run } = queryable;
   /** @type {Reading} */
-  const reading = { types, rowMode: 'object', catalog: undefined, decoders, logger: undefined };
+  const reading = { types, rowMode: 'object', catalog: undefined, decoders };
   return async (sql, params, session) => {
     if (session !== undefined) {
       try {
         const manner = { flags: FLAG.TRANSACTION };
-        return (await run(session, sql, params, NO_OPTIONS, reading, manner)).result.rows;
+        return (await run(unheard(session), sql, params, NO_OPTIONS, reading, manner)).result.rows;
       } catch (error) {
         // It ended behind the statement: what it made can be seen by everybody now.
         if (!(error instanceof ClosedError)) throw error;
       }
     }
-    return (await run(pool, sql, params, NO_OPTIONS, reading, undefined)).result.rows;
+    return (await run(unheard(pool), sql, params, NO_OPTIONS, reading, undefined)).result.rows;
   };
 }
 

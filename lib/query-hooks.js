@@ -1,20 +1,32 @@
-// The hooks of a pool that hear of single statements: all, slow ones, failed ones.
+// Options that every face has: who hears of single statements, and what comment these carry.
 'use strict';
 
 const { callHook } = require('./hooks.js');
-const { wrong } = require('./option-rules.js');
+const { callback, count, readOptions, wrong } = require('./option-rules.js');
 
 /** @import { LogEvent } from '../types/pool-extras.js' */
-/** @import { PoolOptions } from '../types/pool.js' */
+/** @import { About } from '../types/internal.js' */
+/** @import { Table } from './option-rules.js' */
 
 const DEFAULT_SLOW_MS = 1000;
 
+/** @type {Table} */
+const HOOK_OPTIONS = Object.freeze({
+  slowQueryMs: count,
+  onSlowQuery: callback,
+  onQueryError: callback,
+  sqlComment: callback,
+});
+
+/** Nobody hears, nothing is carried. @type {Pick<About, 'told' | 'comment'>} */
+const NONE = Object.freeze({});
+
 /**
  * One function that tells whom it concerns; what they throw is theirs.
- * @param {Pick<PoolOptions, 'logger' | 'slowQueryMs' | 'onSlowQuery' | 'onQueryError'>} hooks
+ * @param {Record<string, any>} hooks
  * @returns {((event: LogEvent) => void) | undefined} undefined when nobody wants to hear anything
  */
-function queryHooks({ logger, slowQueryMs = DEFAULT_SLOW_MS, onSlowQuery, onQueryError }) {
+function toldBy({ logger, slowQueryMs = DEFAULT_SLOW_MS, onSlowQuery, onQueryError }) {
   if (onSlowQuery === undefined && slowQueryMs !== DEFAULT_SLOW_MS) {
     throw wrong('slowQueryMs', 'needs "onSlowQuery"');
   }
@@ -28,4 +40,24 @@ function queryHooks({ logger, slowQueryMs = DEFAULT_SLOW_MS, onSlowQuery, onQuer
   };
 }
 
-module.exports = { queryHooks };
+/** @param {Record<string, any>} options checked @returns {Pick<About, 'told' | 'comment'>} */
+function hooksOf(options) {
+  const { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment } = options;
+  if ((logger ?? slowQueryMs ?? onSlowQuery ?? onQueryError ?? sqlComment) === undefined) {
+    return NONE;
+  }
+  const comment = sqlComment && require('./sql-comment.js').commenter(sqlComment);
+  return Object.freeze({ told: toldBy(options), comment });
+}
+
+/** The same of options among others that are not checked. @param {Record<string, any>} options */
+function readHooks(options) {
+  /** @type {Record<string, any>} */
+  const own = {};
+  for (const name of Object.keys(HOOK_OPTIONS)) {
+    if (options[name] !== undefined) own[name] = options[name];
+  }
+  return hooksOf(readOptions(HOOK_OPTIONS, own));
+}
+
+module.exports = { HOOK_OPTIONS, hooksOf, readHooks };

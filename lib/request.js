@@ -46,7 +46,8 @@ const PLAIN = Object.freeze({});
  * @throws {TypeError | RangeError | Error} what is wrong with text or parameters; then nothing was asked
  */
 function send(target, sql, params, decoders, manner, answer) {
-  if (!isTraced()) return hand(target, sql, params, decoders, manner, answer, 0);
+  if (!isTraced() && target.about.told === undefined)
+    return hand(target, sql, params, decoders, manner, answer, 0);
   const hands = () => hand(target, sql, params, decoders, manner, answer, FLAG.TOLD);
   return tracing().traced(target, sql, params?.length ?? 0, manner, answer, hands);
 }
@@ -63,12 +64,12 @@ function hand(target, sql, params, decoders, manner, answer, more) {
   // The same array comes back when nothing had to be prepared, and then there is no array among the values.
   if (values !== params && values.some((value) => value instanceof ArrayText)) flags |= FLAG.EITHER;
   let statement = 0;
-  const isOwn = sql === undefined || manner.name !== undefined;
-  const comment = isOwn ? undefined : target.about.comment?.();
+  // A statement with a name is prepared once; an empty text says nothing.
+  const comment = sql && manner.name === undefined ? target.about.comment?.() : undefined;
   if (comment) {
     // A text of its own for every call: nothing of it is kept.
     statement = passingNumber(sql + comment);
-    flags |= FLAG.UNNAMED;
+    flags = (flags | FLAG.UNNAMED) & ~FLAG.OUTSIDE;
   } else if (sql !== undefined) {
     statement = statementNumber(sql);
   }

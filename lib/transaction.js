@@ -7,7 +7,7 @@ const { FLAG } = require('./mailbox.js');
 const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./options.js');
 const queryable = require('./queryable.js');
 const { lazy } = require('./lazy.js');
-const { endTransaction, traceTransaction, within } = require('./tracing/index.js');
+const { endTransaction, enrol, traceTransaction, within } = require('./tracing/index.js');
 
 const copies = lazy(() => require('./copy.js'));
 const streams = lazy(() => require('./stream.js'));
@@ -70,7 +70,8 @@ class Transaction {
     this.#deadline =
       options.timeoutMs === undefined ? undefined : performance.now() + options.timeoutMs;
     this.#signal = options.signal;
-    this.#trace = traceTransaction(this.#target, this.#begin);
+    this.#trace = traceTransaction(this.#target.about, this.#begin);
+    enrol(this.#target, this.#trace);
     forgotten.register(this, this.#target, this);
   }
 
@@ -104,13 +105,7 @@ class Transaction {
    * @returns {Promise<Rows<any>>}
    */
   query(sql, params, options) {
-    if (
-      options === undefined &&
-      this.#isBegun &&
-      this.#state === 'open' &&
-      !this.#isLimited &&
-      !queryable.isWatched(this.#reading)
-    ) {
+    if (options === undefined && this.#isBegun && this.#state === 'open' && !this.#isLimited) {
       return queryable.runPlain(this.#target, sql, params, this.#reading, this.#inside);
     }
     return this.#rows(sql, params, options);

@@ -1,6 +1,7 @@
 // Types that files of lib/ share and users never see.
 
 import type { Face, NativeError } from './native-error.js';
+import type { LogEvent } from './pool-extras.js';
 import type { FrameView } from './rows.js';
 
 /** What is told of a pool or client to those who watch. */
@@ -18,6 +19,8 @@ export interface About {
   readonly isSession?: boolean;
   /** Makes the comment that statements carry. */
   readonly comment?: (() => string) | undefined;
+  /** Hears of each statement that is over. */
+  readonly told?: ((event: LogEvent) => void) | undefined;
 }
 
 /** A pool, session or client of the engine. */

@@ -7,7 +7,7 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
 import type { ServerError } from './errors.js';
 import type { PoolLease } from './pool.js';
-import type { InsertManyOptions } from './pool-extras.js';
+import type { InsertManyOptions, QueryHooks } from './pool-extras.js';
 
 type Format = 'text' | 'binary';
 
@@ -20,7 +20,7 @@ export interface CustomTypesConfig {
 export type PgPasswordFunction = (parameters: ConnectionParameters) => string | Promise<string>;
 
 /** Names, meanings and defaults are those of `pg`; other members are ignored, as there. */
-export interface ClientConfig {
+export interface ClientConfig extends QueryHooks {
   user?: string | undefined;
   database?: string | undefined;
   password?: string | PgPasswordFunction | undefined;

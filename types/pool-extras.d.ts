@@ -104,14 +104,32 @@ export interface StreamOptions extends QueryOptions {
   fetchSize?: number;
 }
 
-/** One try of a statement, for `logger`. */
+/** One try of a statement, for hooks, which are called where it was asked for. */
 export interface LogEvent {
   readonly sql: string;
   /** Whole milliseconds, acquiring included. */
   readonly durationMs: number;
   /** On success: rows returned or affected. */
   readonly rowCount?: number;
+  /** Like what the caller gets; not the same object. */
   readonly error?: Error;
+}
+
+/** Options of createPool, Client, Pool and ServerlessClient: who hears of single statements, and what goes along with them. */
+export interface QueryHooks {
+  /** Called after statements that took longer than `slowQueryMs`. What it throws is swallowed. */
+  onSlowQuery?: ((event: LogEvent) => void) | undefined;
+  /** Default 1000. */
+  slowQueryMs?: number | undefined;
+  /** Called after statements that failed. What it throws is swallowed. */
+  onQueryError?: ((event: LogEvent) => void) | undefined;
+  /**
+   * Asked before each statement for pairs that go along as a comment in the format of sqlcommenter, for example
+   * `{ traceparent }` (`traceContext` of `pg-berth/opentelemetry`). A statement with a
+   * comment is not kept prepared, because its text never comes again; without pairs it is sent as it is, and so is one with
+   * a name of its own. What it throws is swallowed.
+   */
+  sqlComment?: (() => Record<string, string | undefined> | undefined) | undefined;
 }
 
 /** Counts of a pool. */

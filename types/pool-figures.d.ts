@@ -50,12 +50,30 @@ export interface PoolStats {
   roundTripTime: Histogram;
 }
 
-/** Options of `metricsText`. */
+/** Options of `metricsText` and `promMetrics`. */
 export interface MetricsTextOptions {
   /** Begins every name. Default `'pgberth'`. */
   prefix?: string;
   /** Added to every sample, for example `{ pool: 'orders' }`. */
   labels?: Record<string, string | number>;
+}
+
+/** A family of metrics in the form of prom-client: an argument of its `registry.registerMetric`. */
+export interface PromMetric {
+  name: string;
+  readonly type: 'gauge' | 'counter' | 'histogram';
+  readonly help: string;
+  readonly aggregator: 'sum';
+  /** What the engine has counted so far; all metrics of one collection are of the same moment. */
+  get(): {
+    name: string;
+    type: string;
+    help: string;
+    aggregator: string;
+    values: { metricName?: string; labels: Record<string, string | number>; value: number }[];
+  };
+  /** Does nothing: the engine counts over the life of the pool. */
+  reset(): void;
 }
 
 /** What the native pool tells of itself. */
@@ -66,4 +84,9 @@ export interface NativeFigures {
   getStats(): PoolStats;
   /** All of them in Prometheus' text format. Labels come from the options only. */
   metricsText(options?: MetricsTextOptions): string;
+  /**
+   * The same for a registry of prom-client, in either of its formats and with its default labels:
+   * `for (const metric of pool.promMetrics()) register.registerMetric(metric)`. Its own types want a cast.
+   */
+  promMetrics(options?: MetricsTextOptions): PromMetric[];
 }

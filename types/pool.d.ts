@@ -9,6 +9,7 @@ import type {
   LogEvent,
   PoolEventMap,
   PoolStatus,
+  QueryHooks,
   SingleOptions,
   StreamOptions,
 } from './pool-extras.js';
@@ -149,7 +150,7 @@ export type PasswordFunction = (
 ) => string | Promise<string>;
 
 /** Options of `createPool`. All times in milliseconds. Unknown names and wrong values throw a `TypeError` naming them. */
-export interface PoolOptions {
+export interface PoolOptions extends QueryHooks {
   /** `postgres://…` or `key=value …`. Options beside it win. */
   connectionString?: string;
   /** One entry per node: `'name'`, `'name:port'`, `'[v6]:port'` or the folder of a socket. */
@@ -322,18 +323,6 @@ export interface PoolOptions {
   lease?: PoolLease;
   /** Called after each try of a statement. What it throws is swallowed. */
   logger?: (event: LogEvent) => void;
-  /** Called after statements that took longer than `slowQueryMs`. What it throws is swallowed. */
-  onSlowQuery?: (event: LogEvent) => void;
-  /** Default 1000. */
-  slowQueryMs?: number;
-  /** Called after statements that failed. What it throws is swallowed. */
-  onQueryError?: (event: LogEvent) => void;
-  /**
-   * Asked before each statement for pairs that go along as a comment in the format of sqlcommenter, for example
-   * `{ traceparent }` (`traceContext` of `pg-berth/opentelemetry`). A statement with a comment is not kept prepared, because its text never comes
-   * again; without pairs it is sent as it is. What it throws is swallowed.
-   */
-  sqlComment?: () => Record<string, string | undefined> | undefined;
 }
 
 /** The option `lease` of a pool; all but the first two mean what they mean for `ServerlessClient`. */

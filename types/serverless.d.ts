@@ -2,6 +2,7 @@
 
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { Field, Row } from './pool.js';
+import type { QueryHooks } from './pool-extras.js';
 
 /** Looks up the parser of a type; `pg`'s `types` and `TypeOverrides` are such objects. */
 export interface TypeParsers {
@@ -62,7 +63,7 @@ export interface ServerlessHooks {
 }
 
 /** Options of `ServerlessClient`. Connection options have the names, meanings and environment defaults of `pg`. */
-export interface ServerlessConfig extends ServerlessConnection {
+export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   /** Signs leases: at least 16 bytes of UTF-8. Required unless `leaseMode: 'optional'`. Never shown anywhere. */
   secret?: string | null;
   /** Another name of `secret`. Both given and different: `TypeError`. */

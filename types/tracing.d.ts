@@ -61,7 +61,10 @@ export interface AcquireTrace extends Trace {
   readonly query?: QueryTrace | undefined;
 }
 
-/** `pg-berth:transaction`: from `transaction` or `begin` to its end. */
+/**
+ * `pg-berth:transaction`: from its beginning to its end. Of `transaction` and `begin` of createPool, `transaction` of
+ * ServerlessClient, and transactions of BerthDialect; a program that sends BEGIN itself is told of by its statements.
+ */
 export interface TransactionTrace extends Trace {
   /** Text of its BEGIN. */
   readonly begin: string;

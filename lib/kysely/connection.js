@@ -13,6 +13,7 @@ const { FLAG, OPERATION, cancel, flush } = require('../mailbox.js');
 const queryable = require('../queryable.js');
 const { send } = require('../request.js');
 const { RowStream } = require('../stream.js');
+const { endTransaction, enrol, traceTransaction, within } = require('../tracing/index.js');
 const { hasSeveral } = require('./several.js');
 const { TransactionState } = require('./transaction-state.js');
 
@@ -38,6 +39,8 @@ class BerthConnection {
   #running;
   /** Its place on the server was given up for good. */
   #isGone = false;
+  /** The transaction that is told of. @type {ReturnType<typeof traceTransaction>} */
+  #trace;
   /** @type {{ limitMs: number, timer: ReturnType<typeof setInterval>, since: number } | undefined} */
   #watch;
 
@@ -131,6 +134,7 @@ class BerthConnection {
     }
     if (this.#session === undefined) {
       this.#session = openSession(this.#engine.target, 'cluster');
+      enrol(this.#session, this.#trace);
       forgotten.register(this, this.#session, this);
     }
     return this.#session;
@@ -202,6 +206,9 @@ class BerthConnection {
     const reads = /\bread only$/.test(text);
     if (elsewhere !== undefined && this.#session === undefined) this.#engine = elsewhere;
     this.#transaction.begin(text, this.#engine.reading.resolves === true && !reads);
+    this.#trace = traceTransaction(this.#engine.target.about, text);
+    if (this.#session !== undefined) enrol(this.#session, this.#trace);
+    within(this.#trace, async () => {});
   }
 
   commit() {
@@ -223,8 +230,14 @@ class BerthConnection {
     const { flags } = this.#transaction;
     const isKnown = this.#transaction.end();
     const commit = text === 'commit' ? FLAG.COMMIT : 0;
+    const trace = this.#trace;
     try {
       if (isKnown) await this.#run(text, [], { flags: flags | commit });
+      endTransaction(trace, commit ? 'committed' : 'rolled-back');
+    } catch (error) {
+      const { outcome } = /** @type {any} */ (error);
+      endTransaction(trace, outcome === 'unknown' ? 'unknown' : 'failed', error);
+      throw error;
     } finally {
       this.#comeHome();
     }
@@ -307,6 +320,8 @@ class BerthConnection {
 
   #forget() {
     this.#isGone = true;
+    // What its owner left open, the server rolls back.
+    endTransaction(this.#trace, 'rolled-back');
     forgotten.unregister(this);
   }
 }

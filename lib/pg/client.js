@@ -2,6 +2,7 @@
 'use strict';
 
 const { wrong } = require('../option-rules.js');
+const { readHooks } = require('../query-hooks.js');
 const { bound } = require('./bound.js');
 const { ClientFields } = require('./client-fields.js');
 const { ConnectionFacade } = require('./connection.js');
@@ -32,6 +33,7 @@ class Client extends ClientFields {
   /** @type {'new' | 'connecting' | 'open' | 'over'} */
   #state = 'new';
   #config;
+  #hooks;
   #Promise;
   #reading;
   #prepared;
@@ -49,6 +51,7 @@ class Client extends ClientFields {
     super(config);
     const given = (typeof config === 'object' && config) || {};
     this.#config = given;
+    this.#hooks = readHooks(given);
     this.#Promise = given.Promise || Promise;
     this.#prepared = preparedStatements(
       given.preparedStatements,
@@ -128,7 +131,7 @@ class Client extends ClientFields {
     const source = new PasswordSource(this.password, this.connectionParameters);
     try {
       const settings = toSettings(this.connectionParameters, this.#config, source.value);
-      const link = new Link(await Link.open(settings), this.#prepared, (event) =>
+      const link = new Link(await Link.open(settings, this.#hooks), this.#prepared, (event) =>
         this.#hear(event),
       );
       if (this.#state === 'connecting') this.#link = link;
@@ -189,7 +192,7 @@ class Client extends ClientFields {
     const settings = toSettings(this.connectionParameters, this.#config, source.value);
     const patienceMs = settings.connectTimeoutMs || BLOCKING_MS;
     try {
-      const opened = Link.openSync(settings, patienceMs);
+      const opened = Link.openSync(settings, this.#hooks, patienceMs);
       this.#link = new Link(opened, this.#prepared, (event) => this.#hear(event));
     } catch (error) {
       this.#state = 'over';

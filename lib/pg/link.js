@@ -10,6 +10,7 @@ const { connecting } = require('../tracing/connecting.js');
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Answer } from '../../types/internal.js' */
 /** @import { Manner } from '../request.js' */
+/** @typedef {import('../handles.js').Hooks} Hooks */
 /** @typedef {InstanceType<typeof import('../decoders.js').Decoders>} Decoders */
 
 /** How long a polite end may take. */
@@ -70,16 +71,16 @@ class Link {
     });
   }
 
-  /** @param {object} settings */
-  static open(settings) {
+  /** @param {object} settings @param {Hooks} hooks */
+  static open(settings, hooks) {
     const { database, user } = /** @type {any} */ (settings);
     const about = /** @type {const} */ ({ face: 'pg', database, user });
-    return connecting(about, () => openClient(settings, 'pg', VARIABLES));
+    return connecting(about, () => openClient(settings, 'pg', VARIABLES, hooks));
   }
 
-  /** The same, with the thread blocked. @param {object} settings @param {number} patienceMs */
-  static openSync(settings, patienceMs) {
-    return openClientSync(settings, 'pg', patienceMs, VARIABLES);
+  /** The same, with the thread blocked. @param {object} settings @param {Hooks} hooks @param {number} patienceMs */
+  static openSync(settings, hooks, patienceMs) {
+    return openClientSync(settings, 'pg', patienceMs, VARIABLES, hooks);
   }
 
   /**

@@ -3,6 +3,7 @@
 
 const { wrong } = require('../option-rules.js');
 const { readClientLease } = require('../lease-options.js');
+const { readHooks } = require('../query-hooks.js');
 const { hide } = require('./connection-parameters.js');
 
 const DEFAULT_IDLE_MS = 10_000;
@@ -30,6 +31,8 @@ function readPoolOptions(options) {
   own.maxLifetimeSeconds = own.maxLifetimeSeconds || 0;
   own.idleTimeoutMillis ??= DEFAULT_IDLE_MS;
   checkDepth(own.pipelineDepth);
+  // Its clients read them; what is wrong with them is said here.
+  readHooks(own);
   return own;
 }
 

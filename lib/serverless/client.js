@@ -17,6 +17,7 @@ const { closed, findOut, transactionLost, verdict } = require('./outcome.js');
 const query = require('./query.js');
 const { Budget, decide, mayConnectAgain } = require('./retry.js');
 const { StatementNames } = require('./statement-names.js');
+const { Told } = require('./told.js');
 const { inTurn, repeat, runTransaction } = require('./transaction.js');
 
 /** @import { AnyConnection, News } from './connection.js' */
@@ -58,10 +59,12 @@ class ServerlessClient {
   #owed;
   /** Settled when the statement is over that must not share its transaction. @type {Promise<void> | undefined} */
   #alone;
+  #told = new Told(() => this.#settings.engine);
   /** What transactions do with this client. @type {Runner} */
   #runner = {
     run: (args, part) =>
       this.#alone === undefined ? this.#run(args, part) : this.#perform(args, part),
+    trace: (text) => this.#told.begin(text),
     resolve: (trace, budget) => findOut((own) => this.#open(own), trace, budget),
   };
   #names = new StatementNames();
@@ -82,7 +85,7 @@ class ServerlessClient {
     Object.defineProperty(this, '_leaseManager', { enumerable: false });
     this.#seam =
       library === undefined
-        ? new EngineSeam(this.#settings, this.#lease, options.applicationName, log)
+        ? new EngineSeam(this.#settings, this.#lease, options, log)
         : new (require('./library.js').LibrarySeam)(library, options, this._leaseManager, log);
     if (secret !== undefined && isWeak(secret)) {
       process.emitWarning(
@@ -322,6 +325,7 @@ class ServerlessClient {
     for (;;) {
       const request = { text, isWithin: false };
       const connection = this.#connection ?? (await this.#open(budget()));
+      if (part !== undefined) this.#told.at(connection);
       try {
         const answer = await (doubt === undefined
           ? connection.ask(request, asked, decoders, part ?? 0, timeoutMs, args)

@@ -16,6 +16,7 @@ const { mannerOf, toResult } = require('./query.js');
 /** @import { LibraryConnection } from './library.js' */
 /** @import { Loss, Request } from './loss.js' */
 /** @import { Query } from './query.js' */
+/** @typedef {import('../handles.js').Hooks} Hooks */
 /** @typedef {InstanceType<typeof import('../decoders.js').Decoders>} Decoders */
 
 /** How long a polite end waits for statements in flight before it cancels them. */
@@ -70,11 +71,12 @@ class Connection {
     });
   }
 
-  /** @param {object} settings of the engine @param {Watcher} watcher */
-  static async open(settings, watcher) {
+  /** @param {object} settings of the engine @param {Watcher} watcher @param {Hooks} hooks */
+  static async open(settings, watcher, hooks) {
     const { database, user } = /** @type {any} */ (settings);
     const about = /** @type {const} */ ({ face: 'pg', database, user });
-    return new Connection(await connecting(about, () => openClient(settings, 'pg')), watcher);
+    const open = () => openClient(settings, 'pg', undefined, hooks);
+    return new Connection(await connecting(about, open), watcher);
   }
 
   /** Of the engine. @param {Connection} connection */

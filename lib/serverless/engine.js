@@ -12,22 +12,25 @@ class EngineSeam {
   #settings;
   #lease;
   #name;
+  #hooks;
   #log;
 
   /**
    * @param {ConnectionSettings} settings @param {Record<string, any> | undefined} lease with its instance
-   * @param {string} name of the connection while leases are off @param {(message: () => string) => void} log
+   * @param {{ applicationName: string, watching: import('../handles.js').Hooks }} options
+   * @param {(message: () => string) => void} log
    */
-  constructor(settings, lease, name, log) {
+  constructor(settings, lease, { applicationName, watching }, log) {
     this.#settings = settings;
     this.#lease = lease;
-    this.#name = name;
+    this.#name = applicationName;
+    this.#hooks = watching;
     this.#log = log;
   }
 
   /** @param {Watcher} watcher @param {number} limitMs */
   async open(watcher, limitMs) {
-    return Connection.open(await this.#startUp(limitMs), watcher);
+    return Connection.open(await this.#startUp(limitMs), watcher, this.#hooks);
   }
 
   /** What the engine connects with; of the lease it makes the name in the startup packet. @param {number} limitMs */

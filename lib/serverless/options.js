@@ -4,6 +4,7 @@
 const rules = require('../option-rules.js');
 const { callback, count, flag, group, isObject, oneOf, readOptions, wrong } = rules;
 const { LEASE_OPTIONS, LEAST_SECRET, probability } = require('../lease-options.js');
+const { HOOK_OPTIONS, hooksOf } = require('../query-hooks.js');
 
 /** @import { Rule, Table } from '../option-rules.js' */
 /** @import { ServerlessLibrary } from '../../types/serverless.js' */
@@ -125,6 +126,7 @@ const SERVERLESS_OPTIONS = Object.freeze({
   applicationName: optionalText,
   defaultQueryTimeoutMs: numeric,
   hooks: group(HOOKS),
+  ...HOOK_OPTIONS,
   debug: flag,
   library: {
     accepts: (value) =>
@@ -146,6 +148,7 @@ const SERVERLESS_OPTIONS = Object.freeze({
  * @property {string} serviceName
  * @property {string} applicationName name of the connection while leases are off
  * @property {Record<string, Function>} hooks
+ * @property {import('../handles.js').Hooks} watching who hears of single statements, and what comment they carry
  * @property {boolean} debug
  * @property {Record<string, any>} connection what is left, under pg's names
  */
@@ -189,14 +192,17 @@ function readServerlessOptions(config, env = process.env) {
     serviceName,
     applicationName,
     hooks: read.hooks ?? {},
+    watching: hooksOf(read),
     debug: read.debug ?? false,
     connection,
   };
 }
 
 /** What only the engine does. @param {Record<string, any>} read */
-function refuseForLibrary({ exactlyOnce, types }) {
-  if (exactlyOnce) throw wrong('exactlyOnce', 'is done by the engine, not through "library"');
+function refuseForLibrary({ exactlyOnce, types, ...read }) {
+  const [watched] = Object.keys(HOOK_OPTIONS).filter((name) => read[name] !== undefined);
+  const engines = exactlyOnce ? 'exactlyOnce' : watched;
+  if (engines) throw wrong(engines, 'is done by the engine, not through "library"');
   if (typeof types === 'string' && types !== 'pg') {
     throw wrong('types', 'must be an object with getTypeParser where "library" is given');
   }

@@ -5,6 +5,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { CommitAbortedError } = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
 const { count, flag, oneOf, readOptions } = require('../option-rules.js');
+const { endTransaction, within } = require('../tracing/index.js');
 const { Budget } = require('./retry.js');
 
 /** @import { CommitTrace } from '../../types/errors.js' */
@@ -16,6 +17,7 @@ const { Budget } = require('./retry.js');
  * What a transaction does with its client. `part`: flags of a statement of the transaction.
  * @typedef {{
  *   run: (args: readonly any[], part: number) => Promise<any>,
+ *   trace: (begin: string) => ReturnType<typeof import('../tracing/index.js').traceTransaction>,
  *   resolve: (trace: CommitTrace, budget: CallBudget) => Promise<{ fate: string, status: string }>,
  * }} Runner
  */
@@ -75,13 +77,36 @@ async function settle(runner, error, isReadOnly, budget) {
 }
 
 /**
- * One try.
+ * One try, told of from its BEGIN to its end.
  * @param {Runner} runner @param {(tx: ServerlessTransaction) => any} fn
  * @param {Record<string, any>} options @param {CallBudget} budget
  */
 async function attempt(runner, fn, options, budget) {
+  const begin = beginText(options);
+  const trace = runner.trace(begin);
+  let isLeft = false;
+  const leave = () => {
+    isLeft = true;
+  };
   try {
-    await runner.run([beginText(options)], 0);
+    const value = await within(trace, () => through(runner, begin, fn, options, budget, leave));
+    endTransaction(trace, 'committed');
+    return value;
+  } catch (error) {
+    const { outcomeUnknown } = /** @type {any} */ (error ?? {});
+    if (isLeft) endTransaction(trace, 'rolled-back');
+    else endTransaction(trace, outcomeUnknown ? 'unknown' : 'failed', error);
+    throw error;
+  }
+}
+
+/**
+ * @param {Runner} runner @param {string} begin @param {(tx: ServerlessTransaction) => any} fn
+ * @param {Record<string, any>} options @param {CallBudget} budget @param {() => void} onLeft rolled back
+ */
+async function through(runner, begin, fn, options, budget, onLeft) {
+  try {
+    await runner.run([begin], 0);
   } catch (error) {
     const { outcomeUnknown, transactionLost } = /** @type {any} */ (error);
     if (outcomeUnknown || transactionLost) {
@@ -106,6 +131,7 @@ async function attempt(runner, fn, options, budget) {
   } catch (error) {
     // Whatever the rollback says, the caller wants to know why it was needed.
     await runner.run(['ROLLBACK'], 0).catch(() => {});
+    onLeft();
     throw error;
   }
   try {

@@ -18,12 +18,21 @@ const LEASE_ACTIONS =
     pooled: 'give up',
   });
 
-/** @param {Target} session @param {string} text of its BEGIN @returns {OneTransaction | undefined} undefined when nobody listens */
-function traceTransaction(session, text) {
-  if (!isHeard(channels.transaction)) return undefined;
-  const trace = new TransactionTrace(session.about, text);
-  transactions.set(session, trace);
-  return trace;
+/** Where transactions run that are told of. @type {WeakMap<OneTransaction, Target>} */
+const places = new WeakMap();
+
+/** @param {About} about @param {string} text of its BEGIN @returns {OneTransaction | undefined} undefined when nobody listens */
+function traceTransaction(about, text) {
+  return isHeard(channels.transaction) ? new TransactionTrace(about, text) : undefined;
+}
+
+/** Statements that are asked there from now on belong to it, until it ends. @param {Target} target @param {OneTransaction | undefined} trace */
+function enrol(target, trace) {
+  if (trace === undefined || trace.outcome !== undefined) return;
+  const [host, another] = target.about.hosts ?? [];
+  if (host !== undefined && another === undefined) trace.at(host);
+  places.set(trace, target);
+  transactions.set(target, trace);
 }
 
 /**
@@ -40,6 +49,8 @@ function within(trace, work) {
 /** @param {OneTransaction | undefined} trace @param {OneTransaction['outcome']} outcome @param {unknown} [error] */
 function endTransaction(trace, outcome, error) {
   if (trace === undefined || trace.outcome !== undefined) return;
+  const target = places.get(trace);
+  if (target !== undefined && transactions.get(target) === trace) transactions.delete(target);
   trace.outcome = outcome;
   trace.end(error);
   finish(channels.transaction, trace);
@@ -79,6 +90,7 @@ function tell(channel, trace, ms, error) {
 
 module.exports = {
   endTransaction,
+  enrol,
   hearLease,
   hearPool,
   traceTransaction,

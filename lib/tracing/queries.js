@@ -1,6 +1,7 @@
 // Statements on their way, told of from being asked for to the last row.
 'use strict';
 
+const { AsyncResource } = require('node:async_hooks');
 const { fromNative } = require('../errors.js');
 const { FLAG, OPERATION } = require('../mailbox.js');
 const { begin, channels, finish, isHeard, past } = require('./channels.js');
@@ -30,6 +31,8 @@ const CLOSING = new Set([OPERATION.CLOSE, OPERATION.CURSOR_CLOSE]);
 const transactions = new WeakMap();
 /** Rows that come in batches, by where they come from and their portal. @type {WeakMap<Target, Map<number, OneTrace>>} */
 const open = new WeakMap();
+/** What hooks are told of a statement that is over, where it was asked for. @type {WeakMap<OneTrace, () => void>} */
+const hearers = new WeakMap();
 /** Sessions that have their connection. @type {WeakSet<Target>} */
 const placed = new WeakSet();
 
@@ -62,13 +65,37 @@ function traced(target, sql, parameterCount, manner, answer, work) {
   if (!sql) return work();
   const trace = new QueryTrace(target.about, sql, kind, parameterCount);
   trace.transaction = transactions.get(target);
+  hear(target, trace);
   watch(answer, trace, target, portal);
-  return begin(query, trace, work);
+  try {
+    return begin(query, trace, work);
+  } catch (error) {
+    hearers.get(trace)?.();
+    throw error;
+  }
+}
+
+/** Hooks run where the caller was, as what he awaits does. @param {Target} target @param {OneTrace} trace */
+function hear({ about }, trace) {
+  const { told } = about;
+  if (told === undefined) return;
+  const caller = new AsyncResource('pg-berth.query');
+  hearers.set(trace, () => {
+    const { sql, durationMs = 0, rowCount, error } = trace;
+    const event = {
+      sql,
+      durationMs: Math.round(durationMs),
+      ...(error === undefined ? {} : { error }),
+      ...(typeof rowCount === 'number' ? { rowCount } : {}),
+    };
+    caller.runInAsyncScope(told, undefined, event);
+  });
 }
 
 /** @param {OneTrace} trace @param {unknown} [error] @param {() => void} [settle] */
 function over(trace, error, settle) {
   trace.end(error);
+  hearers.get(trace)?.();
   finish(query, trace, settle);
 }
 
@@ -95,7 +122,8 @@ function watch(answer, trace, target, portal) {
   ) => {
     complete.call(answer, shape, command, affected);
     trace.command = command ?? answer.result?.command;
-    trace.rowCount = Number.isNaN(affected) ? null : affected;
+    // The tag of a portal counts its last batch, and of several statements each has its own.
+    if (!Number.isNaN(affected)) trace.rowCount = (trace.rowCount ?? 0) + affected;
   };
   const ended = (/** @type {unknown} */ reason, /** @type {() => void} */ settled) => {
     const error = reason === undefined ? undefined : fromNative(/** @type {any} */ (reason), face);
@@ -116,6 +144,7 @@ function watch(answer, trace, target, portal) {
       return;
     }
     // There are more rows: it goes on with the next batch.
+    trace.rowCount = (trace.rowCount ?? 0) + answer.result.rows.length;
     const portals = open.get(target) ?? new Map();
     open.set(target, portals.set(portal, trace));
     settle.call(answer);

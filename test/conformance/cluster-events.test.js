@@ -6,6 +6,7 @@ const { after, before } = require('node:test');
 const { createPool } = require('../../lib/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { test } = require('../support/timed-test.js');
+const { ended, recordChannels } = require('../support/tracing.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
 
@@ -76,6 +77,30 @@ test('CP-90: a failover is told to each pool, with both addresses and its time',
     assert.equal(left.from, 'primary');
     assert.equal(pool.status().primary, cluster.primary.host);
   }
+  await cluster.rejoin(old);
+  await cluster.streaming();
+});
+
+test('the channel of failovers tells each pool of a real one, and connects of the new primary', async (t) => {
+  const events = recordChannels(t, 'failover', 'connect');
+  const pools = [open(t), open(t)];
+  for (const { pool } of pools) await pool.query('select 1');
+  assert.deepEqual(ended(events, 'failover'), []);
+  const old = cluster.primary;
+  await cluster.failover();
+  await Promise.all(pools.map(({ pool }) => pool.query('select 1')));
+  await waitFor(() => ended(events, 'failover').length === 2, { what: 'both traces' });
+  for (const trace of ended(events, 'failover')) {
+    const { from, to, durationMs, error, face, host, port } = trace;
+    assert.deepEqual([from, to], [old.host, cluster.primary.host]);
+    assert.deepEqual([`${host}:${port}`, face, error], [to, 'cluster', undefined]);
+    assert.ok(durationMs > 0 && durationMs < 30_000, String(durationMs));
+    assert.equal(trace.attributes['server.address'], host);
+  }
+  const order = events.filter(({ name }) => name === 'failover').map(({ event }) => event);
+  assert.deepEqual(order, Array(2).fill(['start', 'end', 'asyncStart', 'asyncEnd']).flat());
+  const tried = ended(events, 'connect').filter(({ error }) => error !== undefined);
+  assert.ok(tried.some(({ port }) => port === old.port));
   await cluster.rejoin(old);
   await cluster.streaming();
 });

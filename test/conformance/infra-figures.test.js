@@ -172,6 +172,55 @@ test('M11: a strict reader takes the text, also behind that of prom-client', asy
   }
 });
 
+test('M11: a registry of prom-client collects a pool, is merged with others, and speaks OpenMetrics', async (t) => {
+  const pool = database.openPool(t);
+  const requests = new Registry();
+  new Counter({ name: 'requests_total', help: 'Requests.', registers: [requests] }).inc();
+  const figures = new Registry();
+  figures.setDefaultLabels({ service: 'orders' });
+  for (const metric of pool.promMetrics({ labels: { pool: 'main' } })) {
+    figures.registerMetric(metric);
+  }
+  await pool.query('select 1');
+  await assert.rejects(pool.query('select 1/0'));
+
+  const own = parsePrometheus(await figures.metrics());
+  const labels = { pool: 'main', service: 'orders' };
+  assert.deepEqual(own.get('pgberth_statements_total').samples, [
+    { name: 'pgberth_statements_total', labels, value: 2 },
+  ]);
+  // The same samples as in the text, moment and labels apart.
+  const plain = parsePrometheus(pool.metricsText({ labels }));
+  assert.deepEqual([...own.keys()].sort(), [...plain.keys()].sort());
+  for (const [name, { type, samples }] of plain) {
+    assert.equal(own.get(name).type, type);
+    const named = (all) => all.map((one) => [one.name, one.labels]);
+    assert.deepEqual(named(own.get(name).samples), named(samples));
+  }
+
+  const merged = Registry.merge([requests, figures]);
+  const families = parsePrometheus(await merged.metrics());
+  assert.equal(families.get('requests_total').samples[0].value, 1);
+  const { type, samples } = families.get('pgberth_statement_seconds');
+  const infinite = samples.find((sample) => sample.labels.le === '+Inf');
+  assert.deepEqual([type, infinite.value], ['histogram', 2]);
+  assert.throws(() => Registry.merge([figures, figures]).registerMetric(pool.promMetrics()[0]), {
+    message: /already been registered/,
+  });
+  merged.resetMetrics();
+  const again = await merged.getMetricsAsJSON();
+  const { values } = again.find(({ name }) => name === 'pgberth_statements_total');
+  assert.equal(values[0].value, 2);
+
+  const open = new Registry(Registry.OPENMETRICS_CONTENT_TYPE);
+  for (const metric of pool.promMetrics({ prefix: 'db' })) open.registerMetric(metric);
+  const text = await open.metrics();
+  assert.match(text, /^# TYPE db_statements counter\ndb_statements_total 2$/m);
+  assert.match(text, /^db_statement_seconds_bucket\{le="\+Inf"\} 2$/m);
+  assert.match(text, /# EOF\n$/);
+  assert.throws(() => pool.promMetrics({ labels: { le: 1 } }), /option "labels"/);
+});
+
 test('M11: what was added between two looks has percentiles of its own', async (t) => {
   const pool = database.openPool(t);
   await pool.query('select pg_sleep(0.2)');

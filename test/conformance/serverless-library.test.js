@@ -220,6 +220,8 @@ test('transaction(fn) commits, rolls back and runs again; what only the engine d
   const once = client.query({ text: 'insert into t values (8)', exactlyOnce: true });
   await assert.rejects(once, /^TypeError: option "exactlyOnce" is done by the engine/);
   assert.throws(() => open(t, { exactlyOnce: true }), /option "exactlyOnce" is done by the engine/);
+  const watched = () => open(t, { onSlowQuery: () => {} });
+  assert.throws(watched, /option "onSlowQuery" is done by the engine/);
   assert.throws(() => open(t, { library: {} }), /option "library" must be a module/);
 });
 

@@ -3,10 +3,13 @@
 
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
+const { Client } = require('pg');
+const { LeaseManager } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
-const { leases, openServerless, startMember } = require('../support/serverless.js');
+const { SECRET, leases, openServerless, startMember } = require('../support/serverless.js');
 const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
+const { ended, recordChannels } = require('../support/tracing.js');
 const { waitFor } = require('../support/wait.js');
 
 const db = testDatabase('create table t (n int)');
@@ -43,6 +46,57 @@ test('A8: a lease in the soft window is renewed behind the statement, and the ho
   await client.query('select 1');
   await waitFor(() => count('onHeartbeat') > 0, { what: 'a renewal' });
   assert.ok((await shown('soft')).exp > first.exp);
+});
+
+test('the channel of leases tells of a real renewal, of one that failed, and of a pass of the reaper', async (t) => {
+  const events = recordChannels(t, 'lease');
+  const of = (action) => ended(events, 'lease').filter((trace) => trace.action === action);
+  const zombie = new Client({
+    connectionString: db.url,
+    application_name: new LeaseManager('told', 'AbCd_-19', SECRET).generateAppName(Date.now() - 1),
+  });
+  zombie.on('error', () => {});
+  await zombie.connect();
+  t.after(() => zombie.end().catch(() => {}));
+  const { client } = open(t, {
+    serviceName: 'told',
+    leaseTtlMs: 600,
+    reaper: true,
+    reaperCooldownMs: 10,
+    minConnectionIdleTimeSec: 0,
+  });
+  await waitFor(
+    async () => {
+      await client.query('select 1');
+      return of('renew').length > 0 && of('reap').some(({ pass }) => pass.killed > 0);
+    },
+    { what: 'a renewal and a pass that ended something' },
+  );
+  const [renewed] = of('renew');
+  assert.equal(renewed.error, undefined);
+  assert.equal(renewed.host, new URL(db.url).hostname);
+  assert.ok(renewed.durationMs >= 0);
+  const { pass, attributes } = of('reap').find(({ pass: { killed } }) => killed > 0);
+  assert.deepEqual([pass.locked, pass.killed], [true, 1]);
+  assert.equal(attributes['db.system.name'], 'postgresql');
+
+  const proxy = await proxied(t);
+  const hard = open(t, {
+    connectionString: proxy.url(db.url),
+    serviceName: 'untold',
+    leaseTtlMs: 1000,
+    heartbeatHardWaitRemainingMs: 1000,
+    heartbeatTimeoutMs: 200,
+  });
+  await hard.client.query('select 1');
+  proxy.delay(60_000, ['toClient']);
+  const late = hard.client.query('select 1');
+  const failure = () => of('renew').find(({ error }) => error !== undefined);
+  await waitFor(failure, { what: 'a renewal without an answer' });
+  proxy.heal();
+  await late;
+  assert.equal(failure().error.code, 'ETIMEDOUT');
+  assert.ok(events.some(({ event, trace }) => event === 'error' && trace === failure()));
 });
 
 test('SC-16: 100 quick statements with a short lease bring at most 2 renewals', async (t) => {

@@ -6,7 +6,8 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const http = require('node:http');
 const path = require('node:path');
-const { Kysely, sql } = require('kysely');
+const { Kysely, PostgresDialect, sql } = require('kysely');
+const { Pool } = require('../../lib/index.js');
 const { gracefulShutdown } = require('../../lib/shutdown.js');
 const { BerthDialect } = require('../../lib/kysely/index.js');
 const { testDatabase } = require('../support/pools.js');
@@ -14,11 +15,11 @@ const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
 
-const SERVICE = path.join(__dirname, '../../examples/service/server.js');
+const SERVICE = path.join(__dirname, '../support/two-databases.js');
 
 const database = testDatabase();
 
-/** The service of examples/, on a port of its own. */
+/** A service with two databases, on a port of its own. */
 async function startService(t, env = {}) {
   const child = spawn(process.execPath, [SERVICE], {
     env: { ...process.env, DATABASE_URL: database.url, ...env },
@@ -119,6 +120,35 @@ test('S9: a second signal ends the process at once', async (t) => {
 function openDatabase(poolSize) {
   return new Kysely({
     dialect: new BerthDialect({ connection: { connectionString: database.url, poolSize } }),
+  });
+}
+
+/** Pools of one connection behind Kysely: the native one, and that of the pg face under Kysely's own dialect. */
+const SINGLE = {
+  BerthDialect: () => openDatabase(1),
+  'the pg face': () =>
+    new Kysely({
+      dialect: new PostgresDialect({ pool: new Pool({ connectionString: database.url, max: 1 }) }),
+    }),
+};
+
+for (const [name, openSingle] of Object.entries(SINGLE)) {
+  test(`S3: ${name}: what runs ends normally, who is queued is rejected at once`, async () => {
+    const db = openSingle();
+    const ends = [];
+    const note = (what) => () => ends.push(what);
+    const running = sql`select pg_sleep(0.5), 7 as n /* runs on */`.execute(db);
+    running.then(note('ran'), note('failed'));
+    await database.running('runs on');
+    const queued = sql`select 1`.execute(db);
+    const rejected = assert.rejects(queued, (error) => typeof error.code === 'string');
+    queued.catch(note('rejected'));
+    await new Promise((resolve) => setImmediate(resolve));
+    await gracefulShutdown(db, { timeout: 10_000, logger: {} });
+    assert.equal((await running).rows[0].n, 7);
+    await rejected;
+    assert.deepEqual(ends, ['rejected', 'ran']);
+    await database.idle('runs on');
   });
 }
 

@@ -204,6 +204,103 @@ test('a transaction encloses its statements, and says how it ended', async (t) =
   assert.equal(starts.length, 3);
 });
 
+test('transactions of ServerlessClient are told of, and how they ended', async (t) => {
+  const events = recordChannels(t, 'query', 'transaction');
+  const settings = { connectionString: database.url, leaseMode: 'optional' };
+  const client = new ServerlessClient(settings);
+  const store = new AsyncLocalStorage();
+  const channel = tracingChannel('pg-berth:transaction');
+  channel.start.bindStore(store, ({ begin }) => begin);
+  t.after(() => channel.start.unbindStore(store));
+  await client.transaction(
+    async (tx) => {
+      assert.equal(store.getStore(), 'BEGIN ISOLATION LEVEL REPEATABLE READ');
+      await tx.query('select 1 as traced');
+    },
+    { isolation: 'repeatable-read' },
+  );
+  await client.query('select 0 as traced');
+  const changed = client.transaction(async (tx) => {
+    await tx.query('select 2 as traced');
+    throw new Error('changed my mind');
+  });
+  await assert.rejects(changed, /changed my mind/);
+  await client.query(
+    'create table late (n int unique deferrable initially deferred); insert into late values (3)',
+  );
+  const refused = client.transaction((tx) => tx.query('insert into late /* traced */ values (3)'));
+  await assert.rejects(refused, { code: '23505' });
+  await client.query({ text: 'insert into late /* traced */ values (4)', exactlyOnce: true });
+  await client.clean();
+  const transactions = ended(events, 'transaction');
+  assert.deepEqual(
+    transactions.map(({ begin, outcome, error }) => [begin, outcome, error?.code]),
+    [
+      ['BEGIN ISOLATION LEVEL REPEATABLE READ', 'committed', undefined],
+      ['BEGIN', 'rolled-back', undefined],
+      ['BEGIN', 'failed', '23505'],
+      ['BEGIN', 'committed', undefined],
+    ],
+  );
+  assert.deepEqual(
+    own(events).map(({ transaction }) => transactions.indexOf(transaction)),
+    [0, -1, 1, 2, 3],
+  );
+  const { port } = new URL(database.url);
+  for (const trace of transactions) {
+    assert.deepEqual([trace.face, trace.port], ['pg', Number(port)]);
+    assert.ok(trace.durationMs > 0);
+  }
+  const commits = ended(events, 'query').filter(({ command }) => command === 'COMMIT');
+  assert.deepEqual(
+    commits.map(({ transaction }) => transactions.indexOf(transaction)),
+    [0, 3],
+  );
+});
+
+test('transactions of BerthDialect are told of, and how they ended', async (t) => {
+  const events = recordChannels(t, 'query', 'transaction');
+  const db = new Kysely({ dialect: new BerthDialect({ connection: database.url }) });
+  const ask = (trx, n) => sql`select ${sql.lit(n)} as traced`.execute(trx);
+  await db
+    .transaction()
+    .setIsolationLevel('serializable')
+    .execute((trx) => ask(trx, 1));
+  await ask(db, 0);
+  const changed = db.transaction().execute(async (trx) => {
+    await ask(trx, 2);
+    throw new Error('changed my mind');
+  });
+  await assert.rejects(changed, /changed my mind/);
+  const controlled = await db.startTransaction().execute();
+  await assert.rejects(sql`select 1/0 as traced`.execute(controlled));
+  await assert.rejects(controlled.commit().execute(), { code: '25P02' });
+  await db.transaction().execute(async () => {});
+  await db.connection().execute(async (own) => {
+    await ask(own, 3);
+    await own.transaction().execute((trx) => ask(trx, 4));
+    await ask(own, 5);
+  });
+  await db.destroy();
+  const transactions = ended(events, 'transaction');
+  assert.deepEqual(
+    transactions.map(({ begin, outcome }) => [begin, outcome]),
+    [
+      ['start transaction isolation level serializable', 'committed'],
+      ['begin', 'rolled-back'],
+      ['begin', 'failed'],
+      ['begin', 'committed'],
+      ['begin', 'committed'],
+    ],
+  );
+  assert.deepEqual(
+    own(events).map(({ transaction }) => transactions.indexOf(transaction)),
+    [0, -1, 1, 2, -1, 4, -1],
+  );
+  const starts = events.filter(({ name, event }) => name === 'transaction' && event === 'start');
+  assert.equal(starts.length, 5);
+});
+
 test('stores that a subscriber binds hold in the closure of a transaction', async (t) => {
   const store = new AsyncLocalStorage();
   const channel = tracingChannel('pg-berth:transaction');
@@ -294,53 +391,6 @@ test('an attempt to connect that fails is told of with its error', async (t) => 
   const client = new Client({ host: '127.0.0.1', port });
   await assert.rejects(client.connect());
   assert.equal(ended(events, 'connect').at(-1).error.code, 'ECONNREFUSED');
-});
-
-test('hooks of a pool hear of slow statements and of failed ones', async (t) => {
-  const slow = [];
-  const failed = [];
-  const pool = database.openPool(t, {
-    slowQueryMs: 50,
-    onSlowQuery(event) {
-      slow.push(event);
-      throw new Error('the hook’s own');
-    },
-    onQueryError: async (event) => {
-      failed.push(event);
-      throw new Error('the hook’s own');
-    },
-  });
-  await pool.query('select 1');
-  await pool.query('select pg_sleep(0.1)');
-  await assert.rejects(pool.query('select 1/0'));
-  assert.ok(slow.some(({ sql: text }) => text === 'select pg_sleep(0.1)'));
-  // A machine that is busy makes others slow as well.
-  assert.ok(slow.every(({ durationMs }) => durationMs > 50));
-  assert.deepEqual(
-    failed.map(({ sql: text, error }) => [text, error.code]),
-    [['select 1/0', '22012']],
-  );
-  assert.throws(() => createPool({ slowQueryMs: 5 }), /option "slowQueryMs" needs "onSlowQuery"/);
-});
-
-test('a comment goes along with statements while there is something to say', async (t) => {
-  let pairs = { traceparent: '00-ab-01-01', 'route path': "/it's */ drop" };
-  const pool = database.openPool(t, { sqlComment: () => pairs });
-  const text = 'select query from pg_stat_activity where pid = pg_backend_pid()';
-  const [first] = await pool.query(text);
-  assert.equal(
-    first.query,
-    `${text} /*route%20path='%2Fit%27s%20%2A%2F%20drop',traceparent='00-ab-01-01'*/`,
-  );
-  pairs = undefined;
-  const [second] = await pool.query(text);
-  assert.equal(second.query, text);
-  // Nothing of the first is left on the server.
-  const prepared = await pool.query('select statement from pg_prepared_statements');
-  assert.ok(
-    prepared.every(({ statement }) => !statement.includes('/*')),
-    inspect(prepared),
-  );
 });
 
 test('a client tells of nothing once nobody listens', async (t) => {

@@ -37,6 +37,8 @@ function parsePrometheus(text) {
   let current;
   const seen = new Set();
   for (const line of text.split('\n').slice(0, -1)) {
+    // The format allows them between families; prom-client writes them.
+    if (line === '') continue;
     const [, kind, name, rest] = /^# (HELP|TYPE) (\S+) (.*)$/.exec(line) ?? [];
     if (kind === 'HELP') {
       assert.ok(!families.has(name), `${name} twice`);

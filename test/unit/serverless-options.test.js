@@ -27,6 +27,7 @@ test('defaults are those of pg-aequor', () => {
     serviceName: 'sls_pg',
     applicationName: 'sls_pg',
     hooks: {},
+    watching: {},
     debug: false,
     connection: {},
   });
