@@ -67,3 +67,21 @@ test('sec_s04: every fuzz target is built, has seeds, and runs in CI', () => {
   }
   assert.match(read('.github/workflows/ci.yml'), /node scripts\/fuzz\.js/);
 });
+
+test('workflows pin their actions, and all eight packages are published behind every test, the main one last', () => {
+  const release = read('.github/workflows/release.yml');
+  for (const text of [read('.github/workflows/ci.yml'), release]) {
+    const uses = [...text.matchAll(/uses: (\S+)/g)].map(([, action]) => action);
+    assert.ok(uses.length > 0);
+    for (const action of uses) assert.match(action, /@[0-9a-f]{40}$/);
+  }
+  const [, publish = ''] = release.split('\n  publish:\n');
+  assert.match(publish, /needs: \[test, advisories\]/);
+  assert.match(publish, /id-token: write/);
+  assert.match(publish, /for tarball in built\/\*\/release\/\*\.tgz release\/\*\.tgz/);
+  assert.match(publish, /npm publish .* --provenance/);
+  const tested = new Set(
+    [...release.matchAll(/platform: ([\w-]+), runner/g)].map(([, one]) => one),
+  );
+  assert.equal(tested.size, 7, 'every platform has a test job');
+});
