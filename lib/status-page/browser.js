@@ -9,6 +9,8 @@ function browser() {
   const KEPT_MS = 900_000;
   /** What was fetched so far, by pool. @type {Map<string, { samples: any[], health: any[] }>} */
   const known = new Map();
+  /** @type {any[]} */
+  let leasesKept = [];
   let since = 0;
   let failures = 0;
 
@@ -97,6 +99,29 @@ function browser() {
     return element('figure', {}, element('h3', {}, title), drawing, legend);
   }
 
+  /**
+   * What something was over the last minutes, from the times when that changed.
+   * @param {{ at: number, name: string, state: string }[]} changes @param {string} name @param {number} now
+   */
+  function lane(changes, name, now) {
+    const own = changes.filter((change) => change.name === name);
+    const from = Math.max(now - KEPT_MS, Math.min(now - 30_000, own[0]?.at ?? now));
+    const x = (/** @type {number} */ at) => ((Math.max(at, from) - from) / (now - from)) * WIDTH;
+    const box = { viewBox: `0 0 ${WIDTH} 10`, preserveAspectRatio: 'none', class: 'lane' };
+    const drawing = shape('svg', { ...box, role: 'img', 'aria-label': `${name} over time` });
+    own.forEach(({ at, state }, index) => {
+      const until = own[index + 1]?.at ?? now;
+      const [left, right] = [x(at), x(until)];
+      if (right <= 0) return;
+      const width = Math.max(right - left, 1);
+      const part = shape('rect', { class: `s-${state}`, x: left, y: 0, width, height: 10 });
+      part.append(shape('title', {}));
+      part.firstChild.textContent = `${state} since ${time(at)}`;
+      drawing.append(part);
+    });
+    return drawing;
+  }
+
   /** @param {string} title @param {string[]} heads @param {any[][]} rows */
   function table(title, heads, rows) {
     const head = element('tr', {}, ...heads.map((text) => element('th', { scope: 'col' }, text)));
@@ -178,18 +203,20 @@ function browser() {
     if (pool.nodes.length > 0) {
       const rows = pool.nodes.map((/** @type {any} */ { host, role, open, error }) => [
         host,
-        role ?? 'unknown',
+        role,
         open,
         error,
+        lane(pool.roles, host, now),
       ]);
-      const hosts = table('Hosts', ['host', 'role', 'connections', 'last error'], rows);
+      const heads = ['host', 'role', 'connections', 'last error', 'its role over time'];
+      const hosts = table('Hosts', heads, rows);
       made.append(element('div', { className: 'tables' }, hosts));
     }
     return made;
   }
 
   /** @param {any} data */
-  function draw({ now, status, pools, breakers, changes, leases }) {
+  function draw({ now, status, pools, breakers, changes, leases, leaseSamples }) {
     const badge = document.getElementById('status');
     badge.className = `pill ${status}`;
     badge.textContent = status;
@@ -198,8 +225,12 @@ function browser() {
       .replaceChildren(...pools.map((/** @type {any} */ pool) => card(pool, now)));
     const tables = element('div', { className: 'tables' });
     if (breakers.length > 0) {
-      const rows = breakers.map((/** @type {any} */ { name, state }) => [name, pill(state)]);
-      tables.append(table('Circuit breakers', ['breaker', 'state'], rows));
+      const rows = breakers.map((/** @type {any} */ { name, state }) => [
+        name,
+        pill(state),
+        lane(changes, name, now),
+      ]);
+      tables.append(table('Circuit breakers', ['breaker', 'state', 'over time'], rows));
       const past = [...changes]
         .reverse()
         .slice(0, 8)
@@ -215,6 +246,13 @@ function browser() {
         time(at),
       ]);
       tables.append(table('Leases', ['of', 'renewed', 'failed', 'sessions ended', 'last'], rows));
+      leasesKept = [...leasesKept, ...leaseSamples].filter(({ at }) => at > now - KEPT_MS);
+      const lines = /** @type {[string, string][]} */ ([
+        ['renewed', 'renewed'],
+        ['failed', 'failed'],
+        ['killed', 'sessions ended'],
+      ]);
+      tables.append(chart('Leases a second', leasesKept, now, '', [], lines));
     }
     const more = document.getElementById('more');
     more.className = tables.childElementCount > 0 ? 'card' : '';

@@ -31,6 +31,25 @@ class History {
   }
 }
 
+/** States of named things: when each became what it is. */
+class Timeline {
+  /** @type {Map<string, string>} */
+  states = new Map();
+  /** @type {History<{ at: number, name: string, state: string }>} */
+  #changes = new History(MAX_CHANGES);
+
+  get changes() {
+    return this.#changes.entries;
+  }
+
+  /** @param {number} at @param {string} name @param {string} state */
+  note(at, name, state) {
+    if (this.states.get(name) === state) return;
+    this.states.set(name, state);
+    this.#changes.add({ at, name, state });
+  }
+}
+
 /** Asks pools that other drivers made. @param {any} pool */
 function askable(pool) {
   if (typeof pool[Symbol.for('pg-berth.probe')] === 'function') return pool;
@@ -48,6 +67,7 @@ class PoolHistory {
   #before = { at: 0, queries: 0, errors: 0, /** @type {any} */ times: undefined };
   /** @type {HealthCheckResult | undefined} */
   lastCheck;
+  roles = new Timeline();
 
   /** @param {any} pool @param {Settings} settings */
   constructor(pool, { intervalMs, historyMs, healthIntervalMs, limits }) {
@@ -71,6 +91,7 @@ class PoolHistory {
     const { idle, active, waiting, max = idle + active, ...rest } = this.#figures.getMetrics();
     const connecting = /** @type {any} */ (rest).connecting ?? 0;
     this.samples.add({ at, idle, active, connecting, waiting, max, ...this.#rates(at) });
+    for (const { host, role } of this.nodes()) this.roles.note(at, host, role);
   }
 
   /** What happened since the sample before. @param {number} at */
@@ -102,7 +123,7 @@ class PoolHistory {
     const nodes = this.#pool.status?.().nodes ?? [];
     return nodes.map(({ host, role, open, error }) => ({
       host,
-      role,
+      role: role ?? 'unknown',
       open,
       error: error?.code ?? null,
     }));
@@ -122,15 +143,18 @@ class Sampler {
   #breakers;
   /** @type {Map<string, { renewed: number, failed: number, killed: number, at: number }>} */
   #leases = new Map();
-  /** @type {Map<string, string>} */
-  #states = new Map();
-  /** @type {History<{ at: number, name: string, state: string }>} */
-  #changes = new History(MAX_CHANGES);
+  /** What was done with leases since the sample before. */
+  #news = { renewed: 0, failed: 0, killed: 0 };
+  #sampledAt = Date.now();
+  /** A second, on the average of each sample. @type {History<{ at: number, renewed: number, failed: number, killed: number }>} */
+  #leaseSamples;
+  #states = new Timeline();
   #unsubscribe;
 
   /** @param {Record<string, any>} pools @param {Settings} settings */
   constructor(pools, settings) {
     this.#breakers = settings.breakers;
+    this.#leaseSamples = new History(Math.ceil(settings.historyMs / settings.intervalMs));
     this.pools = new Map(
       Object.entries(pools).map(([name, pool]) => [name, new PoolHistory(pool, settings)]),
     );
@@ -149,20 +173,25 @@ class Sampler {
     const at = Date.now();
     for (const pool of this.pools.values()) callHook(() => pool.sample(at), []);
     for (const [name, breaker] of Object.entries(this.#breakers)) {
-      const { state } = breaker.getState();
-      if (this.#states.get(name) === state) continue;
-      this.#states.set(name, state);
-      this.#changes.add({ at, name, state });
+      this.#states.note(at, name, breaker.getState().state);
     }
+    const seconds = Math.max(0.001, (at - this.#sampledAt) / 1000);
+    const { renewed, failed, killed } = this.#news;
+    const [a, b, c] = [round(renewed / seconds), round(failed / seconds), round(killed / seconds)];
+    if (this.#leases.size > 0) this.#leaseSamples.add({ at, renewed: a, failed: b, killed: c });
+    this.#news = { renewed: 0, failed: 0, killed: 0 };
+    this.#sampledAt = at;
   }
 
   /** @param {any} trace */
   #noteLease({ action, pool, host, port, error, pass }) {
     const name = pool ?? `${host}:${port}`;
     const lease = this.#leases.get(name) ?? { renewed: 0, failed: 0, killed: 0, at: 0 };
-    if (error !== undefined) lease.failed++;
-    else if (action === 'renew') lease.renewed++;
-    lease.killed += pass?.killed ?? 0;
+    for (const counts of [lease, this.#news]) {
+      if (error !== undefined) counts.failed++;
+      else if (action === 'renew') counts.renewed++;
+      counts.killed += pass?.killed ?? 0;
+    }
     lease.at = Date.now();
     this.#leases.set(name, lease);
     // Clients come and go; the page is no archive.
@@ -200,13 +229,15 @@ class Sampler {
       samples: pool.samples.entries.filter((one) => /** @type {any} */ (one).at > since),
       health: pool.health.entries.filter(({ at }) => at > since),
       nodes: pool.nodes(),
+      roles: pool.roles.changes,
     }));
     return {
       now: Date.now(),
       status: Sampler.worst(pools),
       pools,
-      breakers: [...this.#states].map(([name, state]) => ({ name, state })),
-      changes: this.#changes.entries,
+      breakers: [...this.#states.states].map(([name, state]) => ({ name, state })),
+      changes: this.#states.changes,
+      leaseSamples: this.#leaseSamples.entries.filter(({ at }) => at > since),
       leases: [...this.#leases].map(([name, lease]) => ({ name, ...lease })),
     };
   }

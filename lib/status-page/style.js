@@ -46,6 +46,7 @@ svg { display: block; width: 100%; height: 8rem; background: color-mix(in srgb, 
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-size: .75rem; font-weight: 600; color: var(--dim); }
 th, td { padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); }
+td:has(svg) { width: 40%; }
 td { overflow-wrap: anywhere; }
 footer, noscript { color: var(--dim); font-size: .85rem; }
 a { color: var(--active); }
@@ -59,6 +60,15 @@ a { color: var(--active); }
 .c-p99 { stroke: var(--p99); background: var(--p99); }
 .c-perSecond { stroke: var(--rate); background: var(--rate); }
 .c-errorsPerSecond { stroke: var(--error); background: var(--error); }
+.c-renewed { stroke: var(--p50); background: var(--p50); }
+.c-failed { stroke: var(--error); background: var(--error); }
+.c-killed { stroke: var(--p95); background: var(--p95); }
+svg.lane { height: 1.1rem; min-width: 6rem; }
+.s-primary { fill: var(--active); }
+.s-standby, .s-closed { fill: var(--healthy); }
+.s-fenced, .s-half-open { fill: var(--degraded); }
+.s-unreachable, .s-open { fill: var(--unhealthy); }
+.s-unknown { fill: var(--starting); }
 path.line { fill: none; stroke-width: 1.5; vector-effect: non-scaling-stroke; stroke-linejoin: round; }
 text { fill: var(--dim); font-size: 10px; }
 `;

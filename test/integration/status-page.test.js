@@ -96,6 +96,8 @@ test('/data has figures, roles and breakers, and nothing of statements', async (
   const sample = pools[0].samples.find((one) => one.p95 > 0);
   assert.ok(sample.p50 <= sample.p95 && sample.p95 <= sample.p99, JSON.stringify(sample));
   assert.equal(pools[0].nodes[0].role, 'primary');
+  const [{ name, state }] = pools[0].roles;
+  assert.deepEqual([name, state], [pools[0].nodes[0].host, 'primary']);
   assert.ok(!JSON.stringify(pools).includes(CANARY));
   const later = await waitFor(async () => {
     const found = (await data(now)).pools[0].samples;
@@ -105,6 +107,24 @@ test('/data has figures, roles and breakers, and nothing of statements', async (
     later.every(({ at }) => at > now),
     'only what is new',
   );
+});
+
+test('/data tells what was done with leases, second by second', async (t) => {
+  const lease = { secret: CANARY.repeat(2), serviceName: 'shown', leaseTtlMs: 600 };
+  const pool = database.openPool(t, { poolSize: 1, lease });
+  const { ask } = await serve(t, pool);
+  await pool.query('select 1');
+  const data = await waitFor(
+    async () => {
+      const found = JSON.parse((await ask('/data')).body);
+      return found.leaseSamples.some(({ renewed }) => renewed > 0) && found;
+    },
+    { what: 'a renewal' },
+  );
+  const [{ renewed, failed, killed }] = data.leases;
+  assert.ok(renewed > 0);
+  assert.deepEqual([failed, killed], [0, 0]);
+  assert.ok(!JSON.stringify(data).includes(CANARY));
 });
 
 test('a pool of another driver is shown as far as it can be', async (t) => {
@@ -154,7 +174,8 @@ for (const scheme of ['light', 'dark']) {
       t.diagnostic('no Chromium here: the page was read above, and not drawn');
       return;
     }
-    const pool = database.openPool(t, { poolSize: 6 });
+    const lease = { secret: CANARY.repeat(2), serviceName: 'shown', leaseTtlMs: 600 };
+    const pool = database.openPool(t, { poolSize: 6, lease });
     const breaker = new CircuitBreaker();
     const hostile = '</script><img src=x onerror=alert(1)>';
     const { ask, base } = await serve(
@@ -171,8 +192,14 @@ for (const scheme of ['light', 'dark']) {
         while (isBusy) await pool.query('select pg_sleep(random() / 50)');
       }),
     );
-    const drawn = async () => JSON.parse((await ask('/data')).body).pools[0].samples.length >= 30;
+    const drawn = async () => {
+      const { pools, leaseSamples } = JSON.parse((await ask('/data')).body);
+      return pools[0].samples.length >= 30 && leaseSamples.some(({ renewed }) => renewed > 0);
+    };
     await waitFor(drawn, { what: 'something to draw' });
+    breaker.forceOpen();
+    const isSeen = async () => JSON.parse((await ask('/data')).body).changes.length === 2;
+    await waitFor(isSeen, { what: 'the breaker' });
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-page-'));
     t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
     const picture = process.env.PG_BERTH_SCREENSHOTS
@@ -193,6 +220,9 @@ for (const scheme of ['light', 'dark']) {
       );
     const { stdout: dom, stderr: log } = await run('--dump-dom');
     await run(`--screenshot=${picture}`);
+    if (process.env.PG_BERTH_SCREENSHOTS) {
+      await run(`--screenshot=${picture.replace('.png', '-whole.png')}`, '--window-size=1200,1700');
+    }
     isBusy = false;
     await work;
     assert.doesNotMatch(log, /CONSOLE.*(Refused|Error|violates)/);
@@ -202,6 +232,11 @@ for (const scheme of ['light', 'dark']) {
     assert.match(body, /<path class="line c-p95" d="M[\d.]+/);
     assert.match(body, /<td>primary<\/td>/);
     assert.match(body, /Circuit breakers/);
+    // Histories of roles and breakers, and the chart of leases.
+    assert.match(body, /<rect class="s-primary" x="[\d.]+"/);
+    assert.match(body, /<rect class="s-closed"[^>]*><title>closed since/);
+    assert.match(body, /<rect class="s-open"/);
+    assert.match(body, /<path class="line c-renewed" d="M[\d.]+/);
     assert.ok(body.includes('&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;'), 'a name is text');
     assert.ok(!body.includes('<img'));
     assert.ok(fs.statSync(picture).size > 20_000, 'there is something in the picture');
