@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
 import type { ServerError } from './errors.js';
+import type { BuiltinType } from './pg-builtins.js';
 import type { PoolLease } from './pool.js';
 import type { InsertManyOptions, QueryHooks } from './pool-extras.js';
 
@@ -207,7 +208,9 @@ type Done<R> = (error: Error, result: R) => void;
 
 /** Everything that a client and a pool can be asked. */
 interface Queries {
-  query<T extends Submittable>(submittable: T, callback?: Done<any>): T;
+  // Apart from the next: so Kysely's dialect takes a pool of this face.
+  query<T extends Submittable>(submittable: T): T;
+  query<T extends Submittable>(submittable: T, callback: Done<any>): T;
   query<R extends any[] = any[], I = any[]>(
     config: QueryArrayConfig<I>,
     values?: I,
@@ -439,7 +442,8 @@ export class TypeOverrides extends ParserSet {
 
 /** The parsers of the process. */
 export const types: ParserSet & {
-  readonly builtins: Readonly<Record<string, number>>;
+  /** OIDs of the types that come with the server. */
+  readonly builtins: Readonly<Record<BuiltinType, number>>;
   readonly arrayParser: {
     create(text: string, parse?: (element: string) => any): { parse(): any[] };
   };
