@@ -153,7 +153,8 @@ impl Connection {
             loan.is_noted = false;
             state.write_now();
         }
-        if !state.exchange.output.is_empty() {
+        // TLS may have taken what the socket has not.
+        if !state.exchange.output.is_empty() || state.wants_write() {
             state.call_driver();
         }
     }
@@ -172,7 +173,7 @@ impl Connection {
                 let turned = turn(&mut state, &mut Context::from_waker(Waker::noop()));
                 let plain = matches!(turned, Turn::Done)
                     && state.exchange.output.is_empty()
-                    && !state.stream.as_ref().is_some_and(Stream::wants_write)
+                    && !state.wants_write()
                     && state.cancel.is_none()
                     && matches!(state.closing, Closing::Open);
                 if let Turn::Over(cause) = turned {
@@ -257,6 +258,11 @@ impl State {
         }
         // What fails here shows in the read that follows.
         let _ = transport.take_back();
+    }
+
+    /// Has TLS something for a socket that was full?
+    fn wants_write(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::wants_write)
     }
 
     /// Writes what the socket takes without waiting. Errors are left to the driver, which sees them too.
