@@ -8,12 +8,19 @@ const { ops } = require('./workloads/ops.js');
 
 const adapter = require(`./adapters/${process.argv[2]}.js`);
 
+const ENCRYPTED = {
+  name: 'encrypted',
+  text: 'select ssl from pg_stat_ssl where pid = pg_backend_pid()',
+};
+
 /** What the operations see. */
 let env;
 
 const commands = {
-  async open({ url, max, size, statements, expected }) {
-    const db = await adapter.open(url, { max });
+  async open({ url, max, tls, size, statements, expected }) {
+    const db = await adapter.open(url, { max, tls });
+    const [{ ssl }] = await db.query(ENCRYPTED, []);
+    if (ssl !== tls) throw new Error(`TLS: ${ssl}, asked for: ${tls}`);
     env = { db, size, statements, expected };
     return { way: db.bulkWay };
   },

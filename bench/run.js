@@ -10,7 +10,7 @@ const { writeDocuments } = require('./harness/documents.js');
 const { openDatabase } = require('./harness/database.js');
 const { measure } = require('./harness/measure.js');
 const { parse, HELP } = require('./harness/options.js');
-const { BENCH, REFERENCE, SUBJECT, missing } = require('./harness/peers.js');
+const { BENCH, PEERS, REFERENCE, SUBJECT, missing } = require('./harness/peers.js');
 const { details, ratios, verdict } = require('./harness/report.js');
 const { summarize } = require('./harness/summary.js');
 
@@ -47,9 +47,9 @@ async function main() {
       .join(' · ')}\n`,
   );
   try {
-    const quiet = await runAll(options, peers, database.url);
+    const quiet = await runAll(options, peers, database);
     say(`\nRatios to ${REFERENCE} (more is better)\n${ratios(quiet, peers)}\n`);
-    const busy = options.busy ? await besideBusyLoop(options, peers, database.url) : undefined;
+    const busy = options.busy ? await besideBusyLoop(options, peers, database) : undefined;
     const run = { conditions, quiet, busy };
     if (options.json) fs.writeFileSync(options.json, `${JSON.stringify(run, null, 2)}\n`);
     publish(options, run);
@@ -87,12 +87,18 @@ function buildLimit() {
   spawnSync('cargo', args, { cwd: path.join(BENCH, 'limit'), stdio: 'inherit' });
 }
 
-async function runAll({ workloads, smoke, rounds, ops, named }, peers, url) {
+async function runAll({ workloads, smoke, rounds, ops, named }, peers, database) {
   const results = [];
   for (const [index, workload] of workloads.entries()) {
     say(`[${index + 1}/${workloads.length}] ${workload.name}: ${workload.title}`);
+    const { tls = false } = workload;
+    const url = tls ? database.tlsUrl : database.url;
+    if (url === null) {
+      say('  the server offers no TLS');
+      continue;
+    }
     const able = peers.filter((peer) => runs(peer, workload, named));
-    const how = { url, smoke, rounds, ops, slots: peers };
+    const how = { url, tls, smoke, rounds, ops, slots: peers };
     const taken = await measure(workload, able, how);
     const figures = summarize(workload, taken);
     results.push({ workload, figures });
@@ -102,16 +108,18 @@ async function runAll({ workloads, smoke, rounds, ops, named }, peers, url) {
 }
 
 /** The limit has no event loop of JS; a soak is about pg-berth unless peers were named. */
-function runs(peer, { kind }, named) {
+function runs(peer, { kind, tls }, named) {
+  if (tls && PEERS[peer].isPlain) return false;
+
   if (kind === 'soak') return named ? peer !== 'limit' : peer === SUBJECT;
   return !(peer === 'limit' && kind === 'delay');
 }
 
-async function besideBusyLoop(options, peers, url) {
+async function besideBusyLoop(options, peers, database) {
   say('Once more beside a busy loop');
   const loop = spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' });
   try {
-    const results = await runAll(options, peers, url);
+    const results = await runAll(options, peers, database);
     say(`\nRatios beside a busy loop (not gated)\n${ratios(results, peers)}\n`);
     return results;
   } finally {

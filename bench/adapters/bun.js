@@ -3,9 +3,10 @@
 
 const { tagged } = require('./tagged.js');
 
-async function open(url, { max }) {
+async function open(url, { max, tls }) {
   const { SQL } = require('bun');
-  const sql = new SQL(url, { max, idleTimeout: 0, maxLifetime: 0 });
+  const how = tls ? { tls: { rejectUnauthorized: false } } : {};
+  const sql = new SQL(url, { max, idleTimeout: 0, maxLifetime: 0, ...how });
 
   return {
     query: tagged(sql),

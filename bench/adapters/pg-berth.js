@@ -3,7 +3,8 @@
 
 /** @param {object} [options] of the pool, beside the usual ones */
 function adapter(options) {
-  return { open: (url, { max }) => open(url, max, options) };
+  const secured = (tls) => (tls ? { ...options, sslmode: 'require' } : options);
+  return { open: (url, { max, tls }) => open(url, max, secured(tls)) };
 }
 
 async function open(url, max, options) {

@@ -6,7 +6,8 @@ const { adapter } = require('./pg.js');
 async function open(url, options) {
   const { Client } = require('pg');
   const pooled = await adapter({ named: true }).open(url, options);
-  const client = new Client({ connectionString: url, pipeline: true });
+  const ssl = options.tls ? { rejectUnauthorized: false } : undefined;
+  const client = new Client({ connectionString: url, ssl, pipeline: true });
   await client.connect();
   return {
     ...pooled,

@@ -11,9 +11,10 @@ function adapter({ named, load = () => require('pg'), loadCursor = () => require
       ? { name: statement.name, text: statement.text, values }
       : { text: statement.text, values };
 
-  async function open(url, { max }) {
+  async function open(url, { max, tls }) {
     const { Pool } = load();
-    const pool = new Pool({ connectionString: url, max, idleTimeoutMillis: 0 });
+    const ssl = tls ? { rejectUnauthorized: false } : undefined;
+    const pool = new Pool({ connectionString: url, max, ssl, idleTimeoutMillis: 0 });
     const query = async (statement, values) => (await pool.query(shape(statement, values))).rows;
 
     return {

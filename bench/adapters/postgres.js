@@ -3,9 +3,10 @@
 
 const { tagged } = require('./tagged.js');
 
-async function open(url, { max }) {
+async function open(url, { max, tls }) {
   const postgres = require('postgres');
-  const sql = postgres(url, { max, idle_timeout: 0, max_lifetime: null });
+  const how = tls ? { ssl: { rejectUnauthorized: false } } : {};
+  const sql = postgres(url, { max, idle_timeout: 0, max_lifetime: null, ...how });
 
   return {
     query: tagged(sql),

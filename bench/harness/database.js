@@ -15,15 +15,19 @@ const SETTINGS = {
 
 /**
  * @param {{smoke: boolean, slots: number}} options slots: how many peers write
- * @returns {Promise<{url: string, version: string, close: () => Promise<void>}>}
+ * @returns {Promise<{url: string, tlsUrl: string | null, version: string, close: () => Promise<void>}>} `tlsUrl` says
+ *   nothing of TLS, which is the adapters' to ask for; null: the server has none
  */
 async function openDatabase({ smoke, slots }) {
   const own = process.env.DATABASE_URL ? null : await startPrivate();
   const url = own?.url ?? process.env.DATABASE_URL;
   try {
     const version = await run(url, [...setUp(sizes(smoke), slots), 'show server_version']);
+    const tls = await run(url, ['show ssl']);
     return {
-      url,
+      // not all clients ask for TLS by themselves where there is some
+      url: own ? `${url}?sslmode=disable` : url,
+      tlsUrl: tls.rows[0].ssl === 'on' ? url : null,
       version: version.rows[0].server_version,
       async close() {
         if (own) await own.stop();
@@ -38,7 +42,7 @@ async function openDatabase({ smoke, slots }) {
 
 function startPrivate() {
   const { startServer } = require('../../test/support/server.js');
-  return startServer({ conf: SETTINGS });
+  return startServer({ conf: SETTINGS, tls: true });
 }
 
 /** Runs the statements one by one and gives the last result. */

@@ -16,7 +16,7 @@ const PATIENCE_MS = 120_000;
  * @typedef {{rounds: any[], checksum?: string, way?: string, error?: string}} Taken
  * @param {any} workload one of workloads/table.js
  * @param {string[]} peers
- * @param {{url: string, smoke: boolean, rounds?: number, ops: number, slots: string[]}} how
+ * @param {{url: string, tls: boolean, smoke: boolean, rounds?: number, ops: number, slots: string[]}} how
  * @returns {Promise<Map<string, Taken>>}
  */
 async function measure(workload, peers, how) {
@@ -112,11 +112,12 @@ async function soak(workload, peers, how, each) {
   });
 }
 
-async function open(process, { url, smoke, slots }) {
+async function open(process, { url, tls, smoke, slots }) {
   const size = sizes(smoke);
   const message = {
     cmd: 'open',
     url,
+    tls,
     max: MAX,
     size,
     statements: statements(size, slots.indexOf(process.peer)),

@@ -7,13 +7,14 @@ const path = require('node:path');
 const BENCH = path.join(__dirname, '..');
 const LIMIT = path.join(BENCH, 'limit/target/release/pg-berth-bench-limit');
 
+/** isPlain: it knows no TLS. */
 const PEERS = {
   'pg-named': { title: 'pg, named statements', needs: 'pg' },
   pg: { title: 'pg, plain', needs: 'pg' },
   'pg-pipeline': { title: 'pg, pipeline', needs: 'pg', optional: true },
   postgres: { title: 'postgres', needs: 'postgres' },
   bun: { title: "Bun's SQL", needs: 'bun/package.json' },
-  limit: { title: 'Rust, tokio-postgres' },
+  limit: { title: 'Rust, tokio-postgres', isPlain: true },
   'pg-berth-pg': { title: 'pg-berth, pg face', needs: '../..' },
   'pg-berth-engine': { title: 'pg-berth, engine thread', needs: '../..' },
   'pg-berth': { title: 'pg-berth', needs: '../..' },

@@ -5,7 +5,7 @@
  * op: a key of workloads/ops.js. kind: how it is run and judged: `rate` (operations per second),
  * `delay` (worst event-loop delay), `memory` (peak of a fresh process), `cold` (process start to
  * first row), `soak` (memory over many operations). ms: length of one round; an operation that
- * began in time is finished. rounds: at least so many.
+ * began in time is finished. rounds: at least so many. tls: of a server that offers it.
  */
 const rate = (name, title, chart, op, statement, concurrency, ms) => {
   return { name, title, chart, kind: 'rate', op, statement, concurrency, ms };
@@ -16,6 +16,10 @@ const WORKLOADS = [
   rate('point-10', 'point select, 10 at once', 'point', 'point', 'point', 10, 400),
   rate('point-100', 'point select, 100 at once', 'point', 'point', 'point', 100, 400),
   rate('select1', 'select 1, 1 at once', 'point', 'one', 'select1', 1, 400),
+  {
+    ...rate('point-tls-1', 'point select over TLS, 1 at once', 'point', 'point', 'point', 1, 400),
+    tls: true,
+  },
   rate('rows-1000', '1 000 rows of 10 columns', 'results', 'rows', 'rows1000', 1, 400),
   rate('rows-100000', '100 000 rows of 10 columns', 'results', 'rows', 'rows100000', 1, 700),
   rate('objects-25000', '25 000 rows to objects', 'results', 'rows', 'people', 1, 400),
