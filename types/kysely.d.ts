@@ -7,6 +7,7 @@ import type {
   DialectAdapter,
   Driver,
   Kysely,
+  KyselyPlugin,
   QueryCompiler,
 } from 'kysely';
 import type { Pool, PoolOptions } from './pool.js';
@@ -39,6 +40,15 @@ export interface BerthDialectConfig {
    */
   readOnlyTransactions?: 'primary' | 'standby';
 }
+
+/**
+ * Single queries from standbys, with `readOnlyTransactions: 'standby'`: selects and raw SQL outside of transactions, whose
+ * connection was not used before. What would write is refused by the standby (25006).
+ * @example
+ * const reports = db.withPlugin(readFromStandby());
+ * await reports.selectFrom('orders').selectAll().execute(); // perhaps a little behind
+ */
+export function readFromStandby(): KyselyPlugin;
 
 /**
  * Kysely on the native pool: statements are prepared once per connection, BEGIN travels with the first statement,

@@ -15,13 +15,14 @@ const { send } = require('../request.js');
 const { RowStream } = require('../stream.js');
 const { endTransaction, enrol, traceTransaction, within } = require('../tracing/index.js');
 const { hasSeveral } = require('./several.js');
+const { mayReadFromStandby } = require('./standby-reads.js');
 const { TransactionState } = require('./transaction-state.js');
 
 /** @import { Manner } from '../request.js' */
 /** @import { Reading } from '../queryable.js' */
 /** @import { Target } from '../../types/internal.js' */
 
-/** @typedef {{ sql: string, parameters: readonly unknown[] }} Compiled */
+/** @typedef {{ sql: string, parameters: readonly unknown[], query?: { kind?: string }, queryId?: object }} Compiled */
 /** @typedef {{ target: Target, reading: Reading }} Engine */
 
 /** Commands whose number is that of changed rows. */
@@ -29,8 +30,9 @@ const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
 
 class BerthConnection {
   #engine;
-  /** Where it runs unless a transaction moved it. */
+  /** Where it runs unless a transaction or a query that may read elsewhere moved it. */
   #home;
+  #readers;
   /** @type {Target | undefined} */
   #session;
   #transaction = new TransactionState();
@@ -44,9 +46,13 @@ class BerthConnection {
   /** @type {{ limitMs: number, timer: ReturnType<typeof setInterval>, since: number } | undefined} */
   #watch;
 
-  /** @param {Engine} engine @param {(error: Error) => void} onError told when the connection is lost */
-  constructor(engine, onError) {
+  /**
+   * @param {Engine} engine @param {Engine | undefined} readers standbys, if reads may go there
+   * @param {(error: Error) => void} onError told when the connection is lost
+   */
+  constructor(engine, readers, onError) {
     this.#engine = engine;
+    this.#readers = readers;
     this.#home = engine;
     this.#onError = onError;
   }
@@ -54,7 +60,8 @@ class BerthConnection {
   /**
    * @param {Compiled} compiled @param {{ signal?: AbortSignal }} [options]
    */
-  async executeQuery({ sql, parameters }, options) {
+  async executeQuery({ sql, parameters, ...compiled }, options) {
+    const isAway = this.#goToStandby(compiled);
     try {
       const manner = this.#transaction.manner();
       if (parameters.length === 0 && hasSeveral(sql)) {
@@ -72,7 +79,23 @@ class BerthConnection {
       return CHANGING.has(command) ? { numAffectedRows: BigInt(affected), rows } : { rows };
     } catch (error) {
       throw withCaller(error);
+    } finally {
+      if (isAway) this.#comeHome();
     }
+  }
+
+  /**
+   * A connection that was used stays where it is, and so does a transaction.
+   * @param {Pick<Compiled, 'query' | 'queryId'>} compiled @returns {boolean} does the query run elsewhere?
+   */
+  #goToStandby(compiled) {
+    if (!mayReadFromStandby(compiled)) return false;
+    if (this.#readers === undefined) {
+      throw new TypeError('readFromStandby() needs the option readOnlyTransactions: "standby"');
+    }
+    if (this.#session !== undefined || this.#transaction.isOpen) return false;
+    this.#engine = this.#readers;
+    return true;
   }
 
   /** Several statements in one text cannot bring BEGIN along. @param {AbortSignal | undefined} signal */
@@ -143,7 +166,7 @@ class BerthConnection {
   /**
    * @param {Compiled} compiled @param {number} chunkSize @param {{ signal?: AbortSignal }} [options]
    */
-  async *streamQuery({ sql, parameters }, chunkSize, options) {
+  async *streamQuery({ sql, parameters, ...compiled }, chunkSize, options) {
     if (!Number.isInteger(chunkSize) || chunkSize <= 0) {
       throw new Error('chunkSize must be a positive integer');
     }
@@ -153,6 +176,7 @@ class BerthConnection {
       : stopper.signal;
     // A portal lives in a transaction: outside of one the stream has its own.
     const isOwn = !this.#transaction.isOpen;
+    this.#goToStandby(compiled);
     if (isOwn) this.#transaction.begin('begin', false);
     const stream = new RowStream({
       target: this.#place(),
@@ -200,11 +224,12 @@ class BerthConnection {
 
   /**
    * Begins a transaction with its first statement.
-   * @param {string} text @param {Engine} [elsewhere] where it may run, if the connection was not used yet
+   * @param {string} text @param {boolean} reads it may run on a standby, if the connection was not used yet
    */
-  begin(text, elsewhere) {
-    const reads = /\bread only$/.test(text);
-    if (elsewhere !== undefined && this.#session === undefined) this.#engine = elsewhere;
+  begin(text, reads) {
+    if (reads && this.#readers !== undefined && this.#session === undefined) {
+      this.#engine = this.#readers;
+    }
     this.#transaction.begin(text, this.#engine.reading.resolves === true && !reads);
     this.#trace = traceTransaction(this.#engine.target.about, text);
     if (this.#session !== undefined) enrol(this.#session, this.#trace);

@@ -53,7 +53,8 @@ class BerthDriver {
       throw new ClosedError('driver has already been destroyed', { code: 'ERR_CLOSED' });
     }
     const { onCreateConnection, onReserveConnection, onConnectionError } = this.#config;
-    const connection = new BerthConnection(Pool.engineOf(this.#pool), (error) =>
+    const readers = this.#readers && Pool.engineOf(this.#readers);
+    const connection = new BerthConnection(Pool.engineOf(this.#pool), readers, (error) =>
       callHook(onConnectionError, [error]),
     );
     if (onCreateConnection || onReserveConnection) await this.#introduce(connection, options);
@@ -91,8 +92,7 @@ class BerthDriver {
     if (isolationLevel || accessMode) text = 'start transaction';
     if (isolationLevel) text += ` isolation level ${isolationLevel}`;
     if (accessMode) text += ` ${accessMode}`;
-    const readers = accessMode === 'read only' ? this.#readers : undefined;
-    connection.begin(text, readers && Pool.engineOf(readers));
+    connection.begin(text, accessMode === 'read only');
     const { idleInTransactionMs } = this.#config;
     if (idleInTransactionMs === undefined) return;
     const message = `transaction: closed after ${idleInTransactionMs}ms without a statement; it was begun here`;

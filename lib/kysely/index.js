@@ -4,6 +4,7 @@
 const { PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } = require('kysely');
 const { BerthDriver } = require('./driver.js');
 const { readDialectOptions } = require('./options.js');
+const { readFromStandby } = require('./standby-reads.js');
 
 /** @import * as api from '../../types/kysely.js' */
 
@@ -39,4 +40,4 @@ class BerthDialect {
   }
 }
 
-module.exports = { BerthDialect };
+module.exports = { BerthDialect, readFromStandby };

@@ -4,7 +4,7 @@
 const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
 const { Kysely, sql } = require('kysely');
-const { BerthDialect } = require('../../lib/kysely/index.js');
+const { BerthDialect, readFromStandby } = require('../../lib/kysely/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { poolInDoubt } = require('../support/doubt.js');
 const { test } = require('../support/timed-test.js');
@@ -53,6 +53,34 @@ test('transactions with access mode read only run on a standby when asked to, al
       .execute((tx) => tx.insertInto('note').values({ id: 1 }).execute()),
     { code: '25006' },
   );
+});
+
+test('single queries read from a standby where that is asked for, and writes never do', async (t) => {
+  const db = open(t, { readOnlyTransactions: 'standby' });
+  const reports = db.withPlugin(readFromStandby());
+  const { standby } = await reports
+    .selectNoFrom(sql`pg_is_in_recovery()`.as('standby'))
+    .executeTakeFirst();
+  assert.equal(standby, true);
+  assert.equal(await isStandby(reports), true);
+  assert.equal(await isStandby(db), false);
+  const streamed = [];
+  const query = reports.selectNoFrom(sql`pg_is_in_recovery()`.as('standby'));
+  for await (const row of query.stream(1)) streamed.push(row.standby);
+  assert.deepEqual(streamed, [true]);
+  await reports.insertInto('note').values({ id: 7 }).execute();
+  await assert.rejects(sql`insert into note values (8)`.execute(reports), { code: '25006' });
+  // Inside a transaction, and on a connection that was used, reads stay where they are.
+  assert.equal(await reports.transaction().execute(isStandby), false);
+  await reports.connection().execute(async (one) => {
+    await one.deleteFrom('note').where('id', '=', 7).execute();
+    assert.equal(await isStandby(one), false);
+  });
+  const without = open(t).withPlugin(readFromStandby());
+  await assert.rejects(isStandby(without), {
+    name: 'TypeError',
+    message: 'readFromStandby() needs the option readOnlyTransactions: "standby"',
+  });
 });
 
 test('a connection is back on the primary behind a transaction that has read elsewhere', async (t) => {

@@ -29,9 +29,9 @@ after(async () => {
   if (packed) fs.rmSync(packed.folder, { recursive: true, force: true });
 });
 
-/** Runs the smoke program. @param {string} command @param {string[]} [args] */
-async function runs(command, args = []) {
-  const env = { ...process.env, DATABASE_URL: database.url, NODE_OPTIONS: undefined };
+/** Runs the smoke program. @param {string} command @param {string[]} [args] @param {string} [nodeOptions] */
+async function runs(command, args = [], nodeOptions = undefined) {
+  const env = { ...process.env, DATABASE_URL: database.url, NODE_OPTIONS: nodeOptions };
   const { stdout } = await exec(command, [...args, 'smoke.mjs'], {
     cwd: app,
     env,
@@ -46,7 +46,7 @@ const node = async (version) =>
 test('runs in this Node', () => runs(process.execPath));
 
 test('runs where generating code from strings is forbidden', () =>
-  runs(process.execPath, ['--disallow-code-generation-from-strings']));
+  runs(process.execPath, [], '--disallow-code-generation-from-strings'));
 
 for (const version of ['20.20.2', '22.23.3', '24.21.0']) {
   test(`runs in Node ${version}`, async () => runs(await node(version)), LIMIT_MS);

@@ -13,7 +13,7 @@ import {
   type PoolClient,
   types,
 } from '../../types/index.js';
-import { BerthDialect } from '../../types/kysely.js';
+import { BerthDialect, readFromStandby } from '../../types/kysely.js';
 import { PgBerthInstrumentation, traceContext } from '../../types/opentelemetry.js';
 import { statusHandler } from '../../types/status.js';
 import type { LeaseTrace, QueryTrace, TransactionTrace } from '../../types/tracing.js';
@@ -61,6 +61,8 @@ export async function kysely(): Promise<void> {
   const [person] = await db.selectFrom('person').selectAll().execute();
   same<typeof person, { id: number; name: string | null } | undefined>(true);
   new BerthDialect({ pool: createPool('postgres://localhost') });
+  same<ReturnType<typeof db.withPlugin>, typeof db>(true);
+  db.withPlugin(readFromStandby());
   new BerthDialect({ pool: async () => createPool('postgres://localhost') });
   // @ts-expect-error not a place
   new BerthDialect({ connection: '', readOnlyTransactions: 'replica' });
