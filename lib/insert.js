@@ -8,11 +8,11 @@ const { wrong } = require('./option-rules.js');
 
 /**
  * @param {string | readonly string[]} table @param {unknown} row @param {unknown} given
- * @returns {{ sql: string, params: unknown[], limits: { timeoutMs?: number, signal?: AbortSignal }, isIdempotent: boolean }}
+ * @returns {{ sql: string, params: unknown[], limits: { timeoutMs?: number, signal?: AbortSignal }, isIdempotent: boolean, lsn: boolean }}
  */
 function insertStatement(table, row, given) {
   const path = quotePath(/** @type {any} */ (typeof table === 'string' ? [table] : table));
-  const { idempotency, conflictTarget, ...limits } = readOptions(INSERT_OPTIONS, given);
+  const { idempotency, conflictTarget, lsn, ...limits } = readOptions(INSERT_OPTIONS, given);
   if (conflictTarget !== undefined && !idempotency) {
     throw wrong('conflictTarget', 'needs "idempotency"');
   }
@@ -32,6 +32,7 @@ function insertStatement(table, row, given) {
     params: Object.values(row),
     limits,
     isIdempotent: idempotency === true,
+    lsn: lsn === true,
   };
 }
 

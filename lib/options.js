@@ -25,12 +25,9 @@ const MODES = /** @type {Record<string, string>} */ ({
  * Whoever implements one moves it into its table.
  */
 const NOT_AVAILABLE = Object.freeze({
-  pool: words(
-    'commitMarkerTable dnsRecheckMs maxLagBytes rebalanceMs',
-    'strictFence unref warmStatements',
-  ),
-  query: words('acquireTimeoutMs after idempotent retry'),
-  begin: words('exactlyOnce lsn'),
+  pool: words('strictFence warmStatements'),
+  query: words('idempotent'),
+  begin: words('exactlyOnce'),
 });
 
 /** @param {...string} lines */
@@ -65,7 +62,12 @@ const ssl = {
 const rowMode = oneOf('object', 'array');
 
 /** @type {Table} */
-const RETRY = { maxAttempts: positive, baseDelayMs: msOrNever, maxDelayMs: msOrNever };
+const RETRY = {
+  maxAttempts: positive,
+  baseDelayMs: msOrNever,
+  maxDelayMs: msOrNever,
+  jitter: oneOf('half', 'decorrelated'),
+};
 
 /** @type {Table} Options of `createPool`. Defaults are in the engine. */
 const POOL_OPTIONS = Object.freeze({
@@ -89,6 +91,10 @@ const POOL_OPTIONS = Object.freeze({
   maxConnecting: positive,
   fencedReads: oneOf('retry', 'allow'),
   maxLagMs: ms,
+  maxLagBytes: rules.integer(0, Number.MAX_SAFE_INTEGER, 'an integer not below 0 (bytes)'),
+  rebalanceMs: msOrNever,
+  dnsRecheckMs: msOrNever,
+  unref: flag,
   fenceCheck: oneOf('auto', 'inband', 'query', 'off'),
   validationIntervalMs: rules.integer(0, 2 ** 31 - 1, 'an integer not below 0 (milliseconds)'),
   applicationName: text,
@@ -104,7 +110,14 @@ const POOL_OPTIONS = Object.freeze({
   connectTimeoutMs: ms,
   statementTimeoutMs: ms,
   maxStatementMs: ms,
-  commitResolution: { ...oneOf('xid', 'off'), refused: ['marker'] },
+  commitResolution: oneOf('xid', 'marker', 'off'),
+  commitMarkerTable: {
+    copy: (/** @type {any} */ value) => (Array.isArray(value) ? [...value] : value),
+    accepts: (/** @type {any} */ value) =>
+      rules.isText(value) ||
+      (Array.isArray(value) && value.length > 0 && value.every(rules.isText)),
+    says: 'a name, or an array of schema and name',
+  },
   resolveTimeoutMs: ms,
   aliveTimeoutMs: ms,
   exactlyOnce: flag,
@@ -125,14 +138,27 @@ const POOL_OPTIONS = Object.freeze({
 /** @type {Table} Options of one statement. */
 const QUERY_OPTIONS = Object.freeze({ timeoutMs: ms, signal: rules.signal, rowMode, types });
 
+/** A position in the log. @type {Rule} */
+const position = {
+  accepts: (value) => typeof value === 'string' && /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/i.test(value),
+  says: 'a position in the log, as `lsn: true` gives it',
+};
+
 /** @type {Table} Options of one statement that stands for itself. */
-const SINGLE_OPTIONS = Object.freeze({ ...QUERY_OPTIONS, exactlyOnce: flag });
+const SINGLE_OPTIONS = Object.freeze({
+  ...QUERY_OPTIONS,
+  exactlyOnce: flag,
+  retry: flag,
+  acquireTimeoutMs: ms,
+  after: position,
+});
 
 /** @type {Table} Options of `insert`. */
 const INSERT_OPTIONS = Object.freeze({
   timeoutMs: ms,
   signal: rules.signal,
   idempotency: flag,
+  lsn: flag,
   conflictTarget: {
     copy: (/** @type {any} */ value) => (Array.isArray(value) ? [...value] : value),
     accepts: (/** @type {any} */ value) =>
@@ -184,7 +210,11 @@ const BEGIN_OPTIONS = Object.freeze({
 });
 
 /** @type {Table} Options of `transaction`. */
-const TRANSACTION_OPTIONS = Object.freeze({ ...BEGIN_OPTIONS, maxAttempts: positive });
+const TRANSACTION_OPTIONS = Object.freeze({
+  ...BEGIN_OPTIONS,
+  maxAttempts: positive,
+  lsn: flag,
+});
 
 /** @type {Table} Options of `end`, `commit` and `rollback`. */
 const END_OPTIONS = Object.freeze({ timeoutMs: ms });
@@ -209,6 +239,12 @@ function readPoolOptions(options) {
   }
   if (read.minIdle > read.poolSize) {
     throw wrong('minIdle', `must not exceed poolSize (${read.poolSize}), got ${read.minIdle}`);
+  }
+  const needsTable = read.commitResolution === 'marker';
+  if (needsTable !== (read.commitMarkerTable !== undefined)) {
+    throw needsTable
+      ? wrong('commitResolution', '"marker" needs "commitMarkerTable"')
+      : wrong('commitMarkerTable', 'needs commitResolution "marker"');
   }
   // Whoever sets it defeats the way a demoted primary is kept from taking writes.
   if (/default_transaction_read_only/i.test(read.options ?? '')) {

@@ -4,29 +4,94 @@
 const { EventEmitter } = require('node:events');
 const { wrong } = require('./option-rules.js');
 
-/** What each event carries, out of what the engine tells. @type {Record<string, (event: any) => object>} */
-const DETAILS = {
-  hostChange: ({ event: _, ...change }) => change,
-  failover: ({ from, to, ms }) => ({ from, to, tookMs: ms }),
-  'commit-resolved': ({ xid, status, ms }) => ({ xid, status, tookMs: ms }),
+/** @type {(event: any) => any} */
+const change = ({ host, address, from, to }) => ({ host, address, from, to });
+/** @type {(event: any) => any} */
+const failover = ({ from, to, ms, timeline }) => ({ from, to, tookMs: ms, timeline });
+
+/**
+ * The events that follow from one of the engine's: name, what it carries, and whether it concerns them at all.
+ * @type {Record<string, readonly (readonly [name: string, detail: (event: any) => any, when?: (event: any) => boolean])[]>}
+ */
+const TOLD = {
+  hostChange: [
+    ['hostChange', change],
+    ['node', change],
+    [
+      'fence',
+      ({ host, address, to }) => ({ host, address, isFenced: to === 'fenced' }),
+      ({ from, to }) => to === 'fenced' || from === 'fenced',
+    ],
+  ],
+  failover: [
+    ['failover', failover],
+    ['primary', failover],
+  ],
+  connect: [
+    [
+      'search',
+      ({ host, address, ms, error }) => ({ host, address, tookMs: ms, error: asError(error) }),
+    ],
+  ],
+  'commit-resolved': [['commit-resolved', ({ xid, status, ms }) => ({ xid, status, tookMs: ms })]],
+  retire: [['retire', ({ host, reason }) => ({ host, reason })]],
 };
+
+const NAMES = Object.values(TOLD).flatMap((told) => told.map(([name]) => name));
+
+/** @param {any} fields of the engine @returns {Error | null} */
+function asError(fields) {
+  return fields === null ? null : require('./errors.js').fromNative(fields, 'cluster');
+}
+
+/** What became of a COMMIT is known. */
+const KNOWN = new Set(['committed', 'aborted']);
 
 class PoolEvents {
   #emitter = new EventEmitter();
+  /** What happened so often, for `status()`. */
+  tally = {
+    connects: 0,
+    failedConnects: 0,
+    /** @type {Record<string, number>} */
+    evictions: {},
+    retries: 0,
+    cancels: 0,
+    inDoubt: 0,
+    resolved: 0,
+    failedLoggers: 0,
+  };
 
   /** @param {'on' | 'once' | 'off'} how @param {string} name @param {(detail: any) => void} listener */
   change(how, name, listener) {
-    if (!Object.hasOwn(DETAILS, name)) {
-      const names = Object.keys(DETAILS).map((known) => `"${known}"`);
-      throw wrong('event', `must be one of ${names.join(', ')}`);
+    if (!NAMES.includes(name)) {
+      throw wrong('event', `must be one of ${NAMES.map((known) => `"${known}"`).join(', ')}`);
     }
     this.#emitter[how](name, listener);
   }
 
-  /** @param {{ event: string }} event of the engine */
+  /** @param {any} event of the engine */
   tell(event) {
-    const detail = Object.hasOwn(DETAILS, event.event) ? DETAILS[event.event] : undefined;
-    if (detail !== undefined) this.#emitter.emit(event.event, detail(event));
+    this.#count(event);
+    const told = Object.hasOwn(TOLD, event.event) ? TOLD[event.event] : [];
+    for (const [name, detail, when] of told ?? []) {
+      if (this.#emitter.listenerCount(name) === 0) continue;
+      if (when === undefined || when(event)) this.#emitter.emit(name, detail(event));
+    }
+  }
+
+  /** @param {any} event */
+  #count(event) {
+    const { tally } = this;
+    if (event.event === 'connect') {
+      if (event.error === null) tally.connects += 1;
+      else tally.failedConnects += 1;
+    } else if (event.event === 'retire') {
+      tally.evictions[event.reason] = (tally.evictions[event.reason] ?? 0) + 1;
+    } else if (event.event === 'commit-resolved') {
+      tally.inDoubt += 1;
+      if (KNOWN.has(event.status)) tally.resolved += 1;
+    }
   }
 }
 

@@ -6,6 +6,7 @@ const { Histogram } = require('./histogram.js');
 
 /** @import * as api from '../types/pool-figures.js' */
 /** @import { Target } from '../types/internal.js' */
+/** @import { PoolStatus } from '../types/pool-extras.js' */
 
 const NOTHING = Object.freeze({ max: 0, min: 0, size: 0, available: 0, opening: 0, waiting: 0 });
 const NO_TIMES = Object.freeze({ count: 0, sum: 0, min: 0, max: 0, buckets: [] });
@@ -15,6 +16,16 @@ const NO_FIGURES = Object.freeze({
   ...{ waits: NO_TIMES, times: NO_TIMES, trips: NO_TIMES },
 });
 
+/** The status of a pool that has ended. */
+const NOTHING_OPEN = Object.freeze({
+  max: 0,
+  size: 0,
+  available: 0,
+  waiting: 0,
+  nodes: Object.freeze([]),
+  primary: null,
+  driver: 'engine',
+});
 /** @param {Target} pool @returns {api.NativePoolMetrics} */
 function metricsOf(pool) {
   const text = native.poolStatus(pool.slot, pool.generation);
@@ -56,4 +67,26 @@ function statsOf(counted) {
   };
 }
 
-module.exports = { figuresOf, metricsOf, statsOf };
+/** A node as users see it, out of what the engine says. @param {any} node @returns {import('../types/pool-extras.js').PoolNode} */
+function toNode({ host, address, role, open, heardMs, tookMs, code, problem, failedMs }) {
+  const at = (/** @type {number} */ ago) => new Date(Date.now() - ago).toISOString();
+  const error = code === null ? null : { code, message: problem, at: at(failedMs) };
+  const seenAt = heardMs === null ? null : at(heardMs);
+  return { host, address, role, open, seenAt, tookMs, error };
+}
+
+/**
+ * @param {Target} pool @param {PoolStatus['counters']} tally
+ * @returns {PoolStatus}
+ */
+function statusOf(pool, tally) {
+  const text = native.poolStatus(pool.slot, pool.generation, true);
+  const { max, size, available, waiting, nodes, primary, driver } =
+    text === null ? NOTHING_OPEN : JSON.parse(text);
+  const inUse = size - available;
+  const counts = { maxSize: max, size, available, inUse, waiting };
+  const counters = { ...tally, evictions: { ...tally.evictions } };
+  return { ...counts, driver, primary, nodes: nodes.map(toNode), counters };
+}
+
+module.exports = { figuresOf, metricsOf, statsOf, statusOf };

@@ -4,13 +4,16 @@
 const { inspect } = require('node:util');
 const native = require('./native.js');
 const { BlockingAnswer } = require('./answer.js');
-const { ClosedError } = require('./error-classes.js');
-const { end, forgotten, openPool, openSession, release, unheard } = require('./handles.js');
+const { Backoff } = require('./backoff.js');
+const { catalogQuery } = require('./catalog-query.js');
+const { end, forgotten, openPool, openSession, release } = require('./handles.js');
 const { lazy } = require('./lazy.js');
-const { FLAG, flush, listen, wait } = require('./mailbox.js');
+const { FLAG, flush, keepAlive, listen, wait } = require('./mailbox.js');
+const { wrong } = require('./option-rules.js');
 const options = require('./options.js');
 const { PoolEvents } = require('./pool-events.js');
 const { hooksOf } = require('./query-hooks.js');
+const { Singles } = require('./single.js');
 const queryable = require('./queryable.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
 const { isPoolTraced } = require('./tracing/channels.js');
@@ -31,25 +34,19 @@ const transactions = lazy(() => require('./transaction.js'));
 /** @import { PoolStatus } from '../types/pool-extras.js' */
 /** @typedef {InstanceType<typeof import('./transaction.js').Transaction>} Transaction */
 
-const DEFAULT_RETRY = Object.freeze({ maxAttempts: 3, baseDelayMs: 50, maxDelayMs: 1000 });
+const DEFAULT_RETRY = Object.freeze({
+  ...{ maxAttempts: 3, baseDelayMs: 50, maxDelayMs: 1000 },
+  jitter: /** @type {'half' | 'decorrelated'} */ ('half'),
+});
 const DEFAULT_END_MS = 5000;
+const DEFAULT_ACQUIRE_MS = 5000;
+const DEFAULT_RESOLVE_MS = 10_000;
+/** Modes whose statements only read: run again unless they say otherwise. */
+const READS = new Set(['read-only', 'prefer-standby']);
 /** A blocking call without a time limit of its own ends after this. */
 const DEFAULT_BLOCKING_MS = 30_000;
 /** How much longer than its statement a blocking call waits: the time a cancel may take. */
 const BLOCKING_GRACE_MS = 3000;
-
-/** The status of a pool that has ended. */
-const NOTHING_OPEN = Object.freeze({
-  max: 0,
-  size: 0,
-  available: 0,
-  waiting: 0,
-  nodes: Object.freeze([]),
-  primary: null,
-  driver: 'engine',
-});
-/** Behind the statement, in its packet, is what its outcome can be found out by. */
-const EXACTLY_ONCE = Object.freeze({ flags: FLAG.PROBE });
 
 /** @implements {PoolInterface} */
 class Pool {
@@ -57,8 +54,14 @@ class Pool {
   /** @type {Reading} */
   #reading;
   #retry;
-  /** How statements that stand for themselves are asked for. */
-  #single;
+  /** Statements that stand for themselves. */
+  #singles;
+  /** @type {InstanceType<typeof import('./commit-markers.js').Markers> | undefined} */
+  #markers;
+  /** @type {(() => void) | undefined} */
+  #letGo;
+  /** Asks the primary where it is, for a pool that bounds how far its standbys lag. @type {Pool | undefined} */
+  #leader;
   #maxStatementMs;
   /** @type {Promise<void> | undefined} */
   #ending;
@@ -72,11 +75,16 @@ class Pool {
   /** @param {Record<string, any>} given checked options */
   constructor(given) {
     const { types, rowMode = 'object', retry, ...others } = given;
-    const { commitResolution = 'xid', exactlyOnce = false, ...further } = others;
-    const { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment, ...rest } = further;
+    const { commitResolution = 'xid', exactlyOnce = false, commitMarkerTable, ...further } = others;
+    const { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment, ...more } = further;
+    const { unref = true, maxLagBytes, ...rest } = more;
     const hooks = { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment };
+    const { tally } = this.#events;
+    const heard = hooksOf(hooks, () => {
+      tally.failedLoggers += 1;
+    });
     const resolved = resolveTypes(types, PRESETS.lossless);
-    this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster', hooksOf(hooks));
+    this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster', heard);
     const target = this.#target;
     this.#probes = lazy(() => new (probes().Probes)(target));
     this.#unlisten = hearEvents(target, this.#events, this.#probes);
@@ -84,9 +92,30 @@ class Pool {
     const catalog = new TypeCatalog(catalogQuery(this.#target));
     const decoders = queryable.decodersFor(resolved, rowMode, catalog);
     const resolves = commitResolution === 'xid';
-    this.#reading = { types: resolved, rowMode, catalog, decoders, resolves };
-    this.#single = singly(exactlyOnce);
     this.#retry = { ...DEFAULT_RETRY, ...retry };
+    this.#reading = { types: resolved, rowMode, catalog, decoders, resolves, tally };
+    const { acquireTimeoutMs = DEFAULT_ACQUIRE_MS, resolveTimeoutMs = DEFAULT_RESOLVE_MS } = rest;
+    if (commitMarkerTable !== undefined) {
+      const { Markers } = require('./commit-markers.js');
+      const tell = (/** @type {any} */ event) => this.#events.tell(event);
+      this.#markers = new Markers(commitMarkerTable, resolveTimeoutMs, catalogQuery(target), tell);
+      this.#reading.markers = this.#markers;
+    }
+    this.#singles = new Singles({
+      target,
+      reading: this.#reading,
+      retry: this.#retry,
+      retries: READS.has(rest.mode),
+      exactlyOnce,
+      acquireTimeoutMs,
+      positions: lazy(() => this.#positions(given, { acquireTimeoutMs, maxLagBytes })),
+      isLagLimited: maxLagBytes !== undefined,
+      marked: this.#markers && ((work) => this.transaction(work, { maxAttempts: 1 })),
+      onRetry: () => {
+        tally.retries += 1;
+      },
+    });
+    if (!unref) this.#letGo = keepAlive();
     this.#maxStatementMs = /** @type {number | undefined} */ (rest.maxStatementMs);
   }
 
@@ -95,13 +124,10 @@ class Pool {
    * @returns {Promise<Rows<any>>}
    */
   query(sql, params, given) {
-    if (given !== undefined) return this.#query(sql, params, given);
-    return queryable.runPlain(this.#target, sql, params, this.#reading, this.#single);
-  }
-
-  /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} given */
-  async #query(sql, params, given) {
-    return queryable.toRows(await this.#run(sql, params, given));
+    if (given !== undefined || this.#singles.isSpecial) {
+      return this.#singles.run(sql, params, given, queryable.toRows, 'query');
+    }
+    return queryable.runPlain(this.#target, sql, params, this.#reading, this.#singles.plain);
   }
 
   /**
@@ -109,15 +135,28 @@ class Pool {
    * @returns {Promise<QueryResult<any>>}
    */
   async queryResult(sql, params, given) {
-    return queryable.toResult(await this.#run(sql, params, given));
+    return this.#singles.run(sql, params, given, queryable.toResult, 'queryResult');
   }
 
-  /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} given */
-  async #run(sql, params, given) {
-    queryable.checkText(sql);
-    const { exactlyOnce, ...read } = queryable.readOptions(given, options.SINGLE_OPTIONS);
-    const manner = exactlyOnce === undefined ? this.#single : singly(exactlyOnce);
-    return queryable.run(this.#target, sql, params, read, this.#reading, manner);
+  /** @param {Record<string, any>} given @param {{ acquireTimeoutMs: number, maxLagBytes: number | undefined }} limits */
+  #positions(given, limits) {
+    const { LogPositions, followLeader } = require('./log-positions.js');
+    if (limits.maxLagBytes === undefined)
+      return new LogPositions(this.#target, this.#reading, limits);
+    const leader = new Pool(leaderOptions(given));
+    this.#leader = leader;
+    const ask = catalogQuery(leader.#target);
+    const path = followLeader(leader.#target, this.#reading, given.mode, (sql) =>
+      ask(sql, [], undefined),
+    );
+    return new LogPositions(this.#target, this.#reading, limits, path);
+  }
+
+  /** Where the log of the primary is, for reads that must see what was written here. @returns {Promise<string>} */
+  async #position() {
+    const { POSITION } = require('./log-positions.js');
+    const query = catalogQuery(this.#target);
+    return (await query(POSITION, [], undefined))[0].lsn;
   }
 
   /**
@@ -126,16 +165,29 @@ class Pool {
    */
   async insert(table, row, given) {
     const { insertStatement, mayInsertAgain } = require('./insert.js');
-    const { sql, params, limits, isIdempotent } = insertStatement(table, row, given);
+    const { sql, params, limits, isIdempotent, lsn } = insertStatement(table, row, given);
+    const backoff = new Backoff(this.#retry);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.query(sql, params, limits);
+        const rows = await this.query(sql, params, limits);
+        if (lsn) Object.defineProperty(rows, 'lsn', { value: await this.#position() });
+        return rows;
       } catch (error) {
         const isOver = !isIdempotent || attempt >= this.#retry.maxAttempts;
         if (isOver || !mayInsertAgain(error)) throw error;
       }
-      await this.#pause(attempt, limits.signal);
+      this.#events.tally.retries += 1;
+      await backoff.pause(attempt, limits.signal);
     }
+  }
+
+  /** @param {number} olderThanMs @returns {Promise<number>} */
+  async pruneCommitMarkers(olderThanMs) {
+    if (!Number.isFinite(olderThanMs) || olderThanMs < 0) {
+      throw new TypeError('olderThanMs must be a number not below 0');
+    }
+    if (this.#markers === undefined) throw wrong('commitMarkerTable', 'is not set on this pool');
+    return this.#markers.prune(olderThanMs);
   }
 
   /** @param {string} event @param {(detail: any) => void} listener */
@@ -226,40 +278,28 @@ class Pool {
   /**
    * @template T
    * @param {(tx: Transaction) => T | Promise<T>} fn @param {object} [given]
-   * @returns {Promise<T>}
+   * @returns {Promise<any>}
    */
   async transaction(fn, given) {
     if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
     const read = options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
-    const { maxAttempts = this.#retry.maxAttempts, ...begin } = read;
+    const { maxAttempts = this.#retry.maxAttempts, lsn, ...begin } = read;
+    const backoff = new Backoff(this.#retry);
     const { Transaction: TransactionClass, mayRunAgain } = transactions();
     for (let attempt = 1; ; attempt++) {
       const tx = new TransactionClass(this.#target, this.#reading, begin);
       try {
         const value = await TransactionClass.run(tx, fn);
         if (!TransactionClass.isOver(tx)) await tx.commit();
-        return value;
+        return lsn ? { value, lsn: await this.#position() } : value;
       } catch (error) {
         // Whatever the rollback says, the caller wants to know why it was needed.
         if (!TransactionClass.isOver(tx)) await tx.rollback().catch(() => {});
         if (attempt >= maxAttempts || !mayRunAgain(error)) throw error;
       }
-      await this.#pause(attempt, begin.signal);
+      this.#events.tally.retries += 1;
+      await backoff.pause(attempt, begin.signal);
     }
-  }
-
-  /** @param {number} attempt @param {AbortSignal | undefined} signal */
-  async #pause(attempt, signal) {
-    const { baseDelayMs, maxDelayMs } = this.#retry;
-    const delay =
-      Math.min(baseDelayMs * 2 ** (attempt - 1), maxDelayMs) * (0.5 + Math.random() / 2);
-    signal?.throwIfAborted();
-    const { setTimeout: sleep } = require('node:timers/promises');
-    await sleep(Math.round(delay), undefined, signal === undefined ? {} : { signal }).catch(
-      (error) => {
-        throw signal?.aborted ? signal.reason : error;
-      },
-    );
   }
 
   /**
@@ -308,12 +348,7 @@ class Pool {
 
   /** @returns {PoolStatus} */
   status() {
-    const text = native.poolStatus(this.#target.slot, this.#target.generation, true);
-    const { max, size, available, waiting, nodes, primary, driver } =
-      text === null ? NOTHING_OPEN : JSON.parse(text);
-    const inUse = size - available;
-    const counts = { maxSize: max, size, available, inUse, waiting };
-    return { ...counts, driver, primary, nodes: nodes.map(toNode) };
+    return figures().statusOf(this.#target, this.#events.tally);
   }
 
   stats() {
@@ -372,6 +407,8 @@ class Pool {
     const { timeoutMs = DEFAULT_END_MS } = options.readOptions(options.END_OPTIONS, given);
     // What was asked for before is asked for before.
     flush();
+    this.#letGo?.();
+    await this.#leader?.end(given);
     const { figures: last, ...ended } = JSON.parse(await end(this.#target, timeoutMs));
     this.#lastFigures = last;
     this.#ended = ended;
@@ -408,17 +445,11 @@ class Pool {
   }
 }
 
-/** A node as users see it, out of what the engine says. @param {any} node @returns {import('../types/pool-extras.js').PoolNode} */
-function toNode({ host, address, role, open, heardMs, tookMs, code, problem, failedMs }) {
-  const at = (/** @type {number} */ ago) => new Date(Date.now() - ago).toISOString();
-  const error = code === null ? null : { code, message: problem, at: at(failedMs) };
-  const seenAt = heardMs === null ? null : at(heardMs);
-  return { host, address, role, open, seenAt, tookMs, error };
-}
-
-/** @param {boolean} isProbed its outcome is to be known even if its answer is lost */
-function singly(isProbed) {
-  return isProbed ? EXACTLY_ONCE : undefined;
+/** A pool on the primary beside one that reads elsewhere: one connection, and nobody told. @param {Record<string, any>} given */
+function leaderOptions(given) {
+  const { logger, onSlowQuery, slowQueryMs, onQueryError, lease, maxLagMs, loadBalance, ...same } =
+    given;
+  return { ...same, mode: 'read-write', maxLagBytes: undefined, poolSize: 1, minIdle: 0 };
 }
 
 /**
@@ -437,31 +468,6 @@ function hearEvents(pool, listeners, probed) {
     if (isPoolTraced()) tracing().hearPool(about, event);
     listeners.tell(event);
   });
-}
-
-/**
- * How the catalog of a pool is asked: inside the transaction whose result is to be read, else on any connection.
- * @param {Target} pool
- * @returns {(sql: string, params: unknown[], session: Target | undefined) => Promise<any[]>}
- */
-function catalogQuery(pool) {
-  const types = PRESETS.lossless;
-  const decoders = queryable.decodersFor(types, 'object', undefined);
-  const { NO_OPTIONS, run } = queryable;
-  /** @type {Reading} */
-  const reading = { types, rowMode: 'object', catalog: undefined, decoders };
-  return async (sql, params, session) => {
-    if (session !== undefined) {
-      try {
-        const manner = { flags: FLAG.TRANSACTION };
-        return (await run(unheard(session), sql, params, NO_OPTIONS, reading, manner)).result.rows;
-      } catch (error) {
-        // It ended behind the statement: what it made can be seen by everybody now.
-        if (!(error instanceof ClosedError)) throw error;
-      }
-    }
-    return (await run(unheard(pool), sql, params, NO_OPTIONS, reading, undefined)).result.rows;
-  };
 }
 
 /**

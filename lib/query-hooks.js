@@ -23,10 +23,10 @@ const NONE = Object.freeze({});
 
 /**
  * One function that tells whom it concerns; what they throw is theirs.
- * @param {Record<string, any>} hooks
+ * @param {Record<string, any>} hooks @param {(() => void) | undefined} onFailure told when one throws
  * @returns {((event: LogEvent) => void) | undefined} undefined when nobody wants to hear anything
  */
-function toldBy({ logger, slowQueryMs = DEFAULT_SLOW_MS, onSlowQuery, onQueryError }) {
+function toldBy({ logger, slowQueryMs = DEFAULT_SLOW_MS, onSlowQuery, onQueryError }, onFailure) {
   if (onSlowQuery === undefined && slowQueryMs !== DEFAULT_SLOW_MS) {
     throw wrong('slowQueryMs', 'needs "onSlowQuery"');
   }
@@ -34,20 +34,23 @@ function toldBy({ logger, slowQueryMs = DEFAULT_SLOW_MS, onSlowQuery, onQueryErr
     return undefined;
   }
   return (event) => {
-    callHook(logger, [event]);
-    if (event.durationMs > slowQueryMs) callHook(onSlowQuery, [event]);
-    if (event.error !== undefined) callHook(onQueryError, [event]);
+    callHook(logger, [event], onFailure);
+    if (event.durationMs > slowQueryMs) callHook(onSlowQuery, [event], onFailure);
+    if (event.error !== undefined) callHook(onQueryError, [event], onFailure);
   };
 }
 
-/** @param {Record<string, any>} options checked @returns {Pick<About, 'told' | 'comment'>} */
-function hooksOf(options) {
+/**
+ * @param {Record<string, any>} options checked @param {() => void} [onFailure] told when a hook throws
+ * @returns {Pick<About, 'told' | 'comment'>}
+ */
+function hooksOf(options, onFailure) {
   const { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment } = options;
   if ((logger ?? slowQueryMs ?? onSlowQuery ?? onQueryError ?? sqlComment) === undefined) {
     return NONE;
   }
   const comment = sqlComment && require('./sql-comment.js').commenter(sqlComment);
-  return Object.freeze({ told: toldBy(options), comment });
+  return Object.freeze({ told: toldBy(options, onFailure), comment });
 }
 
 /** The same of options among others that are not checked. @param {Record<string, any>} options */

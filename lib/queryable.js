@@ -2,6 +2,7 @@
 'use strict';
 
 const { StatementAnswer } = require('./answer.js');
+const { CancelledError, TimeoutError } = require('./error-classes.js');
 const { Decoders } = require('./decoders.js');
 const { readQueryOptions } = require('./options.js');
 const { resolveTypes } = require('./rows/types.js');
@@ -22,8 +23,13 @@ const { ask, execute } = require('./request.js');
  *   catalog: TypeCatalog | undefined,
  *   decoders: InstanceType<typeof Decoders>,
  *   resolves?: boolean,
+ *   markers?: Markers | undefined,
+ *   tally?: Tally | undefined,
  * }} Reading
  */
+
+/** @typedef {InstanceType<typeof import('./commit-markers.js').Markers>} Markers */
+/** Counted by those who run statements. @typedef {{ cancels: number }} Tally */
 
 /** @typedef {{ timeoutMs?: number, signal?: AbortSignal, rowMode?: 'object' | 'array', types?: any, exactlyOnce?: boolean }} StatementOptions */
 
@@ -79,18 +85,35 @@ function checkText(sql) {
  * @param {StatementOptions} options checked
  * @param {Reading} reading
  * @param {Manner | undefined} manner flags, BEGIN and what the transaction leaves of its time
+ * @param {number} [attempt] from 1
  * @returns {Promise<Answered>}
  */
-async function run(target, sql, params, options, reading, manner) {
+async function run(target, sql, params, options, reading, manner, attempt = 1) {
   const decoders = options === NO_OPTIONS ? reading.decoders : decodersOf(reading, options);
   try {
     const { timeoutMs, signal } = options;
     const how =
-      timeoutMs === undefined && signal === undefined ? manner : { ...manner, ...options };
+      timeoutMs === undefined && signal === undefined && attempt === 1
+        ? manner
+        : { ...manner, ...options, attempt };
     return await execute(target, sql, params, decoders, how);
   } catch (cause) {
-    throw asError(cause);
+    const error = asError(cause);
+    count(reading, error);
+    throw error;
   }
+}
+
+/** A statement that was given up while it ran was cancelled on the server, or its connection was closed. @param {Reading} reading @param {any} error */
+function count({ tally }, error) {
+  if (tally === undefined || error?.outcome === 'not-sent') return;
+  const cause = error?.outcomeUnknown ? error.cause : error;
+  if (
+    cause instanceof TimeoutError ||
+    cause instanceof CancelledError ||
+    cause?.name === 'AbortError'
+  )
+    tally.cancels += 1;
 }
 
 /** Rows, straight into the one promise that the caller has. */

@@ -27,6 +27,7 @@ const { passingNumber, statementNumber } = require('./statements.js');
  *   signal?: AbortSignal | undefined,
  *   utcDates?: boolean,
  *   name?: string,
+ *   attempt?: number,
  * }} Manner
  */
 

@@ -1,7 +1,12 @@
 // Transactions of the cluster face: BEGIN travels with the first statement, COMMIT's tag is checked.
 'use strict';
 
-const { ClosedError, TimeoutError, TransactionLostError } = require('./error-classes.js');
+const {
+  ClosedError,
+  TimeoutError,
+  TransactionLostError,
+  TransactionRolledBackError,
+} = require('./error-classes.js');
 const { openSession, release, forgotten } = require('./handles.js');
 const { FLAG } = require('./mailbox.js');
 const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./options.js');
@@ -47,6 +52,7 @@ class Transaction {
   #trace;
   #inside;
   #savepoints = 0;
+  #writes;
   /** `fresh`: nothing asked; `open`; `over`. */
   #state = 'fresh';
   /** A statement was answered, so BEGIN was as well. */
@@ -64,8 +70,8 @@ class Transaction {
     this.#target = openSession(pool, 'cluster');
     this.#reading = reading;
     this.#begin = beginText(options);
-    const writes = options.accessMode !== 'read-only';
-    this.#inside = reading.resolves && writes ? PROBED : INSIDE;
+    this.#writes = options.accessMode !== 'read-only';
+    this.#inside = reading.resolves && this.#writes ? PROBED : INSIDE;
     this.#timeoutMs = options.timeoutMs;
     this.#deadline =
       options.timeoutMs === undefined ? undefined : performance.now() + options.timeoutMs;
@@ -230,13 +236,42 @@ class Transaction {
     try {
       if (isFresh) return;
       const flags = Number(this.#inside.flags) | FLAG.COMMIT | FLAG.FINISH;
-      await this.#run('COMMIT', undefined, this.#limited(limits), { flags });
+      const { markers } = this.#reading;
+      const read = this.#limited(limits);
+      if (markers !== undefined && this.#writes) await this.#commitMarked(markers, read, flags);
+      else await this.#run('COMMIT', undefined, read, { flags });
     } catch (error) {
       this.#close(isOpen(error) ? 'unknown' : 'failed', error);
       throw error;
     } finally {
       this.#close('committed');
     }
+  }
+
+  /**
+   * The marker goes in front of COMMIT, in the same packet.
+   * @param {NonNullable<Reading['markers']>} markers @param {StatementOptions} limits @param {number} flags of COMMIT
+   */
+  async #commitMarked(markers, limits, flags) {
+    const id = markers.make();
+    const began = performance.now();
+    const marked = this.#run(markers.statement, [id], limits, this.#inside);
+    const ended = this.#run('COMMIT', undefined, limits, { flags });
+    const [marker, commit] = await Promise.allSettled([marked, ended]);
+    if (commit.status === 'fulfilled') return;
+    if (isOpen(commit.reason)) {
+      const left =
+        limits.timeoutMs === undefined
+          ? undefined
+          : Math.max(0, limits.timeoutMs - (performance.now() - began));
+      await markers.resolve(id, commit.reason, left);
+      return;
+    }
+    // COMMIT says no more than that something had failed: the table of the markers, perhaps.
+    const isOwn = marker.status === 'rejected' && marker.reason.code !== '25P02';
+    throw isOwn && commit.reason instanceof TransactionRolledBackError
+      ? marker.reason
+      : commit.reason;
   }
 
   /** @param {{ timeoutMs?: number }} [options] */

@@ -7,8 +7,7 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
 import type { ServerError } from './errors.js';
 import type { BuiltinType } from './pg-builtins.js';
-import type { PoolLease } from './pool.js';
-import type { InsertManyOptions, QueryHooks } from './pool-extras.js';
+import type { InsertManyOptions, PoolLease, QueryHooks } from './pool-extras.js';
 
 type Format = 'text' | 'binary';
 

@@ -1,6 +1,51 @@
 // What a pool offers beside plain statements: options of single statements, and events.
 
 import type { Params, QueryOptions } from './pool.js';
+import type { ServerlessConfig } from './serverless.js';
+
+/** The option `lease` of a pool; all but the first two mean what they mean for `ServerlessClient`. */
+export interface PoolLease
+  extends Pick<
+    ServerlessConfig,
+    | 'leaseTtlMs'
+    | 'heartbeatSoftRemainingMs'
+    | 'heartbeatTimeoutMs'
+    | 'pooler'
+    | 'reaper'
+    | 'reaperRunProbability'
+    | 'reaperCooldownMs'
+    | 'reaperTimeoutMs'
+    | 'minConnectionIdleTimeSec'
+    | 'minIdleInTransactionSec'
+    | 'reapIdleInTransaction'
+    | 'maxIdleConnectionsToKill'
+    | 'leaseGraceMs'
+  > {
+  /** At least 16 bytes of UTF-8; one secret for the whole fleet. Never shown anywhere. */
+  secret: string;
+  /** Default: `AWS_LAMBDA_FUNCTION_NAME`, else `sls_pg`. */
+  serviceName?: string;
+}
+
+/** Options of a pool about what it looks after. */
+export interface UpkeepOptions {
+  /**
+   * As `maxLagMs`, in bytes of log behind the primary, which is asked on a connection of its own. While no primary answers, the last
+   * that was known counts. `'prefer-standby'` reads from the primary when no standby is near enough. Default: no limit.
+   */
+  maxLagBytes?: number;
+  /** How often a `'prefer-standby'` pool that uses the primary looks for a standby to move to; 0 = never. Default 5000. */
+  rebalanceMs?: number;
+  /** How often names are looked up again; connections to addresses a name has left are retired. 0 = never. Default 30 000. */
+  dnsRecheckMs?: number;
+  /** Does an idle pool let the process end? Default true. */
+  unref?: boolean;
+  /**
+   * A name, or schema and name: `create table … (id uuid primary key, committed boolean not null default true, at timestamptz not
+   * null default now())`, which the pool's role may read, write and delete from (see `pruneCommitMarkers`).
+   */
+  commitMarkerTable?: string | readonly string[];
+}
 
 /** Options of one statement of a pool. */
 export interface SingleOptions extends QueryOptions {
@@ -10,6 +55,18 @@ export interface SingleOptions extends QueryOptions {
    * the pool.
    */
   exactlyOnce?: boolean;
+  /**
+   * Run it again, as `retry` of the pool says, when it failed for a reason that may go away: also when its answer was lost, so
+   * only for what may have its effect twice. Default true for modes `'read-only'` and `'prefer-standby'`, else false.
+   */
+  retry?: boolean;
+  /** In place of the pool's, for this statement. */
+  acquireTimeoutMs?: number;
+  /**
+   * A position in the log (`lsn: true` of `transaction` and `insert`): read from a standby that has come as far, and wait for one up
+   * to `acquireTimeoutMs`. So a pool of standbys sees what was written.
+   */
+  after?: string;
 }
 
 /** Options of `insert`. */
@@ -18,6 +75,8 @@ export interface InsertOptions {
   signal?: AbortSignal;
   /** A row that is there already is no error, the result is empty; so it is tried again as `retry` says. Default false. */
   idempotency?: boolean;
+  /** The rows get a property `lsn`, for `after`. Costs a round trip. Default false. */
+  lsn?: boolean;
   /** The columns of the unique index by which a row is known. Default `'_id'`. */
   conflictTarget?: string | readonly string[];
 }
@@ -26,6 +85,7 @@ export interface InsertOptions {
 export interface CommitResolved {
   /** `'committed'`, `'aborted'`, or why that could not be found out. */
   readonly status: string;
+  /** Of the transaction; with `commitResolution: 'marker'` its marker. */
   readonly xid: string;
   readonly tookMs: number;
 }
@@ -37,6 +97,31 @@ export interface Failover {
   readonly to: string;
   /** Milliseconds since the former one was lost; null when it never was. */
   readonly tookMs: number | null;
+  /** The timeline that the new one writes; null where it was not asked for. */
+  readonly timeline: number | null;
+}
+
+/** A primary began or ceased to refuse writes. */
+export interface Fence {
+  readonly host: string;
+  readonly address: string;
+  readonly isFenced: boolean;
+}
+
+/** An attempt to connect is over. */
+export interface Search {
+  readonly host: string;
+  readonly address: string;
+  readonly tookMs: number;
+  /** null when the server let us in. */
+  readonly error: Error | null;
+}
+
+/** A connection is not used any more. */
+export interface Retirement {
+  readonly host: string;
+  /** `'role'`: its server is not what the pool needs. */
+  readonly reason: 'idle' | 'lifetime' | 'role' | 'error' | 'shutdown';
 }
 
 /** What a node is: `'fenced'` is a primary that refuses writes; `'unknown'`: it answers and does not say. */
@@ -70,7 +155,14 @@ export interface HostChange {
 /** What a pool tells, by name. */
 export interface PoolEventMap {
   hostChange: HostChange;
+  /** Another name of `hostChange`. */
+  node: HostChange;
   failover: Failover;
+  /** Another name of `failover`. */
+  primary: Failover;
+  fence: Fence;
+  search: Search;
+  retire: Retirement;
   'commit-resolved': CommitResolved;
 }
 
@@ -111,6 +203,15 @@ export interface LogEvent {
   readonly durationMs: number;
   /** On success: rows returned or affected. */
   readonly rowCount?: number;
+  /** Which try of this statement it was, from 1. */
+  readonly attempt: number;
+  /** Where it ran, as configured; absent when it got no connection. */
+  readonly host?: string;
+  /** Milliseconds of waiting for the connection, and of all that followed. */
+  readonly acquireMs: number;
+  readonly executeMs: number;
+  /** Of the server's tag, for example `'UPDATE'`. */
+  readonly command?: string;
   /** Like what the caller gets; not the same object. */
   readonly error?: Error;
 }
@@ -132,6 +233,23 @@ export interface QueryHooks {
   sqlComment?: (() => Record<string, string | undefined> | undefined) | undefined;
 }
 
+/** What happened to a pool so often. */
+export interface PoolCounters {
+  readonly connects: number;
+  readonly failedConnects: number;
+  /** Connections that are not used any more, by reason. */
+  readonly evictions: Readonly<Partial<Record<Retirement['reason'], number>>>;
+  /** Statements and transactions that were run again. */
+  readonly retries: number;
+  /** Statements given up while they ran, by time limit or signal. */
+  readonly cancels: number;
+  /** Commits without an answer that were looked into, and those whose end was found out. */
+  readonly inDoubt: number;
+  readonly resolved: number;
+  /** Times that `logger`, `onSlowQuery` or `onQueryError` threw. */
+  readonly failedLoggers: number;
+}
+
 /** Counts of a pool. */
 export interface PoolStatus {
   readonly maxSize: number;
@@ -149,4 +267,6 @@ export interface PoolStatus {
   readonly primary: string | null;
   /** Every address that was tried, by address. */
   readonly nodes: readonly PoolNode[];
+  /** What happened so often since the pool was made. */
+  readonly counters: PoolCounters;
 }

@@ -8,13 +8,14 @@ import type {
   InsertOptions,
   LogEvent,
   PoolEventMap,
+  PoolLease,
   PoolStatus,
   QueryHooks,
   SingleOptions,
   StreamOptions,
+  UpkeepOptions,
 } from './pool-extras.js';
 import type { NativeFigures, PoolStats } from './pool-figures.js';
-import type { ServerlessConfig } from './serverless.js';
 import type { SslOptions } from './ssl.js';
 
 /** A row: column name → value. Of two columns with the same name the later wins; `rowMode: 'array'` keeps both. */
@@ -124,6 +125,8 @@ export interface BeginOptions {
 export interface TransactionOptions extends BeginOptions {
   /** Total tries; 1 = none is repeated. Default: `retry.maxAttempts` of the pool. */
   maxAttempts?: number;
+  /** Resolves to `{ value, lsn }`; the position is for `after`. Costs a round trip. Default false. */
+  lsn?: boolean;
 }
 
 /** Options of `end`, `commit` and `rollback`. */
@@ -150,7 +153,7 @@ export type PasswordFunction = (
 ) => string | Promise<string>;
 
 /** Options of `createPool`. All times in milliseconds. Unknown names and wrong values throw a `TypeError` naming them. */
-export interface PoolOptions extends QueryHooks {
+export interface PoolOptions extends QueryHooks, UpkeepOptions {
   /** `postgres://…` or `key=value …`. Options beside it win. */
   connectionString?: string;
   /** One entry per node: `'name'`, `'name:port'`, `'[v6]:port'` or the folder of a socket. */
@@ -279,9 +282,11 @@ export interface PoolOptions extends QueryHooks {
   maxStatementMs?: number;
   /**
    * A COMMIT whose answer is lost: `'xid'` asks the primary of then for the transaction (after a crash or a failover too); it
-   * costs some 20 µs a statement and no round trip. `'off'`: `OutcomeUnknownError` at once. Default `'xid'`.
+   * costs some 20 µs a statement and no round trip. `'marker'`: transactions that write leave a row in `commitMarkerTable` in
+   * the packet of their COMMIT, which decides on any topology, after any number of failovers. `'off'`:
+   * `OutcomeUnknownError` at once. Default `'xid'`.
    */
-  commitResolution?: 'xid' | 'off';
+  commitResolution?: 'xid' | 'marker' | 'off';
   /** How long that is tried. Default 10 000. */
   resolveTimeoutMs?: number;
   /** The same for statements that stand for themselves, see `SingleOptions`. Default false. */
@@ -314,8 +319,16 @@ export interface PoolOptions extends QueryHooks {
    * `ResultError` as `cause`. Of a stream each batch is counted for itself. Default: no limit.
    */
   maxResultBytes?: number;
-  /** Of `transaction`: total tries, and the delay that doubles from base to max. Defaults 3, 50, 1000. */
-  retry?: { maxAttempts?: number; baseDelayMs?: number; maxDelayMs?: number };
+  /**
+   * Of whatever is run again: total tries, and the delay between them from base to max. `'half'` doubles it and takes between half
+   * and all of that; `'decorrelated'` takes between the base and three times the delay before. Defaults 3, 50, 1000, `'half'`.
+   */
+  retry?: {
+    maxAttempts?: number;
+    baseDelayMs?: number;
+    maxDelayMs?: number;
+    jitter?: 'half' | 'decorrelated';
+  };
   /**
    * Signs every connection with a lease in its `application_name`, renews it while the process runs, and ends
    * connections of the same service whose lease has expired, as `ServerlessClient` does.
@@ -323,30 +336,6 @@ export interface PoolOptions extends QueryHooks {
   lease?: PoolLease;
   /** Called after each try of a statement. What it throws is swallowed. */
   logger?: (event: LogEvent) => void;
-}
-
-/** The option `lease` of a pool; all but the first two mean what they mean for `ServerlessClient`. */
-export interface PoolLease
-  extends Pick<
-    ServerlessConfig,
-    | 'leaseTtlMs'
-    | 'heartbeatSoftRemainingMs'
-    | 'heartbeatTimeoutMs'
-    | 'pooler'
-    | 'reaper'
-    | 'reaperRunProbability'
-    | 'reaperCooldownMs'
-    | 'reaperTimeoutMs'
-    | 'minConnectionIdleTimeSec'
-    | 'minIdleInTransactionSec'
-    | 'reapIdleInTransaction'
-    | 'maxIdleConnectionsToKill'
-    | 'leaseGraceMs'
-  > {
-  /** At least 16 bytes of UTF-8; one secret for the whole fleet. Never shown anywhere. */
-  secret: string;
-  /** Default: `AWS_LAMBDA_FUNCTION_NAME`, else `sls_pg`. */
-  serviceName?: string;
 }
 
 /** What pools and transactions have in common. */
@@ -395,7 +384,13 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
    * serialization failures and losses, unless it was committed, so `fn` must have no effects outside the transaction.
    * @throws {OutcomeUnknownError} COMMIT was not answered, and nobody could say what became of it; never tried again
    */
+  transaction<T>(
+    fn: (tx: Transaction) => T | Promise<T>,
+    options: TransactionOptions & { lsn: true },
+  ): Promise<{ value: T; lsn: string }>;
   transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** Deletes commit markers older than this, 1000 at a time; gives how many. */
+  pruneCommitMarkers(olderThanMs: number): Promise<number>;
   /**
    * Runs statements in order on one connection without waiting for one answer before the next is sent.
    * @example await pool.batch([{ sql: 'insert into a values ($1)', params: [1] }, 'delete from b'], { errors: 'all-or-nothing' });

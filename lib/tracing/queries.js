@@ -65,7 +65,7 @@ function traced(target, sql, parameterCount, manner, answer, work) {
   if (!sql) return work();
   const trace = new QueryTrace(target.about, sql, kind, parameterCount);
   trace.transaction = transactions.get(target);
-  hear(target, trace);
+  hear(target, trace, manner.attempt);
   watch(answer, trace, target, portal);
   try {
     return begin(query, trace, work);
@@ -75,16 +75,21 @@ function traced(target, sql, parameterCount, manner, answer, work) {
   }
 }
 
-/** Hooks run where the caller was, as what he awaits does. @param {Target} target @param {OneTrace} trace */
-function hear({ about }, trace) {
+/**
+ * Hooks run where the caller was, as what he awaits does.
+ * @param {Target} target @param {OneTrace} trace @param {number} [attempt]
+ */
+function hear({ about }, trace, attempt = 1) {
   const { told } = about;
   if (told === undefined) return;
   const caller = new AsyncResource('pg-berth.query');
   hearers.set(trace, () => {
-    const { sql, durationMs = 0, rowCount, error } = trace;
+    const { sql, durationMs = 0, waitMs = 0, host, port, command, rowCount, error } = trace;
     const event = {
-      sql,
-      durationMs: Math.round(durationMs),
+      ...{ sql, durationMs: Math.round(durationMs), attempt },
+      ...{ acquireMs: waitMs, executeMs: Math.max(0, durationMs - waitMs) },
+      ...(host === undefined ? {} : { host: port === undefined ? host : `${host}:${port}` }),
+      ...(command === undefined ? {} : { command }),
       ...(error === undefined ? {} : { error }),
       ...(typeof rowCount === 'number' ? { rowCount } : {}),
     };

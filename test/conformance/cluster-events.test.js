@@ -5,10 +5,15 @@ const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
 const { createPool } = require('../../lib/index.js');
 const { startCluster } = require('../support/cluster.js');
+const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
 const { ended, recordChannels } = require('../support/tracing.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
+
+const NAMES = /** @type {const} */ ([
+  ...['failover', 'hostChange', 'fence', 'search', 'retire', 'node', 'primary'],
+]);
 
 /** @type {Awaited<ReturnType<typeof startCluster>>} */
 let cluster;
@@ -24,8 +29,7 @@ function open(t, options) {
   t.after(() => pool.end({ timeoutMs: 500 }));
   /** @type {any[]} */
   const told = [];
-  pool.on('failover', (event) => told.push(['failover', event]));
-  pool.on('hostChange', (event) => told.push(['hostChange', event]));
+  for (const name of NAMES) pool.on(name, (event) => told.push([name, event]));
   return {
     pool,
     told,
@@ -67,8 +71,8 @@ test('CP-90: a failover is told to each pool, with both addresses and its time',
   await Promise.all(pools.map(({ pool }) => pool.query('select 1')));
   for (const { pool, of } of pools) {
     await waitFor(() => of('failover').length > 0, { what: 'the event' });
-    const [{ from, to, tookMs }] = of('failover');
-    assert.deepEqual([from, to], [old.host, cluster.primary.host]);
+    const [{ from, to, tookMs, timeline }] = of('failover');
+    assert.deepEqual([from, to, timeline], [old.host, cluster.primary.host, 2]);
     assert.ok(tookMs > 0 && tookMs < 30_000, String(tookMs));
     assert.equal(of('failover').length, 1);
     const left = of('hostChange').find(
@@ -126,6 +130,48 @@ test('CP-90: a fence and its end are changes of one node, told once each', async
     ],
   );
   assert.equal(of('failover').length, 0);
+  const fences = of('fence').map(({ address, isFenced }) => [address, isFenced]);
+  assert.deepEqual(fences, [
+    [node.host, true],
+    [node.host, false],
+  ]);
+});
+
+test('CP-90, CP-91: attempts, retired connections and what was given up are told and counted', async (t) => {
+  const { pool, of } = open(t, {
+    hosts: ['127.0.0.1:1', ...cluster.hosts],
+    maxUses: 2,
+    poolSize: 1,
+    logger() {
+      throw new Error('of the logger');
+    },
+  });
+  await pool.query('select 1');
+  const [failed] = of('search').filter(({ error }) => error !== null);
+  assert.deepEqual([failed.host, failed.error.code], ['127.0.0.1:1', 'ECONNREFUSED']);
+  assert.ok(of('search').some(({ error }) => error === null));
+  await failureOf(pool.query('select pg_sleep(5)', [], { timeoutMs: 30 }));
+  await waitFor(() => of('retire').length > 0, { what: 'the end of a used connection' });
+  assert.deepEqual(of('retire')[0], { host: cluster.primary.host, reason: 'lifetime' });
+  await pool.transaction((tx) => tx.query('insert into t values (7)'));
+  let runs = 0;
+  await pool.transaction(async (tx) => {
+    runs += 1;
+    await tx.query('select 1');
+    if (runs === 1) throw Object.assign(new Error('again'), { code: '40001', outcome: 'failed' });
+  });
+  const { counters } = pool.status();
+  assert.ok(counters.connects >= 2 && counters.failedConnects >= 1, JSON.stringify(counters));
+  assert.deepEqual([counters.cancels, counters.retries, counters.inDoubt], [1, 1, 0]);
+  assert.ok((counters.evictions.lifetime ?? 0) >= 1 && counters.failedLoggers >= 4);
+});
+
+test('CP-90: node and primary are other names of hostChange and failover', async (t) => {
+  const { pool, of } = open(t);
+  await pool.query('select 1');
+  await waitFor(() => of('hostChange').length > 0, { what: 'a role' });
+  assert.deepEqual(of('node'), of('hostChange'));
+  assert.deepEqual(of('primary'), of('failover'));
 });
 
 test('listeners can be taken away, and unknown events are refused', async (t) => {
@@ -139,6 +185,7 @@ test('listeners can be taken away, and unknown events are refused', async (t) =>
   await pool.query('select 1');
   await waitFor(() => told === 1, { what: 'one event' });
   assert.throws(() => pool.on(/** @type {any} */ ('hostchange'), count), {
-    message: 'option "event" must be one of "hostChange", "failover", "commit-resolved"',
+    message:
+      'option "event" must be one of "hostChange", "node", "fence", "failover", "primary", "search", "commit-resolved", "retire"',
   });
 });

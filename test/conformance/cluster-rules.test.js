@@ -357,6 +357,15 @@ test('CP-92: the logger hears each try, and what it throws changes nothing', asy
   );
   assert.equal(badly.error.code, '42703');
   assert.ok(Number.isInteger(well.durationMs));
+  assert.deepEqual(
+    [well.attempt, well.command, well.host, badly.attempt],
+    [1, 'SELECT', new URL(db.url).host, 1],
+  );
+  for (const { acquireMs, executeMs, durationMs } of events) {
+    assert.ok(acquireMs >= 0 && executeMs > 0, `${acquireMs} ${executeMs}`);
+    assert.equal(Math.round(acquireMs + executeMs), durationMs);
+  }
+  assert.equal(pool.status().counters.failedLoggers, 2);
 });
 
 test('CP-93: errors of the server have all its fields, and the stack of the caller', async (t) => {

@@ -101,10 +101,23 @@ const POOL = {
     1n,
     'a positive integer (milliseconds, at most 2147483647), got a bigint',
   ],
-  commitResolution: ['off', 1, 'one of "xid", "off", got 1'],
+  commitResolution: ['off', 1, 'one of "xid", "marker", "off", got 1'],
+  commitMarkerTable: [['s', 't'], [], 'a name, or an array of schema and name, got an empty array'],
   resolveTimeoutMs: [1, '1', 'a positive integer (milliseconds, at most 2147483647), got a string'],
   exactlyOnce: [true, 1, 'true or false, got 1'],
   aliveTimeoutMs: [1, 0, 'a positive integer (milliseconds, at most 2147483647), got 0'],
+  maxLagBytes: [0, -1, 'an integer not below 0 (bytes), got -1'],
+  rebalanceMs: [
+    0,
+    -1,
+    'an integer not below 0 (milliseconds, at most 2147483647; 0 = never), got -1',
+  ],
+  dnsRecheckMs: [
+    0,
+    '1',
+    'an integer not below 0 (milliseconds, at most 2147483647; 0 = never), got a string',
+  ],
+  unref: [false, 0, 'true or false, got 0'],
   maxLagMs: [1, 0, 'a positive integer (milliseconds, at most 2147483647), got 0'],
   maxStatementMs: [1, true, 'a positive integer (milliseconds, at most 2147483647), got true'],
   keepalive: [{ idleMs: 5000, count: 3 }, 5, 'an object, got 5'],
@@ -135,8 +148,9 @@ const POOL = {
 test('every option of createPool accepts what is right and names what is wrong', () => {
   assert.deepEqual(Object.keys(POOL).sort(), Object.keys(POOL_OPTIONS).sort());
   for (const [name, [right, wrong, says]] of Object.entries(POOL)) {
+    const needed = name === 'commitMarkerTable' ? { commitResolution: 'marker' } : {};
     assert.deepEqual(
-      plain(readPoolOptions({ [name]: right }))[name]?.constructor,
+      plain(readPoolOptions({ ...needed, [name]: right }))[name]?.constructor,
       right?.constructor,
     );
     assert.throws(() => readPoolOptions({ [name]: wrong }), {

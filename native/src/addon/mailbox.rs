@@ -324,10 +324,18 @@ impl Outlet for Mailbox {
             } => {
                 json!({ "event": "hostChange", "host": host, "address": address, "from": from, "to": to })
             }
-            Event::Failover { from, to, took } => json!({
-                "event": "failover", "from": from, "to": to,
+            Event::Failover {
+                from,
+                to,
+                took,
+                timeline,
+            } => json!({
+                "event": "failover", "from": from, "to": to, "timeline": timeline,
                 "ms": took.map(|took| took.as_secs_f64() * 1000.0),
             }),
+            Event::Retired { host, reason } => {
+                json!({ "event": "retire", "host": host, "reason": reason })
+            }
         };
         self.text(slot, EVENT, generation, &text.to_string());
         self.announce();

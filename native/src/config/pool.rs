@@ -56,6 +56,10 @@ pub struct PoolConfig {
     pub max_result_bytes: Option<usize>,
     /// A server that answers nobody for so long is given up. Default: none.
     pub alive_timeout: Option<Duration>,
+    /// How often `prefer-standby` pools on the primary look for a standby. Default 5 s.
+    pub rebalance: Option<Duration>,
+    /// How often names are looked up again for open connections. Default 30 s.
+    pub dns_recheck: Option<Duration>,
     /// How long the outcome of a transaction is looked for whose COMMIT was not answered. Default 10 s.
     pub resolve_timeout: Duration,
     /// Statements in flight on one connection. Default 8.
@@ -149,6 +153,16 @@ impl Settings {
                 )?),
             },
             alive_timeout: limit("aliveTimeoutMs", self.alive_timeout_ms, None)?,
+            rebalance: limit(
+                "rebalanceMs",
+                self.rebalance_ms,
+                Some(Duration::from_secs(5)),
+            )?,
+            dns_recheck: limit(
+                "dnsRecheckMs",
+                self.dns_recheck_ms,
+                Some(Duration::from_secs(30)),
+            )?,
             resolve_timeout: limit(
                 "resolveTimeoutMs",
                 self.resolve_timeout_ms,

@@ -89,6 +89,8 @@ pub struct Settings {
     pub(super) fence_check: Option<String>,
     pub(super) fenced_reads: Option<String>,
     pub(super) max_lag_ms: Option<u64>,
+    pub(super) rebalance_ms: Option<u64>,
+    pub(super) dns_recheck_ms: Option<u64>,
     pub(super) lease: Option<LeaseSettings>,
 }
 

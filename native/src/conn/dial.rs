@@ -94,6 +94,12 @@ impl Route {
         &self.label
     }
 
+    /// Is its address looked up?
+    #[must_use]
+    pub const fn is_named(&self) -> bool {
+        matches!(&self.host, Host::Tcp { address: None, .. })
+    }
+
     /// The settings of the target.
     #[must_use]
     pub fn config(&self) -> &Config {

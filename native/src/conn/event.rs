@@ -91,5 +91,14 @@ pub enum Event<'a> {
         to: &'a str,
         /// Since the former one was lost; `None` when it never was.
         took: Option<Duration>,
+        /// The timeline it writes, where that was asked for.
+        timeline: Option<u32>,
+    },
+    /// Of a pool: a connection is not used any more.
+    Retired {
+        /// The host as configured.
+        host: &'a str,
+        /// Why, in a word.
+        reason: &'a str,
     },
 }

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::conn::Connection;
+use crate::conn::request::Event;
+use crate::conn::role::Role;
 use crate::error::Error;
 use crate::metrics::Reason;
 use crate::pool::Pool;
+use crate::pool::host::{Fit, fit};
 
 /// What the end of a pool meant for those who used it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,17 +95,32 @@ impl Pool {
         }
     }
 
-    /// Counts a connection that is over, by the reason.
-    pub(super) fn count_closed(&self, slot: usize, cause: &Error) {
+    /// Counts a connection that is over by the reason, and tells it.
+    pub(super) fn count_closed(&self, connection: &Connection, cause: &Error) {
         let books = self.books();
-        self.metrics.closed(if books.is_ended() {
-            Reason::Shutdown
-        } else if books.is_worn(slot, Instant::now()) {
-            Reason::Lifetime
-        } else if matches!(cause, Error::Closed { what: "connection" }) {
-            Reason::Idle
+        let (is_ended, is_worn) = (
+            books.is_ended(),
+            books.is_worn(connection.slot, Instant::now()),
+        );
+        drop(books);
+        let role = connection.role();
+        let misfit = role != Role::Unknown && fit(&self.settings.routing, role) != Fit::Right;
+        let (reason, word) = if is_ended {
+            (Reason::Shutdown, "shutdown")
+        } else if !is_worn && !matches!(cause, Error::Closed { what: "connection" }) {
+            (Reason::Error, "error")
         } else {
-            Reason::Error
+            let (reason, word) = if is_worn {
+                (Reason::Lifetime, "lifetime")
+            } else {
+                (Reason::Idle, "idle")
+            };
+            (reason, if misfit { "role" } else { word })
+        };
+        self.metrics.closed(reason);
+        self.seeker.tell(&Event::Retired {
+            host: &self.seeker.label(connection.node),
+            reason: word,
         });
     }
 }

@@ -13,6 +13,7 @@ mod opener;
 mod owner;
 pub mod queue;
 pub mod resolve;
+mod rounds;
 pub mod router;
 mod search;
 pub mod session;
@@ -155,6 +156,7 @@ impl Pool {
             own: Weak::clone(own),
         });
         pool.watch_silence();
+        pool.make_rounds();
         if bounds.min_idle > 0 {
             pool.open_as_needed();
         }

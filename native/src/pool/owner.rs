@@ -81,7 +81,7 @@ impl Owner for Pool {
     }
 
     fn closed(&self, connection: &Arc<Connection>, cause: &Error, left: Left) {
-        self.count_closed(connection.slot, cause);
+        self.count_closed(connection, cause);
         let usage = self.books().closed(connection.slot);
         if !matches!(cause, Error::Closed { .. }) {
             let key = self.seeker.key_of(connection);

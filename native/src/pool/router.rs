@@ -419,6 +419,7 @@ impl Seeker {
                 from: &from,
                 to: key,
                 took,
+                timeline: self.view.identity(key).map(|known| known.timeline),
             });
         }
     }

@@ -1,0 +1,103 @@
+// Transactions that leave a row of their own: whether it is there tells what became of a COMMIT, on any topology (CP-5).
+'use strict';
+
+const { setTimeout: sleep } = require('node:timers/promises');
+const { CommitAbortedError, ServerError } = require('./errors.js');
+const { quotePath } = require('./identifiers.js');
+
+/** Between two questions while nobody answers. */
+const PAUSE_MS = 25;
+/** The longest wait for one answer: a server that is silent may have been replaced meanwhile. */
+const PATIENCE_MS = 1000;
+/** Rows that are deleted at a time. */
+const BATCH = 1000;
+
+/** @typedef {(sql: string, params: unknown[], session: undefined, limits?: { timeoutMs?: number }) => Promise<any[]>} Query */
+/** @typedef {{ event: 'commit-resolved', xid: string, status: string, ms: number }} Resolved */
+
+class Markers {
+  #query;
+  #table;
+  #resolveTimeoutMs;
+  #tell;
+
+  /**
+   * @param {string | readonly string[]} table @param {number} resolveTimeoutMs
+   * @param {Query} query on the primary of then @param {(event: Resolved) => void} tell
+   */
+  constructor(table, resolveTimeoutMs, query, tell) {
+    this.#table = quotePath(table);
+    this.#resolveTimeoutMs = resolveTimeoutMs;
+    this.#query = query;
+    this.#tell = tell;
+  }
+
+  /** A transaction that has written nothing leaves none, so that reading stays reading. */
+  get statement() {
+    return `INSERT INTO ${this.#table} (id) SELECT $1::pg_catalog.uuid WHERE pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL`;
+  }
+
+  /** @returns {string} a new marker */
+  make() {
+    return require('node:crypto').randomUUID();
+  }
+
+  /**
+   * What became of a COMMIT without an answer. Resolves when it committed.
+   *
+   * It is not looked for, it is written: behind the row of a transaction that is still open the server waits for its end, and
+   * once this one is there, that one can never be. As a write it is confirmed as far as the transaction has to be.
+   * @param {string} id @param {any} error what left it open @param {number} [patienceMs]
+   */
+  async resolve(id, error, patienceMs = this.#resolveTimeoutMs) {
+    const began = performance.now();
+    const until = began + Math.min(patienceMs, this.#resolveTimeoutMs);
+    const status = await this.#ask(id, until);
+    const ms = performance.now() - began;
+    this.#tell({ event: 'commit-resolved', xid: id, status, ms });
+    if (status === 'committed') return;
+    if (status === 'aborted') {
+      const message = 'the COMMIT was lost, and its marker says that it did not happen';
+      const known = { outcome: /** @type {const} */ ('failed'), transient: true, code: '40000' };
+      throw new CommitAbortedError(message, { ...known, cause: error });
+    }
+    throw error;
+  }
+
+  /** @param {string} id @param {number} until */
+  async #ask(id, until) {
+    const sql = `INSERT INTO ${this.#table} (id, committed) VALUES ($1::pg_catalog.uuid, false)
+      ON CONFLICT (id) DO UPDATE SET at = excluded.at RETURNING committed`;
+    for (;;) {
+      const left = Math.ceil(until - performance.now());
+      if (left <= 0) return 'nobody could be asked in time';
+      try {
+        const timeoutMs = Math.min(left, PATIENCE_MS);
+        const [row] = await this.#query(sql, [id], undefined, { timeoutMs });
+        return row.committed ? 'committed' : 'aborted';
+      } catch (error) {
+        // Asking twice is harmless. What the server refuses for good stays refused.
+        const { code, transient } = /** @type {any} */ (error);
+        const isTimeout = code === '57014';
+        if (error instanceof ServerError && !transient && !isTimeout && code !== '25006') {
+          return 'the server refuses to say';
+        }
+        if (code === 'ERR_CLOSED') return 'closed before it was known';
+      }
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  /** Deletes old markers a batch at a time. @param {number} olderThanMs @returns {Promise<number>} how many */
+  async prune(olderThanMs) {
+    const sql = `DELETE FROM ${this.#table} WHERE id IN (SELECT id FROM ${this.#table}
+      WHERE at < pg_catalog.now() - $1 * interval '1 millisecond' LIMIT ${BATCH}) RETURNING 1 AS one`;
+    for (let deleted = 0; ; ) {
+      const rows = await this.#query(sql, [olderThanMs], undefined);
+      deleted += rows.length;
+      if (rows.length < BATCH) return deleted;
+    }
+  }
+}
+
+module.exports = { Markers };

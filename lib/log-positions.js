@@ -1,0 +1,189 @@
+// Positions in the log: those that writes end at, and reads that wait for a standby to have come as far (CP-15).
+'use strict';
+
+const { setTimeout: sleep } = require('node:timers/promises');
+const { NoStandbyError } = require('./errors.js');
+const { leave, openSession } = require('./handles.js');
+const { flush } = require('./mailbox.js');
+const queryable = require('./queryable.js');
+
+/** @import { Reading, StatementOptions } from './queryable.js' */
+/** @import { Target } from '../types/internal.js' */
+
+/** A commit that was not waited for may be further than what has been written. */
+const POSITION = `SELECT (CASE WHEN pg_catalog.current_setting('synchronous_commit') = 'off'
+  THEN pg_catalog.pg_current_wal_insert_lsn() ELSE pg_catalog.pg_current_wal_lsn() END)::text AS lsn`;
+
+/** Has this server replayed one position, and does it lag behind another by no more than so many bytes? */
+const REPLAYED = `SELECT NOT pg_catalog.pg_is_in_recovery() OR (
+  pg_catalog.pg_wal_lsn_diff($1::pg_catalog.pg_lsn, pg_catalog.pg_last_wal_replay_lsn()) <= 0 AND
+  pg_catalog.pg_wal_lsn_diff($2::pg_catalog.pg_lsn, pg_catalog.pg_last_wal_replay_lsn()) <= $3) AS there`;
+
+const START = '0/0';
+/** Between two questions to standbys that are not there yet. */
+const PAUSE_MS = 5;
+/** How long another connection is waited for while late ones are held, and how many of those. */
+const LOOK_ON_MS = 100;
+const MOST_HELD = 16;
+/** A position of the primary is used for so long, and waited for when it is older than the second. */
+const FRESH_MS = 50;
+const STALE_MS = 1000;
+
+/** Where the primary is, asked at most every 50 ms and only while somebody reads. */
+class Leader {
+  #ask;
+  #position = START;
+  #at = Number.NEGATIVE_INFINITY;
+  /** @type {Promise<void> | undefined} */
+  #asking;
+
+  /** @param {() => Promise<string>} ask */
+  constructor(ask) {
+    this.#ask = ask;
+  }
+
+  /** The last position that is known: while no primary answers, reading goes on by that. */
+  async position() {
+    const age = performance.now() - this.#at;
+    if (age > FRESH_MS) {
+      this.#asking ??= this.#refresh();
+      if (age > STALE_MS) await this.#asking;
+    }
+    return this.#position;
+  }
+
+  async #refresh() {
+    try {
+      this.#position = await this.#ask();
+      this.#at = performance.now();
+    } catch {
+      // No primary now.
+    } finally {
+      this.#asking = undefined;
+    }
+  }
+}
+
+class LogPositions {
+  #target;
+  #reading;
+  #limits;
+  #leader;
+  #elsewhere;
+
+  /**
+   * @param {Target} target @param {Reading} reading how the caller reads
+   * @param {{ acquireTimeoutMs: number, maxLagBytes: number | undefined }} limits
+   * @param {ReturnType<typeof followLeader>} [path] to the primary
+   */
+  constructor(target, reading, limits, path) {
+    this.#target = target;
+    this.#reading = reading;
+    this.#limits = limits;
+    this.#leader = path?.leader;
+    this.#elsewhere = path?.elsewhere;
+  }
+
+  /** Must every read be looked at? */
+  get isLimited() {
+    return this.#limits.maxLagBytes !== undefined;
+  }
+
+  /**
+   * Reads from a server that has replayed `after` and lags no further behind than the pool allows. The question travels in
+   * front of the read; an answer of a server that is not there is dropped, because a standby cannot have changed anything.
+   * @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions} options
+   * @param {string} [after] @param {number} [acquireTimeoutMs]
+   */
+  async read(
+    sql,
+    params,
+    options,
+    after = START,
+    acquireTimeoutMs = this.#limits.acquireTimeoutMs,
+  ) {
+    const until = performance.now() + acquireTimeoutMs;
+    /** Connections to servers that are not there: while they are held, the pool gives others. @type {Target[]} */
+    const held = [];
+    const free = () => {
+      for (const session of held.splice(0)) leave(session, false);
+    };
+    try {
+      for (;;) {
+        const session = openSession(this.#target, 'cluster');
+        const patienceMs = held.length > 0 ? LOOK_ON_MS : acquireTimeoutMs;
+        const tried = await this.#try(session, sql, params, options, after, patienceMs);
+        if (tried.is === 'there') return tried.answer;
+        if (tried.is === 'late') held.push(session);
+        if (tried.is === 'late' && held.length < MOST_HELD) continue;
+        // All that can be had now are late.
+        free();
+        if (this.#elsewhere !== undefined) return await this.#elsewhere(sql, params, options);
+        if (performance.now() >= until) throw behind(acquireTimeoutMs);
+        await sleep(PAUSE_MS);
+      }
+    } finally {
+      free();
+    }
+  }
+
+  /**
+   * One server.
+   * @param {Target} session @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions} options
+   * @param {string} after @param {number} patienceMs for a connection
+   * @returns {Promise<{ is: 'there', answer: any } | { is: 'late' | 'busy' }>} `'late'`: the session keeps its connection
+   */
+  async #try(session, sql, params, options, after, patienceMs) {
+    const lead = (await this.#leader?.position()) ?? START;
+    const { maxLagBytes = 0 } = this.#limits;
+    let hasLeft = false;
+    const timer = setTimeout(() => {
+      flush();
+      hasLeft = leave(session, true);
+    }, patienceMs);
+    let isLate = false;
+    try {
+      const plain = { types: 'lossless', rowMode: /** @type {const} */ ('object') };
+      const manner = { flags: 0 };
+      const bounds = [after, lead, maxLagBytes];
+      const check = queryable.run(session, REPLAYED, bounds, plain, this.#reading, manner);
+      const asked = queryable.run(session, sql, params, options, this.#reading, manner);
+      const [seen, answer] = await Promise.allSettled([check, asked]);
+      if (seen.status === 'rejected') {
+        if (hasLeft) return { is: 'busy' };
+        throw seen.reason;
+      }
+      const [row] = /** @type {{ there: boolean }[]} */ (seen.value.result.rows);
+      isLate = row?.there !== true;
+      if (isLate) return { is: 'late' };
+      if (answer.status === 'rejected') throw answer.reason;
+      return { is: 'there', answer: answer.value };
+    } finally {
+      clearTimeout(timer);
+      if (!isLate) leave(session, false);
+    }
+  }
+}
+
+/**
+ * The way to the primary of a pool that bounds how far its standbys lag: where it is, and where reads go that prefer a
+ * standby and find none near enough.
+ * @param {Target} target a pool on the primary @param {Reading} reading @param {string} mode of the pool that reads
+ * @param {(sql: string) => Promise<any[]>} ask
+ */
+function followLeader(target, reading, mode, ask) {
+  const leader = new Leader(async () => (await ask(POSITION))[0].lsn);
+  /** @type {(sql: string, params: readonly unknown[] | undefined, options: StatementOptions) => Promise<any>} */
+  const onPrimary = (sql, params, options) =>
+    queryable.run(target, sql, params, options, reading, undefined);
+  return { leader, elsewhere: mode === 'prefer-standby' ? onPrimary : undefined };
+}
+
+/** @param {number} waitedMs */
+function behind(waitedMs) {
+  const message = `query: no standby available after ${waitedMs}ms: those that answer have not replayed far enough`;
+  const known = { code: '08006', outcome: /** @type {const} */ ('not-sent'), transient: true };
+  return new NoStandbyError(message, { ...known, waitedMs });
+}
+
+module.exports = { LogPositions, POSITION, followLeader };

@@ -1,0 +1,152 @@
+// Statements that stand for themselves: run again where that is allowed, bounded in their wait, and read where they must be.
+'use strict';
+
+const { Backoff } = require('./backoff.js');
+const { AcquireTimeoutError } = require('./error-classes.js');
+const { leave, openSession, release } = require('./handles.js');
+const { lazy } = require('./lazy.js');
+const { FLAG, flush } = require('./mailbox.js');
+const options = require('./options.js');
+const queryable = require('./queryable.js');
+
+const inserts = lazy(() => require('./insert.js'));
+
+/** @import { Policy } from './backoff.js' */
+/** @import { Reading, StatementOptions } from './queryable.js' */
+/** @import { Manner } from './request.js' */
+/** @import { Target } from '../types/internal.js' */
+/** @typedef {InstanceType<typeof import('./log-positions.js').LogPositions>} LogPositions */
+/** @typedef {InstanceType<typeof import('./answer.js').StatementAnswer>} Answered */
+
+/** Behind the statement, in its packet, is what its outcome can be found out by. */
+const EXACTLY_ONCE = Object.freeze({ flags: FLAG.PROBE });
+
+/** @param {boolean} isProbed its outcome is to be known even if its answer is lost @returns {Manner | undefined} */
+function singly(isProbed) {
+  return isProbed ? EXACTLY_ONCE : undefined;
+}
+
+/**
+ * @typedef {{
+ *   target: Target,
+ *   reading: Reading,
+ *   retry: Policy & { maxAttempts: number },
+ *   retries: boolean,
+ *   exactlyOnce: boolean,
+ *   acquireTimeoutMs: number,
+ *   positions: () => LogPositions,
+ *   isLagLimited: boolean,
+ *   marked: ((work: (tx: any) => Promise<any>) => Promise<any>) | undefined,
+ *   onRetry: () => void,
+ * }} Settings `retries`: unless a statement says otherwise; `marked` runs a transaction that leaves a marker
+ */
+
+class Singles {
+  #settings;
+  /** How plain statements are asked for. */
+  plain;
+  /** Is each of them more than a plain one? */
+  isSpecial;
+
+  /** @param {Settings} settings */
+  constructor(settings) {
+    this.#settings = settings;
+    const { exactlyOnce, retries, isLagLimited, marked } = settings;
+    this.plain = singly(exactlyOnce);
+    this.isSpecial = retries || isLagLimited || (exactlyOnce && marked !== undefined);
+  }
+
+  /**
+   * @template T
+   * @param {string} sql @param {readonly unknown[] | undefined} params @param {unknown} given
+   * @param {(answer: Answered) => T} shape @param {'query' | 'queryResult'} method of a transaction that does the same
+   * @returns {Promise<T>}
+   */
+  async run(sql, params, given, shape, method) {
+    queryable.checkText(sql);
+    const read = queryable.readOptions(given, options.SINGLE_OPTIONS);
+    const { exactlyOnce, retry, acquireTimeoutMs, after, ...rest } = /** @type {any} */ (read);
+    const { retries, marked } = this.#settings;
+    const once = exactlyOnce ?? this.#settings.exactlyOnce;
+    if (once && marked !== undefined) {
+      return marked((tx) => tx[method](sql, params, given === undefined ? undefined : rest));
+    }
+    const ask = (/** @type {number} */ attempt) =>
+      this.#ask(sql, params, rest, { once, acquireTimeoutMs, after }, attempt);
+    if (!(retry ?? retries)) return shape(await ask(1));
+    return shape(await this.#again(ask, rest.signal));
+  }
+
+  /**
+   * @param {(attempt: number) => Promise<Answered>} ask @param {AbortSignal | undefined} signal
+   */
+  async #again(ask, signal) {
+    const { retry, onRetry } = this.#settings;
+    const backoff = new Backoff(retry);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await ask(attempt);
+      } catch (error) {
+        // Whoever has waited for a connection in vain has waited as long as was allowed.
+        const isOver = attempt >= retry.maxAttempts || error instanceof AcquireTimeoutError;
+        if (isOver || !inserts().mayInsertAgain(error)) throw error;
+      }
+      onRetry();
+      await backoff.pause(attempt, signal);
+    }
+  }
+
+  /**
+   * @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions} read
+   * @param {{ once: boolean, acquireTimeoutMs: number | undefined, after: string | undefined }} how @param {number} attempt
+   * @returns {Promise<Answered>}
+   */
+  #ask(sql, params, read, { once, acquireTimeoutMs, after }, attempt) {
+    const { target, reading, positions, isLagLimited } = this.#settings;
+    if (after !== undefined || isLagLimited) {
+      return positions().read(sql, params, read, after, acquireTimeoutMs);
+    }
+    if (acquireTimeoutMs !== undefined) {
+      return this.#patiently(sql, params, read, singly(once), acquireTimeoutMs, attempt);
+    }
+    return queryable.run(target, sql, params, read, reading, singly(once), attempt);
+  }
+
+  /**
+   * With a wait for the connection of its own: a session leaves the queue when that is over, and joins it again while it is not.
+   * @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions} read
+   * @param {Manner | undefined} manner @param {number} limitMs @param {number} attempt
+   */
+  async #patiently(sql, params, read, manner, limitMs, attempt) {
+    const { target, reading } = this.#settings;
+    const until = performance.now() + limitMs;
+    for (;;) {
+      const session = openSession(target, 'cluster');
+      let hasLeft = false;
+      const left = Math.max(1, Math.ceil(until - performance.now()));
+      const timer = setTimeout(() => {
+        flush();
+        hasLeft = leave(session, true);
+      }, left);
+      try {
+        const last = { flags: (manner?.flags ?? 0) | FLAG.FINISH };
+        return await queryable.run(session, sql, params, read, reading, last, attempt);
+      } catch (error) {
+        if (hasLeft) throw tooLate(limitMs, error);
+        if (!(error instanceof AcquireTimeoutError) || performance.now() >= until) throw error;
+      } finally {
+        clearTimeout(timer);
+        release(session);
+      }
+    }
+  }
+}
+
+/** @param {number} waitedMs @param {unknown} cause */
+function tooLate(waitedMs, cause) {
+  const known = { code: '53300', outcome: /** @type {const} */ ('not-sent'), waitedMs };
+  const message = `no connection available within ${waitedMs}ms`;
+  return new AcquireTimeoutError(message, { ...known, cause: /** @type {Error} */ (cause) });
+}
+
+module.exports = { Singles };

@@ -1,0 +1,100 @@
+//! What a pool looks after from time to time: whether a standby can take over from the primary that stands in for it (CP-14),
+//! and whether names still lead to where its connections lead (CP-26).
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::config::Mode;
+use crate::conn::role::Role;
+use crate::conn::{Connection, dial};
+use crate::pool::Pool;
+use crate::pool::router::Guest;
+
+/// What is looked after.
+#[derive(Clone, Copy)]
+enum Round {
+    /// Standbys, by pools that prefer them.
+    Standbys,
+    /// Names.
+    Names,
+}
+
+impl Pool {
+    /// Looks after things for as long as the pool lives.
+    pub(super) fn make_rounds(&self) {
+        let prefers = self.settings.routing.mode == Mode::PreferStandby;
+        let named = self.seeker.routes.iter().any(dial::Route::is_named);
+        for (round, every, wanted) in [
+            (Round::Standbys, self.settings.rebalance, prefers),
+            (Round::Names, self.settings.dns_recheck, named),
+        ] {
+            if let Some(every) = every.filter(|_| wanted) {
+                self.runtime.spawn(go(Weak::clone(&self.own), every, round));
+            }
+        }
+    }
+
+    fn those(&self, left: impl Fn(&Connection) -> bool) -> Vec<Arc<Connection>> {
+        let mut all = self.all_connections();
+        all.retain(|connection| left(connection));
+        all
+    }
+
+    /// Connections that are not used any more: idle ones end now, the others when what they do is over.
+    fn leave(&self, left: &[Arc<Connection>]) {
+        let now = Instant::now();
+        let mut books = self.books();
+        let idle = books.evict(|one| left.iter().any(|other| Arc::ptr_eq(one, other)));
+        for connection in left {
+            books.condemn(connection.slot, now);
+        }
+        drop(books);
+        for connection in idle {
+            connection.close();
+        }
+    }
+
+    async fn rebalance(&self) {
+        let strays = self.those(|connection| connection.role() != Role::Standby);
+        if strays.is_empty() {
+            return;
+        }
+        let Ok(found) = self.seeker.find().await else {
+            return;
+        };
+        let is_standby = found.role() == Role::Standby;
+        drop(Guest(Some(Box::new(found))));
+        if is_standby {
+            self.leave(&strays);
+        }
+    }
+
+    async fn recheck_names(&self) {
+        for (host, route) in self.seeker.routes.iter().enumerate() {
+            if !route.is_named() {
+                continue;
+            }
+            // A name that cannot be looked up now has not moved.
+            let Ok(addresses) = dial::addresses(route).await else {
+                continue;
+            };
+            let moved = |connection: &Connection| {
+                connection.node == host && !addresses.contains(connection.address())
+            };
+            self.leave(&self.those(moved));
+        }
+    }
+}
+
+async fn go(pool: Weak<Pool>, every: Duration, round: Round) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(pool) = pool.upgrade().filter(|pool| !pool.books().is_ended()) else {
+            return;
+        };
+        match round {
+            Round::Standbys => pool.rebalance().await,
+            Round::Names => pool.recheck_names().await,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+// Reads that see what was written, standbys that are near enough, and the way back from a primary that stood in (CP-14, CP-15).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { after, before } = require('node:test');
+const { createPool } = require('../../lib/index.js');
+const { startCluster } = require('../support/cluster.js');
+const { failureOf } = require('../support/script-replies.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+/** @type {Awaited<ReturnType<typeof startCluster>>} */
+let cluster;
+before(async () => {
+  cluster = await startCluster();
+  await cluster.primary.server.sql(
+    'create table t (_id int primary key, n int); insert into t values (0, 0)',
+  );
+});
+after(() => cluster.stop());
+
+function open(t, options) {
+  const pool = createPool(cluster.options(options));
+  t.after(() => pool.end({ timeoutMs: 500 }));
+  return pool;
+}
+
+const WHERE = 'select inet_server_port() as port, pg_is_in_recovery() as standby';
+
+async function pauseReplay(t, nodes) {
+  for (const node of nodes) await node.sql('select pg_wal_replay_pause()');
+  const resume = async () => {
+    for (const node of nodes) await node.sql('select pg_wal_replay_resume()');
+  };
+  t.after(resume);
+  return resume;
+}
+
+test('CP-15: 1000 rounds of writing on the primary and reading it from standbys, without a miss', async (t) => {
+  const [writes, reads] = [open(t), open(t, { mode: 'read-only' })];
+  for (let round = 1; round <= 1000; round++) {
+    const { lsn } = await writes.transaction(
+      (tx) => tx.query('update t set n = $1 where _id = 0', [round]),
+      { lsn: true },
+    );
+    const [{ n, standby }] = await reads.query(
+      'select n, pg_is_in_recovery() as standby from t where _id = 0',
+      [],
+      { after: lsn },
+    );
+    assert.deepEqual([n, standby], [round, true]);
+  }
+});
+
+test('CP-15: a read waits for a standby that has come as far, or says that none has', async (t) => {
+  const [writes, reads] = [open(t), open(t, { mode: 'read-only' })];
+  const [late] = cluster.standbys;
+  const resume = await pauseReplay(t, cluster.standbys);
+  const { lsn } = /** @type {any} */ (await writes.insert('t', { _id: 1, n: 1 }, { lsn: true }));
+  assert.match(lsn, /^[0-9A-F]+\/[0-9A-F]+$/);
+  const error = await failureOf(reads.query('select 1', [], { after: lsn, acquireTimeoutMs: 200 }));
+  assert.deepEqual([error.name, error.code, error.safeToRetry], ['NoStandbyError', '08006', true]);
+  assert.match(error.message, /^query: no standby available after 200ms/);
+  const waiting = reads.query(`${WHERE}, (select n from t where _id = 1)`, [], { after: lsn });
+  await late.sql('select pg_wal_replay_resume()');
+  const [{ n, port }] = await waiting;
+  assert.deepEqual([n, port], [1, late.port]);
+  await resume();
+  await assert.rejects(async () => reads.query('select 1', [], { after: 'x' }), {
+    option: 'after',
+  });
+});
+
+test('CP-15: maxLagBytes keeps reads off a standby that does not replay', async (t) => {
+  const limits = { maxLagBytes: 10_000, acquireTimeoutMs: 500 };
+  const reads = open(t, { ...limits, mode: 'read-only' });
+  const prefers = open(t, { ...limits, mode: 'prefer-standby' });
+  const [late, near] = cluster.standbys;
+  assert.equal((await reads.query(WHERE))[0].standby, true);
+  await pauseReplay(t, [late]);
+  await cluster.primary.sql('insert into t select g, g from generate_series(1000, 3000) as g');
+  // What the pool knows of the primary may be 50 ms old: until it has asked again the late one counts as near.
+  const allNear = async () => {
+    for (let read = 0; read < 100; read++)
+      if ((await reads.query(WHERE))[0].port !== near.port) return false;
+    return true;
+  };
+  await waitFor(allNear, { what: '100 reads of the near one' });
+  assert.ok(await allNear());
+  await pauseReplay(t, [near]);
+  await cluster.primary.sql('insert into t select g, g from generate_series(4000, 6000) as g');
+  const error = await failureOf(
+    waitFor(
+      async () => (await reads.query(WHERE).catch((cause) => cause)).name === 'NoStandbyError',
+      {
+        what: 'the lack',
+      },
+    ).then(() => reads.query(WHERE)),
+  );
+  assert.equal(error.name, 'NoStandbyError');
+  await waitFor(async () => !(await prefers.query(WHERE))[0].standby, { what: 'the primary' });
+});
+
+test('CP-14: prefer-standby leaves the primary within rebalanceMs once a standby is there', async (t) => {
+  const pool = open(t, { mode: 'prefer-standby', rebalanceMs: 200, poolSize: 4, raceDelayMs: 50 });
+  /** @type {any[]} */
+  const retired = [];
+  pool.on('retire', (event) => retired.push(event));
+  const dead = cluster.standbys;
+  // Without its standbys a commit waits; reads do not.
+  for (const node of dead) await node.kill();
+  const all = () =>
+    Promise.all(Array.from({ length: 8 }, () => pool.query(`${WHERE}, pg_sleep(0.01)`)));
+  assert.ok((await all()).every(([{ standby }]) => !standby));
+  for (const node of dead) await node.server.start();
+  await cluster.streaming();
+  await waitFor(async () => (await all()).every(([{ standby }]) => standby), {
+    what: 'all reads on standbys',
+  });
+  for (let round = 0; round < 20; round++)
+    assert.ok(
+      (await all()).every(([{ standby }]) => standby),
+      'none goes back',
+    );
+  assert.ok(
+    retired.some(({ reason }) => reason === 'role'),
+    JSON.stringify(retired),
+  );
+});
