@@ -15,6 +15,7 @@ const { details, ratios, verdict } = require('./harness/report.js');
 const { summarize } = require('./harness/summary.js');
 
 const { checks } = require('./floors.json');
+const { overhead } = require('./overhead.js');
 
 const say = (text) => console.log(text);
 
@@ -50,13 +51,21 @@ async function main() {
     const quiet = await runAll(options, peers, database);
     say(`\nRatios to ${REFERENCE} (more is better)\n${ratios(quiet, peers)}\n`);
     const busy = options.busy ? await besideBusyLoop(options, peers, database) : undefined;
-    const run = { conditions, quiet, busy };
+    const costs = options.overhead ? await costOf(options, database.url) : undefined;
+    const run = { conditions, quiet, busy, overhead: costs?.figures };
     if (options.json) fs.writeFileSync(options.json, `${JSON.stringify(run, null, 2)}\n`);
     publish(options, run);
-    return judge(options, peers, absent, quiet);
+    const isOverheadAlone = costs !== undefined && quiet.length === 0;
+    const code = isOverheadAlone ? 0 : judge(options, peers, absent, quiet);
+    return costs?.above ? 1 : code;
   } finally {
     await database.close();
   }
+}
+
+async function costOf({ smoke }, url) {
+  say('');
+  return overhead({ url, smoke, say });
 }
 
 /** Charts and documents of a run. */

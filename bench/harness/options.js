@@ -6,6 +6,8 @@ const { WORKLOADS } = require('../workloads/table.js');
 const { PEERS } = require('./peers.js');
 
 const names = WORKLOADS.map(({ name, title }) => `  ${name.padEnd(16)}${title}`).join('\n');
+/** Not between peers, but between two ways of pg-berth's own. */
+const OVERHEAD = 'overhead';
 const peers = Object.entries(PEERS).map(([name, { title }]) => `  ${name.padEnd(16)}${title}`);
 
 const HELP = `Usage: node bench/run.js [options]
@@ -15,8 +17,9 @@ statements, checks bench/floors.json and writes the charts. Exit code 1: below a
 content, or a peer that failed. Takes about 20 minutes on an otherwise idle machine.
 The server is DATABASE_URL if set (schema "bench" is dropped and created), else a private one.
 
-  --only a,b      only these workloads (soak runs only when named here)
-  --peers a,b     only these peers; without pg-berth and pg-named no floors are checked
+  --only a,b      only these workloads (soak runs only when named here; overhead is what leases,
+                  following the primary, tracing and counting cost, and what blocked JavaScript does)
+  --peers a,b     only these peers; without pg-berth and pg-named no floors are checked, and no overhead
   --rounds N      rounds per workload (default 9; at least as many as a workload asks for)
   --smoke         tiny: does everything run, is every content right; no floors, no charts
   --busy          a second run beside a busy loop, reported and not gated
@@ -54,11 +57,7 @@ function parse(args) {
       help: { type: 'boolean', default: false },
     },
   });
-  const only = pick(
-    '--only',
-    values.only,
-    WORKLOADS.map(({ name }) => name),
-  );
+  const only = pick('--only', values.only, [...WORKLOADS.map(({ name }) => name), OVERHEAD]);
   const isPart = values.smoke || only !== undefined || values.peers !== undefined;
   if (values['write-docs'] && isPart) {
     throw new RangeError(
@@ -74,6 +73,7 @@ function parse(args) {
     charts: values.charts ?? (isPart ? undefined : 'docs/charts'),
     writeDocs: values['write-docs'],
     from: values.from,
+    overhead: only === undefined ? values.peers === undefined : only.includes(OVERHEAD),
     rounds: values.rounds === undefined ? undefined : positive('--rounds', values.rounds),
     ops: positive('--ops', values.ops),
     workloads: WORKLOADS.filter(({ name, onlyOnRequest }) => {

@@ -1,6 +1,7 @@
 // pg-berth doctor: looks at what leases depend on, and says of each finding what to do about it.
 'use strict';
 
+const { createPool } = require('../pool.js');
 const { table } = require('./table.js');
 
 /** @import { Report, Wish } from './index.js' */
@@ -22,7 +23,7 @@ const SQL = `select current_setting('server_version') as version,
  * @returns {Promise<Report>}
  */
 async function doctor({ connection }, open) {
-  const findings = await open(connection, look);
+  const findings = [...(await open(connection, look)), await driver(connection)];
   const lines = findings.map((/** @type {Finding} */ { check, found, isWell, advice }) => [
     isWell ? 'ok' : '!',
     check,
@@ -84,6 +85,29 @@ async function look(client) {
       'run nearer to the database',
     ),
   ];
+}
+
+/**
+ * Who reads answers in a process like this one, and why.
+ * @param {Record<string, any>} connection @returns {Promise<Finding>}
+ */
+async function driver({ connectionString }) {
+  const pool = createPool(connectionString ? { connectionString } : {});
+  const used = pool.status().driver;
+  await pool.end();
+  const chosen = process.env.PG_BERTH_DRIVER;
+  const { node, bun, deno } = /** @type {Record<string, string | undefined>} */ (process.versions);
+  const runtime = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`;
+  /** Why it is this one. */
+  let why = 'the event loop reads, and the engine while that is late';
+  if (chosen === used) why = `PG_BERTH_DRIVER is ${chosen}`;
+  else if (used === 'engine') {
+    why =
+      process.platform === 'linux'
+        ? `${runtime} lends no sockets to its event loop`
+        : `sockets are lent to the event loop on Linux, this is ${process.platform}`;
+  }
+  return finding('driver', `${used}: ${why}`, true, '');
 }
 
 /** @param {string} check @param {string} found @param {boolean} isWell @param {string} advice @returns {Finding} */

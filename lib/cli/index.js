@@ -17,14 +17,21 @@ const HELP = `pg-berth <command> [options]
 
   leases   who holds which connection, since when, until when, and whether that is true
   reap     one pass of the reaper: ends idle connections of a service whose lease has expired
-  doctor   looks at server, TLS, pooler, privileges, clock and round trip, and says what to do
+  doctor   looks at server, TLS, pooler, privileges, clock, round trip and driver, and says what to do
 
   --url <url>          where to connect; default DATABASE_URL, else the PG… variables
   --service <name>     only this service; reap needs it
   --secret-env <name>  variable that holds the fleet's secret; default PG_BERTH_SECRET
   --min-idle <s>       reap: idle for at least so many seconds; default 180
   --json               for programs
-  --help`;
+  --help               this text
+
+Exit codes
+  0   all is well: leases are live, nothing was denied or hidden, the doctor found nothing
+  1   something is to be done, and the output says what
+  2   it could not be found out: a wrong option, no connection, a pass that failed`;
+
+const CHOICES = `it must be one of ${Object.keys(COMMANDS).join(', ')}; see pg-berth --help`;
 
 const OPTIONS = /** @type {const} */ ({
   url: { type: 'string' },
@@ -42,11 +49,17 @@ const OPTIONS = /** @type {const} */ ({
 async function main(args, env) {
   try {
     const { values, positionals } = parseArgs({ args, options: OPTIONS, allowPositionals: true });
-    const [name = ''] = positionals;
-    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-    if (values.help || command === undefined || positionals.length > 1) {
+    const [name, ...more] = positionals;
+    if (values.help) {
       print(HELP);
-      return values.help ? 0 : 2;
+      return 0;
+    }
+    if (name === undefined) throw new Error(`no command given, ${CHOICES}`);
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    if (command === undefined)
+      throw new Error(`unknown command ${JSON.stringify(name)}, ${CHOICES}`);
+    if (more.length > 0) {
+      throw new Error(`one command at a time; ${JSON.stringify(more[0])} is not an option`);
     }
     const report = await command(wishOf(values, env), connect);
     print(values.json ? JSON.stringify(report.data, null, 2) : report.text);
@@ -61,6 +74,9 @@ async function main(args, env) {
 function wishOf(values, env) {
   const url = values.url ?? env.DATABASE_URL;
   const minIdle = Number(values['min-idle'] ?? 180);
+  if (!(minIdle >= 0) || values['min-idle'] === '') {
+    throw new Error('--min-idle must be a number of seconds, not negative');
+  }
   return {
     service: values.service,
     secret: env[values['secret-env'] ?? 'PG_BERTH_SECRET'] || undefined,

@@ -8,7 +8,7 @@ const { table } = require('./table.js');
 
 const CLAIM = /^s=([^;]+);i=([^;]+);e=(\d{1,15});g=[^;]+$/;
 
-const SQL = `select pid, usename as role, datname as database, client_addr::text as client, state, application_name as name,
+const SQL = `select pid, usename as role, datname as database, host(client_addr) as client, state, application_name as name,
     date_part('epoch', clock_timestamp() - backend_start)::int as age,
     date_part('epoch', clock_timestamp() - state_change)::int as idle,
     date_part('epoch', clock_timestamp()) * 1000 as now
@@ -49,13 +49,25 @@ async function leases({ service, secret, connection }, open) {
     one.instance,
     one.pid,
     one.role,
+    one.client ?? 'local socket',
     one.state ?? 'hidden',
     `${one.ageSec} s`,
     `${Math.round(one.remainingMs / 1000)} s`,
     one.lease,
     one.signature,
   ]);
-  const head = ['service', 'instance', 'pid', 'role', 'state', 'age', 'left', 'lease', 'signature'];
+  const head = [
+    'service',
+    'instance',
+    'pid',
+    'role',
+    'from',
+    'state',
+    'age',
+    'left',
+    'lease',
+    'signature',
+  ];
   const text = found.length === 0 ? 'no connection claims a lease' : table(head, lines);
   return { data: found, text, isWell: found.every(({ lease }) => lease === 'live') };
 }

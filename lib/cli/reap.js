@@ -34,13 +34,35 @@ async function reap({ service, secret, connection }) {
     timer = setTimeout(tell, LIMIT_MS, { err: new Error('the pass did not end in time') });
     const { gen: _, err, ...pass } = await told;
     if (err !== undefined) throw err;
-    const busy = pass.locked ? '' : '; another reaper of the service is at work';
-    const text = `${pass.killed} of ${pass.candidates} expired connections ended, ${pass.denied} denied, ${pass.hidden} hidden${busy}`;
-    return { data: pass, text, isWell: pass.denied === 0 && pass.hidden === 0 };
+    const isWell = pass.locked && pass.denied === 0 && pass.hidden === 0;
+    return { data: pass, text: textOf(pass, service), isWell };
   } finally {
     clearTimeout(timer);
     await client.end();
   }
+}
+
+/** @param {number} count */
+const connections = (count) => `${count} expired ${count === 1 ? 'connection' : 'connections'}`;
+
+/** @param {import('../../types/serverless.js').Reaping} pass @param {string} service */
+function textOf({ locked, killed, candidates, denied, hidden }, service) {
+  const lines = [];
+  if (!locked) {
+    lines.push(`another reaper of ${service} is at work; try again in a moment`);
+    if (killed > 0) lines.push(`${connections(killed)} that held its lock ended`);
+  } else if (candidates === 0) {
+    lines.push(
+      `nothing to end: no connection of ${service} has expired and been idle for long enough`,
+    );
+  } else {
+    lines.push(`${killed} of ${connections(candidates)} ended`);
+  }
+  if (denied > 0)
+    lines.push(`${denied} denied: this role needs pg_signal_backend, or to be theirs`);
+  if (hidden > 0)
+    lines.push(`${hidden} hidden: this role needs pg_read_all_stats, or to be theirs`);
+  return lines.join('\n');
 }
 
 module.exports = { reap };

@@ -161,7 +161,7 @@ const JS = {
   'package.json': [],
   opentelemetry: [...INFRA, 'otel-metrics', 'package.json', 'tracing'],
   kysely: [...INFRA, ...BELOW, 'queryable', 'stream', 'pool'],
-  cli: ['serverless', ...INFRA],
+  cli: ['serverless', 'pool', ...INFRA],
   index: '*',
 };
 

@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
 const path = require('node:path');
 const { Client } = require('pg');
-const { LeaseManager } = require('../../lib/index.js');
+const { LeaseManager, Reaper } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { SECRET, openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
@@ -58,7 +58,9 @@ test('leases shows who holds what, and what the claim is worth', async (t) => {
   });
   assert.ok(JSON.parse(wrong.stdout).every(({ lease }) => lease === 'none'));
   const text = await run(['leases', '--service', 'shop']);
-  assert.match(text.stdout, /^service +instance +pid[^\n]+signature\nshop /);
+  assert.match(text.stdout, /^service +instance +pid +role +from [^\n]+signature\nshop /);
+  assert.match(text.stdout, / 127\.0\.0\.1 /);
+  assert.ok(found.every(({ client: from }) => from === '127.0.0.1'));
   assert.match(text.stdout, /unchecked/);
 });
 
@@ -74,6 +76,18 @@ test('reap ends what has expired, and says so', async (t) => {
   const gone = async () =>
     (await db.sql('select from pg_stat_activity where pid = $1', [pid])).length === 0;
   await waitFor(gone, { what: 'the end of the zombie' });
+  const reap = ['reap', '--service', 'cron', '--min-idle', '0'];
+  const idle = await run(reap, { PG_BERTH_SECRET: SECRET });
+  assert.deepEqual([idle.code, idle.stderr], [0, '']);
+  assert.match(idle.stdout, /^nothing to end: no connection of cron has expired/);
+  await zombie(t, 'cron');
+  const one = await run(reap, { PG_BERTH_SECRET: SECRET });
+  assert.equal(one.stdout, '1 of 1 expired connection ended\n');
+  await db.sql(`select pg_advisory_lock(${Reaper.LOCK_NS}, hashtext('cron'))`);
+  const busy = await run(reap, { PG_BERTH_SECRET: SECRET });
+  await db.sql('select pg_advisory_unlock_all()');
+  assert.match(busy.stdout, /^another reaper of cron is at work/);
+  assert.equal(busy.code, 1);
 });
 
 test('doctor looks at everything leases depend on', async () => {
@@ -81,8 +95,15 @@ test('doctor looks at everything leases depend on', async () => {
   const findings = JSON.parse(stdout);
   assert.deepEqual(
     findings.map(({ check }) => check),
-    ['server', 'TLS', 'pooler', 'sees others', 'may end others', 'clock', 'round trip'],
+    ['server', 'TLS', 'pooler', 'sees others', 'may end others', 'clock', 'round trip', 'driver'],
   );
+  const said = findings.at(-1)?.found;
+  assert.match(
+    said,
+    /^(loop: the event loop reads|engine: (sockets are lent|Node .* lends no sockets))/,
+  );
+  const told = await run(['doctor', '--json'], { PG_BERTH_DRIVER: 'engine' });
+  assert.equal(JSON.parse(told.stdout).at(-1).found, 'engine: PG_BERTH_DRIVER is engine');
   assert.match(findings[0].found, /^PostgreSQL \d+/);
   assert.deepEqual(
     findings.slice(1, 5).map(({ isWell }) => isWell),
@@ -99,12 +120,20 @@ test('what cannot be done is said in one line, without secrets, with exit code 2
     [['reap', '--service', 'x'], { PG_BERTH_SECRET: 'canary' }, /too short/],
     [['doctor'], { DATABASE_URL: 'postgres://u:canary@127.0.0.1:1/x' }, /ECONNREFUSED/],
     [['leases', '--frobnicate'], {}, /frobnicate/],
+    [['dance'], {}, /unknown command "dance", it must be one of doctor, leases, reap/],
+    [[], {}, /no command given, it must be one of/],
+    [['leases', 'reap'], {}, /one command at a time; "reap"/],
+    [['reap', '--min-idle', 'soon'], {}, /--min-idle must be a number of seconds/],
   ]) {
     const { code, stderr } = await run(args, env);
     assert.equal(code, 2);
     assert.match(stderr, message);
     assert.doesNotMatch(stderr, /canary/);
   }
-  assert.match((await run(['--help'])).stdout, /^pg-berth <command>/);
-  assert.equal((await run(['dance'])).code, 2);
+  const help = await run(['--help']);
+  assert.equal(help.code, 0);
+  assert.match(
+    help.stdout,
+    /^pg-berth <command>[\s\S]+Exit codes\n {2}0 [\s\S]+\n {2}1 [\s\S]+\n {2}2 /,
+  );
 });
