@@ -221,6 +221,8 @@ class CopyFromStream extends Writable {
   #unwritten = 0;
   /** Goes on with writing. @type {(() => void) | undefined} */
   #resume;
+  /** Whom that will be told. @type {((error?: Error | null) => void) | undefined} */
+  #held;
   /** @type {((error?: Error | null) => void) | undefined} */
   #final;
 
@@ -258,9 +260,16 @@ class CopyFromStream extends Writable {
     this.#transfer.start(place, 0);
   }
 
+  /** @param {(error?: Error | null) => void} done @param {() => void} resume */
+  #hold(done, resume) {
+    this.#held = done;
+    this.#resume = resume;
+  }
+
   #goOn() {
     const resume = this.#resume;
     this.#resume = undefined;
+    this.#held = undefined;
     resume?.();
   }
 
@@ -271,7 +280,7 @@ class CopyFromStream extends Writable {
       this.#transfer.write(chunk);
       done();
     } else {
-      this.#resume = () => this._write(chunk, _encoding, done);
+      this.#hold(done, () => this._write(chunk, _encoding, done));
     }
   }
 
@@ -288,13 +297,18 @@ class CopyFromStream extends Writable {
       this.#final = done;
       this.#transfer.finish();
     } else {
-      this.#resume = () => this._final(done);
+      this.#hold(done, () => this._final(done));
     }
   }
 
   /** @override @param {Error | null} error @param {(error?: Error | null) => void} done */
   _destroy(error, done) {
-    this.#transfer.giveUp(error?.message ?? 'the stream was destroyed').then(() => done(error));
+    const reason = error ?? new Error('the stream was destroyed');
+    this.#transfer.giveUp(reason.message).then(() => {
+      // What is still to be written, and what Node keeps behind it.
+      this.#held?.(reason);
+      done(error);
+    });
   }
 }
 
