@@ -16,6 +16,7 @@ const shutdown = () => require('./shutdown.js');
 // Identifiers on both sides: this is how far Node's lexer reads the names that ESM can import.
 module.exports = {
   Client: pg,
+  Connection: pg,
   Cursor: pg,
   Pool: pg,
   Query: pg,
@@ -81,17 +82,19 @@ module.exports = {
 };
 
 for (const [name, load] of Object.entries(module.exports)) {
+  // As in pg: whoever looks through the exports does not come across it.
+  const enumerable = name !== 'native';
   Object.defineProperty(module.exports, name, {
     configurable: true,
-    enumerable: true,
+    enumerable,
     get() {
       const value = Reflect.get(load(), name);
-      Object.defineProperty(module.exports, name, { enumerable: true, value, writable: true });
+      Object.defineProperty(module.exports, name, { enumerable, value, writable: true });
       return value;
     },
     // As the plain property it stands for: a test may put something else there.
     set(value) {
-      Object.defineProperty(module.exports, name, { enumerable: true, value, writable: true });
+      Object.defineProperty(module.exports, name, { enumerable, value, writable: true });
     },
   });
 }

@@ -28,7 +28,8 @@ function differences(leftName, left, rightName, right) {
   return [...only(leftName, left, right, rightName), ...only(rightName, right, left, leftName)];
 }
 
-const namesOf = (module) => new Set(Object.keys(module));
+/** Also what is out of sight, as `native` of pg. */
+const namesOf = (module) => new Set(Object.getOwnPropertyNames(module));
 
 function load(file) {
   try {

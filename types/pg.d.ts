@@ -311,6 +311,9 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
   escapeLiteral(text: string): string;
 }
 
+/** There to be imported; `new` throws, because the engine owns the socket. */
+export class Connection extends EventEmitter {}
+
 /** A client lent by a pool. */
 export interface PoolClient extends Client {
   /** Gives it back; with an error or `true` it is closed. */

@@ -92,6 +92,7 @@ class CursorConnection extends EventEmitter {
       else {
         const message = { fields: toFields(decoders.fields(shape), 'text') };
         this.emit('rowDescription', message);
+        this.#lane.describe(message);
         this.#foreign.handleRowDescription(message);
       }
       return;

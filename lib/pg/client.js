@@ -8,7 +8,7 @@ const { ClientFields } = require('./client-fields.js');
 const { ConnectionFacade } = require('./connection.js');
 const { hide } = require('./connection-parameters.js');
 const { AHEAD, RUN, SETTLE } = require('./for-pools.js');
-const { describe, lossOf, terminated, timedOut, unusable } = require('./failures.js');
+const { describe, lossOf, recaptured, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
 const { noticeOf, notificationOf, parameterOf } = require('./messages.js');
 const { Query, isSimple, readQuery } = require('./query.js');
@@ -58,17 +58,16 @@ class Client extends ClientFields {
       this.replication || this.pipeline,
     );
     this.#reading = new Reading(given.types);
-    this.#queue = new StatementQueue(
-      this.#reading,
-      this,
-      () => {
+    this.#queue = new StatementQueue(this.#reading, this, {
+      drained: () => {
         if (this.listenerCount('drain') > 0) process.nextTick(() => this.emit('drain'));
       },
-      // The connection ends behind it: no pool may hand this client out in between.
-      () => {
+      // No pool may hand this client out before the loss itself is heard of.
+      ending: () => {
         this._queryable = false;
       },
-    );
+      described: (message) => this.connection.emit('rowDescription', message),
+    });
     this.connection = new ConnectionFacade(
       (reason) => this.#cut(reason),
       (isAwaited) => this.#keepAlive(isAwaited),
@@ -93,7 +92,7 @@ class Client extends ClientFields {
         this.#open((error) => (error ? reject(error) : resolve(undefined)));
       });
     } catch (reason) {
-      throw describe(reason);
+      throw recaptured(describe(reason));
     }
     return this;
   }

@@ -2,15 +2,18 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
+const { wrong } = require('../option-rules.js');
 
 /** In place of the socket, which belongs to the engine. */
 class StreamFacade extends EventEmitter {
   #cut;
 
-  /** @param {(reason?: Error) => void} cut */
-  constructor(cut) {
+  /** @param {(reason?: Error) => void} cut @param {(isAwaited: boolean) => void} hold keeps the process alive, or not */
+  constructor(cut, hold) {
     super();
     this.#cut = cut;
+    this.ref = () => hold(true);
+    this.unref = () => hold(false);
     this.destroyed = false;
     this.encrypted = false;
     this.writable = false;
@@ -33,17 +36,25 @@ class StreamFacade extends EventEmitter {
   }
 }
 
-/** Tells of start-up parameters, notices, notifications, errors and the end. */
+/** Tells of start-up parameters, columns, notices, notifications, errors and the end. */
 class ConnectionFacade extends EventEmitter {
   /** @param {(reason?: Error) => void} cut @param {(isAwaited: boolean) => void} hold keeps the process alive, or not */
   constructor(cut, hold) {
     super();
-    this.stream = new StreamFacade(cut);
-    this.ref = () => hold(true);
-    this.unref = () => hold(false);
+    this.stream = new StreamFacade(cut, hold);
+    this.ref = this.stream.ref;
+    this.unref = this.stream.unref;
     // Whoever lacks a listener has no interest: nothing here may end the process.
     this.on('error', () => {});
   }
 }
 
-module.exports = { ConnectionFacade };
+/** What tools that speak the protocol themselves build on. It can be imported, and says that it cannot be used. */
+class Connection extends EventEmitter {
+  constructor() {
+    super();
+    throw wrong('Connection', 'is not supported: the engine owns the socket');
+  }
+}
+
+module.exports = { Connection, ConnectionFacade };

@@ -122,6 +122,7 @@ class Cursor extends EventEmitter {
     const { shape, rows, command, affected } = result;
     if (shape !== 0 && this._result.fields.length === 0) {
       this._result.fields = toFields(decoders.fields(shape), 'text');
+      this.#lane?.describe({ fields: this._result.fields });
     }
     if (operation !== OPERATION.CURSOR_CLOSE && batch > 0) {
       this.#tellRows(rows);

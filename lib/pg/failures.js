@@ -1,6 +1,7 @@
 // What failed, as an error of the pg face.
 'use strict';
 
+const { PgError } = require('../error-classes.js');
 const errors = require('../errors.js');
 
 /**
@@ -27,6 +28,15 @@ function describe(reason) {
     return errors.fromNative({ ...reason, kind: 'lost', cause: ended }, 'pg');
   }
   return errors.fromNative(reason, 'pg');
+}
+
+/**
+ * An error of ours that was made where nobody waits, with the stack of whoever awaits; others keep their own.
+ * @param {any} error
+ */
+function recaptured(error) {
+  if (error instanceof PgError) Error.captureStackTrace(error, recaptured);
+  return error;
 }
 
 /** Is it the end of the connection, also if nothing was heard of that yet? @param {any} reason fields of the engine */
@@ -81,4 +91,4 @@ function lossOf(cause, isKnown) {
   });
 }
 
-module.exports = { describe, isFatal, lossOf, terminated, timedOut, unusable };
+module.exports = { describe, isFatal, lossOf, recaptured, terminated, timedOut, unusable };

@@ -5,6 +5,7 @@ const connectionString = require('./connection-string.js');
 const { adoptCopy } = require('./adopted-copy.js');
 const { adoptCursor } = require('./adopted-cursor.js');
 const { Client } = require('./client.js');
+const { Connection } = require('./connection.js');
 const { copyFrom, copyTo } = require('./copy.js');
 const { Cursor } = require('./cursor.js');
 const { defaults } = require('./defaults.js');
@@ -25,6 +26,7 @@ const native = null;
 
 module.exports = {
   Client,
+  Connection,
   Cursor,
   Pool,
   Query,

@@ -7,7 +7,7 @@ const { load, readRequest } = require('../insert-many.js');
 const { FLAG, OPERATION } = require('../mailbox.js');
 const { PRESETS, resolveTypes } = require('../rows/types.js');
 const { defaults } = require('./defaults.js');
-const { describe } = require('./failures.js');
+const { describe, recaptured } = require('./failures.js');
 const { OCCUPY, placeOf } = require('./submittable.js');
 
 /** @import { Lane } from './submittable.js' */
@@ -34,7 +34,7 @@ async function insertMany(client, table, rows, given) {
     return await loadIn(turn, request);
   } catch (error) {
     if (turn === undefined) await request.source.leave();
-    throw caught(error);
+    throw recaptured(describe(error));
   } finally {
     turn?.lane.leave();
   }
@@ -89,13 +89,6 @@ function loadIn({ lane, lost }, request) {
     lost,
     utcDates: defaults.parseInputDatesAsUTC,
   });
-}
-
-/** In the caller's promise chain, so that the stack is his; what he has thrown keeps its own. @param {any} reason */
-function caught(reason) {
-  const error = describe(reason);
-  if (error?.outcome !== undefined) Error.captureStackTrace(error, caught);
-  return error;
 }
 
 module.exports = { insertMany };

@@ -5,7 +5,7 @@ const { AsyncResource } = require('node:async_hooks');
 const { StatementAnswer } = require('../answer.js');
 const { noteQuick } = require('../statements.js');
 const { isTraced } = require('../tracing/channels.js');
-const { describe } = require('./failures.js');
+const { describe, recaptured } = require('./failures.js');
 const { hostOf } = require('./for-pools.js');
 const { toResults } = require('./result.js');
 
@@ -138,7 +138,7 @@ async function rejection(reason) {
   // The caller's promise asks for this one in the first turn.
   await undefined;
   await undefined;
-  throw describe(reason);
+  throw reason instanceof Error ? recaptured(reason) : describe(reason);
 }
 
 module.exports = { PooledAnswer, PooledQuery, rejection };

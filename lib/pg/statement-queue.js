@@ -43,8 +43,7 @@ class StatementQueue {
   #reading;
   #isReplication;
   #isPipelined;
-  #onDrain;
-  #onFatal;
+  #heard;
   /** A statement was told why the server ended the session. */
   hasToldWhy = false;
 
@@ -52,15 +51,14 @@ class StatementQueue {
    * @param {Reading} reading
    * @param {{ replication: unknown, pipeline: boolean }} mode replication knows the simple protocol only; in a pipeline every
    *   statement is sent ahead of the answers to others
-   * @param {() => void} onDrain everything asked for was done
-   * @param {() => void} onFatal the server hangs up behind a statement
+   * @param {{ drained: () => void, ending: () => void, described: (message: { fields: any[] }) => void }} heard by the client:
+   *   everything asked for was done; the connection ends behind a statement; a cursor has columns
    */
-  constructor(reading, { replication, pipeline }, onDrain, onFatal) {
+  constructor(reading, { replication, pipeline }, heard) {
     this.#reading = reading;
     this.#isReplication = Boolean(replication);
     this.#isPipelined = pipeline;
-    this.#onDrain = onDrain;
-    this.#onFatal = onFatal;
+    this.#heard = heard;
   }
 
   /** @param {Link} link */
@@ -305,7 +303,7 @@ class StatementQueue {
 
   /** @param {any} reason what the engine says of a failure */
   #heed(reason) {
-    if (isFatal(reason)) this.#onFatal();
+    if (isFatal(reason)) this.#heard.ending();
     if (reason?.kind === 'lost' && reason.cause?.kind === 'server') this.hasToldWhy = true;
   }
 
@@ -314,7 +312,7 @@ class StatementQueue {
     if (this.isBusy) return;
     this.#last = undefined;
     for (const heard of this.#whenQuiet.splice(0)) process.nextTick(heard);
-    this.#onDrain();
+    this.#heard.drained();
   }
 
   /** Begins what waits, up to the next submittable. */
@@ -385,6 +383,7 @@ class StatementQueue {
         };
         return link.ask(sql, values, decoders, manner, answer);
       },
+      describe: (message) => this.#heard.described(message),
       status: () => link.status,
       heed: (reason) => this.#heed(reason),
       leave: () => {

@@ -1,4 +1,4 @@
-// Knex: schema, queries, transactions, errors, a timeout that cancels.
+// Knex: schema, queries, transactions, errors, streams, a timeout that cancels.
 'use strict';
 
 const makeKnex = require('knex');
@@ -31,7 +31,23 @@ module.exports = async ({ pg, url, isInjected }) => {
     .timeout(100, { cancel: true })
     .catch(({ name }) => name);
   const rows = await knex('person').orderBy('id');
+  const streamed = [];
+  for await (const { n } of knex.raw('select n from generate_series(1, 300) n').stream()) {
+    streamed.push(n);
+  }
+  const kept = await knex.transaction(async (outer) => {
+    await outer('person').insert({ name: 'kept' });
+    await outer
+      .transaction(async (inner) => {
+        await inner('person').insert({ name: 'lost' });
+        throw new Error('rolled back to the savepoint');
+      })
+      .catch(() => {});
+    return outer('person').whereIn('name', ['kept', 'lost']).pluck('name');
+  });
+  const many = Array.from({ length: 250 }, (_, n) => ({ name: `many ${n}` }));
+  const batch = (await knex.batchInsert('person', many, 100).returning('id')).length;
   const { rows: raw } = await knex.raw('select ?::int as n', [7]);
   await knex.destroy();
-  return { inserted, updated, failed, late, rows, raw };
+  return { inserted, updated, failed, late, rows, streamed, kept, batch, raw };
 };

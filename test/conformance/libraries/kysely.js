@@ -3,10 +3,11 @@
 
 const { Kysely, PostgresDialect, sql } = require('kysely');
 
-module.exports = async ({ pg, url }) => {
+module.exports = async ({ pg, url, isInjected }) => {
   const db = new Kysely({
     dialect: new PostgresDialect({
       pool: new pg.Pool({ connectionString: url }),
+      cursor: isInjected ? pg.Cursor : require('pg-cursor'),
     }),
   });
   await db.schema
@@ -28,6 +29,14 @@ module.exports = async ({ pg, url }) => {
     })
     .catch(({ code, constraint }) => ({ code, constraint }));
   const rows = await db.selectFrom('person').selectAll().orderBy('id').execute();
+  const streamed = [];
+  for await (const { id } of db.selectFrom('person').select('id').orderBy('id').stream(1)) {
+    streamed.push(id);
+  }
+  const numbers = sql`(select n from generate_series(1, 1000) n)`;
+  for await (const { n } of db.selectFrom(numbers.as('numbers')).selectAll().stream(100)) {
+    if (n === 250) break;
+  }
   const raw = await sql`select ${1}::int + 1 as two`.execute(db);
   await db.destroy();
   return {
@@ -35,6 +44,7 @@ module.exports = async ({ pg, url }) => {
     updated: updated.map(({ numUpdatedRows }) => numUpdatedRows),
     failed,
     rows,
+    streamed,
     raw: raw.rows,
   };
 };

@@ -22,6 +22,7 @@ const LIBRARIES = [
   'pg-boss',
   'graphile-worker',
   'connect-pg-simple',
+  'pg-copy-streams',
 ];
 
 let alias;

@@ -1,4 +1,4 @@
-// TypeORM: schema, repository, a stream of notices, a transaction that fails.
+// TypeORM: schema, repository, streams, a transaction that fails.
 'use strict';
 
 require('reflect-metadata');
@@ -33,7 +33,11 @@ module.exports = async ({ pg, url, isInjected }) => {
     .catch(({ code, driverError }) => ({ code, constraint: typeof driverError.constraint }));
   const rows = await people.find({ order: { id: 'ASC' } });
   const updated = await people.update({ name: 'b' }, { name: 'z' });
+  const streamed = [];
+  for await (const { person_name } of await people.createQueryBuilder('person').stream()) {
+    streamed.push(person_name);
+  }
   const raw = await source.query('select $1::int as n', [3]);
   await source.destroy();
-  return { failed, rows, affected: updated.affected, raw };
+  return { failed, rows, affected: updated.affected, streamed: streamed.sort(), raw };
 };
