@@ -100,11 +100,29 @@ function openPool(options, face, hooks) {
   try {
     const { handle, warnings, about } = JSON.parse(native.poolOpen(...openArguments(options)));
     warn(warnings);
-    const pool = `${about.hosts.join(',')}/${about.database}`;
-    return targetOf(handle, Object.freeze({ ...about, face, pool, isPool: true, ...hooks }));
+    return targetOf(handle, ofPool(about, face, hooks));
   } catch (error) {
     throw thrown(error, face);
   }
+}
+
+/**
+ * A handle of its own for a pool that another thread has opened.
+ * @param {{ slot: number, generation: number, described: any }} of @param {Face} face @param {Hooks} [hooks]
+ * @returns {Target}
+ */
+function joinPool({ slot, generation, described }, face, hooks) {
+  try {
+    return targetOf(native.poolJoin(slot, generation), ofPool(described, face, hooks));
+  } catch (error) {
+    throw thrown(error, face);
+  }
+}
+
+/** @param {any} about @param {Face} face @param {Hooks} [hooks] @returns {About} */
+function ofPool(about, face, hooks) {
+  const pool = `${about.hosts.join(',')}/${about.database}`;
+  return Object.freeze({ ...about, face, pool, isPool: true, ...hooks });
 }
 
 /**
@@ -196,6 +214,7 @@ module.exports = {
   end,
   forgotten,
   hear,
+  joinPool,
   leave,
   openClient,
   openClientSync,

@@ -33,6 +33,7 @@ module.exports = {
   types: pg,
   utils: pg,
   createPool: cluster,
+  joinPool: cluster,
   ServerlessClient: serverless,
   AequorClient: serverless,
   LeaseManager: serverless,

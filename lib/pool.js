@@ -3,12 +3,11 @@
 
 const { inspect } = require('node:util');
 const native = require('./native.js');
-const { BlockingAnswer } = require('./answer.js');
 const { Backoff } = require('./backoff.js');
 const { catalogQuery } = require('./catalog-query.js');
-const { end, forgotten, openPool, openSession, release } = require('./handles.js');
+const handles = require('./handles.js');
 const { lazy } = require('./lazy.js');
-const { FLAG, flush, keepAlive, listen, wait } = require('./mailbox.js');
+const { FLAG, flush, keepAlive, listen } = require('./mailbox.js');
 const { wrong } = require('./option-rules.js');
 const options = require('./options.js');
 const { PoolEvents } = require('./pool-events.js');
@@ -18,12 +17,14 @@ const queryable = require('./queryable.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
 const { isPoolTraced } = require('./tracing/channels.js');
 const { TypeCatalog } = require('./type-catalog.js');
-const { send } = require('./request.js');
+
+const { end, forgotten, openPool, openSession, release } = handles;
 
 const batches = lazy(() => require('./batch.js'));
 const copies = lazy(() => require('./copy.js'));
 const figures = lazy(() => require('./pool-figures.js'));
 const probes = lazy(() => require('./pool-probes.js'));
+const sharing = lazy(() => require('./shared-pool.js'));
 const streams = lazy(() => require('./stream.js'));
 const tracing = lazy(() => require('./tracing/index.js'));
 const transactions = lazy(() => require('./transaction.js'));
@@ -33,6 +34,7 @@ const transactions = lazy(() => require('./transaction.js'));
 /** @import { Pool as PoolInterface, PoolOptions, QueryResult, Rows } from '../types/pool.js' */
 /** @import { PoolStatus } from '../types/pool-extras.js' */
 /** @typedef {InstanceType<typeof import('./transaction.js').Transaction>} Transaction */
+/** @typedef {{ slot: number, generation: number, described: any }} Joined */
 
 const DEFAULT_RETRY = Object.freeze({
   ...{ maxAttempts: 3, baseDelayMs: 50, maxDelayMs: 1000 },
@@ -43,10 +45,6 @@ const DEFAULT_ACQUIRE_MS = 5000;
 const DEFAULT_RESOLVE_MS = 10_000;
 /** Modes whose statements only read: run again unless they say otherwise. */
 const READS = new Set(['read-only', 'prefer-standby']);
-/** A blocking call without a time limit of its own ends after this. */
-const DEFAULT_BLOCKING_MS = 30_000;
-/** How much longer than its statement a blocking call waits: the time a cancel may take. */
-const BLOCKING_GRACE_MS = 3000;
 
 /** @implements {PoolInterface} */
 class Pool {
@@ -72,8 +70,12 @@ class Pool {
   #probes;
   #ended = { drained: 0, rejected: 0, cancelled: 0 };
 
-  /** @param {Record<string, any>} given checked options */
-  constructor(given) {
+  /** Opened by another thread, which ends it. */
+  #isGuest;
+  #given;
+
+  /** @param {Record<string, any>} given checked options @param {Joined} [joined] the pool of another thread */
+  constructor(given, joined) {
     const { types, rowMode = 'object', retry, ...others } = given;
     const { commitResolution = 'xid', exactlyOnce = false, commitMarkerTable, ...further } = others;
     const { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment, ...more } = further;
@@ -84,7 +86,12 @@ class Pool {
       tally.failedLoggers += 1;
     });
     const resolved = resolveTypes(types, PRESETS.lossless);
-    this.#target = openPool({ defaultMode: 'read-write', ...rest }, 'cluster', heard);
+    this.#given = given;
+    this.#isGuest = joined !== undefined;
+    this.#target =
+      joined === undefined
+        ? openPool({ defaultMode: 'read-write', ...rest }, 'cluster', heard)
+        : handles.joinPool(joined, 'cluster', heard);
     const target = this.#target;
     this.#probes = lazy(() => new (probes().Probes)(target));
     this.#unlisten = hearEvents(target, this.#events, this.#probes);
@@ -312,38 +319,9 @@ class Pool {
     if (read.signal !== undefined) {
       throw new TypeError('option "signal" has no effect on a blocking call; use timeoutMs');
     }
-    return queryable.toRows(this.#block(sql, params, read));
-  }
-
-  /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions} read */
-  #block(sql, params, read) {
-    const decoders = queryable.decodersOf(this.#reading, read);
-    const timeoutMs = read.timeoutMs ?? this.#maxStatementMs ?? DEFAULT_BLOCKING_MS;
-    /** @type {unknown} */
-    let failure;
-    let hasFailed = false;
-    const answer = new BlockingAnswer(
-      decoders,
-      () => {},
-      (reason) => {
-        failure = reason;
-        hasFailed = true;
-      },
-    );
-    send(this.#target, sql, params, decoders, { timeoutMs }, answer);
-    if (!wait(() => answer.isDone, timeoutMs + BLOCKING_GRACE_MS)) {
-      throw new Error(
-        `querySync: the engine did not answer within ${timeoutMs + BLOCKING_GRACE_MS}ms`,
-      );
-    }
-    if (hasFailed) throw queryable.asError(failure);
-    answer.finish(() => {
-      const lookUp = (/** @type {string} */ text, /** @type {unknown[]} */ values) =>
-        this.#block(text, values, { types: 'lossless', rowMode: 'object' }).result.rows;
-      this.#reading.catalog?.lookUpBlocking(decoders.unknown(), lookUp);
-    });
-    if (hasFailed) throw queryable.asError(failure);
-    return answer;
+    const { block } = require('./blocking.js');
+    const answer = block(this.#target, this.#reading, this.#maxStatementMs, sql, params, read);
+    return queryable.toRows(answer);
   }
 
   /** @returns {PoolStatus} */
@@ -396,6 +374,10 @@ class Pool {
     return pool.#ended;
   }
 
+  share() {
+    return sharing().tokenOf(this.#target, this.#given);
+  }
+
   /** @param {{ timeoutMs?: number }} [given] */
   end(given) {
     this.#ending ??= this.#end(given);
@@ -409,9 +391,14 @@ class Pool {
     flush();
     this.#letGo?.();
     await this.#leader?.end(given);
-    const { figures: last, ...ended } = JSON.parse(await end(this.#target, timeoutMs));
-    this.#lastFigures = last;
-    this.#ended = ended;
+    if (this.#isGuest) {
+      this.#lastFigures = figures().figuresOf(this.#target);
+      release(this.#target);
+    } else {
+      const { figures: last, ...ended } = JSON.parse(await end(this.#target, timeoutMs));
+      this.#lastFigures = last;
+      this.#ended = ended;
+    }
     this.#unlisten();
     forgotten.unregister(this);
   }
@@ -478,4 +465,14 @@ function createPool(given) {
   return new Pool(options.readPoolOptions(given));
 }
 
-module.exports = { Pool, createPool };
+/**
+ * @param {import('../types/pool-extras.js').PoolToken} token
+ * @param {import('../types/pool-extras.js').JoinOptions} [given]
+ * @returns {Pool}
+ */
+function joinPool(token, given) {
+  const { options: both, ...joined } = sharing().readToken(token, given);
+  return new Pool(both, joined);
+}
+
+module.exports = { Pool, createPool, joinPool };

@@ -17,6 +17,7 @@ export type {
 } from './pool.js';
 export * from './pool.js';
 export type * from './pool-extras.js';
+export { joinPool } from './pool-extras.js';
 export type * from './pool-figures.js';
 export * from './pool-metrics.js';
 export * from './resilience.js';

@@ -24,6 +24,8 @@ export function profile(preset: 'pg' | 'lossless', custom: Buffer): number;
 export type Ask = (number: number, question: string) => void;
 /** JSON options and environment in, JSON `{handle, warnings, about}` out; `about`: database, user, hosts. */
 export function poolOpen(options: string, environment: string, ask?: Ask): string;
+/** Another handle of a pool, for this environment; the pool goes on without it. */
+export function poolJoin(slot: number, generation: number): number;
 /** JSON counts, or null for a stale handle. */
 export function poolStatus(slot: number, generation: number, withNodes?: true): string | null;
 /** JSON of everything counted (native/src/addon/figures.rs), or null for a stale handle. */

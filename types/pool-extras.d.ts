@@ -1,6 +1,6 @@
 // What a pool offers beside plain statements: options of single statements, and events.
 
-import type { Params, QueryOptions } from './pool.js';
+import type { Params, Pool, PoolOptions, QueryOptions } from './pool.js';
 import type { ServerlessConfig } from './serverless.js';
 
 /** The option `lease` of a pool; all but the first two mean what they mean for `ServerlessClient`. */
@@ -270,3 +270,41 @@ export interface PoolStatus {
   /** What happened so often since the pool was made. */
   readonly counters: PoolCounters;
 }
+
+/** Stands for a pool in other threads of the process; goes through `postMessage` and `workerData`. Holds no secret. */
+export interface PoolToken {
+  readonly kind: 'pg-berth.pool';
+  readonly pid: number;
+  readonly slot: number;
+  readonly generation: number;
+  readonly described: {
+    readonly database: string;
+    readonly user: string;
+    readonly hosts: readonly string[];
+  };
+  /** What a joining thread does not choose itself. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** Options of `joinPool`: what each thread has for itself. By default as the pool was made, but for functions. */
+export type JoinOptions = Pick<
+  PoolOptions,
+  | 'types'
+  | 'rowMode'
+  | 'retry'
+  | 'commitResolution'
+  | 'exactlyOnce'
+  | 'logger'
+  | 'onSlowQuery'
+  | 'slowQueryMs'
+  | 'onQueryError'
+  | 'sqlComment'
+>;
+
+/**
+ * Joins a pool that another thread of the process has made, by what its `share()` returned. Limits, connections and figures
+ * are those of the one pool; each thread's answers are read on its own event loop. Passwords given as a function are asked
+ * for on the thread that made the pool.
+ * @throws {TypeError} the token is of another process, or none; @throws {ClosedError} the pool has ended
+ */
+export function joinPool(token: PoolToken, options?: JoinOptions): Pool;

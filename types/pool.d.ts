@@ -10,6 +10,7 @@ import type {
   PoolEventMap,
   PoolLease,
   PoolStatus,
+  PoolToken,
   QueryHooks,
   SingleOptions,
   StreamOptions,
@@ -442,8 +443,11 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
   status(): PoolStatus;
   /** Another name of `getStats`. */
   stats(): PoolStats;
+  /** Stands for the pool in other threads of the process (`joinPool`). The pool ends here, or with this thread. */
+  share(): PoolToken;
   /**
    * Refuses new work, waits for statements in flight, closes all connections. Safe to call twice: the same promise.
+   * Of a pool that was joined: leaves it at once; what is in flight is still answered, and the pool goes on.
    */
   end(options?: EndOptions): Promise<void>;
   /**

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use neon::prelude::*;
 use serde_json::{Value, json};
 
-use crate::addon::objects::{handle, text, whole};
+use crate::addon::arguments::{handle, text, whole};
 use crate::addon::registry::{self, Object};
 use crate::addon::settle::promise;
 use crate::conn::fate::{Fate, position};
@@ -48,7 +48,9 @@ pub(super) fn resolve(mut cx: FunctionContext) -> JsResult<JsPromise> {
     let object = registry::get(handle);
     let asking = async move {
         match object {
-            Some(Object::Pool(pool)) => Ok(find_out(&*pool, &trace, until).await),
+            Some(Object::Pool(pool) | Object::Guest(pool)) => {
+                Ok(find_out(&*pool, &trace, until).await)
+            }
             Some(Object::Client(client)) => {
                 let profile = super::objects::own_profile()?;
                 let connection = client.connection();

@@ -6,8 +6,9 @@ use std::time::Duration;
 use neon::prelude::*;
 use serde_json::{Value, json};
 
+use crate::addon::arguments::{handle, whole};
 use crate::addon::environment::current;
-use crate::addon::objects::{handle, subscriber, whole};
+use crate::addon::objects::subscriber;
 use crate::addon::registry::{self, Object};
 use crate::addon::settle::{self, promise, throw};
 use crate::error::Error;
@@ -17,7 +18,7 @@ use crate::pool::health::Report;
 fn pool(cx: &mut FunctionContext) -> NeonResult<Option<Arc<Pool>>> {
     let handle = handle(cx, 0)?;
     Ok(match registry::get(handle) {
-        Some(Object::Pool(pool)) => Some(pool),
+        Some(Object::Pool(pool) | Object::Guest(pool)) => Some(pool),
         _ => None,
     })
 }

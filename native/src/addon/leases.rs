@@ -3,7 +3,7 @@
 use neon::prelude::*;
 use serde_json::json;
 
-use crate::addon::objects::text;
+use crate::addon::arguments::text;
 use crate::addon::settle::throw;
 use crate::config::Secret;
 use crate::error::Error;

@@ -3,6 +3,7 @@
 //! The hot path is two functions: `submit` takes all requests of a JS turn, `drain` gives all answers that have
 //! arrived. Everything else is rare. Handles cross as two numbers, slot and generation.
 
+mod arguments;
 mod command;
 mod desk;
 mod doubts;
@@ -44,6 +45,7 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("shape", shape)?;
     cx.export_function("profile", objects::profile)?;
     cx.export_function("poolOpen", objects::pool_open)?;
+    cx.export_function("poolJoin", objects::pool_join)?;
     cx.export_function("poolStatus", objects::pool_status)?;
     cx.export_function("poolFigures", objects::pool_figures)?;
     cx.export_function("poolHear", objects::pool_hear)?;
@@ -98,7 +100,7 @@ fn setup(mut cx: FunctionContext) -> JsResult<JsArray> {
 /// thread awaits nothing but the one request in there.
 fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
     let outbox = cx.argument::<JsUint8Array>(0)?;
-    let length = objects::whole(&mut cx, 1)?;
+    let length = arguments::whole(&mut cx, 1)?;
     let alone = cx.argument::<JsBoolean>(2)?.value(&mut cx);
     let environment = current(&mut cx)?;
     let records = outbox
@@ -139,7 +141,7 @@ fn spilled(mut cx: FunctionContext) -> JsResult<JsUndefined> {
 
 /// `park(ms) → boolean`: blocks the thread until answers have arrived; `false` when the time ran out.
 fn park(mut cx: FunctionContext) -> JsResult<JsBoolean> {
-    let patience = Duration::from_millis(objects::whole(&mut cx, 0)?.into());
+    let patience = Duration::from_millis(arguments::whole(&mut cx, 0)?.into());
     let environment = current(&mut cx)?;
     let arrived = environment
         .mailbox
@@ -149,7 +151,7 @@ fn park(mut cx: FunctionContext) -> JsResult<JsBoolean> {
 
 /// `look(us) → boolean`: looks for answers without letting the core sleep; `false` when the time ran out.
 fn look(mut cx: FunctionContext) -> JsResult<JsBoolean> {
-    let patience = Duration::from_micros(objects::whole(&mut cx, 0)?.into());
+    let patience = Duration::from_micros(arguments::whole(&mut cx, 0)?.into());
     let environment = current(&mut cx)?;
     let arrived = environment
         .mailbox
@@ -166,7 +168,7 @@ fn hold(mut cx: FunctionContext) -> JsResult<JsUndefined> {
 
 /// `statement(text) → number`: numbers a statement text for this environment.
 fn statement(mut cx: FunctionContext) -> JsResult<JsNumber> {
-    let text = objects::text(&mut cx, 0)?;
+    let text = arguments::text(&mut cx, 0)?;
     match current(&mut cx)?.desk.add_statement(&text) {
         Ok(number) => Ok(cx.number(number)),
         Err(error) => settle::throw(&mut cx, &error),
@@ -175,7 +177,7 @@ fn statement(mut cx: FunctionContext) -> JsResult<JsNumber> {
 
 /// `shape(number) → JSON`: fields and kinds; throws when no frame of it can be under way.
 fn shape(mut cx: FunctionContext) -> JsResult<JsString> {
-    let number = objects::whole(&mut cx, 0)?;
+    let number = arguments::whole(&mut cx, 0)?;
     match SHAPES.get(number) {
         Some(shape) => Ok(cx.string(shape.describe())),
         None => cx.throw_range_error(format!("shape {number} does not exist")),

@@ -8,6 +8,7 @@ use neon::prelude::*;
 use neon::types::JsBuffer;
 use serde_json::{Value, json};
 
+use crate::addon::arguments::{handle, text, whole};
 use crate::addon::desk::{self, number_profile};
 use crate::addon::environment::{Environment, current};
 use crate::addon::figures;
@@ -32,32 +33,6 @@ use crate::pool::router::Seeker;
 use crate::pool::session::Session;
 use crate::pool::{Ended, Pool};
 use crate::wire::TransactionStatus;
-
-/// The argument at a place, as text.
-pub(super) fn text(cx: &mut FunctionContext, place: usize) -> NeonResult<String> {
-    let text = cx.argument::<JsString>(place)?;
-    Ok(text.value(cx))
-}
-
-/// The argument at a place, as a whole number of milliseconds, slots and the like.
-pub(super) fn whole(cx: &mut FunctionContext, place: usize) -> NeonResult<u32> {
-    let number = cx.argument::<JsNumber>(place)?.value(cx);
-    match format!("{number}").parse() {
-        Ok(whole) => Ok(whole),
-        Err(_) => cx.throw_range_error(format!(
-            "argument {} must be a whole number below 2^32",
-            place + 1
-        )),
-    }
-}
-
-/// The two arguments from a place on, as a handle.
-pub(super) fn handle(cx: &mut FunctionContext, place: usize) -> NeonResult<Handle> {
-    Ok(Handle {
-        slot: whole(cx, place)?,
-        generation: whole(cx, place + 1)?,
-    })
-}
 
 fn surroundings(cx: &mut FunctionContext, place: usize) -> NeonResult<Surroundings> {
     let environment = text(cx, place)?;
@@ -144,11 +119,22 @@ pub(super) fn pool_open(mut cx: FunctionContext) -> JsResult<JsString> {
     }
 }
 
+/// `poolJoin(slot, generation) → handle`: another handle of a pool, for this environment; the pool goes on without it.
+pub(super) fn pool_join(mut cx: FunctionContext) -> JsResult<JsNumber> {
+    let handle = handle(&mut cx, 0)?;
+    let Some(Object::Pool(pool) | Object::Guest(pool)) = registry::get(handle) else {
+        return throw(&mut cx, &Error::Closed { what: "pool" });
+    };
+    find_loop(&mut cx, pool.driver())?;
+    let guest = current(&mut cx)?.own(Object::Guest(pool));
+    Ok(cx.number(guest.to_number()))
+}
+
 /// `poolStatus(slot, generation, withNodes?) → JSON {max, size, available, opening, waiting}`, on demand with `nodes` and
 /// `primary`; `null` when the handle is stale.
 pub(super) fn pool_status(mut cx: FunctionContext) -> JsResult<JsValue> {
     let handle = handle(&mut cx, 0)?;
-    let Some(Object::Pool(pool)) = registry::get(handle) else {
+    let Some(Object::Pool(pool) | Object::Guest(pool)) = registry::get(handle) else {
         return Ok(cx.null().upcast());
     };
     let counts = pool.counts();
@@ -167,7 +153,7 @@ pub(super) fn pool_status(mut cx: FunctionContext) -> JsResult<JsValue> {
 /// `poolFigures(slot, generation) → JSON of everything counted`, or `null` when the handle is stale.
 pub(super) fn pool_figures(mut cx: FunctionContext) -> JsResult<JsValue> {
     let handle = handle(&mut cx, 0)?;
-    let Some(Object::Pool(pool)) = registry::get(handle) else {
+    let Some(Object::Pool(pool) | Object::Guest(pool)) = registry::get(handle) else {
         return Ok(cx.null().upcast());
     };
     let text = figures::to_json(&pool.figures()).to_string();
@@ -177,7 +163,7 @@ pub(super) fn pool_figures(mut cx: FunctionContext) -> JsResult<JsValue> {
 /// `poolHear(slot, generation)`: events of the pool go to this environment.
 pub(super) fn pool_hear(mut cx: FunctionContext) -> JsResult<JsUndefined> {
     let handle = handle(&mut cx, 0)?;
-    if let Some(Object::Pool(pool)) = registry::get(handle) {
+    if let Some(Object::Pool(pool) | Object::Guest(pool)) = registry::get(handle) {
         pool.subscribe(subscriber(current(&mut cx)?, handle));
     }
     Ok(cx.undefined())
@@ -186,7 +172,7 @@ pub(super) fn pool_hear(mut cx: FunctionContext) -> JsResult<JsUndefined> {
 /// `sessionOpen(pool slot, pool generation) → handle`. Takes its connection with the first request.
 pub(super) fn session_open(mut cx: FunctionContext) -> JsResult<JsNumber> {
     let handle = handle(&mut cx, 0)?;
-    let Some(Object::Pool(pool)) = registry::get(handle) else {
+    let Some(Object::Pool(pool) | Object::Guest(pool)) = registry::get(handle) else {
         return throw(&mut cx, &Error::Closed { what: "pool" });
     };
     let session = current(&mut cx)?.own(Object::Session(Session::new(&pool)));
@@ -397,7 +383,7 @@ pub(super) fn end(mut cx: FunctionContext) -> JsResult<JsPromise> {
             }
             Some(Object::Client(client)) => client.end(patience).await,
             Some(Object::Session(session)) => session.abandon(),
-            None => {}
+            Some(Object::Guest(_)) | None => {}
         }
         Ok((ended, counted))
     };
@@ -418,6 +404,9 @@ pub(super) fn release(mut cx: FunctionContext) -> JsResult<JsUndefined> {
     let handle = handle(&mut cx, 0)?;
     drop(start_pending());
     if let Some(object) = current(&mut cx)?.disown(handle) {
+        if let Object::Guest(pool) = &object {
+            pool.unsubscribe(handle.slot, handle.generation);
+        }
         abandon(object);
     }
     Ok(cx.undefined())
@@ -430,6 +419,7 @@ pub(super) fn abandon(object: Object) {
         Object::Session(session) => session.abandon(),
         // Dropping the last handle closes the connection.
         Object::Client(client) => drop(client),
+        Object::Guest(pool) => drop(pool),
     }
 }
 
@@ -440,7 +430,7 @@ pub(super) fn cancel(mut cx: FunctionContext) -> JsResult<JsBoolean> {
     let outlet = current(&mut cx)?.outlet();
     drop(start_pending());
     let found = match registry::get(handle) {
-        Some(Object::Pool(pool)) => pool.cancel(&outlet, id),
+        Some(Object::Pool(pool) | Object::Guest(pool)) => pool.cancel(&outlet, id),
         Some(Object::Session(session)) => session.cancel(&outlet, id),
         Some(Object::Client(client)) => client.cancel(&outlet, id),
         None => false,

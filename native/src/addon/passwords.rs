@@ -12,7 +12,7 @@ use neon::prelude::*;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::addon::objects::{text, whole};
+use crate::addon::arguments::{text, whole};
 use crate::config::Secret;
 use crate::conn::passwords::{Answer, Passwords, Question, Verdict};
 use crate::error::Error;

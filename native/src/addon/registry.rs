@@ -11,8 +11,10 @@ use crate::pool::session::Session;
 /// What a handle names.
 #[derive(Clone)]
 pub(super) enum Object {
-    /// A pool.
+    /// A pool, which ends with its handle.
     Pool(Arc<Pool>),
+    /// A pool of another environment, which goes on without this handle.
+    Guest(Arc<Pool>),
     /// A session of a pool.
     Session(Arc<Session>),
     /// A single connection.

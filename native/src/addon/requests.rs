@@ -178,7 +178,7 @@ impl<'a> Caller<'a> {
         }
         if let Some(events) = self.events {
             let driver = match registry::get(record.handle()) {
-                Some(Object::Pool(pool)) => pool.driver(),
+                Some(Object::Pool(pool) | Object::Guest(pool)) => pool.driver(),
                 Some(Object::Session(session)) => {
                     session.pool().map_or(Driver::Auto, |pool| pool.driver())
                 }
@@ -212,7 +212,7 @@ fn copy_step(desk: &Desk, record: &Record<'_>) {
     match registry::get(handle) {
         Some(Object::Session(session)) => session.copy_step(&outlet, of, step),
         Some(Object::Client(client)) => client.connection().copy_step(&outlet, of, step),
-        Some(Object::Pool(_)) | None => {}
+        Some(Object::Pool(_) | Object::Guest(_)) | None => {}
     }
 }
 
@@ -248,7 +248,7 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, origin: Origin<'_>) {
     request.probes = record.has(PROBE) && takes_probes;
     request.max_result = pool.and_then(|pool| pool.max_result_bytes());
     match target {
-        Object::Pool(pool) => pool.submit(request, origin),
+        Object::Pool(pool) | Object::Guest(pool) => pool.submit(request, origin),
         Object::Session(session) => session.submit(request, origin),
         Object::Client(client) => client.submit(request, origin),
     }
@@ -257,7 +257,7 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, origin: Origin<'_>) {
 /// The pool whose limits and manners hold.
 fn pool_of(target: &Object) -> Option<Arc<Pool>> {
     match target {
-        Object::Pool(pool) => Some(Arc::clone(pool)),
+        Object::Pool(pool) | Object::Guest(pool) => Some(Arc::clone(pool)),
         Object::Session(session) => session.pool(),
         Object::Client(_) => None,
     }

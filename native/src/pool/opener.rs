@@ -69,10 +69,15 @@ impl Drop for Attempt {
 }
 
 impl Pool {
-    /// Names who hears of attempts to connect and of failovers.
+    /// Names one more who hears of attempts to connect and of failovers.
     pub fn subscribe(&self, subscriber: Subscriber) {
-        // A second subscriber would be a bug of ours; the first one stays.
-        let _ = self.seeker.hearer.set(subscriber);
+        self.seeker.hearers().push(subscriber);
+    }
+
+    /// That one hears nothing more.
+    pub fn unsubscribe(&self, slot: u32, generation: u32) {
+        let is_other = |known: &Subscriber| (known.slot, known.generation) != (slot, generation);
+        self.seeker.hearers().retain(is_other);
     }
 
     fn opening(&self) -> std::sync::MutexGuard<'_, Opening> {

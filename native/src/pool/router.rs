@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -58,7 +58,7 @@ pub struct Seeker {
     /// Hosts that did not suit when they were asked last.
     unsuitable: Box<[AtomicBool]>,
     /// Hears of attempts and failovers.
-    pub hearer: OnceLock<Subscriber>,
+    hearers: Mutex<Vec<Subscriber>>,
 }
 
 /// How a search ends without a node.
@@ -107,7 +107,7 @@ impl Seeker {
             attempts: AtomicUsize::new(0),
             failures: AtomicUsize::new(0),
             reports: Mutex::default(),
-            hearer: OnceLock::new(),
+            hearers: Mutex::default(),
         }
     }
 
@@ -378,9 +378,16 @@ impl Seeker {
 
     /// Tells who hears of the pool.
     pub(super) fn tell(&self, event: &Event<'_>) {
-        if let Some(hearer) = self.hearer.get() {
+        let mut hearers = self.hearers();
+        // Those whose thread is gone.
+        hearers.retain(|hearer| !hearer.outlet.is_closed());
+        for hearer in &*hearers {
             hearer.tell(event);
         }
+    }
+
+    pub(super) fn hearers(&self) -> MutexGuard<'_, Vec<Subscriber>> {
+        self.hearers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers what a node is, and why it does not suit.

@@ -1,0 +1,161 @@
+// One pool, several threads: each asks and is answered on its own event loop, within the limits of the one pool.
+'use strict';
+
+require('../support/stray-errors.js');
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const path = require('node:path');
+const { Worker } = require('node:worker_threads');
+const { joinPool } = require('../../lib/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+
+const db = testDatabase('create table entries (worker int, n int)');
+
+/** A thread that has joined: it runs the bodies it is sent, with `pool`, and posts what they return. */
+const MEMBER = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const { joinPool } = require(workerData.lib);
+  const pool = joinPool(workerData.token);
+  parentPort.on('message', async (body) => {
+    try {
+      const run = new (async () => {}).constructor('pool', 'number', body);
+      parentPort.postMessage({ value: await run(pool, workerData.number) });
+    } catch (error) {
+      parentPort.postMessage({ failed: { name: error.name, code: error.code, outcome: error.outcome } });
+    }
+  });
+`;
+
+function startMember(t, pool, number = 0) {
+  const lib = path.join(__dirname, '../../lib/index.js');
+  const workerData = { lib, token: pool.share(), number };
+  const worker = new Worker(MEMBER, { eval: true, workerData });
+  t.after(() => worker.terminate());
+  const ask = async (body) => {
+    worker.postMessage(body);
+    const [answer] = await once(worker, 'message');
+    if (answer.failed) throw Object.assign(new Error('in the worker'), { failed: answer.failed });
+    return answer.value;
+  };
+  return { worker, ask };
+}
+
+test('threads share connections, limits and figures', async (t) => {
+  const pool = db.openPool(t, { poolSize: 3 });
+  const members = [1, 2, 3].map((number) => startMember(t, pool, number));
+  const counts = await Promise.all(
+    members.map(({ ask }) =>
+      ask(`
+        await Promise.all(Array.from({ length: 200 }, (_, n) =>
+          pool.query('insert into entries values ($1, $2)', [number, n])));
+        const [{ sum }] = await pool.transaction((tx) =>
+          tx.query('select sum(n)::int as sum from entries where worker = $1', [number]));
+        let streamed = 0;
+        for await (const { i } of pool.stream('select i from generate_series(1, 500) i')) streamed += i;
+        return [sum, streamed, pool.querySync('select 5 as five')[0].five, pool.status().maxSize];
+      `),
+    ),
+  );
+  for (const seen of counts) assert.deepEqual(seen, [19_900, 125_250, 5, 3]);
+  assert.ok(pool.status().size <= 3);
+  const [{ backends }] = await pool.query(
+    `select count(*)::int as backends from pg_stat_activity
+     where datname = current_database() and application_name <> 'observer'`,
+  );
+  assert.ok(backends <= 3, `${backends} backends`);
+  assert.ok(pool.getStats().queries >= 600);
+});
+
+test('statements wait for connections that another thread has', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const { ask } = startMember(t, pool);
+  const tx = await pool.begin();
+  await tx.query('select 1');
+  const waiting = ask(`return (await pool.query('select 3 as n'))[0].n`);
+  await waitFor(() => pool.status().waiting === 1, { what: 'a waiting statement' });
+  await tx.commit();
+  assert.equal(await waiting, 3);
+});
+
+test('a thread that is blocked holds up no other', async (t) => {
+  const pool = db.openPool(t, { poolSize: 2 });
+  const { ask } = startMember(t, pool);
+  await ask('await pool.query("select 1")');
+  const blocked = ask(`
+    const late = pool.query('select 4 as n');
+    await new Promise(process.nextTick);
+    const cell = new Int32Array(new SharedArrayBuffer(4));
+    Atomics.wait(cell, 0, 0, 600);
+    return (await late)[0].n;
+  `);
+  for (let n = 0; n < 50; n++)
+    assert.deepEqual(await pool.query('select $1::int as n', [n]), [{ n }]);
+  assert.equal(await blocked, 4);
+});
+
+test('a thread that leaves, or is ended in mid-query, leaves the pool whole', async (t) => {
+  const pool = db.openPool(t, { poolSize: 2 });
+  const leaving = startMember(t, pool);
+  const ended = await leaving.ask(`
+    const last = pool.query('select 1 as n, pg_sleep(0.05)');
+    await pool.end();
+    const refused = await pool.query('select 2').catch((error) => error.name);
+    return [(await last)[0].n, refused, pool.status().maxSize];
+  `);
+  assert.deepEqual(ended, [1, 'ClosedError', 0]);
+  for (let round = 0; round < 5; round++) {
+    const { worker } = startMember(t, pool);
+    worker.postMessage(`
+      const tx = await pool.begin();
+      await tx.query('select pg_sleep(20)');
+    `);
+    await waitFor(() => pool.status().inUse === 1, { what: 'its statement' });
+    await worker.terminate();
+    await waitFor(() => pool.status().inUse === 0, { what: 'its connection' });
+    assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+  }
+});
+
+test('it ends with the thread that made it', async (t) => {
+  const pool = db.openPool(t, { poolSize: 2 });
+  const { ask } = startMember(t, pool);
+  assert.equal(await ask(`return (await pool.query('select 1 as n'))[0].n`), 1);
+  const token = pool.share();
+  await pool.end();
+  await assert.rejects(ask(`return pool.query('select 1')`), ({ failed }) => {
+    assert.equal(failed.name, 'ClosedError');
+    assert.equal(failed.outcome, 'not-sent');
+    return true;
+  });
+  assert.throws(() => pool.share(), { name: 'ClosedError' });
+  assert.throws(() => joinPool(token), { name: 'ClosedError' });
+});
+
+test('what each thread has for itself', async (t) => {
+  const pool = db.openPool(t, { types: 'pg', rowMode: 'array' });
+  const same = joinPool(pool.share());
+  const other = joinPool(pool.share(), { types: 'lossless', rowMode: 'object' });
+  assert.deepEqual([...(await same.query('select 1::int8 as n'))], [['1']]);
+  assert.deepEqual([...(await other.query('select 1::int8 as n'))], [{ n: 1n }]);
+  await Promise.all([same.end(), other.end()]);
+  assert.deepEqual([...(await pool.query('select 2 as n'))], [[2]]);
+});
+
+test('tokens that are none are refused, by name', (t) => {
+  const pool = db.openPool(t);
+  const token = pool.share();
+  assert.doesNotMatch(JSON.stringify(token), /password|secret/i);
+  for (const wrong of [undefined, null, 'token', {}, { ...token, kind: 'other' }]) {
+    assert.throws(() => joinPool(wrong), { message: /option "token" must be what pool.share/ });
+  }
+  const foreign = { ...token, pid: token.pid + 1 };
+  assert.throws(() => joinPool(foreign), { message: /shared by threads, not by processes/ });
+  assert.throws(() => joinPool(token, { poolSize: 3 }), { message: /unknown option "poolSize"/ });
+});
+
+test('a pool that asks the primary on a login of its own stays with its thread', (t) => {
+  const pool = db.openPool(t, { mode: 'prefer-standby', maxLagBytes: 1000 });
+  assert.throws(() => pool.share(), { message: /option "maxLagBytes" keeps a pool to its thread/ });
+});
