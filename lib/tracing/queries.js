@@ -1,13 +1,13 @@
 // Statements on their way, told of from being asked for to the last row.
 'use strict';
 
-const { AsyncResource } = require('node:async_hooks');
 const { fromNative } = require('../errors.js');
 const { FLAG, OPERATION } = require('../mailbox.js');
 const { begin, channels, finish, isHeard, past } = require('./channels.js');
 const { AcquireTrace, QueryTrace, now } = require('./traces.js');
 
 /** @import { Answer, Target } from '../../types/internal.js' */
+/** @import { LogEvent } from '../../types/pool-extras.js' */
 /** @import { Manner } from '../request.js' */
 /** @typedef {InstanceType<typeof import('./traces.js').TransactionTrace>} TransactionTrace */
 /** @typedef {InstanceType<typeof QueryTrace>} OneTrace */
@@ -31,8 +31,6 @@ const CLOSING = new Set([OPERATION.CLOSE, OPERATION.CURSOR_CLOSE]);
 const transactions = new WeakMap();
 /** Rows that come in batches, by where they come from and their portal. @type {WeakMap<Target, Map<number, OneTrace>>} */
 const open = new WeakMap();
-/** What hooks are told of a statement that is over, where it was asked for. @type {WeakMap<OneTrace, () => void>} */
-const hearers = new WeakMap();
 /** Sessions that have their connection. @type {WeakSet<Target>} */
 const placed = new WeakSet();
 
@@ -70,37 +68,41 @@ function traced(target, sql, parameterCount, manner, answer, work) {
   try {
     return begin(query, trace, work);
   } catch (error) {
-    hearers.get(trace)?.();
+    QueryTrace.told(trace);
     throw error;
   }
 }
 
 /**
- * Hooks run where the caller was, as what he awaits does.
+ * A promise, because what follows on one runs in the context of whoever is asking now.
  * @param {Target} target @param {OneTrace} trace @param {number} [attempt]
  */
 function hear({ about }, trace, attempt = 1) {
   const { told } = about;
   if (told === undefined) return;
-  const caller = new AsyncResource('pg-berth.query');
-  hearers.set(trace, () => {
-    const { sql, durationMs = 0, waitMs = 0, host, port, command, rowCount, error } = trace;
-    const event = {
-      ...{ sql, durationMs: Math.round(durationMs), attempt },
-      ...{ acquireMs: waitMs, executeMs: Math.max(0, durationMs - waitMs) },
-      ...(host === undefined ? {} : { host: port === undefined ? host : `${host}:${port}` }),
-      ...(command === undefined ? {} : { command }),
-      ...(error === undefined ? {} : { error }),
-      ...(typeof rowCount === 'number' ? { rowCount } : {}),
-    };
-    caller.runInAsyncScope(told, undefined, event);
-  });
+  new Promise((resolve) => {
+    QueryTrace.tell(trace, resolve);
+  }).then(() => told(eventOf(trace, attempt)));
+}
+
+/** @param {OneTrace} trace @param {number} attempt */
+function eventOf(trace, attempt) {
+  const { sql, durationMs = 0, waitMs = 0, host, port, command, rowCount, error } = trace;
+  const executeMs = Math.max(0, durationMs - waitMs);
+  /** @type {{ -readonly [K in keyof LogEvent]: LogEvent[K] }} */
+  const event = { sql, durationMs: Math.round(durationMs), attempt, acquireMs: waitMs, executeMs };
+  // Only what is known is there: one by one, because spreading costs microseconds.
+  if (host !== undefined) event.host = port === undefined ? host : `${host}:${port}`;
+  if (command !== undefined) event.command = command;
+  if (error !== undefined) event.error = error;
+  if (rowCount !== null) event.rowCount = rowCount;
+  return event;
 }
 
 /** @param {OneTrace} trace @param {unknown} [error] @param {() => void} [settle] */
 function over(trace, error, settle) {
   trace.end(error);
-  hearers.get(trace)?.();
+  QueryTrace.told(trace);
   finish(query, trace, settle);
 }
 

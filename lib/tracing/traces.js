@@ -90,6 +90,8 @@ function errorAttributes(error) {
 class QueryTrace extends Trace {
   /** Not to be listed: it may hold values. */
   #sql;
+  /** Called when it is over, before whoever waits for it. @type {((end: undefined) => void) | undefined} */
+  #whenOver;
   /** @type {string | undefined} */
   command;
   /** @type {number | null} */
@@ -108,6 +110,16 @@ class QueryTrace extends Trace {
     this.#sql = sql;
     this.kind = kind;
     this.parameterCount = parameterCount;
+  }
+
+  /** @param {QueryTrace} trace @param {(end: undefined) => void} whenOver */
+  static tell(trace, whenOver) {
+    trace.#whenOver = whenOver;
+  }
+
+  /** @param {QueryTrace} trace that is over */
+  static told(trace) {
+    trace.#whenOver?.(undefined);
   }
 
   /** As given. */

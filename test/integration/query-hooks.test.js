@@ -185,3 +185,19 @@ test('a named statement of the pg face keeps its name and goes without a comment
   }
   await client.end();
 });
+
+test('sec_o01, sec_o04: hooks get no value of a parameter, and what they throw stays with them', async (t) => {
+  const canary = 'kanarienvogel';
+  const told = [];
+  const hear = (event) => {
+    told.push(event);
+    throw new Error('the hook’s own');
+  };
+  const pool = database.openPool(t, { logger: hear, slowQueryMs: 0, onSlowQuery: hear });
+  assert.equal((await pool.query('select $1::text as seen', [canary]))[0].seen, canary);
+  await pool.transaction((tx) => tx.query('insert into traced values (1, $1)', [canary]));
+  await assert.rejects(pool.query('select $1::int / 0', [4711]), { code: '22012' });
+  assert.ok(told.length >= 4);
+  assert.ok(!inspect(told, { depth: 9 }).includes(canary));
+  assert.ok(!inspect(told, { depth: 9 }).includes('4711'));
+});

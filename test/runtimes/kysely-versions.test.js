@@ -35,6 +35,7 @@ for (const [version, node] of [
   const suites = ['integration/kysely.test.js', 'conformance/kysely-postgres-dialect.test.js'];
   // Signals came with 0.29.
   if (version.startsWith('0.29')) suites.push('runtimes/kysely-abort.js');
+  if (version !== '0.29.0') suites.push('conformance/kysely-cluster.test.js');
   for (const suite of suites) {
     const where = node === undefined ? 'this Node' : `Node ${node}`;
     test(
