@@ -1,4 +1,4 @@
-// Moves the version everywhere it stands: package, lock file, crate. The platform packages take it from there.
+// Moves the version everywhere it stands: package, lock files, crates. The platform packages take it from there.
 'use strict';
 
 const fs = require('node:fs');
@@ -9,8 +9,8 @@ const { ROOT, run } = require('./support/run.js');
 const HELP = `
 Usage: node scripts/version.js VERSION
 
-Writes VERSION (1.2.3 or 1.2.3-beta.1) into package.json, package-lock.json, Cargo.toml and Cargo.lock, and
-begins a section for it in CHANGELOG.md. The seven platform packages get their version from package.json when
+Writes VERSION (1.2.3 or 1.2.3-beta.1) into package.json, package-lock.json, Cargo.toml, Cargo.lock and
+fuzz/Cargo.lock, and begins a section for it in CHANGELOG.md. The seven platform packages get their version from package.json when
 they are packed, so all eight are the same by construction. Commits nothing.
 
   --help   this text
@@ -37,6 +37,10 @@ cli(HELP, {}, async (_options, [version = '']) => {
     );
   });
   edit('Cargo.toml', (text) => text.replace(`version = "${old}"`, `version = "${version}"`));
+  // a workspace of its own, whose crates need not be here
+  edit('fuzz/Cargo.lock', (text) =>
+    text.replace(/(name = "pg-berth-(?:native|uv)"\nversion = ")[^"]+/g, `$1${version}`),
+  );
   edit('CHANGELOG.md', (text) =>
     text.replace('## Unreleased\n', `## Unreleased\n\n## ${version}\n`),
   );

@@ -33,6 +33,14 @@ test('all eight packages have one version, and so has the crate', () => {
   assert.deepEqual(new Set(Object.values(optionalDependencies)), new Set([version]));
   assert.equal(JSON.parse(text('package-lock.json')).version, version);
   assert.match(text('Cargo.toml'), new RegExp(`^version = "${version}"$`, 'm'));
+  for (const lock of ['Cargo.lock', 'fuzz/Cargo.lock']) {
+    const own = [...text(lock).matchAll(/name = "pg-berth-(?:native|uv)"\nversion = "([^"]+)"/g)];
+    assert.deepEqual(
+      own.map(([, locked]) => locked),
+      [version, version],
+      lock,
+    );
+  }
 });
 
 test('a platform package is chosen by system, processor and libc', () => {
