@@ -106,6 +106,19 @@ test('S4: a query that hangs is cancelled on the server at the deadline', async 
   await hanging;
 });
 
+test('S7: of two databases one hangs: requests to the other end well, both are closed, and the status is 1', async (t) => {
+  const { child, exited, port } = await startService(t, { SHUTDOWN_MS: '2000' });
+  const hanging = get(port, '/slow-audit?ms=60000').catch((error) => error);
+  const slow = get(port, '/slow?ms=600');
+  await database.running('slow audit');
+  await database.running('slow route');
+  child.kill('SIGTERM');
+  assert.equal((await slow).status, 200);
+  assert.deepEqual(await exited, [1, null]);
+  await database.idle('slow audit');
+  await hanging;
+});
+
 test('S9: a second signal ends the process at once', async (t) => {
   const { child, exited, port, log } = await startService(t);
   const hanging = get(port, '/slow?ms=60000').catch((error) => error);

@@ -84,6 +84,20 @@ test('sec_s02: without a binary the error names platform, libc and package', asy
   assert.deepEqual(foreign, [], 'sources and binaries stay out of the main package');
 });
 
+test('sec_s02: a platform that has no binary is named, with those that have one', async () => {
+  const program = `
+    Object.defineProperty(process, 'arch', { value: 'riscv64' });
+    require('pg-berth').createPool();`;
+  await assert.rejects(exec(process.execPath, ['-e', program], { cwd: app }), ({ stderr }) => {
+    assert.ok(stderr.includes(`pg-berth has no engine for ${process.platform} riscv64`), stderr);
+    assert.match(
+      stderr,
+      /There are binaries for .*linux-x64.*; elsewhere build one from a checkout/,
+    );
+    return true;
+  });
+});
+
 test('sec_s02: a broken binary is named, with the reason', async () => {
   const broken = path.join(packed.folder, 'broken.node');
   fs.writeFileSync(broken, 'no library'.repeat(1000));

@@ -25,18 +25,20 @@ const monitor = new HealthMonitor(db, { intervalMs: 5000 });
 const read = (query) =>
   breaker.execute(() => withRetry(query, { maxAttempts: 3, delayMs: 50, idempotent: true }));
 
+/** @param {Kysely<any>} database @param {URL} url with milliseconds @param {string} note shows in pg_stat_activity */
+async function sleep(database, { searchParams }, note) {
+  const seconds = Number(searchParams.get('ms')) / 1000;
+  const query = sql`select pg_sleep(${seconds})::text as slept /* ${sql.raw(note)} */`;
+  return (await query.execute(database)).rows;
+}
+
 const routes = {
   '/people': () =>
     read(() =>
       db.selectFrom(sql`generate_series(1, 3)`.as('id')).select(sql`id`.as('id')).execute(),
     ),
-  '/slow': async ({ searchParams }) => {
-    const seconds = Number(searchParams.get('ms')) / 1000;
-    const { rows } = await sql`select pg_sleep(${seconds})::text as slept /* slow route */`.execute(
-      db,
-    );
-    return rows;
-  },
+  '/slow': (url) => sleep(db, url, 'slow route'),
+  '/slow-audit': (url) => sleep(audit, url, 'slow audit'),
   '/audit': async () =>
     (await sql`select count(*) as entries from pg_stat_activity`.execute(audit)).rows,
 };
