@@ -3,12 +3,15 @@
 
 const { once } = require('node:events');
 const http = require('node:http');
-const { text } = require('node:stream/consumers');
 const { CircuitBreakerError } = require('pg-berth/resilience');
 const { registerShutdownHandlers } = require('pg-berth/shutdown');
 const { openDatabase } = require('./database.js');
 
 const MAX_LENGTH = 1000;
+/** Characters of a body that is read at all. */
+const MAX_BODY = 64 * 1024;
+
+class TooLarge extends Error {}
 
 /** @param {ReturnType<typeof openDatabase>} database */
 function routesOf({ ask, health, status }) {
@@ -36,6 +39,8 @@ function routesOf({ ask, health, status }) {
 
 /** What a failed request is told: whether trying again makes sense, and when. */
 function answerOf(error) {
+  if (error instanceof TooLarge)
+    return [413, { error: 'that is too much' }, { Connection: 'close' }];
   if (error instanceof CircuitBreakerError) {
     const seconds = Math.ceil((error.retryAfterMs ?? 1000) / 1000);
     return [503, { error: 'the database is not asked at the moment' }, { 'Retry-After': seconds }];
@@ -46,11 +51,23 @@ function answerOf(error) {
   return [500, { error: 'that did not work' }];
 }
 
+/** @param {http.IncomingMessage} request */
+async function bodyOf(request) {
+  let body = '';
+  // What is left unread must not take the answer with it.
+  const pieces = request.setEncoding('utf8').iterator({ destroyOnReturn: false });
+  for await (const piece of pieces) {
+    body += piece;
+    if (body.length > MAX_BODY) throw new TooLarge();
+  }
+  return body;
+}
+
 async function serve(routes, request, response) {
   const route = routes[`${request.method} ${request.url}`];
   let answer = [404, { error: 'there is nothing here' }];
   try {
-    const body = await text(request);
+    const body = await bodyOf(request);
     if (route) answer = await route(body);
   } catch (error) {
     answer = answerOf(error);

@@ -49,6 +49,7 @@ test('the Kysely service serves, survives an outage and ends in order', async (t
   assert.deepEqual((await post('remember the milk')).json, { id: '1', body: 'remember the milk' });
   assert.deepEqual((await service.ask('/notes')).json.notes.length, 1);
   assert.equal((await post('')).status, 400);
+  assert.equal((await post('x'.repeat(100_000))).status, 413);
   assert.equal((await service.ask('/nothing')).status, 404);
   const isHealthy = async () => (await service.ask('/health')).status === 200;
   await waitFor(isHealthy, { what: 'a good health check' });
