@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::value::MapDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
+use serde_json::{Map, Value};
 
 use crate::error::Error;
 
@@ -14,7 +15,7 @@ use super::tls_object::SslSetting;
 /// Options of a target and its pool. Everything is optional; defaults are written where `Config` is made.
 ///
 /// Times end in `Ms`. Names are those of `createPool`, the pg face translates its own to them.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Settings {
     pub(super) hosts: Option<Vec<String>>,
@@ -95,14 +96,47 @@ pub struct Settings {
 }
 
 /// `keepalive`: `false`, `true` for the defaults, or single values in place of them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 pub(super) enum KeepaliveSetting {
     Switch(bool),
     Object(KeepaliveObject),
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+impl<'de> Deserialize<'de> for KeepaliveSetting {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(match switch_or_object(from)? {
+            SwitchOr::Switch(on) => Self::Switch(on),
+            SwitchOr::Object(object) => Self::Object(object),
+        })
+    }
+}
+
+/// `true`, `false` or an object.
+pub(super) enum SwitchOr<T> {
+    Switch(bool),
+    Object(T),
+}
+
+/// Reads a switch or an object. By hand: what `untagged` makes of it is many times larger.
+pub(super) fn switch_or_object<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    from: D,
+) -> Result<SwitchOr<T>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Bool(on) => Ok(SwitchOr::Switch(on)),
+        Value::Object(object) => match members(object) {
+            Ok(object) => Ok(SwitchOr::Object(object)),
+            Err(_) => Err(D::Error::custom("a member")),
+        },
+        _ => Err(D::Error::custom("another kind")),
+    }
+}
+
+/// Reads an object by the names of its members, from a source that has no other way.
+fn members<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, serde_json::Error> {
+    T::deserialize(MapDeserializer::new(object.into_iter()))
+}
+
+#[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct KeepaliveObject {
     pub(super) idle_ms: Option<u64>,
@@ -117,15 +151,14 @@ impl Settings {
         let Ok(Value::Object(object)) = serde_json::from_str(text) else {
             return Err(not_an_object());
         };
-        // From the value, as below: a second source would have a second copy of the reader in the binary.
-        if let Ok(settings) = Self::deserialize(Value::Object(object.clone())) {
+        // From the members, as below: a second source would have a second copy of the reader in the binary.
+        if let Ok(settings) = members::<Self>(object.clone()) {
             return Ok(settings);
         }
         // serde names neither the option nor its own source safely: find the option that fails alone.
         for (name, value) in object {
-            let reads = |value: Value| {
-                Self::deserialize(Value::Object([(name.clone(), value)].into_iter().collect()))
-            };
+            let reads =
+                |value: Value| members::<Self>([(name.clone(), value)].into_iter().collect());
             if reads(Value::Null).is_err() {
                 return Err(Error::config(name, "is not an option of this version"));
             }

@@ -1,23 +1,33 @@
 //! The option `ssl` of `pg`: a boolean, or an object as Node's TLS takes it.
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_json::Value;
 
 use crate::error::Error;
 
 use super::pem::{self, Kind};
 use super::secret::Secret;
+use super::settings::{SwitchOr, switch_or_object};
 use super::tls::{Identity, Roots, SslMode, Tls, TlsVersion};
 use super::value::check_text;
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 pub(super) enum SslSetting {
     Switch(bool),
     Object(Box<SslObject>),
 }
 
+impl<'de> Deserialize<'de> for SslSetting {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(match switch_or_object(from)? {
+            SwitchOr::Switch(on) => Self::Switch(on),
+            SwitchOr::Object(object) => Self::Object(Box::new(object)),
+        })
+    }
+}
+
 /// The members that have a meaning here; any other is an error.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct SslObject {
     ca: Option<Pem>,
@@ -40,11 +50,21 @@ pub(super) struct SslObject {
 }
 
 /// One PEM text or several.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 enum Pem {
     One(String),
     Many(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Pem {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Value::deserialize(from)? {
+            Value::String(text) => Ok(Self::One(text)),
+            list => Vec::deserialize(list)
+                .map(Self::Many)
+                .map_err(|_| D::Error::custom("neither a text nor a list of texts")),
+        }
+    }
 }
 
 impl Pem {
