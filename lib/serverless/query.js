@@ -85,8 +85,9 @@ function readQuery([query, values]) {
  * @param {Query} query @param {number} part flags of a statement of a transaction, else 0
  */
 function mannerOf({ isSimple, name, text }, part) {
-  // Several statements in one text are for the simple protocol, which brings no probe along.
-  if (isSimple && (part === 0 || text?.includes(';'))) return { operation: OPERATION.SIMPLE };
+  // Only several statements in one text need the simple protocol. The other one tells more about a statement that was lost,
+  // and brings probes along.
+  if (isSimple && text?.includes(';')) return { operation: OPERATION.SIMPLE };
   return { operation: OPERATION.EXECUTE, flags: part | (name === undefined ? FLAG.UNNAMED : 0) };
 }
 

@@ -218,6 +218,9 @@ impl Sink for Answers {
     fn close_complete(&mut self) {}
 
     fn bind_complete(&mut self) {
+        if let Some(sent) = self.sent.front_mut() {
+            sent.bound = true;
+        }
         if let Some(sent) = self.sent.front_mut().filter(|sent| !sent.timed) {
             sent.timed = true;
             self.tally.trip = Some(self.now.saturating_duration_since(sent.since));

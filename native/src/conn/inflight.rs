@@ -45,6 +45,8 @@ pub struct InFlight {
     pub since: Instant,
     /// Its round trip was taken, or cannot be because it was not sent alone.
     pub timed: bool,
+    /// A BindComplete of it has arrived, so something of it may have run.
+    pub bound: bool,
     /// The server's error.
     pub error: Option<Error>,
     /// Why the caller gave up, once a cancel is under way.
@@ -92,6 +94,7 @@ impl InFlight {
             starts_at: 0,
             since: now,
             timed: false,
+            bound: false,
             error: None,
             cancelled: None,
             refusal: None,

@@ -3,7 +3,7 @@
 use crate::conn::doubt::{Doubt, Left, Shown, without_effect};
 use crate::conn::exchange::Exchange;
 use crate::conn::inflight::InFlight;
-use crate::conn::request::Part;
+use crate::conn::request::{Part, Work};
 use crate::error::{Error, Outcome, Trace};
 use crate::wire::TransactionStatus;
 
@@ -13,6 +13,7 @@ impl Exchange {
         let mut in_transaction = self.core.status() != TransactionStatus::Idle;
         let mut is_behind = false;
         let mut left = Left::default();
+        let untouched = self.left_before(cause);
         loop {
             // A result that is complete is not lost with its connection, if it turns out to be true.
             if (self.answers.sent.front()).is_some_and(|sent| sent.probed && sent.command.is_some())
@@ -22,7 +23,7 @@ impl Exchange {
             let Some(mut sent) = self.answers.sent.pop_front() else {
                 break;
             };
-            if sent.starts_at >= self.written && sent.cancelled.is_none() {
+            if (sent.starts_at >= self.written || untouched) && sent.cancelled.is_none() {
                 left.unsent.push(sent.request);
                 continue;
             }
@@ -72,6 +73,20 @@ impl Exchange {
         // What a keeper asks means this connection and no other.
         left.unsent.retain(|request| !request.is_upkeep);
         left
+    }
+
+    /// Did the backend say that it leaves, in place of an answer that had not begun? Its FATAL is the last it has said, in
+    /// order: nothing is executed whose `BindComplete` is not in front of that, and what was sent behind was not even read.
+    /// Only the backend itself knows, so a pooler's words do not count. Source: `ProcessInterrupts` and
+    /// `send_message_to_frontend` of the server.
+    fn left_before(&self, cause: &Error) -> bool {
+        let Some(front) = self.answers.sent.front() else {
+            return false;
+        };
+        let words = front.error.as_ref().unwrap_or(cause);
+        let is_leaving = matches!(words, Error::Server(words)
+            if &*words.severity == "FATAL" && words.routine.as_deref() == Some("ProcessInterrupts"));
+        is_leaving && !front.bound && matches!(front.request.work, Work::Execute { .. })
     }
 
     /// What the caller of a request hears that will not be answered.
