@@ -30,6 +30,7 @@ const PG_TIMEOUT = /** @type {Record<string, string>} */ ({
 const PG_TLS = /** @type {Record<string, string>} */ ({
   ERR_TLS_UNAVAILABLE: 'The server does not support SSL connections',
 });
+const PG_NO_TLS_ANSWER = 'There was an error establishing an SSL connection';
 const CLUSTER_CLOSED = /** @type {Record<string, string>} */ ({
   pool: 'query: the pool is closed (end() was called)',
   transaction: 'transaction: already committed or rolled back',
@@ -171,12 +172,20 @@ function connectError(fields, details, face) {
   const problem = fields.message.startsWith(lead)
     ? fields.message.slice(lead.length)
     : fields.message;
+  // Words of native/src/wire/untrusted.rs.
+  if (face === 'pg' && /answer(ed| to) the TLS request/.test(problem)) {
+    const cause = new errors.ProtocolError(problem, details);
+    return new errors.TlsError(PG_NO_TLS_ANSWER, { ...details, cause });
+  }
   if (code.startsWith('ERR_TLS') || CERTIFICATE_CODES.has(code)) {
     const pgMessage = PG_TLS[code] ?? problem;
     return new errors.TlsError(face === 'pg' ? pgMessage : fields.message, details);
   }
   if (code === 'ERR_INTERNAL') return new errors.InternalError(fields.message, details);
-  if (code === 'ERR_PROTOCOL') return new errors.ProtocolError(fields.message, details);
+  if (code === 'ERR_PROTOCOL') {
+    const pgMessage = `received invalid response: ${problem}`;
+    return new errors.ProtocolError(face === 'pg' ? pgMessage : fields.message, details);
+  }
   if (code === 'ERR_AUTH')
     return new errors.AuthError(face === 'pg' ? problem : fields.message, details);
   if (face === 'cluster') return new errors.ConnectError(fields.message, details);

@@ -9,6 +9,13 @@ const { compareAll } = pair(`
   create domain label as text;
   create type pair as (a int, b text);
   create type textrange as range (subtype = text);
+  create domain document as jsonb;
+  create domain paper as json;
+  create domain numbers as int[];
+  create domain feeling as mood;
+  create domain wrapped as pair;
+  create domain span as textrange;
+  create type nested as (p pair, list int[], doc jsonb, feels feeling);
   create table thing (id int);
 `);
 
@@ -120,6 +127,14 @@ const VALUES = {
   label: ['x'],
   pair: ['(1,x)', '(,"a b")'],
   textrange: ['[a,b)'],
+  document: ['{"a": [1, {"b": null}]}', 'null', '[]'],
+  paper: ['{"a": 1.0}', '[1, "x"]'],
+  numbers: ['{1,2,NULL}', '{}'],
+  feeling: ['sad', "it''s"],
+  wrapped: ['(1,x)'],
+  span: ['[a,b)', 'empty'],
+  nested: ['("(1,""a b"")","{1,2}","{""k"": [1]}",sad)', '(,,,)'],
+  textmultirange: ['{[a,b)}'],
 };
 
 const quoted = (text) => `'${text.includes("''") ? text : text.replaceAll("'", "''")}'`;
@@ -158,6 +173,83 @@ compareAll(
       run: readings(type, text),
     })),
   ),
+);
+
+/** Values of JavaScript for parameters of these types: what is taken, how it is read back, and the error of what is refused. */
+const GIVEN = [
+  [1, 2],
+  ['a', 'b "quoted" \\ {x}'],
+  ['sad'],
+  [],
+  [null, undefined],
+  [[1], [2]],
+  [{ a: 1 }],
+  [true, false],
+  [1.5, Number.NaN],
+  [new Date('2024-05-06T07:08:09.123Z')],
+  [Buffer.from([0, 255])],
+  ['(1,x)'],
+  ['[a,b)'],
+  { a: [1, { b: null }] },
+  {},
+  '[1, 2]',
+  '"text"',
+  'text',
+  new Date('2024-05-06T07:08:09.123Z'),
+  Buffer.from('[1]'),
+  true,
+  1.5,
+  10n,
+  null,
+  undefined,
+];
+const TAKERS = [
+  ...['json', 'jsonb', 'document', 'paper', 'document[]', 'json[]', 'numbers', 'int[]', 'int8[]'],
+  ...[
+    'text',
+    'text[]',
+    'varchar[]',
+    'numeric[]',
+    'float8[]',
+    'bool[]',
+    'bytea',
+    'bytea[]',
+    'uuid[]',
+  ],
+  ...[
+    'timestamp',
+    'timestamp[]',
+    'timestamptz[]',
+    'date',
+    'date[]',
+    'mood[]',
+    'feeling',
+    'feeling[]',
+  ],
+  ...[
+    'pair',
+    'pair[]',
+    'wrapped[]',
+    'textrange[]',
+    'span[]',
+    'nested',
+    'interval[]',
+    'point[]',
+    'int4',
+  ],
+];
+compareAll(
+  TAKERS.map((type) => ({
+    name: `values of JavaScript for ${type}`,
+    run: async (_, { connect }) => {
+      const client = await connect();
+      const read = [];
+      for (const given of GIVEN) {
+        read.push(await client.query(`select $1::${type} as v`, [given]).catch((error) => error));
+      }
+      return read;
+    },
+  })),
 );
 
 // The text of a value goes in as a parameter and comes out as itself.

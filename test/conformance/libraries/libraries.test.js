@@ -23,6 +23,7 @@ const LIBRARIES = [
   'graphile-worker',
   'connect-pg-simple',
   'pg-copy-streams',
+  'module',
 ];
 
 let alias;
