@@ -12,7 +12,6 @@ const { OCCUPY, placeOf } = require('./submittable.js');
 /** First bytes of frames. Source: PostgreSQL documentation, "Message Formats". */
 const COPY_DATA = 0x64;
 const COPY_DONE = 0x63;
-const ERROR = 0x45;
 const HEADER = 5;
 
 /** @param {number} code @param {number} length of what follows */
@@ -122,10 +121,15 @@ function adoptTo(foreign) {
       },
       ended: (error) =>
         process.nextTick(() => {
-          if (error === undefined) tellSuccess(foreign, transfer.rowCount);
-          source.push(header(error === undefined ? COPY_DONE : ERROR, 0));
-          source.push(null);
-          if (error !== undefined && !foreign.destroyed) foreign.handleError(error);
+          if (error === undefined) {
+            tellSuccess(foreign, transfer.rowCount);
+            source.push(header(COPY_DONE, 0));
+            source.push(null);
+            return;
+          }
+          // It clears its buffers: what it has not read by then it must not read any more.
+          foreign.connection = null;
+          if (!foreign.destroyed) foreign.handleError(error);
         }),
     },
   );

@@ -55,6 +55,15 @@ class ClientFields extends EventEmitter {
     return activeQuery === null ? [] : [activeQuery];
   }
 
+  /** The open connection keeps the process alive, as from the beginning. */
+  ref() {
+    /** @type {any} */ (this).connection.ref();
+  }
+
+  unref() {
+    /** @type {any} */ (this).connection.unref();
+  }
+
   /** @param {readonly any[]} queries texts and configs @param {unknown} [options] */
   batch(queries, options) {
     return runBatch(this, queries, options);

@@ -1,7 +1,6 @@
 // Client of pg: one connection, its queue, and what it tells of.
 'use strict';
 
-const { wrong } = require('../option-rules.js');
 const { readHooks } = require('../query-hooks.js');
 const { bound } = require('./bound.js');
 const { ClientFields } = require('./client-fields.js');
@@ -13,7 +12,13 @@ const { Link } = require('./link.js');
 const { noticeOf, notificationOf, parameterOf } = require('./messages.js');
 const { Query, isSimple, readQuery } = require('./query.js');
 const { toResults } = require('./result.js');
-const { PasswordSource, milliseconds, preparedStatements, toSettings } = require('./settings.js');
+const {
+  PasswordSource,
+  milliseconds,
+  preparedStatements,
+  refuseFunctions,
+  toSettings,
+} = require('./settings.js');
 const { StatementQueue, limitOf } = require('./statement-queue.js');
 const { adopt, objection } = require('./submittable.js');
 const { Reading } = require('./types.js');
@@ -184,9 +189,7 @@ class Client extends ClientFields {
     if (this.#state !== 'new') {
       throw new Error('Client has already been connected. You cannot reuse a client.');
     }
-    if (typeof this.password === 'function') {
-      throw wrong('password', 'is a function, which cannot run during connectSync; use connect');
-    }
+    refuseFunctions(this.password, this.ssl);
     const source = new PasswordSource(this.password, this.connectionParameters);
     const settings = toSettings(this.connectionParameters, this.#config, source.value);
     const patienceMs = settings.connectTimeoutMs || BLOCKING_MS;
@@ -438,14 +441,6 @@ class Client extends ClientFields {
   #keepAlive(isAwaited) {
     this.#keepsAlive = isAwaited;
     this.#link?.hold(isAwaited && this.#state === 'open');
-  }
-
-  ref() {
-    this.#keepAlive(true);
-  }
-
-  unref() {
-    this.#keepAlive(false);
   }
 
   /** The status with the server's last answer; null before login. */

@@ -95,6 +95,18 @@ function toTls(ssl, negotiation, host) {
 /** What a client that has no password says, in the words of pg. */
 const NO_PASSWORD = 'SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string';
 
+/**
+ * What needs JavaScript while it is blocked is refused.
+ * @param {any} password @param {any} ssl
+ */
+function refuseFunctions(password, ssl) {
+  const cannotRun = 'is a function, which cannot run during connectSync; use connect';
+  if (typeof password === 'function') throw wrong('password', cannotRun);
+  if (typeof ssl?.checkServerIdentity === 'function') {
+    throw wrong('ssl.checkServerIdentity', cannotRun);
+  }
+}
+
 /** A password for one connection: text, or a function that is asked once, and only when the server wants one. */
 class PasswordSource {
   /** What the function threw, or what is wrong with what it gave. @type {unknown} */
@@ -156,4 +168,11 @@ function preparedStatements(given = 'named', isStrict) {
   throw wrong('preparedStatements', 'must be one of "named", "unnamed"');
 }
 
-module.exports = { PasswordSource, milliseconds, preparedStatements, toSettings, toTls };
+module.exports = {
+  PasswordSource,
+  milliseconds,
+  preparedStatements,
+  refuseFunctions,
+  toSettings,
+  toTls,
+};

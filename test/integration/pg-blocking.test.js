@@ -47,6 +47,31 @@ test('what fails is thrown, and the client goes on', async (t) => {
 test('a password function is refused with a clear error, a failed connect is thrown', () => {
   const asking = new Client({ host: '127.0.0.1', user: 'u', password: () => 'x' });
   assert.throws(() => asking.connectSync(), /"password" is a function/);
+  const judged = new Client({
+    host: '127.0.0.1',
+    user: 'u',
+    password: 'canary',
+    ssl: { checkServerIdentity: () => undefined },
+  });
+  assert.throws(
+    () => judged.connectSync(),
+    ({ message }) =>
+      /"ssl.checkServerIdentity" is a function/.test(message) && !/canary/.test(message),
+  );
   const nowhere = new Client({ host: '127.0.0.1', port: 1, user: 'u' });
   assert.throws(() => nowhere.connectSync(), { code: 'ECONNREFUSED' });
+});
+
+test('a session that ends under a blocking statement throws, there and afterwards', () => {
+  const client = new Client(db.url);
+  client.connectSync();
+  function callerOfQuerySync(text) {
+    return client.querySync(text);
+  }
+  for (const message of [/terminating connection/, /not queryable/]) {
+    assert.throws(
+      () => callerOfQuerySync('select pg_terminate_backend(pg_backend_pid())'),
+      (error) => message.test(error.message) && /callerOfQuerySync/.test(error.stack),
+    );
+  }
 });
