@@ -24,11 +24,9 @@ pub(super) const FIRST: &str = "select pg_catalog.pg_current_xact_id_if_assigned
     pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) end, \
     (extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8, \
     system_identifier from pg_catalog.pg_control_system()";
-/// Later probes need not: no connection outlives its server.
+/// Later probes need not: no connection outlives its server, and a server that writes stays on its timeline.
 pub(super) const NEXT: &str = "select pg_catalog.pg_current_xact_id_if_assigned(), \
-    case when not pg_catalog.pg_is_in_recovery() then pg_catalog.pg_current_wal_insert_lsn() end, \
-    case when not pg_catalog.pg_is_in_recovery() then \
-    pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) end";
+    case when not pg_catalog.pg_is_in_recovery() then pg_catalog.pg_current_wal_insert_lsn() end";
 /// Name of the prepared [`NEXT`].
 pub(super) const NAME: &str = "berth_probe";
 /// `pg_current_xact_id_if_assigned` came with this version.
@@ -67,13 +65,22 @@ pub(super) enum Shown {
     Wrote(Trace),
 }
 
+/// The server of a connection, as long as it is a primary.
+#[derive(Debug)]
+pub(super) struct Server {
+    system: Box<str>,
+    /// When it was started, in microseconds since 1970.
+    started: i64,
+    timeline: u32,
+}
+
 /// What the transaction of one connection has shown of itself.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 #[derive(Debug, Default)]
 pub struct Trail {
     supported: bool,
-    /// System identifier, and start of the server in microseconds.
-    pub(super) server: Option<(Box<str>, i64)>,
+    /// Known once it was asked outside of recovery.
+    pub(super) server: Option<Server>,
     pub(super) named: Named,
     shown: Option<Shown>,
     /// Something ran behind the last probe.
@@ -128,26 +135,28 @@ impl Trail {
             cells.push(cell.and_then(|bytes| std::str::from_utf8(bytes).ok()));
         }
         let cell = |place: usize| cells.get(place).copied().flatten();
-        if let (Some(started), Some(system)) = (cell(3), cell(4)) {
-            self.server = started.parse().ok().map(|started| (system.into(), started));
+        if let (Some(timeline), Some(started), Some(system)) = (cell(2), cell(3), cell(4)) {
+            let timeline = u32::from_str_radix(timeline, 16).ok();
+            self.server = timeline
+                .zip(started.parse().ok())
+                .map(|(timeline, started)| Server {
+                    system: system.into(),
+                    started,
+                    timeline,
+                });
         }
         self.stale = false;
         self.shown = match (cell(0), &self.server) {
             (None, _) => Some(Shown::Nothing),
-            (Some(xid), Some((system, started))) => {
-                let timeline = cell(2).and_then(|hex| u32::from_str_radix(hex, 16).ok());
-                let trace = xid
-                    .parse()
-                    .ok()
-                    .zip(cell(1).and_then(position))
-                    .zip(timeline);
-                trace.map(|((xid, position), timeline)| {
+            (Some(xid), Some(server)) => {
+                let trace = xid.parse().ok().zip(cell(1).and_then(position));
+                trace.map(|(xid, position)| {
                     Shown::Wrote(Trace {
                         xid,
                         position,
-                        timeline,
-                        started: *started,
-                        system: system.clone(),
+                        timeline: server.timeline,
+                        started: server.started,
+                        system: server.system.clone(),
                         announced: false,
                         status: None,
                     })
