@@ -10,6 +10,7 @@ const { showLeases } = require('./demo/leases.js');
 const { showOutcomes } = require('./demo/outcomes.js');
 const { showPool } = require('./demo/pool.js');
 const { showStream } = require('./demo/stream.js');
+const { showUsers } = require('./demo/users.js');
 const screen = require('./demo/screen.js');
 
 const STEPS = [
@@ -17,6 +18,7 @@ const STEPS = [
   ['Errors that say what became of the statement', showOutcomes],
   ['A stream: rows as fast as they are used', showStream],
   ['Twenty serverless clients, each with a signed lease', showLeases],
+  ['The users service, from its first request to its end', showUsers],
   ['Functions are frozen, reaped and thawed', showFreezer],
   ['A cluster of three, and its primary dies', showFailover],
   ['Throughput beside pg', compare],

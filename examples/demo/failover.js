@@ -1,4 +1,4 @@
-// Sixth part of the demo: eight writers on a cluster of three local nodes while its primary dies.
+// Seventh part of the demo: eight writers on a cluster of three local nodes while its primary dies.
 'use strict';
 
 const assert = require('node:assert');

@@ -1,4 +1,4 @@
-// Fifth part of the demo: functions are frozen as a platform does it, their connections reaped, and they are thawed.
+// Sixth part of the demo: functions are frozen as a platform does it, their connections reaped, and they are thawed.
 'use strict';
 
 const assert = require('node:assert');
