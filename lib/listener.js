@@ -46,7 +46,7 @@ const REFUSED = [
   'sqlComment',
 ];
 
-/** @typedef {{ promise: Promise<Link>, resolve: (link: Link) => void, reject: (error: Error) => void }} Attempt */
+/** @typedef {{ promise: Promise<Link>, resolve: (link: Link) => void, reject: (reason: unknown) => void }} Attempt */
 
 /** A connection of the listener. @typedef {{ session: Target, stop: () => void, early: Notification[] | undefined, end: Error | undefined }} Link `early`: what came before the gap was announced; `end`: why it is over */
 
@@ -160,7 +160,8 @@ class Listener extends EventEmitter {
         return;
       } catch (cause) {
         const error = asError(cause);
-        attempt.reject(error);
+        // Each who waits makes an error of it, with a stack of his own.
+        attempt.reject(cause);
         // Behind the microtasks in which those who waited give their channels up.
         await new Promise(setImmediate);
         this.#report(error);

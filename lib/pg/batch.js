@@ -3,6 +3,7 @@
 
 const { TransactionRolledBackError, argumentError } = require('../error-classes.js');
 const { oneOf, readOptions } = require('../option-rules.js');
+const { recaptured } = require('./failures.js');
 const { AHEAD } = require('./for-pools.js');
 const { readQuery } = require('./query.js');
 
@@ -69,9 +70,9 @@ async function together(client, asked) {
   const all = await results;
   const end = await ended;
   if (isInside && isGood && end.error !== undefined) await settled(run(endInside(false)));
-  if (error !== undefined) throw error;
-  if (first !== undefined) throw withIndex(first.error, first.index);
-  if (end.error !== undefined) throw end.error;
+  if (error !== undefined) throw recaptured(error);
+  if (first !== undefined) throw withIndex(recaptured(first.error), first.index);
+  if (end.error !== undefined) throw recaptured(end.error);
   if (!isInside && end.result.command !== 'COMMIT') {
     const message = 'the batch was rolled back: the server answered COMMIT with ROLLBACK';
     throw new TransactionRolledBackError(message, { code: '25P02', outcome: 'failed' });

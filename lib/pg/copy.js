@@ -2,7 +2,7 @@
 'use strict';
 
 const { CopyFromStream, CopyToStream, readCopyOptions } = require('../copy.js');
-const { describe } = require('./failures.js');
+const { describe, originOf, tracedTo } = require('./failures.js');
 const { OCCUPY, placeOf } = require('./submittable.js');
 
 /** @import { Lane } from './submittable.js' */
@@ -11,19 +11,21 @@ const { OCCUPY, placeOf } = require('./submittable.js');
 /**
  * What both directions have.
  * @typedef {import('node:stream').Stream & {
- *   destroyed: boolean, errored: Error | null, destroy: (error: Error) => unknown, begin: (place: Place) => void,
+ *   destroyed: boolean, errored: Error | null, destroy(error: Error): unknown, begin(place: Place): void,
+ *   _destroy(error: Error | null, done: (error?: Error | null) => void): void,
  * }} CopyStream
  */
 
 /**
  * A stream of COPY that a client takes as a submittable.
  * @template {new (...given: any[]) => CopyStream} Base
- * @param {Base} Stream
+ * @param {Base} Stream @param {Function} maker what the program calls
  */
-function submittable(Stream) {
+function submittable(Stream, maker) {
   return class extends Stream {
     /** @type {((error?: Error | null) => void) | undefined} */
     callback;
+    #origin = originOf(maker);
 
     /** @param {any[]} given */
     constructor(...given) {
@@ -47,11 +49,16 @@ function submittable(Stream) {
     handleError(error) {
       this.destroy(describe(error));
     }
+
+    /** @override @param {Error | null} error @param {(error?: Error | null) => void} done */
+    _destroy(error, done) {
+      super._destroy(tracedTo(error, this.#origin), done);
+    }
   };
 }
 
-const CopyFrom = submittable(CopyFromStream);
-const CopyTo = submittable(CopyToStream);
+const CopyFrom = submittable(CopyFromStream, copyFrom);
+const CopyTo = submittable(CopyToStream, copyTo);
 
 /** @param {string} text */
 function checkText(text) {

@@ -39,6 +39,28 @@ function recaptured(error) {
   return error;
 }
 
+/**
+ * Where something was made that tells of errors later, by events: there is no promise of the caller's to follow.
+ * @param {Function} below not in the stack, nor what it calls
+ */
+function originOf(below) {
+  const origin = { stack: '' };
+  Error.captureStackTrace(origin, below);
+  return origin;
+}
+
+/**
+ * @template E
+ * @param {E} error with the stack of an origin, if it is ours @param {{ stack: string }} origin
+ * @returns {E}
+ */
+function tracedTo(error, { stack }) {
+  if (error instanceof PgError) {
+    error.stack = `${error.name}: ${error.message}${stack.slice(stack.indexOf('\n'))}`;
+  }
+  return error;
+}
+
 /** Is it the end of the connection, also if nothing was heard of that yet? @param {any} reason fields of the engine */
 function isFatal(reason) {
   switch (reason?.kind) {
@@ -91,4 +113,14 @@ function lossOf(cause, isKnown) {
   });
 }
 
-module.exports = { describe, isFatal, lossOf, recaptured, terminated, timedOut, unusable };
+module.exports = {
+  describe,
+  isFatal,
+  lossOf,
+  originOf,
+  recaptured,
+  terminated,
+  timedOut,
+  tracedTo,
+  unusable,
+};

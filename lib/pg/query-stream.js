@@ -3,6 +3,7 @@
 
 const { Readable } = require('node:stream');
 const { Cursor } = require('./cursor.js');
+const { originOf, tracedTo } = require('./failures.js');
 const { OCCUPY } = require('./submittable.js');
 
 /** @import { Lane } from './submittable.js' */
@@ -13,6 +14,7 @@ const DEFAULT_BATCH = 100;
 class QueryStream extends Readable {
   /** What a pool waits for before it takes the client back. @type {((error?: Error | null, result?: any) => void) | undefined} */
   callback;
+  #origin = originOf(QueryStream);
 
   /**
    * @param {string} text @param {any[] | null} [values]
@@ -64,7 +66,7 @@ class QueryStream extends Readable {
     this.cursor.read(size, (error, rows = []) => {
       if (this.destroyed) return;
       if (error) {
-        this.destroy(error);
+        this.destroy(tracedTo(error, this.#origin));
         return;
       }
       for (const row of rows) this.push(row);

@@ -651,3 +651,80 @@ compareAll([
     },
   },
 ]);
+
+compareAll([
+  {
+    name: '§5 streams tell of errors with the stack of whoever made them',
+    differs: 'the caller’s stack is on every error here',
+    expect: { value: [true, true, true] },
+    run: async ({ QueryStream, copyFrom, copyTo }, { connect }) => {
+      const client = await connect();
+      // The packages beside pg have neither.
+      const makers = [
+        () => new (QueryStream ?? require('pg-query-stream'))('selec'),
+        () => (copyFrom ?? require('pg-copy-streams').from)('copy gone from stdin'),
+        () => (copyTo ?? require('pg-copy-streams').to)('copy gone to stdout'),
+      ];
+      const found = [];
+      function makerOfTheStream(make) {
+        return make();
+      }
+      for (const make of makers) {
+        const stream = client.query(makerOfTheStream(make));
+        stream.resume?.();
+        const error = await new Promise((resolve) => stream.once('error', resolve));
+        found.push(error.stack.includes('makerOfTheStream'));
+      }
+      return found;
+    },
+  },
+  {
+    name: '§10 two hundred checkouts at once of ten clients, and of forty',
+    run: async (_, { pool: make }) => {
+      const pool = make({ max: 10 });
+      const seenCounts = [];
+      for (const count of [200, 40]) {
+        const pids = await Promise.all(
+          Array.from({ length: count }, async () => {
+            const client = await pool.connect();
+            const { rows } = await client.query('select pg_backend_pid() as pid');
+            client.release();
+            return rows[0].pid;
+          }),
+        );
+        seenCounts.push(
+          pids.length,
+          new Set(pids).size <= 10,
+          pool.totalCount,
+          pool.idleCount,
+          pool.waitingCount,
+        );
+      }
+      return seenCounts;
+    },
+  },
+  {
+    name: '§10.2 a release of another checkout keeps throwing',
+    run: async (_, { pool: make }) => {
+      const pool = make({ max: 1 });
+      const first = await pool.connect();
+      const { release } = first;
+      release();
+      const second = await pool.connect();
+      const words = [thrown(() => release()), release === second.release, first === second];
+      second.release();
+      words.push(pool.idleCount);
+      return words;
+    },
+  },
+  {
+    name: '§4 idle in a transaction for too long: told, and not queryable',
+    run: async (_, { connect }) => {
+      const client = await connect({ idle_in_transaction_session_timeout: 50 });
+      const told = new Promise((resolve) => client.once('error', resolve));
+      await client.query('begin');
+      const error = await told;
+      return [error.code, error.severity, (await failure(client.query('select 1'))).message];
+    },
+  },
+]);
