@@ -3,6 +3,9 @@
 
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const net = require('node:net');
+const { Worker } = require('node:worker_threads');
 const { Client } = require('pg');
 const { LeaseManager } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
@@ -167,7 +170,7 @@ test('SC-4: a renewal without answer in the hard window: the statement goes on o
   });
   await hard.client.query('select 1');
   // The answer to the renewal never comes.
-  proxy.delay(60_000, ['toClient']);
+  proxy.blackHole();
   const result = hard.client.query('select 3 as n');
   await waitFor(() => hard.count('onHeartbeatFail') > 0, { what: 'the failure' });
   proxy.heal();
@@ -202,6 +205,72 @@ test('SC-22: heartbeatErrorMode "throw" fails the statement that waited, and not
   proxy.heal();
 });
 
+/** A relay that writes down what the client sends: types of messages, with the texts of statements. */
+async function recorded(t) {
+  /** @type {{ type: string, text: string }[]} */
+  const sent = [];
+  const { hostname, port } = new URL(db.url);
+  const relay = net.createServer((client) => {
+    const upstream = net.connect(Number(port), hostname);
+    for (const socket of [client, upstream]) socket.on('error', () => {});
+    let bytes = Buffer.alloc(0);
+    let isStarted = false;
+    client.on('data', (chunk) => {
+      upstream.write(chunk);
+      bytes = Buffer.concat([bytes, chunk]);
+      for (;;) {
+        const head = isStarted ? 1 : 0;
+        if (bytes.length < head + 4) return;
+        const length = head + bytes.readInt32BE(head);
+        if (bytes.length < length) return;
+        const body = bytes.subarray(head + 4, length).toString('latin1');
+        if (isStarted) sent.push({ type: String.fromCharCode(bytes[0] ?? 0), text: body });
+        isStarted = true;
+        bytes = bytes.subarray(length);
+      }
+    });
+    client.on('end', () => upstream.end());
+    upstream.pipe(client);
+  });
+  relay.listen(0, '127.0.0.1');
+  await once(relay, 'listening');
+  t.after(() => relay.close());
+  const url = new URL(db.url);
+  url.port = String(/** @type {net.AddressInfo} */ (relay.address()).port);
+  url.searchParams.set('sslmode', 'disable');
+  return { sent, url: url.href };
+}
+
+test('sec_l05: a statement that must wait for its lease has one round trip of upkeep in front of it', async (t) => {
+  const { sent, url } = await recorded(t);
+  const { client, count } = open(t, {
+    connectionString: url,
+    serviceName: 'turns',
+    leaseTtlMs: 60_000,
+    // Due whenever a statement comes, and at no other time.
+    heartbeatSoftRemainingMs: 0,
+    heartbeatHardWaitRemainingMs: 60_000,
+  });
+  for (let n = 0; n < 30; n++) await client.query('select $1::int as mine', [n]);
+  await client.end();
+  /** Round trips of upkeep in front of each statement: every Sync, and every simple query, that is not the caller's. */
+  const turns = [];
+  let upkeep = 0;
+  let isMine = false;
+  for (const { type, text } of sent) {
+    if (type === 'P' || type === 'Q') isMine = text.includes('as mine');
+    // A statement is over with its execution; before that it may be prepared.
+    if (isMine && type === 'E') {
+      turns.push(upkeep);
+      upkeep = 0;
+    } else if (!isMine && (type === 'S' || type === 'Q')) upkeep++;
+  }
+  assert.equal(turns.length, 30);
+  // In front of the first one is also the look at a new connection.
+  assert.ok(Math.max(...turns.slice(1)) <= 1 && turns[0] <= 2, turns.join(' '));
+  assert.ok(count('onHeartbeat') > 0);
+});
+
 test('A8: an unused connection is disposable: nobody renews its lease', async (t) => {
   const { client } = open(t, { serviceName: 'unused', leaseTtlMs: 400 });
   await client.query('select 1');
@@ -209,6 +278,40 @@ test('A8: an unused connection is disposable: nobody renews its lease', async (t
   // Used again, it is renewed first.
   await client.query('select 1');
   assert.ok((await shown('unused')).remaining > 0);
+});
+
+test('statements of another thread are answered while this one is blocked', async (t) => {
+  const { client } = open(t, { serviceName: 'stuck', leaseTtlMs: 500 });
+  await client.query('select 1');
+  const answers = new Int32Array(new SharedArrayBuffer(4));
+  const options = {
+    connectionString: db.url,
+    secret: SECRET,
+    serviceName: 'neighbour',
+    reaper: false,
+  };
+  const worker = new Worker(
+    `const { workerData } = require('node:worker_threads');
+     const { ServerlessClient } = require(workerData.file);
+     const client = new ServerlessClient(workerData.options);
+     (async () => {
+       for (let n = 0; n < 300; n++) {
+         await client.query('select $1::int as n', [n]);
+         Atomics.add(workerData.answers, 0, 1);
+         Atomics.notify(workerData.answers, 0);
+       }
+       await client.end();
+     })();`,
+    { eval: true, workerData: { file: require.resolve('../../lib/index.js'), options, answers } },
+  );
+  const exited = once(worker, 'exit');
+  await once(worker, 'online');
+  // JavaScript of this thread stands still until the other one has its answers, and its own lease is kept meanwhile.
+  for (let n = 0; n < 300; n = Atomics.load(answers, 0)) {
+    assert.notEqual(Atomics.wait(answers, 0, n, 20_000), 'timed-out');
+  }
+  assert.deepEqual(await exited, [0]);
+  assert.equal((await client.query('select 1 as x')).rows[0].x, 1);
 });
 
 test('a lease is renewed for as long as the JS thread is blocked', async (t) => {

@@ -51,7 +51,7 @@ class Flow {
       const { bytes, due } = this.#queue[0];
       const wait = due - performance.now();
       if (wait > 0) {
-        await sleep(wait);
+        await sleep(wait, undefined, { ref: false });
         continue; // a black hole may have opened meanwhile
       }
       this.#queue.shift();
