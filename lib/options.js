@@ -25,7 +25,7 @@ const MODES = /** @type {Record<string, string>} */ ({
  * Whoever implements one moves it into its table.
  */
 const NOT_AVAILABLE = Object.freeze({
-  pool: words('strictFence warmStatements'),
+  pool: words('warmStatements'),
   query: words('idempotent'),
   begin: words('exactlyOnce'),
 });
@@ -121,6 +121,7 @@ const POOL_OPTIONS = Object.freeze({
   resolveTimeoutMs: ms,
   aliveTimeoutMs: ms,
   exactlyOnce: flag,
+  strictFence: flag,
   keepalive: group({ idleMs: ms, intervalMs: ms, count: positive }),
   tcpUserTimeoutMs: msOrNever,
   preparedStatements: oneOf('named', 'unnamed'),

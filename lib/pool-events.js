@@ -34,6 +34,7 @@ const TOLD = {
     ],
   ],
   'commit-resolved': [['commit-resolved', ({ xid, status, ms }) => ({ xid, status, tookMs: ms })]],
+  'commit-while-fenced': [['commit-while-fenced', ({ address }) => ({ address })]],
   retire: [['retire', ({ host, reason }) => ({ host, reason })]],
 };
 

@@ -34,6 +34,11 @@ export interface UpkeepOptions {
    * that was known counts. `'prefer-standby'` reads from the primary when no standby is near enough. Default: no limit.
    */
   maxLagBytes?: number;
+  /**
+   * A COMMIT that a primary has answered while it was being fenced stands, and `commit-while-fenced` tells of it. True: it is
+   * looked into on the primary of then, as if its answer were lost, because a failover may have left it behind. Default false.
+   */
+  strictFence?: boolean;
   /** How often a `'prefer-standby'` pool that uses the primary looks for a standby to move to; 0 = never. Default 5000. */
   rebalanceMs?: number;
   /** How often names are looked up again; connections to addresses a name has left are retired. 0 = never. Default 30 000. */
@@ -164,6 +169,8 @@ export interface PoolEventMap {
   search: Search;
   retire: Retirement;
   'commit-resolved': CommitResolved;
+  /** A COMMIT was answered by a primary that had been fenced meanwhile: see `strictFence`. */
+  'commit-while-fenced': { readonly address: string };
 }
 
 /** A statement of a batch: a text, or one with parameters. */

@@ -1,4 +1,4 @@
-// What is acknowledged is replicated; what is not is called a doubt (CP-1, CP-2, CP-3).
+// What is acknowledged is replicated; what is not is called a doubt (CP-1, CP-2, CP-3), and so may be what a fence overtook (CP-7).
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -97,4 +97,43 @@ test('CP-3: a lost answer is a doubt for every way of writing', async (t) => {
   for (const node of cluster.standbys) node.resumeReceiver();
   await cluster.promoteBest(dead);
   await cluster.rejoin(dead);
+});
+
+/** Fences the primary while a COMMIT waits for its standby: the report of that comes with its answer. */
+async function fencedMeanwhile(t, id, options) {
+  const pool = withoutStandbys(t, { acquireTimeoutMs: 10_000, ...options });
+  /** @type {string[]} */
+  const told = [];
+  pool.on('commit-while-fenced', ({ address }) => told.push(address));
+  pool.on('commit-resolved', ({ status }) => told.push(status));
+  const node = cluster.primary;
+  const tx = await pool.begin();
+  await tx.query('insert into t values ($1)', [id]);
+  const commit = tx.commit();
+  commit.catch(() => {});
+  await waiting();
+  await node.fence();
+  t.after(() => node.unfence());
+  for (const standby of cluster.standbys) standby.resumeReceiver();
+  await waitFor(() => told.length > 0, { what: 'the event' });
+  return { told, node, commit };
+}
+
+test('CP-7: a COMMIT that is answered while the fence comes down stands, and is told of', async (t) => {
+  const { told, node, commit } = await fencedMeanwhile(t, 700, {});
+  await commit;
+  assert.deepEqual(told, [node.host]);
+});
+
+test('CP-7: with strictFence it is looked into on the primary of then', async (t) => {
+  const { told, node, commit } = await fencedMeanwhile(t, 701, { strictFence: true });
+  let isOver = false;
+  commit.then(() => {
+    isOver = true;
+  });
+  await waitFor(async () => (await node.sql('select 1')).length === 1, { what: 'a round trip' });
+  assert.equal(isOver, false, 'nobody has confirmed it yet');
+  await node.unfence();
+  await commit;
+  assert.deepEqual(told, [node.host, 'committed']);
 });

@@ -105,6 +105,7 @@ const POOL = {
   commitMarkerTable: [['s', 't'], [], 'a name, or an array of schema and name, got an empty array'],
   resolveTimeoutMs: [1, '1', 'a positive integer (milliseconds, at most 2147483647), got a string'],
   exactlyOnce: [true, 1, 'true or false, got 1'],
+  strictFence: [true, 0, 'true or false, got 0'],
   aliveTimeoutMs: [1, 0, 'a positive integer (milliseconds, at most 2147483647), got 0'],
   maxLagBytes: [0, -1, 'an integer not below 0 (bytes), got -1'],
   rebalanceMs: [

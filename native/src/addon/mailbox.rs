@@ -333,6 +333,9 @@ impl Outlet for Mailbox {
                 "event": "failover", "from": from, "to": to, "timeline": timeline,
                 "ms": took.map(|took| took.as_secs_f64() * 1000.0),
             }),
+            Event::CommitFenced { address } => {
+                json!({ "event": "commit-while-fenced", "address": address })
+            }
             Event::Retired { host, reason } => {
                 json!({ "event": "retire", "host": host, "reason": reason })
             }

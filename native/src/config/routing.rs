@@ -97,6 +97,8 @@ pub struct Routing {
     pub fence_check: FenceCheck,
     /// How far a standby may replay behind. Default: no limit.
     pub max_lag: Option<Duration>,
+    /// Is a COMMIT looked into that a fenced server has answered? Default: no.
+    pub strict_fence: bool,
     /// May a fenced primary serve reads of `read-only` pools? Default: no.
     pub fenced_reads: bool,
 }
@@ -169,6 +171,7 @@ impl Settings {
                 }
             },
             max_lag,
+            strict_fence: self.strict_fence.unwrap_or_default(),
             fenced_reads: match self.fenced_reads.as_deref() {
                 None | Some("retry") => false,
                 Some("allow") => true,

@@ -90,6 +90,7 @@ pub struct Settings {
     pub(super) fence_check: Option<String>,
     pub(super) fenced_reads: Option<String>,
     pub(super) max_lag_ms: Option<u64>,
+    pub(super) strict_fence: Option<bool>,
     pub(super) rebalance_ms: Option<u64>,
     pub(super) dns_recheck_ms: Option<u64>,
     pub(super) lease: Option<LeaseSettings>,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::conn::copying::{Copying, Stage};
 use crate::conn::cursor::Cursor;
-use crate::conn::doubt::{self, Named, Probing, Trail};
+use crate::conn::doubt::{self, Doubt, Named, Probing, Trail};
 use crate::conn::guard::{Check, Guard};
 use crate::conn::inflight::{InFlight, Sent};
 use crate::conn::request::{
@@ -78,6 +78,10 @@ pub struct Answers {
     pub trail: Trail,
     /// Requests that had no effect here and go to another node.
     pub elsewhere: Vec<Request>,
+    /// A COMMIT was answered by a server that was fenced meanwhile (CP-7).
+    pub commit_fenced: bool,
+    /// Such ones whose truth is to be looked for.
+    pub doubts: Vec<Doubt>,
     /// The time of this turn.
     pub now: Instant,
     /// What is counted.
@@ -110,6 +114,8 @@ impl Answers {
             guard,
             trail: Trail::default(),
             elsewhere: Vec::new(),
+            commit_fenced: false,
+            doubts: Vec::new(),
             now: Instant::now(),
             tally: Tally::default(),
             builder: FrameBuilder::new(),

@@ -94,6 +94,11 @@ pub enum Event<'a> {
         /// The timeline it writes, where that was asked for.
         timeline: Option<u32>,
     },
+    /// Of a pool: a COMMIT was answered by a server that was fenced meanwhile.
+    CommitFenced {
+        /// Its address.
+        address: &'a str,
+    },
     /// Of a pool: a connection is not used any more.
     Retired {
         /// The host as configured.

@@ -17,6 +17,7 @@ use bytes::BytesMut;
 
 use crate::config::Driver;
 use crate::conn::answers::{Answers, touch};
+use crate::conn::doubt::Doubt;
 use crate::conn::encode;
 pub use crate::conn::giveup::{Running, fail_where};
 use crate::conn::guard::{Guard, Policy};
@@ -54,6 +55,10 @@ pub struct Report {
     pub refuses_probes: bool,
     /// Requests that had no effect here and go to another node.
     pub elsewhere: Vec<Request>,
+    /// A COMMIT was answered by a server that was fenced meanwhile.
+    pub commit_fenced: bool,
+    /// Such ones whose truth is to be looked for.
+    pub doubts: Vec<Doubt>,
 }
 
 /// How one connection converses.
@@ -304,6 +309,8 @@ impl Exchange {
             is_late: !self.answers.guard.lag.is_met(),
             refuses_probes: self.answers.trail.refused,
             elsewhere: std::mem::take(&mut self.answers.elsewhere),
+            commit_fenced: std::mem::take(&mut self.answers.commit_fenced),
+            doubts: std::mem::take(&mut self.answers.doubts),
         }
     }
 

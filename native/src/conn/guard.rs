@@ -50,6 +50,8 @@ pub struct Policy {
     pub fresh_for: Duration,
     /// How far a standby may replay behind.
     pub max_lag: Option<Duration>,
+    /// A COMMIT that a fenced server has answered is not believed.
+    pub strict: bool,
 }
 
 /// What travels in front of a statement.
@@ -111,6 +113,12 @@ impl Guard {
     #[must_use]
     pub fn is_met(&self) -> bool {
         self.policy.demand.is_met_by(self.reported.role()) && self.lag.is_met()
+    }
+
+    /// May a COMMIT be believed that the server has answered while it was fenced?
+    #[must_use]
+    pub const fn believes(&self) -> bool {
+        !self.policy.strict
     }
 
     /// Is there anything to guard?

@@ -1,11 +1,12 @@
 //! The end of a request: its answer is complete up to ReadyForQuery.
 
 use crate::conn::answers::{Answers, touch};
-use crate::conn::doubt::Named;
+use crate::conn::doubt::{Doubt, Named, Shown};
 use crate::conn::guard::Check;
 use crate::conn::inflight::{InFlight, Sent, Stale};
-use crate::conn::request::{Part, Reply};
-use crate::error::{Error, Outcome};
+use crate::conn::request::{Part, Reply, Request};
+use crate::conn::role::Role;
+use crate::error::{Error, Outcome, Trace};
 use crate::frame::FrameBuilder;
 use crate::wire::TransactionStatus;
 
@@ -67,7 +68,9 @@ impl Answers {
             if let Some(statement) = sent.request.work.statement() {
                 statement.took(took);
             }
-            if error.is_none() && matches!(sent.request.reply, Reply::Outlet { .. }) {
+            let is_outlet = matches!(sent.request.reply, Reply::Outlet { .. });
+            let doubted = self.overtaken(error.as_ref());
+            if error.is_none() && doubted.is_none() && is_outlet {
                 self.deliver(true);
             }
             let Some(sent) = self.sent.pop_front() else {
@@ -86,6 +89,7 @@ impl Answers {
             }
             self.follow(&sent);
             match error {
+                None if let Some(trace) = doubted => self.doubt(sent.request, trace),
                 Some(error) => {
                     if let Some(outlet) = sent.request.reply.fail_quietly(&error) {
                         touch(&mut self.touched, &outlet);
@@ -110,6 +114,28 @@ impl Answers {
                 next.met = Some(self.guard.is_met());
             }
         }
+    }
+
+    /// A COMMIT that was answered by a server that was fenced meanwhile: what it has shown, if it is not believed (CP-7).
+    fn overtaken(&mut self, error: Option<&Error>) -> Option<Trace> {
+        let sent = self.sent.front()?;
+        let is_commit = error.is_none() && sent.request.part == Part::Commit && !sent.fenced;
+        if !is_commit || self.guard.is_met() || self.guard.reported.role() != Role::Fenced {
+            return None;
+        }
+        self.commit_fenced = true;
+        match self.trail.end(&sent.request, sent.probed, false) {
+            Some(Shown::Wrote(trace)) if !self.guard.believes() => Some(trace.clone()),
+            _ => None,
+        }
+    }
+
+    fn doubt(&mut self, request: Request, trace: Trace) {
+        self.doubts.push(Doubt {
+            request: Some(request),
+            error: Error::Fenced,
+            trace,
+        });
     }
 
     /// What a statement may have changed in its session.

@@ -133,6 +133,7 @@ impl Pool {
                 check: settings.routing.fence_check,
                 fresh_for: settings.validation_interval,
                 max_lag: settings.routing.max_lag,
+                strict: settings.routing.strict_fence,
             },
         };
         let routing = settings.routing.clone();

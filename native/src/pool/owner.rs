@@ -28,6 +28,13 @@ impl Owner for Pool {
         if report.tainted || report.is_late || !self.suits(connection, report.role) {
             self.books().condemn(slot, Instant::now());
         }
+        if report.commit_fenced {
+            let address = self.seeker.key_of(connection);
+            self.seeker.tell(&Event::CommitFenced { address: &address });
+        }
+        for doubt in std::mem::take(&mut report.doubts) {
+            self.resolve(doubt);
+        }
         for request in std::mem::take(&mut report.elsewhere).into_iter().rev() {
             self.again(request);
         }
