@@ -4,6 +4,9 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
 use crate::config::Mode;
 use crate::conn::role::Role;
 use crate::conn::{Connection, dial};
@@ -70,12 +73,16 @@ impl Pool {
     }
 
     async fn recheck_names(&self) {
-        for (host, route) in self.seeker.routes.iter().enumerate() {
-            if !route.is_named() {
-                continue;
-            }
+        let used = self.used_by_host();
+        let named = self.seeker.routes.iter().zip(used).enumerate();
+        // Side by side: one that nobody resolves holds up no other.
+        let mut lookups: FuturesUnordered<_> = named
+            .filter(|(_, (route, used))| route.is_named() && *used > 0)
+            .map(|(host, (route, _))| async move { (host, dial::addresses(route).await) })
+            .collect();
+        while let Some((host, addresses)) = lookups.next().await {
             // A name that cannot be looked up now has not moved.
-            let Ok(addresses) = dial::addresses(route).await else {
+            let Ok(addresses) = addresses else {
                 continue;
             };
             let moved = |connection: &Connection| {

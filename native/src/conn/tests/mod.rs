@@ -35,6 +35,7 @@ const MANNER: Manner = Manner {
         check: FenceCheck::Off,
         fresh_for: Duration::ZERO,
         max_lag: None,
+        strict: false,
     },
 };
 

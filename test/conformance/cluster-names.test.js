@@ -1,0 +1,67 @@
+// Names that move to another node while connections are open, and names that nobody resolves (CP-26).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const net = require('node:net');
+const path = require('node:path');
+const { withMovingName } = require('../support/moving-names.js');
+const { startServer } = require('../support/server.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+/** The second server under another address and the first one's port. */
+async function relay(t, from, to) {
+  /** @type {Set<net.Socket>} */
+  const sockets = new Set();
+  const listener = net.createServer((client) => {
+    const server = net.connect(to.port, to.host);
+    for (const socket of [client, server]) {
+      sockets.add(socket);
+      socket.on('error', () => socket.destroy());
+    }
+    client.pipe(server).pipe(client);
+  });
+  listener.listen(from.port, '127.0.0.2');
+  await once(listener, 'listening');
+  t.after(() => {
+    listener.close();
+    for (const socket of sockets) socket.destroy();
+  });
+}
+
+test('CP-26: a name that moves takes the traffic along within dnsRecheckMs, without an error', async (t) => {
+  // The way names are moved here is that of Linux.
+  if (process.platform !== 'linux') return;
+  const [first, second] = await Promise.all(
+    ['first', 'second'].map((name) => startServer({ conf: { cluster_name: name } })),
+  );
+  t.after(() => Promise.all([first?.stop(), second?.stop()]));
+  await relay(t, first, second);
+  const script = `
+    const { createPool } = require(${JSON.stringify(path.join(__dirname, '../../lib/index.js'))});
+    const pool = createPool({
+      hosts: ['hangs.test:1', 'moves.test:${first?.port}'], user: 'postgres', database: 'postgres',
+      sslmode: 'disable', dnsRecheckMs: 200, poolSize: 4,
+    });
+    let last;
+    const reader = async () => {
+      for (;;) {
+        const [{ name }] = await pool.query("select current_setting('cluster_name') as name");
+        if (name !== last) console.log(last = name);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    Promise.all([reader(), reader(), reader()]).catch((error) => {
+      console.log(error.stack);
+      process.exit(1);
+    });`;
+  const child = withMovingName(t, script, '127.0.0.1');
+  await waitFor(() => child.told().length > 0, { what: 'an answer, whatever hangs' });
+  child.move('127.0.0.2');
+  await waitFor(() => child.told().at(-1) === 'second', { what: 'traffic at the new address' });
+  child.move('127.0.0.1');
+  await waitFor(() => child.told().at(-1) === 'first', { what: 'traffic back' });
+  assert.equal(child.isOver(), false, child.told().join('\n'));
+});
