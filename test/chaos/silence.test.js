@@ -46,6 +46,35 @@ describe('silence', { concurrency: 16 }, () => {
     assert.match(error.message, /200ms/);
   });
 
+  it(
+    'CP-53: a cancel that nobody takes has its own deadline, and its connection is never used again',
+    TIMEOUT,
+    async (context) => {
+      /** @type {string[]} */
+      const kinds = [];
+      const { pool } = await scriptedPool(
+        context,
+        async (connection) => {
+          const packet = await connection.readStartup();
+          kinds.push(packet.kind);
+          if (packet.kind === 'cancel') return connection.stall();
+          const roles = ['in_hot_standby', 'default_transaction_read_only'];
+          const reports = roles.map((name) => m.parameterStatus(name, 'off'));
+          await connection.send(m.authOk(), ...reports, m.backendKey(7), m.ready());
+          await readRequest(connection);
+          await connection.stall();
+        },
+        { raw: true, connectTimeoutMs: 300 },
+      );
+      const error = await within(1900, 4000, () =>
+        failureOf(pool.query('select 1', [], { timeoutMs: 100 })),
+      );
+      assert.deepEqual([error.outcome, error.code], ['unknown', 'IN_DOUBT'], error.stack);
+      await waitFor(() => pool.status().size === 0, { what: 'the end of the connection' });
+      assert.deepEqual(kinds, ['startup', 'cancel']);
+    },
+  );
+
   it('sec_p06_silent_during_authentication', TIMEOUT, async (context) => {
     const { pool, server } = await scriptedPool(
       context,

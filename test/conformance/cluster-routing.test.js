@@ -8,6 +8,7 @@ const { after, before } = require('node:test');
 const { createPool, NoNodeError, NoPrimaryError, NoStandbyError } = require('../../lib/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { failureOf } = require('../support/script-replies.js');
+const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
@@ -237,6 +238,46 @@ test('CP-25: in turn and at random mean nodes: of 3000 reads each standby serves
     await Promise.all([reader(), reader()]);
     assert.ok(first >= 0.45 * 3000 && first <= 0.55 * 3000, `${loadBalance}: ${first}`);
   }
+});
+
+test('CP-25: least-in-use takes equal nodes in turn, and one that is slow less often', async (t) => {
+  const even = open(t, { mode: 'read-only', poolSize: 6 });
+  await Promise.all(Array.from({ length: 6 }, () => even.query('select pg_sleep(0.1)')));
+  const [one, other] = cluster.standbys;
+  const share = async (pool, reads, port) => {
+    let count = 0;
+    await reads(async () => {
+      if ((await portOf(pool)).port === port) count += 1;
+    });
+    return count;
+  };
+  // Nobody is in the way: both have nothing in use each time.
+  const alone = await share(
+    even,
+    async (read) => {
+      for (let i = 0; i < 3000; i++) await read();
+    },
+    one.port,
+  );
+  assert.ok(alone >= 1350 && alone <= 1650, `${alone} of 3000`);
+
+  const proxies = await Promise.all([one, other].map(({ server }) => startProxy(server)));
+  t.after(() => Promise.all(proxies.map((proxy) => proxy.close())));
+  const hosts = proxies.map(({ host, port }) => `${host}:${port}`);
+  const uneven = open(t, { hosts, mode: 'read-only', poolSize: 8 });
+  await Promise.all(Array.from({ length: 8 }, () => uneven.query('select pg_sleep(0.1)')));
+  proxies[0]?.delay(20);
+  const slow = await share(
+    uneven,
+    (read) =>
+      Promise.all(
+        Array.from({ length: 4 }, async () => {
+          for (let i = 0; i < 50; i++) await read();
+        }),
+      ),
+    one.port,
+  );
+  assert.ok(slow < 80, `${slow} of 200 at the slow one`);
 });
 
 test('CP-26: a name with several addresses is one list of candidates', async (t) => {

@@ -4,6 +4,7 @@
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const fs = require('node:fs');
+const net = require('node:net');
 const { after, before } = require('node:test');
 const tlsModule = require('node:tls');
 const { createPool } = require('../../lib/index.js');
@@ -50,6 +51,35 @@ test('cp36: protocol 3.2 has longer cancel keys, and a cancel with one arrives',
     outcome: 'failed',
   });
   await pool.end();
+});
+
+test('CP-35: a cancel request goes to the address of its connection, as encrypted as that', async (t) => {
+  const SSL_REQUEST = '0000000804d2162f';
+  /** @type {string[]} */
+  const openings = [];
+  const relay = net.createServer((client) => {
+    const server = net.connect(tls.server.port, '127.0.0.1');
+    client.once('data', (bytes) => openings.push(bytes.subarray(0, 8).toString('hex')));
+    for (const socket of [client, server]) socket.on('error', () => {});
+    client.pipe(server).pipe(client);
+  });
+  relay.listen(0, '127.0.0.1');
+  await once(relay, 'listening');
+  t.after(() => relay.close());
+  const { port } = /** @type {import('node:net').AddressInfo} */ (relay.address());
+  const options = {
+    host: 'localhost',
+    hostaddr: '127.0.0.1',
+    user: 'postgres',
+    database: 'postgres',
+  };
+  const pool = createPool({ ...options, port, sslmode: 'require' });
+  await assert.rejects(pool.query('select pg_sleep(30)', [], { timeoutMs: 200 }), {
+    name: 'TimeoutError',
+    outcome: 'failed',
+  });
+  await pool.end();
+  assert.deepEqual(openings, [SSL_REQUEST, SSL_REQUEST]);
 });
 
 test('sec_t07: an older server does not understand, and the error says so', async () => {

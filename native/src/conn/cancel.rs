@@ -10,7 +10,7 @@ use crate::conn::socket::open;
 use crate::error::Error;
 use crate::wire::frontend;
 
-/// How long delivering a cancel request may take.
+/// How long delivering a cancel request may take, where a connection may take longer (CP-53).
 const DELIVERY: Duration = Duration::from_secs(1);
 /// How long after the decision to cancel an answer is awaited before the connection is given up: the delivery, and a
 /// second for the server to react.
@@ -31,7 +31,7 @@ pub struct Target {
 }
 
 /// Asks the server to cancel what the target's backend runs. Returns when the server has closed the connection, which
-/// it does after it has signalled the backend, or with an error after a second.
+/// it does after it has signalled the backend, or with an error when the time for that is over.
 ///
 /// Cancel-safe: dropping the future closes the socket; the request may have been delivered.
 pub async fn send(target: &Target) -> Result<(), Error> {
@@ -49,12 +49,16 @@ pub async fn send(target: &Target) -> Result<(), Error> {
         };
         delivered.await.map_err(|error| target.route.failed(&error))
     };
-    tokio::time::timeout(DELIVERY, attempt)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::Io {
-                code: "ETIMEDOUT",
-                problem: "the cancel request was not delivered in time".into(),
-            })
+    let connect = target.route.config().connect_timeout;
+    tokio::time::timeout(
+        connect.map_or(DELIVERY, |limit| limit.min(DELIVERY)),
+        attempt,
+    )
+    .await
+    .unwrap_or_else(|_| {
+        Err(Error::Io {
+            code: "ETIMEDOUT",
+            problem: "the cancel request was not delivered in time".into(),
         })
+    })
 }
