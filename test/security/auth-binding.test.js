@@ -69,7 +69,7 @@ test('sec_a02: a certificate without a hash of its own fails with require, and l
   await tls.show(tls.right);
 });
 
-test('sec_a02: with require nothing but a bound login will do', async () => {
+test('CP-33, sec_a02: with require nothing but a bound login will do', async () => {
   for (const [user, says] of [
     ['postgres', /asks for no authentication, which has none/],
     ['clear_user', /asks for a clear-text password, which has none/],

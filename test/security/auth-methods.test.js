@@ -43,7 +43,7 @@ async function admitted(options) {
   return methods.join();
 }
 
-test('sec_a01: requireAuth admits what it lists, or all that it does not exclude', async () => {
+test('CP-34, sec_a01: requireAuth admits what it lists, or all that it does not exclude', async () => {
   const all = Object.values(USERS).join();
   for (const [requireAuth, expected] of [
     [undefined, all],

@@ -43,7 +43,7 @@ const noSecret = (error) => {
   assert.ok(!shown.includes(CANARY), shown);
 };
 
-test('sec_a05: each connection asks once, and is told for whom', async (t) => {
+test('CP-46, sec_a05: each connection asks once, and is told for whom', async (t) => {
   const { pool, asked } = asking(t, () => CANARY, { poolSize: 2 });
   await Promise.all([pool.query('select pg_sleep(0.05)'), pool.query('select pg_sleep(0.05)')]);
   await pool.query('select 1');
@@ -134,7 +134,7 @@ test('sec_a05: the deadline of the connection holds for the function, and a late
   await pool.end();
 });
 
-test('sec_a06: nothing that is printed holds a password', async (t) => {
+test('CP-47, sec_a06: nothing that is printed holds a password', async (t) => {
   const { pool } = asking(t, () => CANARY);
   await pool.query('select 1');
   const fixed = createPool({

@@ -42,7 +42,7 @@ test('sec_t07: a server of version 17 or newer takes the handshake at once', asy
   assert.equal(await attempt({ port, user: 'postgres', sslmode: 'require' }), true);
 });
 
-test('cp36: protocol 3.2 has longer cancel keys, and a cancel with one arrives', async () => {
+test('CP-36: protocol 3.2 has longer cancel keys, and a cancel with one arrives', async () => {
   const { port } = tls.server;
   const options = { host: 'localhost', port, user: 'postgres', database: 'postgres' };
   const pool = createPool({ ...options, maxProtocolVersion: '3.2', minProtocolVersion: '3.2' });

@@ -100,7 +100,7 @@ test('sec_t02: verify-full against a server without TLS says nothing but the req
 });
 
 for (const sslmode of ['prefer', 'require', 'allow']) {
-  test(`sec_c01: the cancel of an encrypted connection is encrypted, with ${sslmode}`, async (t) => {
+  test(`CP-35, sec_c01: the cancel of an encrypted connection is encrypted, with ${sslmode}`, async (t) => {
     const { port, seen } = await middleman(t, () => false);
     const pool = createPool(options(port, { sslmode, user: 'only_tls' }));
     t.after(() => pool.end());

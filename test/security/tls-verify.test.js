@@ -79,7 +79,7 @@ const KINDS = {
 };
 
 for (const [kind, expected] of Object.entries(MATRIX)) {
-  test(`sec_t03: every mode against a certificate of the kind "${kind}"`, async () => {
+  test(`CP-30, sec_t03: every mode against a certificate of the kind "${kind}"`, async () => {
     await tls.show(await KINDS[kind]());
     const sslrootcert = tls.authority.cert;
     const settings = [

@@ -2,14 +2,17 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
 const own = require('../../package.json');
 const { mainManifest, platformManifest } = require('../../scripts/support/manifests.js');
 const { ownPlatform, PLATFORMS } = require('../../scripts/support/platforms.js');
 
-const text = (file) => fs.readFileSync(path.join(__dirname, '../..', file), 'utf8');
+const ROOT = path.join(__dirname, '../..');
+const text = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
 
 test('the loader tries the packages that are published, and no others', () => {
   const [, table] = /PLATFORM_PACKAGES = [^{]*{[^{]*{([^}]*)}/.exec(text('lib/native.js')) ?? [];
@@ -17,7 +20,7 @@ test('the loader tries the packages that are published, and no others', () => {
   assert.deepEqual(named.sort(), PLATFORMS.map(({ name }) => name).sort());
 });
 
-test('the release builds every platform', () => {
+test('CP-95: the release builds every platform', () => {
   const workflow = text('.github/workflows/release.yml');
   for (const { name, triple } of PLATFORMS) {
     assert.match(workflow, new RegExp(`platform: ${name}\\b`));
@@ -43,7 +46,7 @@ test('all eight packages have one version, and so has the crate', () => {
   }
 });
 
-test('a platform package is chosen by system, processor and libc', () => {
+test('CP-95: a platform package is chosen by system, processor and libc', () => {
   for (const platform of PLATFORMS) {
     const { os, cpu, libc, main, files } = platformManifest(platform, own);
     assert.deepEqual([os, cpu], [[platform.os], [platform.cpu]]);
@@ -61,4 +64,23 @@ test('packages that a workflow packs name its repository, which provenance needs
   assert.ok(platform);
   assert.deepEqual(platformManifest(platform, own, env).repository, repository);
   assert.equal(mainManifest(own, {}).repository, undefined);
+});
+
+test('CP-95: without a binary the error names system, libc and the package to install', () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-bare-'));
+  try {
+    fs.cpSync(path.join(ROOT, 'lib'), path.join(folder, 'lib'), { recursive: true });
+    const load = `try { require('./lib/native.js') } catch (error) { console.log(error.message) }`;
+    const env = { ...process.env, PG_BERTH_BINARY: '', NODE_PATH: '' };
+    const told = execFileSync(process.execPath, ['-e', load], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+    });
+    assert.match(told, new RegExp(`no engine for ${process.platform} ${process.arch}`));
+    assert.match(told, new RegExp(`Install @pg-berth/${process.platform}-${process.arch}`));
+    if (process.platform === 'linux') assert.match(told, /glibc/);
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
 });

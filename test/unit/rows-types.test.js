@@ -38,7 +38,7 @@ test('types are named by OID, by name and as arrays', () => {
   }
 });
 
-test('a query comes before its pool, the pool before the preset; a preset replaces all', () => {
+test('CP-74: a query comes before its pool, the pool before the preset; a preset replaces all', () => {
   const pool = resolveTypes({ int8: shout, 1184: shout }, PRESETS.lossless);
   assert.deepEqual([pool.preset, pool.custom, pool.volatile], ['lossless', [20, 1184], false]);
   const query = resolveTypes({ timestamptz: whisper, json: whisper }, pool);
