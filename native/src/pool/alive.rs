@@ -47,6 +47,8 @@ impl Pool {
 async fn watch(pool: Weak<Pool>, limit: Duration) {
     let half = limit / 2;
     let look = half / 4;
+    // Something less, so that being late is within the limit as well.
+    let patience = half.saturating_sub(look) * 15 / 16;
     let mut asked: HashMap<Box<str>, Instant> = HashMap::new();
     loop {
         tokio::time::sleep(look).await;
@@ -64,7 +66,7 @@ async fn watch(pool: Weak<Pool>, limit: Duration) {
             asked.insert(key.clone(), Instant::now());
             let pool = Arc::downgrade(&pool);
             tokio::spawn(async move {
-                let is_alive = answers(connection.target(), half.saturating_sub(look)).await;
+                let is_alive = answers(connection.target(), patience).await;
                 if let (false, Some(pool)) = (is_alive, pool.upgrade()) {
                     pool.give_up(&key);
                 }
