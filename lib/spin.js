@@ -1,8 +1,8 @@
 // Decides when a thread looks for the answer it awaits for some microseconds, before its event loop goes to sleep.
 //
 // Where cores sleep, waking one costs more than a short statement. So a thread that awaits one answer alone looks for it
-// once its other work is done. A server that is further away than the look takes is not looked for: after a look in vain
-// one request goes without, then three, then seven, up to a thousand.
+// once its other work is done. A server that is further away than the look takes is not looked for, nor one that has to wait
+// for a core: after a look in vain one request goes without, then three, then seven, up to a thousand.
 'use strict';
 
 const os = require('node:os');
@@ -14,6 +14,8 @@ const VARIABLE = 'PG_BERTH_SPIN_US';
 const USUAL_US = 120;
 const LONGEST_US = 1000;
 const MOST_DOUBLINGS = 10;
+/** What takes longer than this share of a look costs more than sleeping would have: it was in vain as well. */
+const WORTH_IT = 0.75;
 
 /**
  * How long a look takes here: without a second core the server could not answer meanwhile.
@@ -30,13 +32,17 @@ function lookTime(environment, cores) {
   return Number(given);
 }
 
+const clock = () => performance.now();
+
 /**
  * @param {(us: number) => boolean} look blocks until something has arrived, `us` at most: has it?
  * @param {() => void} take takes what has arrived; must not throw
  * @param {number} [us] how long a look takes
+ * @param {() => number} [now] a clock in milliseconds
  * @returns {() => void} to be called when a request was sent whose answer is all that is awaited
  */
-function spinner(look, take, us = lookTime(process.env, os.availableParallelism())) {
+function spinner(look, take, us = lookTime(process.env, os.availableParallelism()), now = clock) {
+  const worthUs = us * WORTH_IT;
   let planned = false;
   let inVain = 0;
   /** Requests that go without. */
@@ -44,13 +50,15 @@ function spinner(look, take, us = lookTime(process.env, os.availableParallelism(
 
   function turn() {
     planned = false;
-    if (look(us)) {
+    const began = now();
+    const found = look(us);
+    if (found && now() - began <= worthUs / 1000) {
       inVain = 0;
-      take();
     } else {
       inVain = Math.min(inVain + 1, MOST_DOUBLINGS);
       without = 2 ** inVain - 1;
     }
+    if (found) take();
   }
 
   return function sent() {

@@ -40,6 +40,29 @@ test('after looks in vain 1, 3, 7, … requests go without', async () => {
   assert.equal(taken, 0);
 });
 
+test('what is found late was in vain as well, and is taken', async () => {
+  let time = 0;
+  let taken = 0;
+  const at = [];
+  let request = 0;
+  const sent = spinner(
+    () => {
+      at.push(request);
+      time += request < 10 ? 0.091 : 0.089;
+      return true;
+    },
+    () => taken++,
+    120,
+    () => time,
+  );
+  for (; request < 20; request++) {
+    sent();
+    await turn();
+  }
+  assert.deepEqual(at, [0, 2, 6, 14, 15, 16, 17, 18, 19]);
+  assert.equal(taken, at.length);
+});
+
 test('looks in vain become as rare as one in a thousand, and no rarer', async () => {
   const { at } = await looks(5000, false);
   assert.deepEqual(at.slice(-3), [2046, 3070, 4094]);
