@@ -22,14 +22,15 @@ module.exports = async ({ pg, url }) => {
     (await client.query(`select count(*) from ${table}`)).rows[0].count;
   const loaded = [incoming.rowCount, await count('item')];
   let bytes = 0;
-  const sink = new Writable({
-    write(chunk, _encoding, done) {
-      bytes += chunk.length;
-      setImmediate(done);
-    },
-  });
+  const sink = () =>
+    new Writable({
+      write(chunk, _encoding, done) {
+        bytes += chunk.length;
+        setImmediate(done);
+      },
+    });
   const outgoing = client.query(to('copy item to stdout'));
-  await pipeline(outgoing, sink);
+  await pipeline(outgoing, sink());
   const binary = other.query(from('copy twin from stdin (format binary)'));
   await pipeline(client.query(to('copy item to stdout (format binary)')), binary);
   const duplicate = await pipeline(
@@ -41,7 +42,7 @@ module.exports = async ({ pg, url }) => {
     throw new Error('the source broke');
   };
   const given = await pipeline(broken, client.query(from('copy item from stdin'))).catch(reason);
-  const refused = await pipeline(client.query(to('copy gone to stdout')), sink).catch(reason);
+  const refused = await pipeline(client.query(to('copy gone to stdout')), sink()).catch(reason);
   const counts = [await count('item'), await count('twin')];
   client.release();
   other.release();
