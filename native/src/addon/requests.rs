@@ -118,6 +118,9 @@ pub(super) fn start_all(
     left: &mut Vec<u8>,
 ) -> bool {
     let now = Instant::now();
+    // Whose records the engine's thread starts: it starts the later ones too, for whether the loop is punctual may change
+    // in between, and what travels on one connection keeps its order.
+    let mut behind: Vec<Handle> = Vec::new();
     while !outbox.is_empty() {
         let whole = outbox;
         let Some(record) = next(&mut outbox) else {
@@ -127,11 +130,15 @@ pub(super) fn start_all(
             // Behind those that are left, one of which may use the statement.
             Some(_) if record.word(4) & OPERATION == DROP && !left.is_empty() => None,
             Some(_) if record.word(4) & OPERATION == DROP => Some(Origin::Engine),
+            _ if behind.contains(&record.handle()) => None,
             _ => caller.origin(&record),
         };
         let Some(origin) = origin else {
             let length = whole.len() - outbox.len();
             left.extend_from_slice(whole.get(..length).unwrap_or_default());
+            if !behind.contains(&record.handle()) {
+                behind.push(record.handle());
+            }
             continue;
         };
         match record.word(4) & OPERATION {
