@@ -118,9 +118,6 @@ pub(super) fn start_all(
     left: &mut Vec<u8>,
 ) -> bool {
     let now = Instant::now();
-    // Whose records the engine's thread starts: it starts the later ones too, for whether the loop is punctual may change
-    // in between, and what travels on one connection keeps its order.
-    let mut behind: Vec<Handle> = Vec::new();
     while !outbox.is_empty() {
         let whole = outbox;
         let Some(record) = next(&mut outbox) else {
@@ -130,15 +127,11 @@ pub(super) fn start_all(
             // Behind those that are left, one of which may use the statement.
             Some(_) if record.word(4) & OPERATION == DROP && !left.is_empty() => None,
             Some(_) if record.word(4) & OPERATION == DROP => Some(Origin::Engine),
-            _ if behind.contains(&record.handle()) => None,
             _ => caller.origin(&record),
         };
         let Some(origin) = origin else {
             let length = whole.len() - outbox.len();
             left.extend_from_slice(whole.get(..length).unwrap_or_default());
-            if !behind.contains(&record.handle()) {
-                behind.push(record.handle());
-            }
             continue;
         };
         match record.word(4) & OPERATION {
@@ -155,6 +148,9 @@ pub(super) fn start_all(
 pub(super) struct Caller<'a> {
     /// Its event loop, if sockets can be lent to that.
     pub(super) events: Option<&'a Arc<EventLoop>>,
+    /// The loop was punctual when the turn's requests came. Asked once: what travels on one connection is started by one
+    /// thread, and so keeps its order.
+    is_punctual: bool,
     /// The environment awaits nothing else, so the request may be written by the calling thread.
     pub(super) alone: bool,
     /// It is the engine's thread.
@@ -165,6 +161,7 @@ impl<'a> Caller<'a> {
     /// The engine's thread.
     pub(super) const ENGINE: Self = Self {
         events: None,
+        is_punctual: false,
         alone: false,
         is_engine: true,
     };
@@ -173,6 +170,7 @@ impl<'a> Caller<'a> {
     pub(super) fn new(events: Option<&'a Arc<EventLoop>>, alone: bool) -> Self {
         Self {
             events,
+            is_punctual: events.is_some_and(|events| events.is_punctual()),
             alone,
             is_engine: false,
         }
@@ -193,7 +191,7 @@ impl<'a> Caller<'a> {
                 None => Driver::Auto,
             };
             let reads = match driver {
-                Driver::Auto => events.is_punctual(),
+                Driver::Auto => self.is_punctual,
                 Driver::Loop => true,
                 Driver::Engine => false,
             };
