@@ -145,9 +145,14 @@ impl InFlight {
     }
 
     /// The request, to be encoded once more: as a repetition, or behind what was sent of it.
-    pub(super) fn into_next(self, again: bool) -> Request {
+    ///
+    /// What the server had lost is sent without a name: behind a pooler the next session may not know that either.
+    pub(super) fn into_next(self, again: bool, stale: Option<&Stale>) -> Request {
         let mut request = self.request;
         request.repeated |= again;
+        if again && matches!(stale, Some(Stale::Gone)) {
+            request.work.unname();
+        }
         if self.sent == Sent::Check {
             request.is_checked = true;
         } else {

@@ -61,8 +61,8 @@ impl Answers {
             let Some(sent) = self.sent.pop_front() else {
                 return;
             };
-            self.drop_stale(&sent, stale);
-            self.again.push(sent.into_next(again));
+            self.drop_stale(&sent, stale.as_ref());
+            self.again.push(sent.into_next(again, stale.as_ref()));
         } else {
             let took = self.now.saturating_duration_since(sent.since);
             if let Some(statement) = sent.request.work.statement() {
@@ -76,7 +76,7 @@ impl Answers {
             let Some(sent) = self.sent.pop_front() else {
                 return;
             };
-            self.drop_stale(&sent, stale);
+            self.drop_stale(&sent, stale.as_ref());
             if self.builder.rows() > 0 {
                 self.builder = FrameBuilder::new();
             }
@@ -148,7 +148,7 @@ impl Answers {
         }
     }
 
-    fn drop_stale(&mut self, sent: &InFlight, stale: Option<Stale>) {
+    fn drop_stale(&mut self, sent: &InFlight, stale: Option<&Stale>) {
         if let (Some(prepared), Some(statement)) = (&sent.prepared, sent.request.work.statement()) {
             match stale {
                 Some(Stale::Gone) => {

@@ -95,6 +95,13 @@ impl Work {
         }
     }
 
+    /// Has its statement parsed for itself alone.
+    pub(super) fn unname(&mut self) {
+        if let Self::Execute { naming, .. } | Self::Open { naming, .. } = self {
+            *naming = Naming::Unnamed;
+        }
+    }
+
     /// The statement this is about, if it names one.
     #[must_use]
     pub fn statement(&self) -> Option<&Arc<Statement>> {
