@@ -9,8 +9,8 @@ const WINDOWS = process.platform === 'win32';
 
 /**
  * @typedef {{ code: number, output: string, seconds: number }} Ended
- * @typedef {{ live?: boolean, env?: NodeJS.ProcessEnv, onText?: (text: string) => void }} RunOptions
- * `live` hands the output through; otherwise it is kept, and `onText` sees it as it comes
+ * @typedef {{ live?: boolean, env?: NodeJS.ProcessEnv, onText?: (text: string) => void, timeoutMs?: number }} RunOptions
+ * `timeoutMs`: it is killed after that; `live` hands the output through; otherwise it is kept, and `onText` sees it as it comes
  */
 
 /**
@@ -20,13 +20,15 @@ const WINDOWS = process.platform === 'win32';
  * @param {RunOptions} [options]
  * @returns {Promise<Ended>}
  */
-function run(command, args, { live = false, env = {}, onText } = {}) {
+function run(command, args, { live = false, env = {}, onText, timeoutMs } = {}) {
   const started = performance.now();
   const child = spawn(command, args, {
     cwd: ROOT,
     env: { ...process.env, ...env },
     shell: WINDOWS && command === 'npm', // npm is a batch file there
     stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
   });
   let output = '';
   for (const [stream, target] of [

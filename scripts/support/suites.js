@@ -1,12 +1,8 @@
 // The suites of node:test below test/, and how one is run and counted.
 'use strict';
 
-const fs = require('node:fs');
-const os = require('node:os');
-const path = require('node:path');
-const { pathToFileURL } = require('node:url');
 const { listFiles } = require('./files.js');
-const { ROOT, run } = require('./run.js');
+const { run } = require('./run.js');
 
 /** In running order. Files of one suite run at the same time unless it measures time or ends servers. */
 const SUITES = {
@@ -21,7 +17,8 @@ const SUITES = {
 /** A test file may take this long before it is ended and counted as failed. */
 const FILE_TIMEOUT_MS = 300_000;
 
-const FAILED_FILES = pathToFileURL(path.join(__dirname, 'failed-files.mjs')).href;
+/** More files than this failing at once is a defect, not a crowded machine: nothing is run again. */
+const MOST_RUN_AGAIN = 2;
 
 const filesOf = (suite) => listFiles(`test/${suite}`, ['.test.js', '.test.mjs']);
 
@@ -35,35 +32,50 @@ function withoutClientSettings() {
   return Object.fromEntries(names.map((name) => [name, undefined]));
 }
 
-/** More files than this failing at once is a defect, not a crowded machine: nothing is run again. */
-const MOST_RUN_AGAIN = 2;
+/**
+ * Runs one file in a process of its own and prints what it said.
+ * @param {string} file
+ * @returns {Promise<{ file: string, ok: boolean, passed: number, failed: number, skipped: number }>}
+ */
+async function runFile(file) {
+  const args = ['--test-reporter=spec', '--expose-gc', file];
+  const { code, output } = await run(process.execPath, args, {
+    env: withoutClientSettings(),
+    timeoutMs: FILE_TIMEOUT_MS,
+  });
+  const failed = summary(output, 'fail') + summary(output, 'cancelled');
+  const skipped = summary(output, 'skipped') + summary(output, 'todo');
+  const ok = code === 0 && failed === 0;
+  const counts = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo) .*\n/gm;
+  console.log(`${ok ? '✓' : '✗'} ${file}\n${output.replaceAll(counts, '').trim()}`);
+  // A file that ends early, or in an error outside of its tests, has no failed test to count.
+  return {
+    file,
+    ok,
+    passed: summary(output, 'pass'),
+    failed: ok ? 0 : Math.max(failed, 1),
+    skipped,
+  };
+}
 
 /**
- * Runs files once.
+ * Runs files, so many at once.
  * @param {string[]} files @param {number} concurrency
  */
 async function runOnce(files, concurrency) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-test-'));
-  const list = path.join(folder, 'failed');
-  const options = [`--test-concurrency=${concurrency}`, `--test-timeout=${FILE_TIMEOUT_MS}`];
-  const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout'].concat(
-    `--test-reporter=${FAILED_FILES}`,
-    `--test-reporter-destination=${list}`,
-  );
-  const args = ['--test', ...reporters, '--expose-gc', ...options, ...files];
-  const { code, output } = await run(process.execPath, args, {
-    live: true,
-    env: withoutClientSettings(),
-  });
-  const named = fs.existsSync(list) ? fs.readFileSync(list, 'utf8') : '';
-  fs.rmSync(folder, { recursive: true });
-  return {
-    code,
-    passed: summary(output, 'pass'),
-    failed: summary(output, 'fail') + summary(output, 'cancelled'),
-    skipped: summary(output, 'skipped') + summary(output, 'todo'),
-    failedFiles: named.split('\n').filter(Boolean),
+  const waiting = [...files];
+  /** @type {Awaited<ReturnType<typeof runFile>>[]} */
+  const ended = [];
+  const strand = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      ended.push(await runFile(file));
+    }
   };
+  await Promise.all(Array.from({ length: concurrency }, strand));
+  const sum = (/** @type {'passed' | 'failed' | 'skipped'} */ what) =>
+    ended.reduce((total, one) => total + one[what], 0);
+  const failedFiles = ended.filter(({ ok }) => !ok).map(({ file }) => file);
+  return { passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped'), failedFiles };
 }
 
 /**
@@ -72,19 +84,17 @@ async function runOnce(files, concurrency) {
  * @param {string[]} files @param {number} concurrency
  */
 async function runFiles(files, concurrency) {
-  const first = await runOnce(files, concurrency);
-  const { passed, failed, skipped, failedFiles } = first;
+  const { passed, failed, skipped, failedFiles } = await runOnce(files, concurrency);
   if (skipped > 0 && process.env.CI) {
     const reason = `${skipped} tests were skipped: in CI every test runs`;
     return { code: 1, passed, failed, output: reason };
   }
-  const again = first.code !== 0 && failedFiles.length > 0 && failedFiles.length <= MOST_RUN_AGAIN;
-  if (!again) return { code: first.code, passed, failed };
-  const unsteady = failedFiles.map((file) => path.relative(ROOT, file));
-  console.log(`\nonce more, alone: ${unsteady.join(', ')}`);
-  const second = await runOnce(failedFiles, 1);
-  if (second.code !== 0) return { code: second.code, passed, failed };
-  return { code: 0, passed: passed + failed, failed: 0, unsteady };
+  if (failedFiles.length === 0) return { code: 0, passed, failed };
+  if (failedFiles.length > MOST_RUN_AGAIN) return { code: 1, passed, failed };
+  console.log(`\nonce more, alone: ${failedFiles.join(', ')}`);
+  const again = await runOnce(failedFiles, 1);
+  if (again.failedFiles.length > 0) return { code: 1, passed, failed };
+  return { code: 0, passed: passed + failed, failed: 0, unsteady: failedFiles };
 }
 
 module.exports = { SUITES, filesOf, runFiles };
