@@ -4,6 +4,7 @@
 const { after, before } = require('node:test');
 const { Client } = require('pg');
 const { createPool } = require('../../lib/index.js');
+const { startProxy } = require('./proxy.js');
 const { freshDatabase } = require('./shared.js');
 const { waitFor } = require('./wait.js');
 
@@ -50,6 +51,14 @@ function testDatabase(setUp = '') {
       const pool = createPool({ connectionString: database.url, ...options });
       t.after(() => pool.end());
       return pool;
+    },
+
+    /** A proxy in front of the server, closed with the test. */
+    async openProxy(t) {
+      const { hostname: host, port } = new URL(database.url);
+      const proxy = await startProxy({ host, port: Number(port) });
+      t.after(() => proxy.close());
+      return proxy;
     },
 
     /** Waits until statements that contain `text` are running, and resolves to the pids of their backends. */
