@@ -4,6 +4,7 @@
 // Taken now: what a test puts in their place later must not hold up answers.
 const { nextTick } = process;
 const { setImmediate } = require('node:timers');
+const now = performance.now.bind(performance);
 const native = require('./native.js');
 const { spinner } = require('./spin.js');
 const { takeDropped } = require('./statements.js');
@@ -455,10 +456,10 @@ function cancel(target, id, answer) {
 function wait(isDone, timeoutMs) {
   if (draining) throw new Error('a blocking call cannot be made from a type parser');
   flush();
-  const deadline = performance.now() + timeoutMs;
+  const deadline = now() + timeoutMs;
   while (!isDone()) {
     if (!take()) {
-      const left = Math.ceil(deadline - performance.now());
+      const left = Math.ceil(deadline - now());
       if (isDone()) return true;
       if (left <= 0) return false;
       native.park(left);

@@ -56,13 +56,14 @@ async function mixture(pool) {
   };
 }
 
-test('what a test puts in the place of setImmediate and nextTick holds up no answer', async (t) => {
+test('what a test puts in the place of setImmediate, nextTick and the clock holds up no answer', async (t) => {
   const pool = db.openPool(t, { poolSize: 2 });
   await pool.query('select 1');
   const { setImmediate, process: own } = globalThis;
   const { nextTick } = own;
   globalThis.setImmediate = () => assert.fail('setImmediate of a test');
   own.nextTick = () => assert.fail('nextTick of a test');
+  Object.defineProperty(performance, 'now', { value: () => 0, configurable: true });
   try {
     const rows = await pool.query(
       `select i, repeat('x', 100) as t from generate_series(1, 20000) i`,
@@ -70,9 +71,11 @@ test('what a test puts in the place of setImmediate and nextTick holds up no ans
     assert.equal(rows.length, 20_000);
     for (let i = 0; i < 5; i++)
       assert.equal((await pool.query('select $1::int as i', [i]))[0].i, i);
+    assert.deepEqual([...pool.querySync('select 6 as n')], [{ n: 6 }]);
   } finally {
     Object.assign(globalThis, { setImmediate });
     Object.assign(own, { nextTick });
+    Reflect.deleteProperty(performance, 'now');
   }
 });
 
