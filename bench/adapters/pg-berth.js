@@ -29,11 +29,9 @@ async function open(url, max, options) {
       if (rows.length > 0) await consume(rows);
     },
 
-    bulkWay: 'unnest',
+    bulkWay: 'COPY by insertMany',
     async bulk(target, rows) {
-      const columns = [[], [], [], []];
-      for (const row of rows) for (let c = 0; c < 4; c++) columns[c].push(row[c]);
-      await pool.query(target.unnest, columns);
+      await pool.insertMany(target.table.split('.'), rows, { columns: target.columns });
     },
 
     close: () => pool.end(),

@@ -4,6 +4,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { BENCH, PEERS, REFERENCE, SUBJECT } = require('./peers.js');
+const { judged } = require('./report.js');
 
 const ROOT = path.join(BENCH, '..');
 const BEGIN = '<!-- measured figures: begin -->';
@@ -98,26 +99,27 @@ function details(results) {
   );
 }
 
+const UNITS = {
+  rate: ' x',
+  jsCpu: ' x less',
+  cpu: ' x less',
+  delayMs: ' ms',
+  memoryOverMb: ' MB more',
+  growth: '',
+};
+const METRIC_WORDS = { jsCpu: ', CPU of the JS thread', cpu: ', CPU of all threads' };
+
 /** The floors the run was judged by. @param {any[]} checks */
 function floors(checks, results) {
-  const metrics = {
-    rate: ['ratio', ' x'],
-    jsCpu: ['jsRatio', ' x less'],
-    delayMs: ['delayMs', ' ms'],
-  };
-  const others = { memoryOverMb: ['memoryOverMb', ' MB more'], growth: ['growth', ''] };
-  const rows = checks.flatMap(({ workload: name, metric, atLeast, atMost, aim }) => {
-    const result = results.find(({ workload }) => workload.name === name);
-    const [field, unit] = metrics[metric] ?? others[metric];
-    const reached = result?.figures[SUBJECT]?.[field];
-    if (reached === undefined) return [];
-    const good = atLeast === undefined ? reached <= atMost : reached >= atLeast;
-    const bound = atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`;
-    const what =
-      metric === 'jsCpu' ? `${result.workload.title}, CPU of the JS thread` : result.workload.title;
-    const shown = number(reached, 2);
-    return [[what, good ? `${shown}${unit}` : `**${shown}${unit}, missed**`, bound, String(aim)]];
-  });
+  const rows = judged(checks, results).map(
+    ({ title, metric, peer, against, reached, bound, aim, good }) => {
+      const who = peer === SUBJECT ? '' : ` (${PEERS[peer].title})`;
+      const whom = against ? ` against ${PEERS[against].title}` : '';
+      const shown = `${number(reached, 2)}${UNITS[metric]}`;
+      const what = `${title}${METRIC_WORDS[metric] ?? ''}${who}${whom}`;
+      return [what, good ? shown : `**${shown}, missed**`, bound, String(aim)];
+    },
+  );
   return markdown(['Floors', 'reached', 'floor', 'aim'], rows);
 }
 

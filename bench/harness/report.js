@@ -72,13 +72,12 @@ function cell({ kind }, own) {
 const METRICS = { rate: 'ratio', jsCpu: 'jsRatio', cpu: 'cpuRatio' };
 
 /**
+ * What each floor asks, and what was reached.
  * @param {any[]} checks of floors.json
  * @param {{workload: any, figures: any}[]} results
- * @returns {{text: string, below: number}}
  */
-function verdict(checks, results) {
-  const lines = [['floor', 'metric', 'reached', 'floor', 'aim', '']];
-  let below = 0;
+function judged(checks, results) {
+  const rows = [];
   for (const { workload: name, metric, peer = SUBJECT, against, atLeast, atMost, aim } of checks) {
     const result = results.find(({ workload }) => workload.name === name);
     // Who was not asked for is not judged.
@@ -87,18 +86,33 @@ function verdict(checks, results) {
     const reached = against
       ? own?.rate / result.figures[against]?.rate
       : own?.[METRICS[metric] ?? metric];
-    // A figure that is missing or NaN compares false, and so counts as below.
-    const good = atLeast === undefined ? reached <= atMost : reached >= atLeast;
-    const atAim = atLeast === undefined ? reached <= aim : reached >= aim;
-    if (!good) below += 1;
+    const meets = (limit) => (atLeast === undefined ? reached <= limit : reached >= limit);
     const bound = atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`;
+    const { title } = result.workload;
+    // A figure that is missing or NaN compares false, and so counts as below.
+    const good = meets(atLeast ?? atMost);
+    rows.push({ title, metric, peer, against, reached, bound, aim, good, atAim: meets(aim) });
+  }
+  return rows;
+}
+
+/**
+ * @param {any[]} checks of floors.json
+ * @param {{workload: any, figures: any}[]} results
+ * @returns {{text: string, below: number}}
+ */
+function verdict(checks, results) {
+  const lines = [['floor', 'metric', 'reached', 'floor', 'aim', '']];
+  const rows = judged(checks, results);
+  for (const { title, metric, peer, against, reached, bound, aim, good, atAim } of rows) {
     const mark = good ? (atAim ? 'aim' : 'ok') : 'BELOW';
     const what = against ? `${metric} of ${peer} to ${against}` : metric;
-    lines.push([result.workload.title, what, show(reached, 2), bound, String(aim), mark]);
+    lines.push([title, what, show(reached, 2), bound, String(aim), mark]);
   }
+  const below = rows.filter(({ good }) => !good).length;
   return { text: lines.length > 1 ? table(lines) : '', below };
 }
 
 const titleOf = (peer) => PEERS[peer].title;
 
-module.exports = { details, ratios, verdict, titleOf };
+module.exports = { details, judged, ratios, verdict, titleOf };

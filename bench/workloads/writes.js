@@ -23,6 +23,7 @@ function* copyText(rows) {
 function bulkTarget(statements) {
   return {
     table: /into (\S+)/.exec(statements.insert.text)[1],
+    columns: /\(([^)]*)\)/.exec(statements.insert.text)[1].split(/,\s*/),
     copy: statements.copy.text,
     unnest: statements.unnest.text,
     copyText,

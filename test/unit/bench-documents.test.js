@@ -13,7 +13,12 @@ const RUN = {
   quiet: [
     {
       workload: { name: 'point-1', title: 'point select, 1 at once', kind: 'rate' },
-      figures: { 'pg-named': own(1000, 1), 'pg-berth': own(1500, 1.5), bun: { error: 'no' } },
+      figures: {
+        'pg-named': own(1000, 1),
+        'pg-berth': { ...own(1500, 1.5), cpuRatio: 1.2 },
+        'pg-berth-pg': own(1350, 1.35),
+        bun: { error: 'no' },
+      },
     },
     {
       workload: { name: 'cold', title: 'process start to first row', kind: 'cold' },
@@ -27,6 +32,12 @@ test('the tables say ratios, milliseconds, and which floor was missed', () => {
     { workload: 'point-1', metric: 'rate', atLeast: 1.15, aim: 1.3 },
     { workload: 'cold', metric: 'rate', atLeast: 1.35, aim: 2 },
     { workload: 'tx-1', metric: 'rate', atLeast: 1, aim: 2 },
+    { workload: 'point-1', metric: 'cpu', atLeast: 3, aim: 4 },
+    { workload: 'point-1', metric: 'rate', peer: 'pg-berth-engine', atLeast: 1, aim: 2 },
+    {
+      ...{ workload: 'point-1', metric: 'rate', peer: 'pg-berth-pg', against: 'pg-berth' },
+      ...{ atLeast: 0.85, aim: 1 },
+    },
   ];
   const text = tables(RUN, checks);
   assert.match(text, /2026-01-02: Node v20, PostgreSQL 15, 2 x CPU/);
@@ -34,6 +45,12 @@ test('the tables say ratios, milliseconds, and which floor was missed', () => {
   assert.match(text, /\| process start to first row \| \*\*100 ms\*\* \| 125 ms \|/);
   assert.match(text, /\| point select, 1 at once \| 1\.5 x \| ≥ 1\.15 \| 1\.3 \|/);
   assert.match(text, /\*\*1\.25 x, missed\*\*/);
+  assert.match(text, /1 at once, CPU of all threads \| \*\*1\.2 x less, missed\*\* \| ≥ 3 \| 4 \|/);
+  assert.match(
+    text,
+    /1 at once \(pg-berth, pg face\) against pg-berth \| 0\.9 x \| ≥ 0\.85 \| 1 \|/,
+  );
+  assert.doesNotMatch(text, /engine thread/);
 });
 
 test('only what is between the markers is replaced', () => {
