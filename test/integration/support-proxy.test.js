@@ -63,6 +63,14 @@ test('a black hole swallows, healing delivers', async () => {
   await client.end();
 });
 
+test('a text that has passed before a cut is planned sets nothing off', async () => {
+  const client = await connect();
+  await client.query(`select 'marked' as word`);
+  proxy.cutAt({ direction: 'toClient', text: 'marked', before: true });
+  assert.deepEqual((await client.query('select 3 as three')).rows, [{ three: 3 }]);
+  await assert.rejects(client.query(`select 'mar' || 'ked' as word`));
+});
+
 test('a cut when a text passes reaches the server, one before it does not', async () => {
   const observer = new Client({ connectionString: server.url });
   await observer.connect();

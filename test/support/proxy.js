@@ -79,6 +79,11 @@ class Flow {
     if (cut) await this.#pair.cut(cut.reset, this.#to);
   }
 
+  /** A cut that is planned now is not for what has passed already. */
+  forget() {
+    this.#tail = '';
+  }
+
   /** Where a wanted cut falls in these bytes. A cut happens once. */
   #findCut(bytes) {
     const seen = this.#tail + bytes.toString('latin1');
@@ -130,6 +135,10 @@ class Pair {
     for (const flow of this.flows) flow.pump();
     if (this.client.destroyed) this.upstream.destroySoon();
     if (this.upstream.destroyed) this.client.destroySoon();
+  }
+
+  forget() {
+    for (const flow of this.flows) flow.forget();
   }
 
   /** Closes both sides, after the bytes written to `last` have gone out unless it is to be a reset. */
@@ -213,6 +222,7 @@ class FaultyProxy {
 
   /** Plans a cut for the next connection that reaches it. @param {Cut} cut */
   cutAt(cut) {
+    for (const pair of this.#pairs) pair.forget();
     this.cuts.add(cut);
   }
 
