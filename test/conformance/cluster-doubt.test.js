@@ -6,7 +6,7 @@ const { finished } = require('node:stream/promises');
 const { after, before } = require('node:test');
 const { CommitAbortedError, OutcomeUnknownError } = require('../../lib/index.js');
 const { startCluster } = require('../support/cluster.js');
-const { poolInDoubt } = require('../support/doubt.js');
+const { poolInDoubt, seenSession } = require('../support/doubt.js');
 const { failureOf } = require('../support/script-replies.js');
 const { startServer } = require('../support/server.js');
 const { test } = require('../support/timed-test.js');
@@ -231,11 +231,7 @@ for (const isReused of [false, true]) {
     for (const node of cluster.standbys) node.pauseReceiver();
     const { tx, id, xid } = await write(pool);
     const commit = later(tx.commit());
-    await waitFor(
-      async () =>
-        (await onPrimary(`select 1 from pg_stat_activity where wait_event = 'SyncRep'`)).length > 0,
-      { what: 'a commit that waits for a standby' },
-    );
+    await seenSession(onPrimary, `wait_event = 'SyncRep'`, 'a commit that waits for a standby');
     await loseConnections();
     const dead = cluster.primary;
     await dead.kill();
@@ -258,16 +254,7 @@ async function loseWhileWaiting(t, { loseConnections, letAsk, resolved }, act) {
   };
   t.after(resume);
   const done = later(act());
-  const seen = (condition, what) =>
-    waitFor(
-      async () =>
-        (
-          await onPrimary(
-            `select 1 from pg_stat_activity where pid <> pg_backend_pid() and ${condition}`,
-          )
-        ).length > 0,
-      { what },
-    );
+  const seen = (condition, what) => seenSession(onPrimary, condition, what);
   await seen(`wait_event = 'SyncRep'`, 'a commit that waits for a standby');
   await loseConnections();
   letAsk();

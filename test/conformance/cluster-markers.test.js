@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
 const { CommitAbortedError, createPool } = require('../../lib/index.js');
 const { startCluster } = require('../support/cluster.js');
-const { poolInDoubt } = require('../support/doubt.js');
+const { poolInDoubt, seenSession } = require('../support/doubt.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
@@ -98,11 +98,7 @@ test('CP-5: no standby had it, one was promoted: aborted', async (t) => {
   for (const node of cluster.standbys) node.pauseReceiver();
   const { tx, id } = await write(pool);
   const commit = later(tx.commit());
-  await waitFor(
-    async () =>
-      (await onPrimary(`select 1 from pg_stat_activity where wait_event = 'SyncRep'`)).length > 0,
-    { what: 'a commit that waits for a standby' },
-  );
+  await seenSession(onPrimary, `wait_event = 'SyncRep'`, 'a commit that waits for a standby');
   await loseConnections();
   const dead = cluster.primary;
   await dead.kill();
@@ -135,16 +131,7 @@ test('CP-5: a COMMIT that still waits for its standby is waited for, and transac
   t.after(resume);
   const { tx, id } = await write(pool);
   const commit = later(tx.commit());
-  const seen = (condition, what) =>
-    waitFor(
-      async () =>
-        (
-          await onPrimary(
-            `select 1 from pg_stat_activity where pid <> pg_backend_pid() and ${condition}`,
-          )
-        ).length > 0,
-      { what },
-    );
+  const seen = (condition, what) => seenSession(onPrimary, condition, what);
   await seen(`wait_event = 'SyncRep'`, 'a commit that waits for a standby');
   await loseConnections();
   letAsk();

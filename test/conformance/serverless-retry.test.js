@@ -8,6 +8,7 @@ const { once } = require('node:events');
 const { RetryStrategy } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
+const { freePort } = require('../support/server.js');
 const { openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 const vectors = require('../vectors/retry.json');
@@ -124,18 +125,8 @@ test('SC-3: a connection that is dropped first and passes then is a connection',
   }
 });
 
-/** A port where nobody listens. */
-async function closedPort() {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (probe.address());
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
-
 test('SC-20: a dead server gets 1 + retries attempts, under one clock, each call with delays of its own', async (t) => {
-  const url = `postgres://u@127.0.0.1:${await closedPort()}/d`;
+  const url = `postgres://u@127.0.0.1:${await freePort()}/d`;
   const { client, of } = open(t, { connectionString: url, minBackoff: 10, maxBackoff: 1000 });
   for (let call = 1; call <= 3; call++) {
     await assert.rejects(client.query('select 1'), { code: 'ECONNREFUSED' });

@@ -3,6 +3,7 @@
 
 const { createPool } = require('../../lib/index.js');
 const { startProxy } = require('./proxy.js');
+const { waitFor } = require('./wait.js');
 
 /**
  * A pool of one connection to servers behind proxies.
@@ -57,4 +58,14 @@ async function poolInDoubt(t, servers, options) {
   };
 }
 
-module.exports = { poolInDoubt };
+/**
+ * Waits until another session of a server is in this state.
+ * @param {(text: string) => Promise<any[]>} sql runs a statement there
+ * @param {string} condition on pg_stat_activity @param {string} what
+ */
+function seenSession(sql, condition, what) {
+  const text = `select 1 from pg_stat_activity where pid <> pg_backend_pid() and ${condition}`;
+  return waitFor(async () => (await sql(text)).length > 0, { what });
+}
+
+module.exports = { poolInDoubt, seenSession };

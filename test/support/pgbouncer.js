@@ -2,11 +2,10 @@
 'use strict';
 
 const { execFile, spawn, spawnSync } = require('node:child_process');
-const { once } = require('node:events');
 const fs = require('node:fs');
-const net = require('node:net');
 const path = require('node:path');
 const { promisify } = require('node:util');
+const { freePort } = require('./server.js');
 const { account } = require('./server-account.js');
 const { makeFolder } = require('./server-template.js');
 const { waitFor } = require('./wait.js');
@@ -14,15 +13,6 @@ const { guard } = require('./watchdog.js');
 
 const CACHE = path.join(__dirname, '../../.cache/pgbouncer');
 const PACKAGES = ['pgbouncer', 'libc-ares2'];
-
-async function freePort() {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (probe.address());
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
 
 /** @param {string} command */
 function isThere(command) {
