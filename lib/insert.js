@@ -1,7 +1,7 @@
 // The statement of `insert`: one row, which may be sent again without a second effect if the caller says by what it is known.
 'use strict';
 
-const { argumentError, CancelledError, NotReplicatedError, TimeoutError } = require('./errors.js');
+const { argumentError } = require('./errors.js');
 const { quoteIdentifier, quotePath } = require('./identifiers.js');
 const { INSERT_OPTIONS, readOptions } = require('./options.js');
 const { wrong } = require('./option-rules.js');
@@ -36,16 +36,4 @@ function insertStatement(table, row, given) {
   };
 }
 
-/**
- * May an INSERT that does nothing the second time be sent again? Not when its caller gave up; and not when its row is
- * there without a standby: the second one would find it, write nothing, and be acknowledged at once.
- * @param {any} error
- */
-function mayInsertAgain(error) {
-  if (error instanceof NotReplicatedError) return false;
-  const cause = error?.outcomeUnknown ? error.cause : error;
-  if (cause instanceof TimeoutError || cause instanceof CancelledError) return false;
-  return error?.outcomeUnknown === true || error?.transient === true || error?.code === '25006';
-}
-
-module.exports = { insertStatement, mayInsertAgain };
+module.exports = { insertStatement };

@@ -159,11 +159,16 @@ class Pool {
     return new LogPositions(this.#target, this.#reading, limits, path);
   }
 
-  /** Where the log of the primary is, for reads that must see what was written here. @returns {Promise<string>} */
+  /**
+   * Where the log of the primary is, for reads that must see what was written here. What was written stays written although
+   * nobody can say that afterwards.
+   * @returns {Promise<string | null>}
+   */
   async #position() {
     const { POSITION } = require('./log-positions.js');
     const query = catalogQuery(this.#target);
-    return (await query(POSITION, [], undefined))[0].lsn;
+    const ask = async () => (await query(POSITION, [], undefined))[0].lsn;
+    return ask().catch(() => null);
   }
 
   /**
@@ -171,21 +176,18 @@ class Pool {
    * @returns {Promise<Rows<any>>}
    */
   async insert(table, row, given) {
-    const { insertStatement, mayInsertAgain } = require('./insert.js');
+    const { insertStatement } = require('./insert.js');
+    const { tryUntilDone } = require('./tries.js');
     const { sql, params, limits, isIdempotent, lsn } = insertStatement(table, row, given);
-    const backoff = new Backoff(this.#retry);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const rows = await this.query(sql, params, limits);
-        if (lsn) Object.defineProperty(rows, 'lsn', { value: await this.#position() });
-        return rows;
-      } catch (error) {
-        const isOver = !isIdempotent || attempt >= this.#retry.maxAttempts;
-        if (isOver || !mayInsertAgain(error)) throw error;
-      }
+    const ask = () => this.query(sql, params, limits);
+    const onRetry = () => {
       this.#events.tally.retries += 1;
-      await backoff.pause(attempt, limits.signal);
-    }
+    };
+    const { signal } = limits;
+    const terms = { retry: this.#retry, signal, onRetry, onlyReads: false, waitsOnce: false };
+    const rows = await (isIdempotent ? tryUntilDone(ask, terms) : ask());
+    if (lsn) Object.defineProperty(rows, 'lsn', { value: await this.#position() });
+    return rows;
   }
 
   /** @param {number} olderThanMs @returns {Promise<number>} */
@@ -293,20 +295,24 @@ class Pool {
     const { maxAttempts = this.#retry.maxAttempts, lsn, ...begin } = read;
     const backoff = new Backoff(this.#retry);
     const { Transaction: TransactionClass, mayRunAgain } = transactions();
-    for (let attempt = 1; ; attempt++) {
+    /** @type {{ value: any } | undefined} */
+    let done;
+    for (let attempt = 1; done === undefined; attempt++) {
       const tx = new TransactionClass(this.#target, this.#reading, begin);
       try {
         const value = await TransactionClass.run(tx, fn);
         if (!TransactionClass.isOver(tx)) await tx.commit();
-        return lsn ? { value, lsn: await this.#position() } : value;
+        done = { value };
       } catch (error) {
         // Whatever the rollback says, the caller wants to know why it was needed.
         if (!TransactionClass.isOver(tx)) await tx.rollback().catch(() => {});
-        if (attempt >= maxAttempts || !mayRunAgain(error)) throw error;
+        const isLast = attempt >= maxAttempts || TransactionClass.mayHaveCommitted(tx);
+        if (isLast || !mayRunAgain(error)) throw error;
+        this.#events.tally.retries += 1;
+        await backoff.pause(attempt, begin.signal);
       }
-      this.#events.tally.retries += 1;
-      await backoff.pause(attempt, begin.signal);
     }
+    return lsn ? { ...done, lsn: await this.#position() } : done.value;
   }
 
   /**

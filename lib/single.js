@@ -1,7 +1,6 @@
 // Statements that stand for themselves: run again where that is allowed, bounded in their wait, and read where they must be.
 'use strict';
 
-const { Backoff } = require('./backoff.js');
 const { AcquireTimeoutError } = require('./error-classes.js');
 const { leave, openSession, release } = require('./handles.js');
 const { lazy } = require('./lazy.js');
@@ -9,7 +8,7 @@ const { FLAG, flush } = require('./mailbox.js');
 const options = require('./options.js');
 const queryable = require('./queryable.js');
 
-const inserts = lazy(() => require('./insert.js'));
+const tries = lazy(() => require('./tries.js'));
 
 /** @import { Policy } from './backoff.js' */
 /** @import { Reading, StatementOptions } from './queryable.js' */
@@ -74,26 +73,10 @@ class Singles {
     const ask = (/** @type {number} */ attempt) =>
       this.#ask(sql, params, rest, { once, acquireTimeoutMs, after }, attempt);
     if (!(retry ?? retries)) return shape(await ask(1));
-    return shape(await this.#again(ask, rest.signal));
-  }
-
-  /**
-   * @param {(attempt: number) => Promise<Answered>} ask @param {AbortSignal | undefined} signal
-   */
-  async #again(ask, signal) {
-    const { retry, onRetry } = this.#settings;
-    const backoff = new Backoff(retry);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await ask(attempt);
-      } catch (error) {
-        // Whoever has waited for a connection in vain has waited as long as was allowed.
-        const isOver = attempt >= retry.maxAttempts || error instanceof AcquireTimeoutError;
-        if (isOver || !inserts().mayInsertAgain(error)) throw error;
-      }
-      onRetry();
-      await backoff.pause(attempt, signal);
-    }
+    const { retry: policy, onRetry } = this.#settings;
+    const { signal } = rest;
+    const terms = { retry: policy, signal, onRetry, onlyReads: retries, waitsOnce: true };
+    return shape(await tries().tryUntilDone(ask, terms));
   }
 
   /**

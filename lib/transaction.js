@@ -55,6 +55,8 @@ class Transaction {
   #writes;
   /** `fresh`: nothing asked; `open`; `over`. */
   #state = 'fresh';
+  /** How it ended. @type {'committed' | 'rolled-back' | 'failed' | 'unknown' | undefined} */
+  #outcome;
   /** A statement was answered, so BEGIN was as well. */
   #isBegun = false;
   #opened = () => {
@@ -104,6 +106,11 @@ class Transaction {
   /** Has it been ended by its owner? @param {Transaction} tx */
   static isOver(tx) {
     return tx.#state === 'over';
+  }
+
+  /** Has its owner ended it by a COMMIT that is not known to have failed? @param {Transaction} tx */
+  static mayHaveCommitted(tx) {
+    return tx.#state === 'over' && tx.#outcome !== 'rolled-back' && tx.#outcome !== 'failed';
   }
 
   /**
@@ -367,6 +374,7 @@ class Transaction {
 
   /** Only the first end counts. @param {'committed' | 'rolled-back' | 'failed' | 'unknown'} outcome @param {unknown} [error] */
   #close(outcome, error) {
+    this.#outcome ??= outcome;
     endTransaction(this.#trace, outcome, error);
     this.#trace = undefined;
     this.#state = 'over';

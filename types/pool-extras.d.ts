@@ -80,7 +80,10 @@ export interface InsertOptions {
   signal?: AbortSignal;
   /** A row that is there already is no error, the result is empty; so it is tried again as `retry` says. Default false. */
   idempotency?: boolean;
-  /** The rows get a property `lsn`, for `after`. Costs a round trip. Default false. */
+  /**
+   * The rows get a property `lsn`, for `after`; `null` when no primary could say it although the row is stored. Costs a round
+   * trip. Default false.
+   */
   lsn?: boolean;
   /** The columns of the unique index by which a row is known. Default `'_id'`. */
   conflictTarget?: string | readonly string[];

@@ -126,7 +126,10 @@ export interface BeginOptions {
 export interface TransactionOptions extends BeginOptions {
   /** Total tries; 1 = none is repeated. Default: `retry.maxAttempts` of the pool. */
   maxAttempts?: number;
-  /** Resolves to `{ value, lsn }`; the position is for `after`. Costs a round trip. Default false. */
+  /**
+   * Resolves to `{ value, lsn }`; the position is for `after`, `null` when no primary could say it although the transaction
+   * is committed. Costs a round trip. Default false.
+   */
   lsn?: boolean;
 }
 
@@ -388,7 +391,7 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
   transaction<T>(
     fn: (tx: Transaction) => T | Promise<T>,
     options: TransactionOptions & { lsn: true },
-  ): Promise<{ value: T; lsn: string }>;
+  ): Promise<{ value: T; lsn: string | null }>;
   transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T>;
   /** Deletes commit markers older than this, 1000 at a time; gives how many. */
   pruneCommitMarkers(olderThanMs: number): Promise<number>;

@@ -6,6 +6,7 @@ const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 
 const db = testDatabase(`
   create table rows (n int);
@@ -158,4 +159,87 @@ test('an idempotent insert whose answers are lost is tried again and stored once
   ]);
   proxy.cutAt({ direction: 'toClient', text: 'INSERT', before: true });
   assert.equal((await failureOf(pool.insert('orders', { _id: 'g' }))).code, 'IN_DOUBT');
+});
+
+/** A pool with one connection, whose answer to the first INSERT is lost. */
+async function lossyPool(t, options = {}) {
+  const { hostname, port } = new URL(db.url);
+  const proxy = await startProxy({ host: hostname, port: Number(port) });
+  t.after(() => proxy.close());
+  proxy.cutAt({ direction: 'toClient', text: 'INSERT', before: true });
+  const retry = { baseDelayMs: 1 };
+  const connectionString = proxy.url(db.url);
+  return { proxy, pool: db.openPool(t, { connectionString, poolSize: 1, retry, ...options }) };
+}
+
+/** Nobody knows what became of the first try, whatever the second one met. */
+function assertOpen(problem, met) {
+  const { name, outcome } = problem;
+  assert.deepEqual([name, problem.code, outcome], ['OutcomeUnknownError', 'IN_DOUBT', 'unknown']);
+  const [first, last] = problem.cause.errors;
+  assert.deepEqual([first.outcome, last.message], ['unknown', met]);
+}
+
+test('CP-3: what a try has left open stays open when a later one fails', async (t) => {
+  await db.sql(`
+    create table once (_id text primary key);
+    create function refuse() returns trigger language plpgsql as $$ begin
+      if exists (select from once where _id = new._id) then raise exception 'seen before'; end if;
+      return new;
+    end $$;
+    create trigger refuse before insert on once for each row execute function refuse();
+  `);
+  const inserted = await lossyPool(t);
+  const insert = inserted.pool.insert('once', { _id: 'a' }, { idempotency: true });
+  assertOpen(await failureOf(insert), 'seen before');
+  const queried = await lossyPool(t);
+  const query = queried.pool.query(`insert into once values ('b')`, [], { retry: true });
+  assertOpen(await failureOf(query), 'seen before');
+  assert.deepEqual(await db.sql('select _id from once order by 1'), [{ _id: 'a' }, { _id: 'b' }]);
+});
+
+test('CP-3: what a try has left open stays open when its caller does not wait for the next one', async (t) => {
+  const { pool } = await lossyPool(t, { retry: { baseDelayMs: 60_000, maxDelayMs: 60_000 } });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const insert = failureOf(pool.insert('orders', { _id: 'h' }, { idempotency: true, signal }));
+  await waitFor(() => pool.status().counters.retries === 1, { what: 'the pause before a try' });
+  controller.abort();
+  assertOpen(await insert, 'This operation was aborted');
+  assert.equal((await db.sql(`select from orders where _id = 'h'`)).length, 1);
+});
+
+test('CP-15: what is committed is reported as such although nobody says where the log is', async (t) => {
+  const { pool, proxy } = await lossyPool(t);
+  await failureOf(pool.insert('orders', { _id: 'i' }));
+  const lose = () =>
+    proxy.cutAt({ direction: 'toServer', text: 'pg_current_wal_lsn', before: true });
+  lose();
+  let runs = 0;
+  const done = await pool.transaction(
+    async (tx) => {
+      runs += 1;
+      await tx.query(`insert into orders (_id) values ('j')`);
+      return 'value';
+    },
+    { lsn: true },
+  );
+  assert.deepEqual([done, runs], [{ value: 'value', lsn: null }, 1]);
+  lose();
+  const rows = /** @type {any} */ (await pool.insert('orders', { _id: 'k' }, { lsn: true }));
+  assert.deepEqual([rows.length, rows.lsn], [1, null]);
+});
+
+test('CP-83: a closure that has committed by itself is not run again, whatever it throws then', async (t) => {
+  const pool = db.openPool(t, { retry: { baseDelayMs: 1 } });
+  let runs = 0;
+  const problem = await failureOf(
+    pool.transaction(async (tx) => {
+      runs += 1;
+      await tx.query('insert into rows values (77)');
+      await tx.commit();
+      await pool.query(`do $$ begin raise exception using errcode = '40001'; end $$`);
+    }),
+  );
+  assert.deepEqual([problem.code, runs], ['40001', 1]);
 });

@@ -8,6 +8,8 @@ const { Client } = require('pg');
 class History {
   /** @type {Map<number, 'ok' | 'failed' | 'unknown'>} */
   writes = new Map();
+  /** What was said about those that are not `ok`. @type {Map<number, any>} */
+  errors = new Map();
   counts = { ok: 0, failed: 0, unknown: 0 };
   reads = 0;
   readFailures = 0;
@@ -20,9 +22,12 @@ class History {
     return this.#next;
   }
 
-  /** @param {number[]} ids @param {'ok' | 'failed' | 'unknown'} outcome */
-  note(ids, outcome) {
-    for (const id of ids) this.writes.set(id, outcome);
+  /** @param {number[]} ids @param {'ok' | 'failed' | 'unknown'} outcome @param {any} [error] why, where it is not `ok` */
+  note(ids, outcome, error) {
+    for (const id of ids) {
+      this.writes.set(id, outcome);
+      if (error !== undefined) this.errors.set(id, error);
+    }
     this.counts[outcome] += ids.length;
     if (outcome === 'ok') this.lastOk = performance.now();
   }
@@ -33,10 +38,11 @@ class History {
 
   /** What the table contradicts: acknowledged and absent, failed and present. @param {Set<number>} present */
   contradictions(present) {
-    return [...this.writes].filter(
+    const wrong = [...this.writes].filter(
       ([id, outcome]) =>
         (outcome === 'ok' && !present.has(id)) || (outcome === 'failed' && present.has(id)),
     );
+    return wrong.map(([id, outcome]) => ({ id, outcome, error: this.errors.get(id) }));
   }
 }
 

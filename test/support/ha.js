@@ -5,6 +5,7 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
+const { inspect } = require('node:util');
 const { Cluster, Node } = require('./cluster.js');
 const { installPatroni } = require('./patroni.js');
 const { findBinaries } = require('./postgres-binaries.js');
@@ -16,6 +17,15 @@ const { guard } = require('./watchdog.js');
 
 /** Electing a leader and copying two standbys took 7 to 11 s on two busy cores. */
 const UP_MS = 90_000;
+
+/** After a fault: the managers replace a leader within the `ttl` of 20 s. */
+const REPLACED_MS = 60_000;
+
+/** A manager that does not answer for so long is asked again. */
+const ASKED_MS = 5000;
+
+/** Characters of each manager's log that a failure shows. */
+const SAID = 4000;
 
 const ACCESS = ['local all,replication all trust', 'host all,replication all 127.0.0.1/32 trust'];
 
@@ -138,33 +148,70 @@ class ManagedServer {
   }
 }
 
+/** @typedef {{ name: string, role: string, state: string, timeline: number }} Member */
+
+/** May this one be the next leader? @param {Member} member */
+const follows = ({ role, state }) => role.endsWith('_standby') && state === 'streaming';
+
 class ManagedCluster extends Cluster {
-  /** What the managers agree on. @returns {Promise<{ name: string, role: string, state: string, port: number, lag?: number }[]>} */
-  async members() {
-    const asked = this.nodes.map(async ({ server }) => {
-      const { rest, host } = /** @type {any} */ (server);
-      const answer = await fetch(`http://${host}:${rest}/cluster`);
-      return (await answer.json()).members;
-    });
-    return Promise.any(asked);
+  timeline = 0;
+
+  /** What each manager knows of all members. @returns {Promise<Member[][]>} */
+  #views() {
+    return Promise.all(
+      this.nodes.map(async ({ server }) => {
+        const { rest, host } = /** @type {any} */ (server);
+        const signal = AbortSignal.timeout(ASKED_MS);
+        const answer = await fetch(`http://${host}:${rest}/cluster`, { signal });
+        return (await answer.json()).members;
+      }),
+    );
   }
 
-  /** Waits until there is a leader, other than `former`, and so many standbys stream from it. */
+  /**
+   * Waits until all managers name the same leader, other than `former`, and so many standbys that stream from it and may
+   * follow it. A standby may not until it is named in the key `/sync`: a leader that dies before that is started again.
+   */
   async settled(
-    { former, standbys = 0 } = /** @type {{ former?: any, standbys?: number }} */ ({}),
+    { former, standbys = 0 } = /** @type {{ former?: Node, standbys?: number }} */ ({}),
   ) {
-    const leader = await waitFor(
-      async () => {
-        const members = await this.members();
-        const streaming = members.filter(({ state }) => state === 'streaming');
-        const leading = members.find(({ role, state }) => role === 'leader' && state === 'running');
-        if (!leading || leading.name === former?.name || streaming.length < standbys) return;
-        return this.nodes.find(({ name }) => name === leading.name);
-      },
-      { what: `a leader with ${standbys} standbys`, timeoutMs: UP_MS, intervalMs: 100 },
-    );
-    this.primary = /** @type {Node} */ (leader);
-    return this.primary;
+    /** @type {Member[][]} */
+    let views = [];
+    const agreed = async () => {
+      views = await this.#views();
+      const leaders = views.map((members) =>
+        members.find(({ role, state }) => role === 'leader' && state === 'running'),
+      );
+      const [leader] = leaders;
+      if (!leader?.timeline || leaders.some((other) => other?.name !== leader.name)) return;
+      // The timeline tells the leader that was started again from the one whose end is not yet known.
+      const again = leader.name === former?.name;
+      if (again) return leader.timeline > this.timeline && leader;
+      const ready = views.map((members) => members.filter(follows).length);
+      return Math.min(...ready) >= standbys && leader;
+    };
+    const what = `a leader with ${standbys} standbys`;
+    const timeoutMs = this.timeline ? REPLACED_MS : UP_MS;
+    try {
+      const leader = await waitFor(agreed, { what, timeoutMs, intervalMs: 100 });
+      if (leader.name === former?.name) throw new Error(`${leader.name} leads again`);
+      this.timeline = leader.timeline;
+      this.primary = /** @type {Node} */ (this.nodes.find(({ name }) => name === leader.name));
+      return this.primary;
+    } catch (error) {
+      throw new Error(`${what}: ${/** @type {Error} */ (error).message}\n${this.#seen(views)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** What the managers know and said last, for who reads a failure. @param {Member[][]} views */
+  #seen(views) {
+    const lines = this.nodes.map(({ name, server }, index) => {
+      const { log } = /** @type {any} */ (server);
+      return `${name} knows ${inspect(views[index], { breakLength: 200 })} and said:\n${log.slice(-SAID)}`;
+    });
+    return lines.join('\n');
   }
 
   /** A planned change of the leader, asked of the managers. @param {Node} to */
@@ -205,7 +252,6 @@ async function startManagedCluster() {
     await cluster.settled({ standbys: 2 });
     return cluster;
   } catch (error) {
-    for (const { name, log } of servers) console.error(`${name}: ${log.slice(-2000)}`);
     await cluster.stop();
     throw error;
   }

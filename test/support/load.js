@@ -50,7 +50,7 @@ async function writer(pool, history, state) {
     } catch (error) {
       const { outcome, outcomeUnknown } = /** @type {any} */ (error);
       if (outcome === undefined) throw error;
-      history.note(ids, outcomeUnknown ? 'unknown' : 'failed');
+      history.note(ids, outcomeUnknown ? 'unknown' : 'failed', error);
     }
   }
 }

@@ -2,6 +2,7 @@
 'use strict';
 
 const { spawn } = require('node:child_process');
+const { randomInt } = require('node:crypto');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
@@ -27,11 +28,18 @@ local all,replication all trust
 host all,replication all all trust
 `;
 
-/** A port that is free now; starting retries, because another process may take it first. */
+/** Below what systems give to sockets that ask for no port: a connection of anybody could hold such a one for a while. */
+const PORTS = [10_000, 32_768];
+
+/** A port that is free now; starting retries, because another process may take it first. @returns {Promise<number>} */
 async function freePort() {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (probe.address());
+  const port = randomInt(PORTS[0], PORTS[1]);
+  const probe = net.createServer().listen(port, '127.0.0.1');
+  try {
+    await once(probe, 'listening');
+  } catch {
+    return freePort();
+  }
   probe.close();
   await once(probe, 'close');
   return port;

@@ -1,0 +1,76 @@
+// Statements that are tried again; what one try has left open stays open, whatever becomes of the later ones.
+'use strict';
+
+const { Backoff } = require('./backoff.js');
+const {
+  AcquireTimeoutError,
+  CancelledError,
+  NotReplicatedError,
+  OutcomeUnknownError,
+  TimeoutError,
+} = require('./errors.js');
+
+/** @import { Policy } from './backoff.js' */
+
+/**
+ * @typedef {{
+ *   retry: Policy & { maxAttempts: number },
+ *   signal: AbortSignal | undefined,
+ *   onRetry: () => void,
+ *   onlyReads: boolean,
+ *   waitsOnce: boolean,
+ * }} Terms `onlyReads`: no try can have changed anything; `waitsOnce`: whoever waited for a connection in vain gives up
+ */
+
+/**
+ * May a statement that does nothing the second time be sent again? Not when its caller gave up; and not when its row is
+ * there without a standby: the second one would find it, write nothing, and be acknowledged at once.
+ * @param {any} error
+ */
+function mayTryAgain(error) {
+  if (error instanceof NotReplicatedError) return false;
+  const cause = error?.outcomeUnknown ? error.cause : error;
+  if (cause instanceof TimeoutError || cause instanceof CancelledError) return false;
+  return error?.outcomeUnknown === true || error?.transient === true || error?.code === '25006';
+}
+
+/**
+ * The error of the last try, unless an earlier one may have taken effect.
+ * @param {any} last @param {any} open
+ */
+function verdict(last, open) {
+  if (open === undefined || last?.outcomeUnknown === true) return last;
+  const message = `${open.message}; tried again: ${last?.message ?? last}`;
+  const cause = new AggregateError(
+    [open, last],
+    'a try whose outcome is unknown, and the last one',
+  );
+  return new OutcomeUnknownError(message, { code: 'IN_DOUBT', host: open.host, cause });
+}
+
+/**
+ * @template T
+ * @param {(attempt: number) => Promise<T>} ask @param {Terms} terms
+ * @returns {Promise<T>}
+ */
+async function tryUntilDone(ask, { retry, signal, onRetry, onlyReads, waitsOnce }) {
+  const backoff = new Backoff(retry);
+  /** @type {unknown} */
+  let open;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await ask(attempt);
+    } catch (/** @type {any} */ error) {
+      if (error?.outcomeUnknown === true && !onlyReads) open ??= error;
+      const isLast = attempt >= retry.maxAttempts;
+      const hasWaited = waitsOnce && error instanceof AcquireTimeoutError;
+      if (isLast || hasWaited || !mayTryAgain(error)) throw verdict(error, open);
+    }
+    onRetry();
+    await backoff.pause(attempt, signal).catch((reason) => {
+      throw verdict(reason, open);
+    });
+  }
+}
+
+module.exports = { tryUntilDone };
