@@ -52,7 +52,7 @@ pub(super) struct Loan {
     number: usize,
     /// The loop has done something on it since it was last looked at.
     is_fresh: bool,
-    /// Noted to be written at the end of the loop's turn.
+    /// The loop will write what was encoded, at the end of its turn or of the connection's.
     is_noted: bool,
 }
 
@@ -95,7 +95,7 @@ impl Connection {
                 }
                 (true, true)
             }
-            (Seat::Loop(_), _) => (true, false),
+            (Seat::Loop(loan), _) => (true, loan.is_noted),
             (Seat::Engine, _) => (false, false),
         };
         let writes = on_loan && !noted || !on_loan && !matches!(origin, Origin::Engine);
@@ -146,7 +146,7 @@ impl Connection {
         }
     }
 
-    /// The end of the loop's turn: what was encoded in it goes out.
+    /// The end of a turn: what was encoded in it goes out.
     pub(super) fn write_noted(&self) {
         let mut state = self.lock();
         if let Seat::Loop(loan) = &mut state.seat {
@@ -163,40 +163,40 @@ impl Connection {
     pub(super) fn loop_turn(self: &Arc<Self>) {
         let mut guard = Unwound(Some(self));
         let mut touched = Vec::new();
-        loop {
-            let (report, more) = {
-                let mut state = self.lock();
-                let Seat::Loop(loan) = &mut state.seat else {
-                    break;
-                };
-                loan.is_fresh = true;
-                let turned = turn(&mut state, &mut Context::from_waker(Waker::noop()));
-                let plain = matches!(turned, Turn::Done)
-                    && state.exchange.output.is_empty()
-                    && !state.wants_write()
-                    && state.cancel.is_none()
-                    && matches!(state.closing, Closing::Open);
-                if let Turn::Over(cause) = turned {
-                    state.closing = Closing::Now(cause);
-                }
-                if !plain {
-                    state.call_driver();
-                }
-                let changed = state.changed;
-                let report = state.report();
-                state.exchange.move_touched(&mut touched);
-                let report = (changed || report.finished > 0).then_some(report);
-                (report, plain)
+        let (report, was_noted) = {
+            let mut state = self.lock();
+            let Seat::Loop(loan) = &mut state.seat else {
+                guard.0 = None;
+                return;
             };
-            let owner = self.owner.get().and_then(std::sync::Weak::upgrade);
-            let (Some(report), Some(owner)) = (report, owner) else {
-                break;
-            };
-            owner.progressed(self, report);
-            // The owner may have handed over a request that found the socket full, or nobody to write it.
-            if !more || self.lock().exchange.output.is_empty() {
-                break;
+            loan.is_fresh = true;
+            let was_noted = std::mem::replace(&mut loan.is_noted, true);
+            let turned = turn(&mut state, &mut Context::from_waker(Waker::noop()));
+            let plain = matches!(turned, Turn::Done)
+                && state.exchange.output.is_empty()
+                && !state.wants_write()
+                && state.cancel.is_none()
+                && matches!(state.closing, Closing::Open);
+            if let Turn::Over(cause) = turned {
+                state.closing = Closing::Now(cause);
             }
+            if !plain {
+                state.call_driver();
+            }
+            let changed = state.changed;
+            let report = state.report();
+            state.exchange.move_touched(&mut touched);
+            let report = (changed || report.finished > 0).then_some(report);
+            (report, was_noted)
+        };
+        if let Some(report) = report
+            && let Some(owner) = self.owner.get().and_then(std::sync::Weak::upgrade)
+        {
+            owner.progressed(self, report);
+        }
+        // All that the owner has handed over meanwhile goes out at once.
+        if !was_noted {
+            self.write_noted();
         }
         guard.0 = None;
         for outlet in touched {

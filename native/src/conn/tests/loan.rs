@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Wake};
 use std::time::{Duration, Instant};
 
@@ -17,11 +17,13 @@ use super::server::{Server, beside, description, message, profile, settings, unt
 use super::{MANNER, address, open};
 use crate::conn::client::Client;
 use crate::conn::dial::{Route, dial};
+use crate::conn::doubt::Left;
 use crate::conn::driver::Driver;
 use crate::conn::event_loop::EventLoop;
+use crate::conn::exchange::Report;
 use crate::conn::request::{LocalResult, Parameters, Reply, Request, Work};
 use crate::conn::statement::{Naming, Statement};
-use crate::conn::{Connection, Origin};
+use crate::conn::{Connection, Origin, Owner};
 use crate::error::Error;
 use crate::frame::Shapes;
 
@@ -225,6 +227,59 @@ fn every_interleaving_of_loop_engine_and_server_answers_every_request() {
             assert!(Instant::now() < end, "lost: {taken:?}");
         }
     }
+}
+
+/// Hands over more as soon as there is an answer, like a pool that others wait for, and looks whether it was sent.
+struct Eager {
+    server: TcpStream,
+    waiting: AtomicUsize,
+    early: AtomicUsize,
+}
+
+impl Owner for Eager {
+    fn progressed(&self, connection: &Arc<Connection>, _report: Report) {
+        for _ in 0..self.waiting.swap(0, Ordering::SeqCst) {
+            let (mut request, _answer) = request();
+            request.pipelined = true;
+            assert!(connection.submit(request, Origin::Engine).is_ok());
+            if self.server.peek(&mut [0]).is_ok() {
+                self.early.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    fn closed(&self, _connection: &Arc<Connection>, _cause: &Error, _left: Left) {}
+}
+
+#[test]
+fn what_a_turn_of_the_loop_hands_over_is_sent_at_its_end_and_at_once() {
+    const WAITING: usize = 8;
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let (connection, mut peer) = connect(&runtime);
+    let owner: Arc<Eager> = Arc::new(Eager {
+        server: peer.socket.try_clone().unwrap(),
+        waiting: AtomicUsize::new(WAITING),
+        early: AtomicUsize::new(0),
+    });
+    let weak: std::sync::Weak<Eager> = Arc::downgrade(&owner);
+    connection.belongs_to(weak);
+    let events = EventLoop::new(runtime.handle().clone()).unwrap();
+    assert!(
+        connection
+            .submit(request().0, Origin::Loop(&events))
+            .is_ok()
+    );
+    events.flush();
+    peer.listen();
+    peer.answer(peer.answers.len());
+    events.serve(Duration::ZERO);
+    assert_eq!(owner.early.load(Ordering::SeqCst), 0);
+    peer.listen();
+    let synced = peer
+        .answers
+        .windows(5)
+        .filter(|bytes| *bytes == message(b'Z', b"I").split_last().unwrap().1);
+    assert_eq!(synced.count(), WAITING);
 }
 
 /// Asks from a thread of its own, as an event loop does, and stalls now and then.
