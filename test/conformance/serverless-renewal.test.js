@@ -322,9 +322,9 @@ test('a lease is renewed for as long as the JS thread is blocked', async (t) => 
     reaper: false,
   });
   await member.ask({ text: 'select 1' });
-  const blocked = member.ask({ block: 4000 });
+  const blocked = member.ask({ block: 5000 });
   const first = await shown('stuck');
-  await waitFor(async () => (await shown('stuck')).exp > first.exp + 2500, {
+  await waitFor(async () => (await shown('stuck')).exp > first.exp + 3500, {
     what: 'renewals over several lives of a lease',
   });
   assert.ok((await shown('stuck')).remaining > 0);

@@ -11,6 +11,8 @@ use crate::wire::TransactionStatus;
 
 /// Looks after one connection. No method waits.
 pub trait Keeper: Send + Sync {
+    /// May there be something to do? Asked for every statement, so it is to be cheap.
+    fn is_due(&self) -> bool;
     /// Nothing is asked of the connection. `true`: now the keeper uses it, and the owner hears when it is free again.
     fn idle(&self, connection: &Arc<Connection>) -> bool;
     /// A caller is about to use the connection for this request.

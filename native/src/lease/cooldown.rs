@@ -74,6 +74,15 @@ impl Cooldown {
         true
     }
 
+    /// Time until the next pass is due.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        let next = self.state().next;
+        next.map_or(Duration::ZERO, |next| {
+            next.saturating_duration_since(Instant::now())
+        })
+    }
+
     /// The pass did not take place.
     pub fn give_back(&self) {
         self.state().next = None;

@@ -10,6 +10,7 @@
 
 pub mod clock;
 pub mod cooldown;
+mod quiet;
 pub mod reaper;
 pub mod renew;
 mod turn;

@@ -19,6 +19,7 @@ use crate::conn::statement::NumberedProfile;
 use crate::error::Error;
 use crate::lease::clock::{Clock, whole};
 use crate::lease::cooldown::{Cooldown, happens};
+use crate::lease::quiet::Quiet;
 use crate::lease::turn::{Turn, set_name, simple};
 use crate::lease::{LeaseSecret, LeaseSigner, random_instance_id, reaper};
 
@@ -113,15 +114,16 @@ impl Upkeep for Leasing {
             self.config.plain_name.clone()
         };
         let state = State {
-            leased,
             expiry,
-            used: true,
             blind: !clock.is_known(),
         };
         let keeper = Arc::new_cyclic(|own| Tenant {
             leasing,
             clock,
             cooldown: Cooldown::of(&place),
+            leased: AtomicBool::new(leased),
+            used: AtomicBool::new(true),
+            quiet: Quiet::default(),
             state: Mutex::new(state),
             working: AtomicBool::new(false),
             looked: AtomicBool::new(false),
@@ -134,12 +136,8 @@ impl Upkeep for Leasing {
 /// What is known about one lease.
 #[derive(Debug)]
 pub(super) struct State {
-    /// Is the connection leased? Not behind a pooler.
-    pub(super) leased: bool,
     /// When the lease ends, by the server's clock.
     pub(super) expiry: u64,
-    /// Did a caller use the connection since the lease was signed?
-    pub(super) used: bool,
     /// Signed before the server's clock was known.
     pub(super) blind: bool,
 }
@@ -158,6 +156,12 @@ pub(super) struct Tenant {
     pub(super) clock: Arc<Clock>,
     /// Of the passes on this database.
     pub(super) cooldown: Arc<Cooldown>,
+    /// Is the connection leased? Not behind a pooler.
+    pub(super) leased: AtomicBool,
+    /// Did a caller use the connection since the lease was signed?
+    pub(super) used: AtomicBool,
+    /// While nothing is due, a statement costs one look at a clock.
+    quiet: Quiet,
     state: Mutex<State>,
     /// A job is under way.
     pub(super) working: AtomicBool,
@@ -191,15 +195,22 @@ impl Tenant {
         if wrong || self.remaining() <= config.soft {
             return Some(Job::Renew);
         }
-        let reaper = config.reaper.as_ref()?;
-        cooldown
-            .claim(reaper.cooldown)
-            .then(|| Job::Reap(reaper.clone()))
+        let mut nothing_for = self
+            .remaining()
+            .saturating_sub(config.soft.max(config.hard));
+        if let Some(reaper) = &config.reaper {
+            if cooldown.claim(reaper.cooldown) {
+                return Some(Job::Reap(reaper.clone()));
+            }
+            nothing_for = nothing_for.min(cooldown.left());
+        }
+        self.quiet.begin(nothing_for);
+        None
     }
 
     /// Takes the connection for what is due.
     fn start(&self, connection: &Arc<Connection>, wanted: impl FnOnce() -> Option<Job>) -> bool {
-        if !self.state().leased || self.working.swap(true, Ordering::AcqRel) {
+        if !self.leased.load(Ordering::Relaxed) || self.working.swap(true, Ordering::AcqRel) {
             return false;
         }
         let started = wanted().is_some_and(|job| self.begin(job, connection));
@@ -207,6 +218,20 @@ impl Tenant {
             self.working.store(false, Ordering::Release);
         }
         started
+    }
+
+    /// Renews a lease that may not last for what is about to be sent.
+    fn renew_before(&self, connection: &Arc<Connection>, request: &Request) {
+        let remaining = self.remaining();
+        let config = &self.leasing.config;
+        let limit = if opens_transaction(request) {
+            config.soft
+        } else {
+            config.hard
+        };
+        if remaining < limit.max(Duration::from_nanos(1)) && self.looked.load(Ordering::Acquire) {
+            self.start(connection, || Some(Job::Renew));
+        }
     }
 
     fn begin(&self, job: Job, connection: &Arc<Connection>) -> bool {
@@ -243,7 +268,7 @@ impl Tenant {
         };
         if matches!(job, Job::Renew) {
             // Whoever uses it from now on uses the new lease.
-            self.state().used = false;
+            self.used.store(false, Ordering::Relaxed);
         }
         let turn = Turn {
             tenant,
@@ -266,22 +291,21 @@ impl Tenant {
 }
 
 impl Keeper for Tenant {
+    fn is_due(&self) -> bool {
+        self.leased.load(Ordering::Relaxed) && !self.quiet.lasts()
+    }
+
     fn idle(&self, connection: &Arc<Connection>) -> bool {
         self.start(connection, || self.job())
     }
 
     fn before(&self, connection: &Arc<Connection>, request: &Request) {
-        let remaining = self.remaining();
-        let config = &self.leasing.config;
-        let limit = if opens_transaction(request) {
-            config.soft
-        } else {
-            config.hard
-        };
-        if remaining < limit.max(Duration::from_nanos(1)) && self.looked.load(Ordering::Acquire) {
-            self.start(connection, || Some(Job::Renew));
+        if self.is_due() {
+            self.renew_before(connection, request);
         }
-        self.state().used = true;
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -322,13 +346,13 @@ async fn watch(tenant: Weak<Tenant>, connection: Weak<Connection>) {
         let (Some(tenant), Some(connection)) = (tenant.upgrade(), connection.upgrade()) else {
             return;
         };
-        if connection.is_closed() || !tenant.state().leased {
+        if connection.is_closed() || !tenant.leased.load(Ordering::Relaxed) {
             return;
         }
         if tenant.remaining() > tenant.leasing.config.soft {
             continue;
         }
-        let wanted = tenant.leasing.config.always || tenant.state().used;
+        let wanted = tenant.leasing.config.always || tenant.used.load(Ordering::Relaxed);
         if wanted || is_busy(&connection).await {
             connection.attend();
         }

@@ -129,7 +129,7 @@ impl Turn {
 
     /// Behind a pooler the server's connections are not ours to lease (SC-12).
     async fn pooled(self) {
-        self.tenant.state().leased = false;
+        self.tenant.leased.store(false, Ordering::Relaxed);
         self.connection.tell(&News::Pooled);
         let plain = set_name(&self.leasing().config.plain_name, true, self.leasing());
         if let Ok((request, answer)) = plain
@@ -160,7 +160,7 @@ impl Turn {
                 problem: "the lease was not renewed in time".into(),
             },
         };
-        self.tenant.state().used = true;
+        self.tenant.used.store(true, Ordering::Relaxed);
         let refused = match config.on_failure {
             RenewalFailure::Throw => self.stay.refuse(&error),
             RenewalFailure::Reconnect | RenewalFailure::Swallow => 0,

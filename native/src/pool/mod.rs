@@ -309,23 +309,17 @@ impl Pool {
             placed
         };
         match placed {
-            Some((slot, connection)) => {
+            Some((_, connection)) => {
                 self.metrics.acquired(Duration::ZERO);
-                self.hand_over(session, slot, &connection, origin);
+                self.hand_over(session, &connection, origin);
             }
             None => self.queue_grew(deadline),
         }
     }
 
-    fn hand_over(
-        &self,
-        session: &Arc<Session>,
-        slot: usize,
-        connection: &Arc<Connection>,
-        origin: Origin<'_>,
-    ) {
+    fn hand_over(&self, session: &Arc<Session>, connection: &Arc<Connection>, origin: Origin<'_>) {
         if !session.activate(connection, origin) {
-            self.release(slot);
+            self.release(connection);
         }
     }
 
@@ -348,7 +342,7 @@ impl Pool {
     fn serve(&self) {
         loop {
             let now = Instant::now();
-            let (wanted, slot, connection) = {
+            let (wanted, connection) = {
                 let mut books = self.books();
                 let since = books.waiting_since().unwrap_or(now);
                 let Some((wanted, slot, connection)) = books.serve(Wanted::need, now) else {
@@ -358,21 +352,21 @@ impl Pool {
                     books.hold(slot, Arc::clone(session));
                 }
                 self.metrics.acquired(now.saturating_duration_since(since));
-                (wanted, slot, connection)
+                (wanted, connection)
             };
             match wanted {
                 Wanted::Request(request) => self.run(&connection, *request, Origin::Engine),
                 Wanted::Session(session) => {
-                    self.hand_over(&session, slot, &connection, Origin::Engine);
+                    self.hand_over(&session, &connection, Origin::Engine);
                 }
             }
         }
     }
 
     /// A connection is free again, or at the end of its life.
-    fn release(&self, slot: usize) {
-        if self.seeker.upkeep.is_none() || !self.has_upkeep(slot) {
-            self.give_back(slot);
+    fn release(&self, connection: &Arc<Connection>) {
+        if !self.has_upkeep(connection) {
+            self.give_back(connection.slot);
         }
     }
 

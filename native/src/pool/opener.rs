@@ -138,7 +138,7 @@ impl Attempt {
                 if pool.books().wants() {
                     pool.give_back(connection.slot);
                 } else {
-                    pool.release(connection.slot);
+                    pool.release(&connection);
                 }
             }
             Err(Fruitless::Decided(error)) => {

@@ -79,7 +79,7 @@ impl Owner for Pool {
                 self.clean(connection);
             }
         } else {
-            self.release(slot);
+            self.release(connection);
         }
     }
 

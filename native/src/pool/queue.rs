@@ -313,10 +313,12 @@ impl<C: Clone, H, W> Books<C, H, W> {
     }
 
     /// The pool itself has the connection from now on.
-    pub fn clean(&mut self, slot: usize) -> Option<C> {
-        let entry = self.entries.get_mut(slot)?;
-        entry.usage = Use::Cleaning;
-        Some(entry.connection.clone())
+    pub fn clean(&mut self, slot: usize) -> bool {
+        let entry = self.entries.get_mut(slot);
+        entry.is_some_and(|entry| {
+            entry.usage = Use::Cleaning;
+            true
+        })
     }
 
     /// Takes a connection that nobody uses out of the idle ones; `false` when somebody does.

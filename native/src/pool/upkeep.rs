@@ -11,13 +11,11 @@ use crate::pool::queue::Use;
 
 impl Pool {
     /// A free moment of a leased connection: does its keeper want it? Then it is free again later.
-    pub(super) fn has_upkeep(&self, slot: usize) -> bool {
-        let connection = self.books().clean(slot);
-        connection.is_some_and(|connection| {
-            connection
-                .keeper()
-                .is_some_and(|keeper| keeper.idle(&connection))
-        })
+    pub(super) fn has_upkeep(&self, connection: &Arc<Connection>) -> bool {
+        let Some(keeper) = connection.keeper().filter(|keeper| keeper.is_due()) else {
+            return false;
+        };
+        self.books().clean(connection.slot) && keeper.idle(connection)
     }
 
     /// Brings a connection back out of a transaction that its user left open.
@@ -48,7 +46,7 @@ impl Pool {
     pub(super) fn look_after(&self, connection: &Arc<Connection>) {
         let slot = connection.slot;
         if self.books().take_idle(slot) {
-            self.release(slot);
+            self.release(connection);
         } else if let Some(keeper) = connection.keeper()
             && self.books().is_held(slot)
         {
