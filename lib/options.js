@@ -25,7 +25,6 @@ const MODES = /** @type {Record<string, string>} */ ({
  * Whoever implements one moves it into its table.
  */
 const NOT_AVAILABLE = Object.freeze({
-  pool: words('warmStatements'),
   query: words('idempotent'),
   begin: words('exactlyOnce'),
 });
@@ -127,6 +126,7 @@ const POOL_OPTIONS = Object.freeze({
   preparedStatements: oneOf('named', 'unnamed'),
   driver: oneOf('auto', 'loop', 'engine'),
   statementCacheSize: count,
+  warmStatements: rules.integer(0, 256, 'an integer from 0 to 256'),
   types,
   rowMode,
   maxResultBytes: rules.integer(1, Number.MAX_SAFE_INTEGER, 'a positive integer (bytes)'),
@@ -227,7 +227,7 @@ const END_OPTIONS = Object.freeze({ timeoutMs: ms });
  */
 function readPoolOptions(options) {
   const given = typeof options === 'string' ? { connectionString: options } : options;
-  const read = readOptions(POOL_OPTIONS, given, NOT_AVAILABLE.pool);
+  const read = readOptions(POOL_OPTIONS, given);
   if (read.hosts !== undefined) {
     if (read.host !== undefined) throw wrong('hosts', 'and "host" exclude each other');
   }

@@ -36,6 +36,18 @@ const TOLD = {
   'commit-resolved': [['commit-resolved', ({ xid, status, ms }) => ({ xid, status, tookMs: ms })]],
   'commit-while-fenced': [['commit-while-fenced', ({ address }) => ({ address })]],
   retire: [['retire', ({ host, reason }) => ({ host, reason })]],
+  warm: [
+    [
+      'warm',
+      ({ host, address, statements, refused, ms }) => ({
+        ...{ host, address, statements, tookMs: ms },
+        refused: refused.map((/** @type {any} */ { sql, error }) => ({
+          sql,
+          error: asError(error),
+        })),
+      }),
+    ],
+  ],
 };
 
 const NAMES = Object.values(TOLD).flatMap((told) => told.map(([name]) => name));

@@ -132,6 +132,17 @@ export interface Retirement {
   readonly reason: 'idle' | 'lifetime' | 'role' | 'error' | 'shutdown';
 }
 
+/** Statements of lost connections were prepared on a connection that replaces one of them: see `warmStatements`. */
+export interface WarmUp {
+  readonly host: string;
+  readonly address: string;
+  /** How many the server has taken. */
+  readonly statements: number;
+  /** What the server has refused to prepare, a temporary table's statement perhaps: told once, and not tried on the others. */
+  readonly refused: readonly { readonly sql: string; readonly error: Error }[];
+  readonly tookMs: number;
+}
+
 /** What a node is: `'fenced'` is a primary that refuses writes; `'unknown'`: it answers and does not say. */
 export type NodeRole = 'primary' | 'fenced' | 'standby' | 'unknown' | 'unreachable';
 
@@ -171,6 +182,7 @@ export interface PoolEventMap {
   fence: Fence;
   search: Search;
   retire: Retirement;
+  warm: WarmUp;
   'commit-resolved': CommitResolved;
   /** A COMMIT was answered by a primary that had been fenced meanwhile: see `strictFence`. */
   'commit-while-fenced': { readonly address: string };

@@ -313,6 +313,11 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   preparedStatements?: 'named' | 'unnamed';
   /** Prepared statements kept per connection; 0 = none. Default 256. */
   statementCacheSize?: number;
+  /**
+   * When connections are lost, as many of their most used statements are prepared on those that replace them, before anybody
+   * has them; 0 to 256, 0 = none. Default 8. The event `warm` tells of it.
+   */
+  warmStatements?: number;
   /** Default `'lossless'`. */
   types?: Types;
   /** Default `'object'`. */

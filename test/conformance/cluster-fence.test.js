@@ -128,7 +128,7 @@ test('CP-11: a server that does not report its role is asked in the packet of th
         );
       }
     },
-    { raw: true, validationIntervalMs: 0 },
+    { raw: true, validationIntervalMs: 0, warmStatements: 0 },
   );
   await pool.query('select x');
   assert.equal(server.connections, 1);

@@ -169,7 +169,8 @@ async function lossyPool(t, options = {}) {
   proxy.cutAt({ direction: 'toClient', text: 'INSERT', before: true });
   const retry = { baseDelayMs: 1 };
   const connectionString = proxy.url(db.url);
-  return { proxy, pool: db.openPool(t, { connectionString, poolSize: 1, retry, ...options }) };
+  const plain = { connectionString, poolSize: 1, warmStatements: 0, retry };
+  return { proxy, pool: db.openPool(t, { ...plain, ...options }) };
 }
 
 /** Nobody knows what became of the first try, whatever the second one met. */

@@ -9,7 +9,7 @@ const { inspect } = require('node:util');
 const { Cluster, Node } = require('./cluster.js');
 const { installPatroni } = require('./patroni.js');
 const { findBinaries } = require('./postgres-binaries.js');
-const { childrenOf, freePort } = require('./server.js');
+const { freePort, killAll } = require('./server.js');
 const { account } = require('./server-account.js');
 const { makeFolder } = require('./server-template.js');
 const { waitFor } = require('./wait.js');
@@ -127,10 +127,7 @@ class ManagedServer {
 
   /** Ends the server and all its backends at once; its manager lives and decides what follows. */
   kill() {
-    const pid = this.postmaster;
-    process.kill(pid, 'SIGSTOP'); // no new backends while the present ones are ended
-    for (const backend of childrenOf(pid)) process.kill(backend, 'SIGKILL');
-    process.kill(pid, 'SIGKILL');
+    return killAll(this.postmaster);
   }
 
   /** Ends manager and server, and removes what they had. */
@@ -142,7 +139,7 @@ class ManagedServer {
       manager.kill('SIGKILL');
       await ended;
     }
-    if (fs.existsSync(path.join(this.dataDir, 'postmaster.pid'))) this.kill();
+    if (fs.existsSync(path.join(this.dataDir, 'postmaster.pid'))) await this.kill();
     await fs.promises.rm(this.folder, { recursive: true, force: true, maxRetries: 10 });
     this.#released();
   }

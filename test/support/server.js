@@ -61,6 +61,39 @@ function hasEnded(pid) {
   }
 }
 
+/** What a process calls itself; nothing once it is gone. @param {number} pid */
+function titleOf(pid) {
+  try {
+    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Has SIGSTOP reached it? Linux only; elsewhere it is taken to have. @param {number} pid */
+function isStopped(pid) {
+  try {
+    return /\) [TZX] /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * Ends a postmaster and all its backends at once, as a power cut does. It is stopped first, or one that it forks meanwhile
+ * would live on.
+ * @param {number} pid
+ */
+async function killAll(pid) {
+  process.kill(pid, 'SIGSTOP');
+  await waitFor(() => isStopped(pid), { what: 'a postmaster that stands still', intervalMs: 1 });
+  const backends = childrenOf(pid);
+  for (const backend of backends) process.kill(backend, 'SIGKILL');
+  process.kill(pid, 'SIGKILL');
+  // While one of them dies, the next start finds its shared memory in use.
+  await waitFor(() => backends.every(hasEnded), { what: 'the end of all backends' });
+}
+
 class Server {
   host = '127.0.0.1';
   user = 'postgres';
@@ -137,12 +170,20 @@ class Server {
 
   /** Sends a signal and waits for the end of the server process. */
   async #end(signal) {
-    const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.ref();
-    child.kill(signal);
+    if (!this.#isRunning) return;
+    const ended = this.#ended();
+    this.#child.kill(signal);
     await ended;
+  }
+
+  get #isRunning() {
+    const child = this.#child;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  async #ended() {
+    this.#child.ref();
+    await once(this.#child, 'exit');
   }
 
   /** Fast shutdown and start on the same port. */
@@ -159,13 +200,10 @@ class Server {
   /** Ends the server and all its backends at once, as a power cut does. */
   async kill() {
     const { pid } = this;
-    if (pid === undefined) return;
-    process.kill(pid, 'SIGSTOP'); // no new backends while the present ones are ended
-    const backends = childrenOf(pid);
-    for (const backend of backends) process.kill(backend, 'SIGKILL');
-    await this.#end('SIGKILL');
-    // While one of them dies, the next start finds its shared memory in use.
-    await waitFor(() => backends.every(hasEnded), { what: 'the end of all backends' });
+    if (pid === undefined || !this.#isRunning) return;
+    const ended = this.#ended();
+    await killAll(pid);
+    await ended;
   }
 
   /** Stops every process of the server without ending it: the kernel still takes connections, nobody answers. */
@@ -181,16 +219,14 @@ class Server {
     const { pid } = this;
     if (!this.#frozen) return;
     this.#frozen = false;
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (!this.#isRunning) return;
     for (const backend of childrenOf(pid)) process.kill(backend, 'SIGCONT');
     process.kill(pid, 'SIGCONT');
   }
 
   /** Pids of the server's own processes of a kind, by their title. Linux only. @param {string} title */
   processes(title) {
-    return childrenOf(this.pid).filter((pid) =>
-      fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(title),
-    );
+    return childrenOf(this.pid).filter((pid) => titleOf(pid).includes(title));
   }
 
   /** Stops the server and removes its folder. Safe to call twice. */
@@ -258,4 +294,4 @@ async function startServer({ version, conf = {}, hba = [], tls = false, prepare 
   }
 }
 
-module.exports = { childrenOf, freePort, startServer };
+module.exports = { freePort, killAll, startServer };

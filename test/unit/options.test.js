@@ -130,6 +130,7 @@ const POOL = {
   driver: ['engine', 'tokio', 'one of "auto", "loop", "engine", got "tokio"'],
   preparedStatements: ['unnamed', false, 'one of "named", "unnamed", got false'],
   statementCacheSize: [0, Number.POSITIVE_INFINITY, 'an integer not below 0, got Infinity'],
+  warmStatements: [0, 257, 'an integer from 0 to 256, got 257'],
   types: [
     'pg',
     'exact',
@@ -203,10 +204,6 @@ test('what this version cannot do is refused', () => {
     message: /is not available in this version/,
     option,
   });
-  for (const name of NOT_AVAILABLE.pool) {
-    assert.throws(() => readPoolOptions({ [name]: 'x' }), later(name));
-    assert.ok(!(name in POOL_OPTIONS));
-  }
   for (const name of NOT_AVAILABLE.query) {
     assert.throws(() => readQueryOptions({ [name]: true }), later(name));
     assert.throws(() => readStreamOptions({ [name]: true }), later(name));

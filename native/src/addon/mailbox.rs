@@ -336,6 +336,25 @@ impl Outlet for Mailbox {
             Event::CommitFenced { address } => {
                 json!({ "event": "commit-while-fenced", "address": address })
             }
+            Event::Warmed {
+                host,
+                address,
+                statements,
+                refused,
+                took,
+            } => {
+                let refused: Vec<serde_json::Value> = (refused.iter())
+                    .map(|(statement, error)| {
+                        let error: Option<serde_json::Value> =
+                            serde_json::from_str(&settle::describe(error)).ok();
+                        json!({ "sql": statement.text, "error": error })
+                    })
+                    .collect();
+                json!({
+                    "event": "warm", "host": host, "address": address, "statements": statements,
+                    "refused": refused, "ms": took.as_secs_f64() * 1000.0,
+                })
+            }
             Event::Retired { host, reason } => {
                 json!({ "event": "retire", "host": host, "reason": reason })
             }

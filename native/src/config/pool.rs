@@ -50,6 +50,8 @@ pub struct PoolConfig {
     pub statement_cache_size: usize,
     /// Default: named.
     pub prepared: Prepared,
+    /// Statements prepared on a connection that replaces a lost one. Default 8; 0: none.
+    pub warm_statements: usize,
     /// Longest a statement may take, from the call on. Default: none.
     pub max_statement: Option<Duration>,
     /// Most bytes of rows that a result may have (rule F08). Default: no limit.
@@ -142,6 +144,7 @@ impl Settings {
                 &(0..=65_536),
                 256,
             )?,
+            warm_statements: number("warmStatements", self.warm_statements, &(0..=256), 8)?,
             prepared,
             max_result_bytes: match self.max_result_bytes {
                 None => None,

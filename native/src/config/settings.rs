@@ -74,6 +74,7 @@ pub struct Settings {
     pub(super) max_uses: Option<u64>,
     pub(super) validation_interval_ms: Option<u64>,
     pub(super) statement_cache_size: Option<u64>,
+    pub(super) warm_statements: Option<u64>,
     pub(super) prepared_statements: Option<String>,
     pub(super) max_statement_ms: Option<u64>,
     pub(super) resolve_timeout_ms: Option<u64>,

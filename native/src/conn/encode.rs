@@ -213,7 +213,12 @@ fn open(
     sent.prelude = prelude(begin.as_deref(), expected, out)?;
     // What is kept nowhere may have been described for this very request.
     let known = kept.as_ref().or(sent.request.described.as_ref());
-    let Some(params) = resolve(params, known.map(|known| &**known))? else {
+    let params = if sent.request.prepares {
+        None
+    } else {
+        resolve(params, known.map(|known| &**known))?
+    };
+    let Some(params) = params else {
         let prepared = kept.unwrap_or_else(|| {
             let passing = Prepared::new("".into(), false);
             sent.fresh = true;
@@ -305,7 +310,7 @@ fn prelude(
 
 /// The prepared statement that an execution uses, unless it is parsed for that alone.
 fn kept(
-    statement: &Statement,
+    statement: &Arc<Statement>,
     naming: &Naming,
     prepared: &mut Option<Arc<Prepared>>,
     fresh: &mut bool,
@@ -325,7 +330,7 @@ fn kept(
 
 /// The connection's prepared statement for a text, new or known.
 fn prepare(
-    statement: &Statement,
+    statement: &Arc<Statement>,
     prepared: &mut Option<Arc<Prepared>>,
     fresh: &mut bool,
     answers: &mut Answers,
@@ -345,7 +350,9 @@ fn prepare_first(
     expected: &mut Vec<Expect>,
     out: &mut BytesMut,
 ) -> Result<(), Error> {
-    sent.sent = Sent::Preparation;
+    if !sent.request.prepares {
+        sent.sent = Sent::Preparation;
+    }
     parse_and_describe(statement, prepared, sent.fresh, expected, out)?;
     frontend::sync(out);
     expected.push(Expect::Ready);

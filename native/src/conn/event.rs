@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::conn::request::Outlet;
+use crate::conn::statement::Statement;
 use crate::error::{Error, ServerError};
 
 /// Who hears the events of a session: its environment, and the handle by which that knows it. Slots are used again, so
@@ -98,6 +99,19 @@ pub enum Event<'a> {
     CommitFenced {
         /// Its address.
         address: &'a str,
+    },
+    /// Of a pool: statements of a lost connection were prepared on the one that replaces it.
+    Warmed {
+        /// The host as configured.
+        host: &'a str,
+        /// Its address.
+        address: &'a str,
+        /// How many the server has taken.
+        statements: usize,
+        /// Which it has not, and why.
+        refused: &'a [(Arc<Statement>, Error)],
+        /// How long it took.
+        took: Duration,
     },
     /// Of a pool: a connection is not used any more.
     Retired {

@@ -24,6 +24,7 @@ use crate::conn::guard::{Guard, Policy};
 use crate::conn::inflight::Sent;
 use crate::conn::request::{Account, Outlet, Part, Request, Subscriber};
 use crate::conn::role::{Reported, Role};
+use crate::conn::statement::Statement;
 use crate::error::Error;
 use crate::frame::Shapes;
 use crate::metrics::Metrics;
@@ -318,6 +319,12 @@ impl Exchange {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.queue.len() + self.cursor_queue.len() + self.answers.sent.len()
+    }
+
+    /// The statements that were asked for most.
+    #[must_use]
+    pub fn most_used(&self, count: usize) -> Vec<(Arc<Statement>, u64)> {
+        self.answers.cache.most_used(count)
     }
 
     /// The server's transaction status with the last answer.

@@ -43,6 +43,7 @@ pub mod tls;
 mod transport;
 mod turn;
 pub mod verify;
+mod warm;
 pub mod work;
 
 use std::sync::atomic::{AtomicU8, Ordering};

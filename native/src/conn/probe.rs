@@ -86,7 +86,7 @@ impl Connection {
         }
     }
 
-    fn exclusive(&mut self) -> &mut State {
+    pub(super) fn exclusive(&mut self) -> &mut State {
         self.state
             .get_mut()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -94,7 +94,7 @@ impl Connection {
 }
 
 /// Writes what is to be written and reads until everything is answered.
-async fn converse(state: &mut State, patience: Duration) -> Result<(), Error> {
+pub(super) async fn converse(state: &mut State, patience: Duration) -> Result<(), Error> {
     tokio::time::timeout(patience, poll_fn(|cx| round(state, cx)))
         .await
         .unwrap_or(Err(Error::Timeout {

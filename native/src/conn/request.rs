@@ -57,6 +57,8 @@ pub struct Request {
     pub probes: bool,
     /// The keeper's: for this connection only, and in no caller's count.
     pub(super) is_upkeep: bool,
+    /// Its statement is only prepared, not run.
+    pub(super) prepares: bool,
     /// Its parameter types, where its statement is kept under no name.
     pub(super) described: Option<Arc<Prepared>>,
     /// Sent again once after its prepared statement was found stale.
@@ -84,6 +86,7 @@ impl Request {
             may_outlast: false,
             probes: false,
             is_upkeep: false,
+            prepares: false,
             described: None,
             repeated: false,
             is_checked: false,

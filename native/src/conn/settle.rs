@@ -65,7 +65,9 @@ impl Answers {
             self.again.push(sent.into_next(again, stale.as_ref()));
         } else {
             let took = self.now.saturating_duration_since(sent.since);
-            if let Some(statement) = sent.request.work.statement() {
+            if let Some(statement) = sent.request.work.statement()
+                && !sent.request.prepares
+            {
                 statement.took(took);
             }
             let is_outlet = matches!(sent.request.reply, Reply::Outlet { .. });

@@ -310,10 +310,19 @@ pub struct NumberedProfile {
     pub profile: Profile,
 }
 
+/// A statement kept under a name of ours.
+#[derive(Debug)]
+struct Kept {
+    statement: Arc<Statement>,
+    prepared: Arc<Prepared>,
+    /// How often it was asked for.
+    uses: u64,
+}
+
 /// The statements one connection has prepared: least recently used ones make room.
 #[derive(Debug)]
 pub struct StatementCache {
-    known: LruCache<u64, Arc<Prepared>>,
+    known: LruCache<u64, Kept>,
     /// Under the caller's own names, with the statement each stands for.
     own: HashMap<Box<str>, (u64, Arc<Prepared>)>,
     /// Part of our names. Behind a pooler the next request may meet a session where another client has prepared
@@ -342,16 +351,36 @@ impl StatementCache {
 
     /// The prepared statement, freshened in the order of use.
     pub fn get(&mut self, statement: &Statement) -> Option<Arc<Prepared>> {
-        self.known.get(&statement.id).cloned()
+        let kept = self.known.get_mut(&statement.id)?;
+        kept.uses += 1;
+        Some(Arc::clone(&kept.prepared))
+    }
+
+    /// The statements that were asked for most, with how often: at most so many. Only such as do nothing to a session that
+    /// prepares them.
+    #[must_use]
+    pub fn most_used(&self, count: usize) -> Vec<(Arc<Statement>, u64)> {
+        let mut used: Vec<_> = (self.known.iter())
+            .map(|(_, kept)| (Arc::clone(&kept.statement), kept.uses))
+            .filter(|(statement, _)| statement.class == Class::Plain && !statement.overrides_fence)
+            .collect();
+        used.sort_by_key(|(_, uses)| std::cmp::Reverse(*uses));
+        used.truncate(count);
+        used
     }
 
     /// A new name for a statement about to be parsed.
-    pub fn insert(&mut self, statement: &Statement) -> Arc<Prepared> {
+    pub fn insert(&mut self, statement: &Arc<Statement>) -> Arc<Prepared> {
         let name = format!("berth_{:x}_{}", self.mark, self.next).into_boxed_str();
         let prepared = Prepared::new(name, false);
         self.next += 1;
-        if let Some((_, old)) = self.known.push(statement.id, Arc::clone(&prepared)) {
-            self.evicted.push(old.name.clone());
+        let kept = Kept {
+            statement: Arc::clone(statement),
+            prepared: Arc::clone(&prepared),
+            uses: 1,
+        };
+        if let Some((_, old)) = self.known.push(statement.id, kept) {
+            self.evicted.push(old.prepared.name.clone());
         }
         prepared
     }
@@ -401,7 +430,7 @@ impl StatementCache {
         if self
             .known
             .peek(&statement.id)
-            .is_some_and(|known| Arc::ptr_eq(known, prepared))
+            .is_some_and(|known| Arc::ptr_eq(&known.prepared, prepared))
         {
             self.known.pop(&statement.id);
             if close {
@@ -412,7 +441,7 @@ impl StatementCache {
 
     /// Lets every statement of ours go: they are prepared anew.
     pub fn renew(&mut self) {
-        let old = self.known.iter().map(|(_, prepared)| prepared.name.clone());
+        let old = (self.known.iter()).map(|(_, kept)| kept.prepared.name.clone());
         self.evicted.extend(old);
         self.known.clear();
     }

@@ -57,6 +57,42 @@ fn the_least_recently_used_statement_makes_room_and_is_closed() {
 }
 
 #[test]
+fn the_most_used_statements_are_named_unless_they_do_something_to_a_session() {
+    let texts = [
+        ("select 'rare'", 1),
+        ("select 'often'", 9),
+        ("select 'sometimes'", 4),
+        ("set work_mem = '1MB'", 20),
+        (
+            "select set_config('transaction_read_only', 'off', false)",
+            20,
+        ),
+    ];
+    let mut cache = StatementCache::new(8);
+    for (text, uses) in texts {
+        let statement = Statement::intern(text).unwrap();
+        cache.insert(&statement);
+        for _ in 1..uses {
+            cache.get(&statement);
+        }
+    }
+    let named = |count| -> Vec<_> {
+        let used = cache.most_used(count);
+        used.iter()
+            .map(|(one, uses)| (one.text.to_string(), *uses))
+            .collect()
+    };
+    let often = ("select 'often'".to_owned(), 9);
+    let sometimes = ("select 'sometimes'".to_owned(), 4);
+    assert_eq!(named(2), [often.clone(), sometimes.clone()]);
+    assert_eq!(
+        named(8),
+        [often, sometimes, ("select 'rare'".to_owned(), 1)]
+    );
+    assert!(named(0).is_empty());
+}
+
+#[test]
 fn a_name_of_the_callers_stands_for_one_statement_until_it_is_removed() {
     let one = Statement::intern("select 'own one'").unwrap();
     let two = Statement::intern("select 'own two'").unwrap();

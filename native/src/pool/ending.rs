@@ -117,6 +117,9 @@ impl Pool {
             };
             (reason, if misfit { "role" } else { word })
         };
+        if matches!(word, "error" | "role") {
+            self.cools(connection);
+        }
         self.metrics.closed(reason);
         self.seeker.tell(&Event::Retired {
             host: &self.seeker.label(connection.node),

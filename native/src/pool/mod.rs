@@ -19,6 +19,7 @@ mod search;
 pub mod session;
 pub mod table;
 mod upkeep;
+mod warmth;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -98,6 +99,7 @@ pub struct Pool {
     ended: Notify,
     /// Transactions whose end nobody has heard, while it is looked for.
     doubts: Mutex<Vec<resolve::Open>>,
+    warmth: Mutex<warmth::Warmth>,
     /// The servers do not answer probes.
     refuses_probes: AtomicBool,
     own: Weak<Self>,
@@ -153,6 +155,7 @@ impl Pool {
             drained: Notify::new(),
             ended: Notify::new(),
             doubts: Mutex::default(),
+            warmth: Mutex::default(),
             refuses_probes: AtomicBool::new(false),
             own: Weak::clone(own),
         });

@@ -8,7 +8,7 @@ use crate::conn::driver::Driver;
 use crate::conn::request::Subscriber;
 use crate::conn::{Connection, Owner};
 use crate::error::{Error, Lack};
-use crate::pool::router::Fruitless;
+use crate::pool::router::{Fruitless, Guest};
 use crate::pool::{Pool, Wanted};
 
 /// The pause behind a refusal that decides for everybody who waits.
@@ -130,6 +130,16 @@ impl Attempt {
         drop(lead);
         match found {
             Ok(connection) => {
+                let mut guest = Guest(Some(connection));
+                let warmed = tokio::select! {
+                    warmed = pool.warm(&mut guest) => warmed,
+                    () = pool.until_ended() => return,
+                };
+                let Some(connection) = guest.0.take_if(|_| warmed.is_ok()) else {
+                    drop(self);
+                    pool.open_as_needed();
+                    return;
+                };
                 pool.opening().last = None;
                 let connection = pool.adopt(*connection);
                 self.open = false;
