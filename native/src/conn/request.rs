@@ -71,12 +71,18 @@ impl Request {
     /// A request without deadline, outside a transaction.
     #[must_use]
     pub fn new(work: Work, reply: Reply, profile: Arc<NumberedProfile>) -> Self {
+        Self::asked(work, reply, profile, Instant::now())
+    }
+
+    /// The same, of a caller who asked at that time.
+    #[must_use]
+    pub fn asked(work: Work, reply: Reply, profile: Arc<NumberedProfile>, since: Instant) -> Self {
         Self {
             work,
             reply,
             profile,
             timeout: None,
-            since: Instant::now(),
+            since,
             exclusive: false,
             pipelined: false,
             part: Part::Single,

@@ -343,8 +343,8 @@ impl Pool {
 
     /// Serves waiters as long as connections are free.
     fn serve(&self) {
+        let now = Instant::now();
         loop {
-            let now = Instant::now();
             let (wanted, connection) = {
                 let mut books = self.books();
                 let since = books.waiting_since().unwrap_or(now);
