@@ -192,9 +192,9 @@ class Server {
     return this.start();
   }
 
-  /** Fast shutdown without removing anything: `start()` brings the server back on the same port. */
-  async shutdown() {
-    await this.#end('SIGINT');
+  /** Fast shutdown, or immediate by SIGQUIT, without removing anything: `start()` brings the server back on the same port. */
+  async shutdown(/** @type {'SIGINT' | 'SIGQUIT'} */ signal = 'SIGINT') {
+    await this.#end(signal);
   }
 
   /** Ends the server and all its backends at once, as a power cut does. */

@@ -1,0 +1,146 @@
+// A primary that leaves while a write waits for its standby has acknowledged nothing, in whatever language it says so (CP-1).
+'use strict';
+
+const assert = require('node:assert/strict');
+const { after, before } = require('node:test');
+const { createPool, NotReplicatedError, OutcomeUnknownError } = require('../../lib/index.js');
+const { startCluster } = require('../support/cluster.js');
+const m = require('../support/backend-messages.js');
+const {
+  failureOf,
+  readRequest,
+  rightAnswer,
+  scriptedPool,
+} = require('../support/script-replies.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+// Taken over by the servers. The locale C.UTF-8 has no language of its own, so this one is used, except where it is C.
+process.env.LANGUAGE = 'de';
+
+/** @type {Awaited<ReturnType<typeof startCluster>>} */
+let cluster;
+before(async () => {
+  // What the servers log is read by those who start them.
+  cluster = await startCluster({ conf: { lc_messages: 'C' } });
+  await cluster.primary.server.sql('create table t (id int primary key)');
+});
+after(() => cluster.stop());
+
+/** A pool that is spoken to in that language, while no standby confirms anything. */
+function withoutStandbys(t, messages) {
+  const pool = createPool(cluster.options({ options: `-c lc_messages=${messages}` }));
+  for (const node of cluster.standbys) node.pauseReceiver();
+  const resume = () => {
+    for (const node of cluster.standbys) node.resumeReceiver();
+  };
+  t.after(async () => {
+    resume();
+    await pool.end({ timeoutMs: 500 });
+    await cluster.streaming();
+  });
+  return { pool, resume };
+}
+
+/** Backends that wait for a standby. */
+const waiting = () =>
+  waitFor(
+    async () => {
+      const rows = await cluster.primary.sql(
+        `select pid from pg_stat_activity where wait_event = 'SyncRep'`,
+      );
+      return rows.length > 0 && rows.map(({ pid }) => pid);
+    },
+    { what: 'a commit that waits for a standby' },
+  );
+
+function isNotReplicated(error) {
+  assert.ok(error instanceof NotReplicatedError, error.stack);
+  const { code, outcome, committedLocally } = error;
+  assert.deepEqual([code, outcome, committedLocally], ['IN_DOUBT', 'unknown', true]);
+}
+
+let id = 0;
+
+/** Every way of writing. @type {Record<string, (pool: any) => Promise<any>>} */
+const WAYS = {
+  statement: (pool) => pool.query('insert into t values ($1)', [++id]),
+  transaction: (pool) =>
+    pool.transaction((tx) => tx.query('insert into t values ($1)', [++id]), { maxAttempts: 1 }),
+};
+
+for (const [language, messages] of [
+  ['English', 'C'],
+  ['German', 'C.UTF-8'],
+]) {
+  test(`CP-1: in ${language}: cancelled, terminated`, async (t) => {
+    const { pool } = withoutStandbys(t, messages);
+    const { message } = await failureOf(pool.query('select 1 / 0'));
+    if (message === 'division by zero' && language !== 'English')
+      t.diagnostic('this server has no translations');
+    else
+      assert.equal(
+        message,
+        { English: 'division by zero', German: 'Division durch Null' }[language],
+      );
+    const insert = 'insert into t values ($1)';
+    isNotReplicated(await failureOf(pool.query(insert, [++id], { timeoutMs: 300 })));
+    for (const write of Object.values(WAYS)) {
+      const problem = failureOf(write(pool));
+      const [pid] = await waiting();
+      await cluster.primary.sql('select pg_terminate_backend($1)', [pid]);
+      isNotReplicated(await problem);
+    }
+  });
+
+  test(`CP-1: in ${language}: fast shutdown`, async (t) => {
+    const { pool, resume } = withoutStandbys(t, messages);
+    const problems = Object.values(WAYS).map((write) => failureOf(write(pool)));
+    await waitFor(async () => (await waiting()).length === 2, { what: 'two that wait' });
+    const down = cluster.primary.server.shutdown();
+    for (const problem of await Promise.all(problems)) isNotReplicated(problem);
+    resume(); // the server waits for its standbys
+    await down;
+    await cluster.primary.server.start();
+  });
+
+  test(`CP-3: in ${language}: immediate shutdown`, async (t) => {
+    const { pool } = withoutStandbys(t, messages);
+    const problem = failureOf(WAYS.statement?.(pool));
+    const done = WAYS.transaction?.(pool);
+    await waitFor(async () => (await waiting()).length === 2, { what: 'two that wait' });
+    await cluster.primary.server.shutdown('SIGQUIT');
+    // It dies without a word about the standby, so nobody knows; what became of the COMMIT is looked for.
+    const error = await problem;
+    assert.ok(error instanceof OutcomeUnknownError && !(error instanceof NotReplicatedError));
+    assert.deepEqual([error.code, error.outcome], ['IN_DOUBT', 'unknown']);
+    await cluster.primary.server.start();
+    await done;
+    const rows = await cluster.primary.sql('select id from t where id > $1 order by 1', [id - 2]);
+    assert.deepEqual(rows, [{ id: id - 1 }, { id }]);
+  });
+}
+
+test('CP-1: the routine decides, and neither the words nor the code', async (t) => {
+  const warning = {
+    S: '警告',
+    V: 'WARNING',
+    C: '57P01',
+    M: '同期レプリケーションの待ち状態をキャンセル',
+  };
+  const { pool } = await scriptedPool(t, async (connection) => {
+    for (;;) {
+      const request = await readRequest(connection);
+      const text = request.map(({ body }) => body.toString('latin1')).join();
+      const routine = text.includes('odd') ? 'SyncRepWaitForLSN' : 'ProcessInterrupts';
+      const answer = rightAnswer(request, { fields: [], rows: [], tag: 'INSERT 0 1' });
+      await connection.send(...answer.slice(0, -2), m.notice({ ...warning, R: routine }));
+      if (text.includes('lost')) return connection.finish();
+      await connection.send(...answer.slice(-2));
+    }
+  });
+  isNotReplicated(await failureOf(pool.query(`insert into t values ('odd')`)));
+  assert.equal((await pool.query(`insert into t values ('even')`)).rowCount, 1);
+  isNotReplicated(await failureOf(pool.query(`insert into t values ('odd, lost')`)));
+});
