@@ -398,6 +398,26 @@ mod tests {
         assert!(outbox.is_empty());
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_requests_of_one_turn_are_started_by_one_thread_and_keep_their_order() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let events = EventLoop::new(runtime.handle().clone()).unwrap();
+        let target = Target::default();
+        let turn = Caller::new(Some(&events), false);
+        let starts_itself = |turn: Caller<'_>| turn.origin(&target).is_some();
+        assert!(starts_itself(turn));
+        // The engine finds the loop late while the turn's requests are being started.
+        events.was_late();
+        assert!(
+            starts_itself(turn),
+            "a request went to the other thread, and may be overtaken"
+        );
+        assert!(!starts_itself(Caller::new(Some(&events), false)));
+    }
+
     #[test]
     fn sec_f02_a_length_beyond_the_outbox_is_no_record() {
         for length in [6, 8, u32::MAX] {

@@ -188,7 +188,8 @@ mod linux {
             true
         }
 
-        fn was_late(&self) {
+        /// No loans for a while.
+        pub(crate) fn was_late(&self) {
             let last = Duration::from_micros(self.late_for.load(Ordering::Relaxed));
             let next = micros((last * 2).clamp(LATE, LATEST));
             self.late_for.store(next, Ordering::Relaxed);
