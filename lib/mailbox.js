@@ -360,6 +360,8 @@ function take() {
     }
   }
   draining = false;
+  failure.text = '';
+  failure.fields = undefined;
   letLoopEnd();
   return more;
 }
@@ -416,7 +418,7 @@ function record(view, at, flags, body) {
   }
 }
 
-/** The last failure and its text. */
+/** The last failure of this inbox, and its text. */
 const failure = { text: '', fields: /** @type {any} */ (undefined) };
 
 /**

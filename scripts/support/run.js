@@ -5,6 +5,8 @@ const { spawn } = require('node:child_process');
 const path = require('node:path');
 
 const ROOT = path.join(__dirname, '../..');
+/** What a program leaves behind may hold its output open; nobody waits longer for that. */
+const LEFT_OPEN_MS = 10_000;
 const WINDOWS = process.platform === 'win32';
 
 /**
@@ -47,7 +49,17 @@ function run(command, args, { live = false, env = {}, onText, timeoutMs } = {}) 
       output += `${command}: ${error.message}\n`;
       end(127);
     });
+    /** @type {NodeJS.Timeout | undefined} */
+    let leaving;
+    child.once('exit', () => {
+      leaving = setTimeout(() => {
+        output += `${command} has left a process behind that holds its output open\n`;
+        child.stdout.destroy();
+        child.stderr.destroy();
+      }, LEFT_OPEN_MS);
+    });
     child.once('close', (code, signal) => {
+      clearTimeout(leaving);
       if (signal) output += `${command} was ended by ${signal}\n`;
       end(code ?? 1);
     });
