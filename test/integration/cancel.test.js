@@ -6,6 +6,7 @@ const { Client, Cursor } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 
 const db = testDatabase();
 const ROUNDS = 100;
@@ -157,6 +158,22 @@ test('a cancelled statement is over on the server, and its connection is used ag
   controller.abort(reason);
   assert.equal(await outcome, reason);
   await db.idle('pg_sleep(60)');
+  assert.equal((await pool.query('select pg_backend_pid() as pid'))[0].pid, pid);
+});
+
+test('sec_c04: a cancel request that overtakes its statement is sent again', async (t) => {
+  const proxy = await slowLine(t);
+  const pool = db.openPool(t, { connectionString: proxy.url(db.url), poolSize: 1 });
+  const [{ pid }] = await pool.query('select pg_backend_pid() as pid');
+  const controller = new AbortController();
+  proxy.delay(400, ['toServer']);
+  const slow = pool.query('select pg_sleep(62)', [], { signal: controller.signal });
+  const outcome = slow.catch((error) => error);
+  await waitFor(() => proxy.held('toServer') > 0, { what: 'the statement on its way' });
+  proxy.delay(0);
+  const reason = new Error('not needed any more');
+  controller.abort(reason);
+  assert.equal(await outcome, reason);
   assert.equal((await pool.query('select pg_backend_pid() as pid'))[0].pid, pid);
 });
 

@@ -79,6 +79,10 @@ class Flow {
     if (cut) await this.#pair.cut(cut.reset, this.#to);
   }
 
+  get queuedBytes() {
+    return this.#queuedBytes;
+  }
+
   /** A cut that is planned now is not for what has passed already. */
   forget() {
     this.#tail = '';
@@ -196,6 +200,13 @@ class FaultyProxy {
   /** Connections open now. */
   get open() {
     return this.#pairs.size;
+  }
+
+  /** Bytes that have come and are not forwarded yet, because they are delayed or held. @param {Direction} direction */
+  held(direction) {
+    const flows = [...this.#pairs].flatMap((pair) => pair.flows);
+    const held = flows.filter((flow) => flow.direction === direction);
+    return held.reduce((sum, flow) => sum + flow.queuedBytes, 0);
   }
 
   /** The server's URL with the proxy's address in it. */

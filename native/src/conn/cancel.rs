@@ -16,6 +16,10 @@ const DELIVERY: Duration = Duration::from_secs(1);
 /// second for the server to react.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long after its delivery an answer is awaited before the request is sent again. A server that has heard of it answers
+/// in a few milliseconds.
+pub const AGAIN: Duration = Duration::from_millis(200);
+
 /// Where a cancel request goes, and what it must show.
 pub struct Target {
     /// How the connection was reached.

@@ -40,11 +40,13 @@ impl Driver {
     fn watch(&mut self, state: &mut State, cx: &mut Context<'_>) {
         loop {
             let give_up = state.cancel.as_ref().map(|cancel| cancel.give_up);
+            let again = state.cancel.as_ref().and_then(|cancel| cancel.again);
             let Some(next) = state
                 .exchange
                 .next_deadline()
                 .into_iter()
                 .chain(give_up)
+                .chain(again)
                 .min()
             else {
                 return;
@@ -64,6 +66,13 @@ impl Driver {
                 });
                 state.cancel = None;
                 return;
+            }
+            if let Some(cancel) = (state.cancel.as_mut())
+                .filter(|cancel| cancel.again.is_some_and(|again| again <= now))
+            {
+                cancel.again = None;
+                cancel.delivered = false;
+                cancel.wanted = true;
             }
             let running = state.exchange.expire(now);
             state.interrupt(running);

@@ -161,6 +161,8 @@ struct Cancelling {
     delivered: bool,
     /// The driver has not started it yet.
     wanted: bool,
+    /// Without an answer by then, it is sent again: it may have overtaken the statement, which then knows nothing of it.
+    again: Option<Instant>,
     /// Without an answer by then, the connection is given up.
     give_up: Instant,
 }
@@ -279,6 +281,7 @@ impl Connection {
         let mut state = self.lock();
         if let Some(cancel) = &mut state.cancel {
             cancel.delivered = true;
+            cancel.again = Some(Instant::now() + cancel::AGAIN);
         }
         state.changed = true;
         state.wake();
@@ -321,6 +324,7 @@ impl State {
                 self.cancel = Some(Cancelling {
                     delivered: false,
                     wanted: true,
+                    again: None,
                     give_up: Instant::now() + cancel::PATIENCE,
                 });
             }
