@@ -280,7 +280,10 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   acquireTimeoutMs?: number;
   /** Most time of one attempt to connect: name, TCP, TLS and authentication together. Default 2000. */
   connectTimeoutMs?: number;
-  /** The server's own `statement_timeout`. Default: the server's. */
+  /**
+   * The server's own `statement_timeout`. Default: the server's. Behind a pooler that refuses it in the startup packet the pool
+   * keeps the limit, as with `maxStatementMs`: a `SET` would stay with a connection that others use next.
+   */
   statementTimeoutMs?: number;
   /** `timeoutMs` for every statement that has none, and 2 s more for COMMIT: the only guard against a frozen server. Default: none. */
   maxStatementMs?: number;

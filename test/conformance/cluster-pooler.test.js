@@ -21,8 +21,11 @@ async function open(t, options) {
     ...options,
   });
   t.after(() => pool.end({ timeoutMs: 500 }));
-  return pool;
+  return Object.assign(pool, { url: bouncer.url });
 }
+
+/** What a promise gives, or why not. @returns {Promise<any>} */
+const settled = (/** @type {Promise<any>} */ promise) => promise.catch((error) => error);
 
 for (const fenceCheck of /** @type {const} */ (['auto', 'query'])) {
   test(`CP-11, CP-65: through PgBouncer, fenceCheck ${fenceCheck}, unnamed statements: every statement has its own answer`, async (t) => {
@@ -43,6 +46,30 @@ for (const fenceCheck of /** @type {const} */ (['auto', 'query'])) {
     assert.equal(sum, 80);
   });
 }
+
+test('CP-52: where the pooler refuses statement_timeout the limit is kept by the pool, and nobody else is hit', async (t) => {
+  const pool = await open(t, { statementTimeoutMs: 200, preparedStatements: 'unnamed' });
+  if (pool === undefined) return;
+  const slow = 'select pg_sleep(20)';
+  const inTransaction = pool.transaction((tx) => tx.query(slow), { maxAttempts: 1 });
+  const problems = await Promise.all([pool.query(slow), inTransaction].map(settled));
+  for (const error of problems)
+    assert.deepEqual([error.name, error.code, error.outcome], ['TimeoutError', '57014', 'failed']);
+  // Counted for each statement by itself, behind whatever it waits.
+  const [first, second] = await pool.batch([slow, 'select 1 as one']);
+  assert.deepEqual([first.reason.code, second.value], ['57014', [{ one: 1 }]]);
+  // A limit of the caller's that is shorter holds.
+  const own = await settled(pool.query(slow, [], { timeoutMs: 50 }));
+  assert.deepEqual([own.name, own.afterMs], ['TimeoutError', 50]);
+  assert.deepEqual(await pool.query('select 1 as one'), [{ one: 1 }]);
+  // Whoever gets the pooler's connections next has the server's own setting.
+  const others = createPool({ connectionString: pool.url, sslmode: 'disable', poolSize: 6 });
+  t.after(() => others.end({ timeoutMs: 500 }));
+  const seen = await Promise.all(
+    Array.from({ length: 12 }, () => others.query('show statement_timeout')),
+  );
+  assert.deepEqual(new Set(seen.map(([row]) => row.statement_timeout)), new Set(['0']));
+});
 
 test('CP-65: statements that the pooler has lost are prepared again, outside of transactions', async (t) => {
   const pool = await open(t, {});

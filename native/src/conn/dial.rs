@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Instant, SystemTime};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
 
@@ -36,6 +36,8 @@ pub struct Route {
     pub(super) methods: AuthMethods,
     /// A function that passwords come from.
     pub(super) passwords: Option<Arc<dyn Passwords>>,
+    /// The other side does not take `statement_timeout`: the limit is kept here (CP-52).
+    pub(super) refuses_limit: Arc<AtomicBool>,
     /// `host:port` or the socket path.
     label: Box<str>,
 }
@@ -78,6 +80,7 @@ impl Route {
             tls,
             methods,
             passwords: None,
+            refuses_limit: Arc::default(),
             label,
         })
     }
@@ -92,6 +95,12 @@ impl Route {
     #[must_use]
     pub const fn label(&self) -> &str {
         &self.label
+    }
+
+    /// The longest a statement may take, where its connections have to see to that themselves.
+    fn own_limit(&self) -> Option<Duration> {
+        let refused = self.refuses_limit.load(Ordering::Relaxed);
+        self.config.statement_timeout.filter(|_| refused)
     }
 
     /// Is its address looked up?
@@ -234,6 +243,10 @@ fn assemble(
     let reported = Reported::at_login(&session.parameters);
     let driver = manner.driver;
     let mut exchange = Exchange::new(manner, shapes, input, reported);
+    let limit = route.own_limit();
+    if let Some(limit) = limit {
+        exchange.limit(limit);
+    }
     for (name, value) in &session.parameters {
         exchange.note_parameter(name, value);
     }
@@ -242,6 +255,7 @@ fn assemble(
         node,
         driver,
         host: route.label.clone(),
+        limit,
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         pid: session.pid,
         opened: Instant::now(),

@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -89,6 +89,8 @@ pub struct Exchange {
     pub(super) cursor_queue: VecDeque<Request>,
     pub(super) answers: Answers,
     depth: usize,
+    /// The longest a request of a caller may take once it is sent, each alone.
+    limit: Option<Duration>,
     /// A cancel request is under way: nothing new is sent, it could be hit in place of its predecessor (rule C02).
     held: bool,
     /// The keeper has the connection: requests of callers wait.
@@ -113,11 +115,17 @@ impl Exchange {
                 Guard::new(manner.policy, reported),
             ),
             depth: manner.depth.max(1),
+            limit: None,
             held: false,
             kept: false,
             produced: 0,
             written: 0,
         }
+    }
+
+    /// Keeps a limit for each statement that the other side does not keep (CP-52).
+    pub fn limit(&mut self, limit: Duration) {
+        self.limit = Some(limit);
     }
 
     /// A setting the server reported during start-up.
@@ -140,8 +148,10 @@ impl Exchange {
     pub fn pump(&mut self) {
         while !self.held && !self.kept && self.has_room() {
             self.refuse_late_cursor_steps();
+            let limited = self.limit.is_some();
             let alone = |request: &Request| {
-                request.exclusive || request.timeout.is_some() || request.work.stands_alone()
+                let timed = limited || request.timeout.is_some();
+                timed || request.exclusive || request.work.stands_alone()
             };
             if self.answers.sent.back().is_some_and(|sent| {
                 sent.sent == Sent::Preparation
@@ -154,6 +164,9 @@ impl Exchange {
             let Some(mut request) = self.next_request() else {
                 return;
             };
+            if let Some(limit) = self.limit {
+                request.limit_to(limit);
+            }
             // Every statement of a transaction brings BEGIN along until one was answered: whichever is sent first
             // needs it, and those before it may have been given up.
             if self.core.status() != TransactionStatus::Idle {

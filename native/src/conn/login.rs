@@ -1,5 +1,7 @@
 //! The login on one address: which attempts `sslmode` allows, the start-up conversation, passwords on demand.
 
+use std::sync::atomic::Ordering;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -10,7 +12,7 @@ use crate::conn::passwords::Question;
 use crate::conn::socket::{Encryption, connect};
 use crate::conn::stream::Stream;
 use crate::conn::verify::is_handshake_code;
-use crate::error::Error;
+use crate::error::{Error, ServerError};
 use crate::sqlstate;
 use crate::wire::{Password, Session, Startup, StartupSettings, Step};
 
@@ -20,7 +22,14 @@ type LoggedIn = (Stream, Session, BytesMut);
 /// Logs in; when the server refuses the password of a function, the function is asked once more (rule A05).
 pub(super) async fn log_in(route: &Route, address: &Address) -> Result<LoggedIn, Error> {
     let mut asking = Asking::new(route);
-    let first = try_modes(route, address, &mut asking).await;
+    let mut first = try_modes(route, address, &mut asking).await;
+    if let Err(Error::Server(refusal)) = &first
+        && route.config.statement_timeout.is_some()
+        && is_refused_limit(refusal)
+    {
+        route.refuses_limit.store(true, Ordering::Relaxed);
+        first = try_modes(route, address, &mut asking).await;
+    }
     match first {
         Err(Error::Server(refusal))
             if sqlstate::rejects_password(&refusal.code) && asking.was_asked() =>
@@ -30,6 +39,14 @@ pub(super) async fn log_in(route: &Route, address: &Address) -> Result<LoggedIn,
         }
         first => first,
     }
+}
+
+/// Does a pooler refuse `statement_timeout` in the startup packet? A server names the parameter only where its value is wrong.
+///
+/// `SET` after login would stay with the connection to the server, which behind a transaction pooler others use next.
+fn is_refused_limit(refusal: &ServerError) -> bool {
+    let is_of_protocol = refusal.code.starts_with("08") || refusal.code.starts_with("0A");
+    is_of_protocol && refusal.message.contains("statement_timeout")
 }
 
 /// The password of one attempt: asked for when a server wants it, and then used for the second try of `sslmode` as well.
@@ -213,12 +230,20 @@ async fn converse(
     }
 }
 
+fn parameters(route: &Route) -> Vec<(String, String)> {
+    let mut parameters = route.config.startup_parameters();
+    if route.refuses_limit.load(Ordering::Relaxed) {
+        parameters.retain(|(name, _)| name != "statement_timeout");
+    }
+    parameters
+}
+
 fn settings(route: &Route, stream: &Stream, asking: &Asking<'_>) -> StartupSettings {
     let config = &route.config;
     let login = &config.login;
     StartupSettings {
         database: config.database.to_string(),
-        parameters: config.startup_parameters(),
+        parameters: parameters(route),
         password: asking.known(),
         may_ask: route.passwords.is_some() && !asking.was_asked(),
         encrypted: stream.is_encrypted() || route.host.is_local(),

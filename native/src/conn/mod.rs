@@ -106,6 +106,8 @@ pub struct Connection {
     told: AtomicU8,
     /// Which side reads it.
     pub driver: Driver,
+    /// The longest a statement may take, where the other side takes no `statement_timeout` (CP-52).
+    limit: Option<Duration>,
     /// Where a cancel request goes.
     target: Target,
     owner: OnceLock<Weak<dyn Owner>>,

@@ -112,6 +112,14 @@ impl Request {
             .and_then(|timeout| self.since.checked_add(timeout))
     }
 
+    /// Gives it no more than that from now on. The server's own limit does not end a COMMIT either.
+    pub(super) fn limit_to(&mut self, limit: Duration) {
+        if self.part != Part::Commit && !self.is_upkeep {
+            let until = self.since.elapsed() + limit;
+            self.timeout = Some(self.timeout.map_or(until, |timeout| timeout.min(until)));
+        }
+    }
+
     /// What its loss without an answer means. `in_transaction`: the server was inside a transaction before it.
     #[must_use]
     pub fn outcome_when_lost(&self, in_transaction: bool) -> Outcome {

@@ -75,7 +75,7 @@ impl Connection {
             let waited = request.since.elapsed();
             request.reply.placed(waited, &self.host, &address);
         }
-        let patience = request.timeout;
+        let patience = request.timeout.or(self.limit);
         if let Origin::Loop(to) = origin
             && self.driver != Driver::Engine
             && matches!(state.seat, Seat::Engine)
