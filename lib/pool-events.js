@@ -35,6 +35,7 @@ const TOLD = {
   ],
   'commit-resolved': [['commit-resolved', ({ xid, status, ms }) => ({ xid, status, tookMs: ms })]],
   'commit-while-fenced': [['commit-while-fenced', ({ address }) => ({ address })]],
+  'leaked-transaction': [['leaked-transaction', ({ openMs, stack }) => ({ openMs, stack })]],
   retire: [['retire', ({ host, reason }) => ({ host, reason })]],
   warm: [
     [
@@ -108,4 +109,13 @@ class PoolEvents {
   }
 }
 
-module.exports = { PoolEvents };
+/**
+ * Who hears of forgotten transactions; with `NODE_DEBUG=pg-berth` they say where they began, which costs a stack each.
+ * @param {PoolEvents} events
+ */
+function leaksOf(events) {
+  const stacks = (process.env.NODE_DEBUG ?? '').split(',').includes('pg-berth');
+  return { tell: (/** @type {any} */ event) => events.tell(event), stacks };
+}
+
+module.exports = { PoolEvents, leaksOf };

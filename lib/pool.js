@@ -10,7 +10,7 @@ const { lazy } = require('./lazy.js');
 const { FLAG, flush, keepAlive, listen } = require('./mailbox.js');
 const { wrong } = require('./option-rules.js');
 const options = require('./options.js');
-const { PoolEvents } = require('./pool-events.js');
+const { PoolEvents, leaksOf } = require('./pool-events.js');
 const { hooksOf } = require('./query-hooks.js');
 const { Singles } = require('./single.js');
 const queryable = require('./queryable.js');
@@ -100,7 +100,8 @@ class Pool {
     const decoders = queryable.decodersFor(resolved, rowMode, catalog);
     const resolves = commitResolution === 'xid';
     this.#retry = { ...DEFAULT_RETRY, ...retry };
-    this.#reading = { types: resolved, rowMode, catalog, decoders, resolves, tally };
+    const leaks = leaksOf(this.#events);
+    this.#reading = { types: resolved, rowMode, catalog, decoders, resolves, tally, leaks };
     const { acquireTimeoutMs = DEFAULT_ACQUIRE_MS, resolveTimeoutMs = DEFAULT_RESOLVE_MS } = rest;
     if (commitMarkerTable !== undefined) {
       const { Markers } = require('./commit-markers.js');

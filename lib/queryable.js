@@ -25,7 +25,13 @@ const { ask, execute } = require('./request.js');
  *   resolves?: boolean,
  *   markers?: Markers | undefined,
  *   tally?: Tally | undefined,
+ *   leaks?: Leaks | undefined,
  * }} Reading
+ */
+
+/**
+ * Who hears of transactions that were forgotten, and whether they are to say where they began.
+ * @typedef {{ tell: (event: { event: string, openMs: number, stack: string | null }) => void, stacks: boolean }} Leaks
  */
 
 /** @typedef {InstanceType<typeof import('./commit-markers.js').Markers>} Markers */

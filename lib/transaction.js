@@ -7,7 +7,7 @@ const {
   TransactionLostError,
   TransactionRolledBackError,
 } = require('./error-classes.js');
-const { openSession, release, forgotten } = require('./handles.js');
+const { openSession, release } = require('./handles.js');
 const { FLAG } = require('./mailbox.js');
 const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./options.js');
 const queryable = require('./queryable.js');
@@ -39,6 +39,22 @@ function beginText({ isolation, accessMode, deferrable }) {
   if (accessMode !== undefined) modes.push(accessMode.replace('-', ' ').toUpperCase());
   if (deferrable !== undefined) modes.push(deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE');
   return modes.length === 0 ? 'BEGIN' : `BEGIN ${modes.join(', ')}`;
+}
+
+/**
+ * Ends a transaction that was forgotten, with its connection, and says so (CP-86).
+ * @type {FinalizationRegistry<{ target: Target, began: number, leaks: Reading['leaks'], stack: string | null }>}
+ */
+const leaked = new FinalizationRegistry(({ target, began, leaks, stack }) => {
+  release(target);
+  leaks?.tell({ event: 'leaked-transaction', openMs: performance.now() - began, stack });
+});
+
+/** Where the caller is. */
+function stackOfHere() {
+  const here = /** @type {{ stack?: string }} */ ({});
+  Error.captureStackTrace(here, Transaction);
+  return here.stack?.slice(here.stack.indexOf('\n') + 1) ?? null;
 }
 
 /** @implements {TransactionInterface} */
@@ -80,7 +96,9 @@ class Transaction {
     this.#signal = options.signal;
     this.#trace = traceTransaction(this.#target.about, this.#begin);
     enrol(this.#target, this.#trace);
-    forgotten.register(this, this.#target, this);
+    const { leaks } = reading;
+    const stack = leaks?.stacks ? stackOfHere() : null;
+    leaked.register(this, { target: this.#target, began: performance.now(), leaks, stack }, this);
   }
 
   /** Runs a closure as this transaction. @template T @param {Transaction} tx @param {(tx: any) => T | Promise<T>} fn */
@@ -378,7 +396,7 @@ class Transaction {
     endTransaction(this.#trace, outcome, error);
     this.#trace = undefined;
     this.#state = 'over';
-    forgotten.unregister(this);
+    leaked.unregister(this);
     release(this.#target);
   }
 }

@@ -132,6 +132,14 @@ export interface Retirement {
   readonly reason: 'idle' | 'lifetime' | 'role' | 'error' | 'shutdown';
 }
 
+/** A transaction of `begin` was forgotten without an end: it was rolled back with its connection. */
+export interface LeakedTransaction {
+  /** Since it began. */
+  readonly openMs: number;
+  /** Where it began, with `NODE_DEBUG=pg-berth` in the environment when the pool was made; else null. */
+  readonly stack: string | null;
+}
+
 /** Statements of lost connections were prepared on a connection that replaces one of them: see `warmStatements`. */
 export interface WarmUp {
   readonly host: string;
@@ -183,6 +191,7 @@ export interface PoolEventMap {
   search: Search;
   retire: Retirement;
   warm: WarmUp;
+  'leaked-transaction': LeakedTransaction;
   'commit-resolved': CommitResolved;
   /** A COMMIT was answered by a primary that had been fenced meanwhile: see `strictFence`. */
   'commit-while-fenced': { readonly address: string };

@@ -186,6 +186,6 @@ test('listeners can be taken away, and unknown events are refused', async (t) =>
   await waitFor(() => told === 1, { what: 'one event' });
   assert.throws(() => pool.on(/** @type {any} */ ('hostchange'), count), {
     message:
-      'option "event" must be one of "hostChange", "node", "fence", "failover", "primary", "search", "commit-resolved", "commit-while-fenced", "retire", "warm"',
+      'option "event" must be one of "hostChange", "node", "fence", "failover", "primary", "search", "commit-resolved", "commit-while-fenced", "leaked-transaction", "retire", "warm"',
   });
 });

@@ -325,20 +325,42 @@ test('CP-85: commit of a failed transaction rejects', async (t) => {
   assert.deepEqual([error.name, error.code], ['TransactionRolledBackError', '25P02']);
 });
 
-test('CP-86: a transaction that is forgotten gives its connection back', async (t) => {
-  const pool = db.openPool(t, { poolSize: 1 });
-  await (async () => {
-    await (await pool.begin()).query('select 1');
-  })();
-  await waitFor(
-    () => {
-      globalThis.gc?.();
-      return pool.status().inUse === 0;
-    },
-    { what: 'the end of the forgotten transaction' },
-  );
-  assert.equal((await pool.query('select 1 as x'))[0].x, 1);
-});
+for (const debug of ['', 'net,pg-berth'])
+  test(`CP-86: a forgotten transaction is reported, and its connection closed (NODE_DEBUG=${debug})`, async (t) => {
+    const { NODE_DEBUG } = process.env;
+    process.env.NODE_DEBUG = debug;
+    t.after(() => {
+      if (NODE_DEBUG === undefined) delete process.env.NODE_DEBUG;
+      else process.env.NODE_DEBUG = NODE_DEBUG;
+    });
+    const pool = db.openPool(t, { poolSize: 1 });
+    /** @type {any[]} */
+    const told = [];
+    pool.on('leaked-transaction', (event) => told.push(event));
+    const pid = 'select pg_backend_pid() as pid';
+    async function careless() {
+      const [row] = await (await pool.begin()).query(pid);
+      return row.pid;
+    }
+    const first = await careless();
+    await waitFor(
+      () => {
+        globalThis.gc?.();
+        return told.length > 0;
+      },
+      { what: 'the end of the forgotten transaction' },
+    );
+    const [{ openMs, stack }] = told;
+    assert.deepEqual([told.length, openMs > 0], [1, true]);
+    if (debug === '') assert.equal(stack, null);
+    else assert.match(stack, /^ +at .*careless/m);
+    const [second] = await pool.query(pid);
+    assert.notEqual(second?.pid, first);
+    await (await pool.begin()).rollback();
+    globalThis.gc?.();
+    await pool.query(pid);
+    assert.equal(told.length, 1, 'one that was ended is not leaked');
+  });
 
 test('CP-92: the logger hears each try, and what it throws changes nothing', async (t) => {
   const events = [];
