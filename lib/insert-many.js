@@ -5,7 +5,7 @@ const { Transfer, WINDOW } = require('./copy.js');
 const { argumentError } = require('./error-classes.js');
 const { openSession, release } = require('./handles.js');
 const { quoteIdentifier, quotePath } = require('./identifiers.js');
-const { FLAG } = require('./mailbox.js');
+const { FLAG, flush } = require('./mailbox.js');
 const { INSERT_MANY_OPTIONS, readOptions } = require('./options.js');
 const { encodeParams, encodeToBuffer } = require('./rows/params.js');
 const { prepareParams } = require('./rows/prepare.js');
@@ -313,6 +313,8 @@ class Load {
     if (this.#used === this.#start) return;
     this.#unwritten += this.#used;
     this.#transfer.writeRows(this.#block.subarray(0, this.#used));
+    // The server loads these rows while the next ones are written.
+    flush();
     this.#used = this.#start;
   }
 }

@@ -5,6 +5,7 @@ const { isAnyArrayBuffer, isDate, isMap, isPromise, isSet } = require('node:util
 const { parameterError } = require('../error-classes.js');
 const { lazy } = require('../lazy.js');
 
+const dates = lazy(() => require('./date-text.js'));
 const json = lazy(() => require('./json-text.js'));
 const pgValues = lazy(() => require('./pg-value.js'));
 
@@ -77,7 +78,7 @@ function prepareAll(values, count, encoding, utcDates) {
  * @param {number} index
  */
 function prepareLossless(value, index) {
-  if (isDate(value)) return dateText(value, index);
+  if (isDate(value)) return dates().dateText(value, index);
   if (Array.isArray(value)) {
     const text = new ArrayText('', '');
     appendArray(text, value, index, 1);
@@ -97,20 +98,6 @@ function bytesOf(view, index) {
   } catch {
     throw parameterError(index, 'is a view of a detached ArrayBuffer');
   }
-}
-
-/**
- * UTC in PostgreSQL's spelling: years beyond 9999 without a sign, years before 1 as BC.
- * @param {Date} date @param {number} index
- */
-function dateText(date, index) {
-  const ms = Date.prototype.getTime.call(date);
-  if (Number.isNaN(ms)) throw parameterError(index, 'is an invalid Date');
-  const iso = new Date(ms).toISOString();
-  const year = iso.length > 24 || iso.startsWith('0000') ? Number(iso.slice(0, -20)) : 1;
-  if (year > 9999) return iso.slice(1).replace(/^0+/, '');
-  if (year < 1) return `${String(1 - year).padStart(4, '0')}${iso.slice(-20)} BC`;
-  return iso;
 }
 
 /**
@@ -172,7 +159,7 @@ function appendArray(text, array, index, depth) {
       literal += bytesElement(bytesOf(item, index));
       json += JSON.stringify(item);
     } else if (isDate(item)) {
-      literal += quoteElement(dateText(item, index));
+      literal += quoteElement(dates().dateText(item, index));
       json += JSON.stringify(item);
     } else {
       const object = objectText(item, index);

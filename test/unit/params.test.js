@@ -5,6 +5,7 @@ const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
 const test = require('node:test');
 const vm = require('node:vm');
+const { dateText } = require('../../lib/rows/date-text.js');
 const { encodeParams, encodeToBuffer } = require('../../lib/rows/params.js');
 const { prepareParams } = require('../../lib/rows/prepare.js');
 
@@ -116,6 +117,21 @@ test('integers are written digit by digit exactly as String writes them', () => 
     assert.equal(one(value), String(value), `${value}`);
     assert.equal(one(value, 'pg'), String(value), `${value} (pg)`);
   }
+});
+
+test('dates are written exactly as toISOString writes them, on every day of 10 000 years', () => {
+  const DAY = 86_400_000;
+  const last = Date.UTC(9999, 11, 31);
+  const check = (ms) => {
+    const date = new Date(ms);
+    if (dateText(date, 0) !== date.toISOString())
+      assert.equal(dateText(date, 0), date.toISOString());
+  };
+  for (let day = Date.parse('0001-01-01T00:00:00Z'); day <= last; day += DAY) {
+    check(day);
+    check(day + DAY - 1);
+  }
+  for (let i = 0; i < 100_000; i++) check(Math.floor((Math.random() - 0.2) * 2e14));
 });
 
 test('bytes are the window of the view, in binary format', () => {
