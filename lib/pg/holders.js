@@ -1,6 +1,8 @@
 // Who has a client of the pool, since when, and from where it was asked for.
 'use strict';
 
+const { withStackLimit } = require('../stack-limit.js');
+
 /** How many are named in a message. */
 const MAX_NAMED = 3;
 
@@ -25,10 +27,7 @@ class Holders {
     if (!this.#isTracking) return undefined;
     /** @type {{ stack?: string }} */
     const place = {};
-    const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = stackTraceLimit + OWN_FRAMES;
-    Error.captureStackTrace(place, below);
-    Error.stackTraceLimit = stackTraceLimit;
+    withStackLimit(Error.stackTraceLimit + OWN_FRAMES, () => Error.captureStackTrace(place, below));
     const frames = place.stack?.split('\n').slice(1) ?? [];
     const first = frames.findIndex((frame) => !isOwn(frame));
     return frames.slice(Math.max(first, 0)).join('\n');

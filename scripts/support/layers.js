@@ -33,6 +33,7 @@ const WORDS = [
   'errors',
   'error-classes',
   'identifiers',
+  'stack-limit',
 ];
 /** What asks the engine and reads its answers, from the lowest up. */
 const ENGINE = [
@@ -56,8 +57,9 @@ const INFRA = [...WORDS, ...SHARED];
 const JS = {
   lazy: [],
   identifiers: [],
+  'stack-limit': [],
   'error-classes': [],
-  errors: ['error-classes'],
+  errors: ['error-classes', 'stack-limit'],
   'option-rules': ['error-classes'],
   'login-options': ['option-rules'],
   'ssl-options': ['option-rules', 'error-classes'],

@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
 const test = require('node:test');
 const { inspect } = require('node:util');
 const { DatabaseError: PgDatabaseError } = require('pg');
@@ -383,4 +384,14 @@ test('sec_o02: the stack is that of the caller', async () => {
   const frame = error.stack.split('\n').find((line) => line.startsWith('    at '));
   assert.match(frame, /usersFunction/);
   assert.match(inspect(error), /ConnectError: cannot connect to 10\.0\.0\.1:5432/);
+});
+
+test('a failure is what it is where intrinsics are frozen', () => {
+  const script = `
+    Object.defineProperty(Error, 'stackTraceLimit', { writable: false, value: 10 });
+    const { fromNative } = require(${JSON.stringify(require.resolve('../../lib/errors.js'))});
+    const error = fromNative(${JSON.stringify(SERVER)}, 'cluster');
+    console.log(error.code, error.message);`;
+  const said = execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+  assert.equal(said, '23505 duplicate key\n');
 });
