@@ -96,7 +96,9 @@ test('A9: the lease is on the server from the first moment, and verifies', async
   assert.equal(lease?.svc, 'orders');
   assert.match(lease.inst, /^[\w-]{8}$/);
   assert.equal(lease.isExpired, false);
-  assert.ok(lease.exp >= before + 20_000 && lease.exp <= Date.now() + 20_000);
+  // By the server's clock, which is known as exactly as a round trip is short.
+  const known = 1000;
+  assert.ok(lease.exp >= before + 20_000 - known && lease.exp <= Date.now() + 20_000 + known);
   assert.ok(backend_start instanceof Date);
   assert.equal(new RegExp(`${SECRET}`).test(application_name), false);
 });
