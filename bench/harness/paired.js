@@ -32,22 +32,33 @@ function median(numbers) {
 /**
  * Alternates, each way first as often as the other, so that whatever disturbs the machine disturbs both.
  * @param {(ms: number) => Promise<number>} plain the rate of one round @param {(ms: number) => Promise<number>} costly
- * @param {boolean} smoke
- * @returns {Promise<{ rate: number, lost: number }>} `lost`: the median over the pairs of rounds
+ * @param {boolean} smoke @param {number} [share] of the rounds that are run: one in so many
+ * @returns {Promise<Costs>}
  */
-async function paired(plain, costly, smoke) {
-  const [pairs, ms] = smoke ? [2, 20] : [PAIRS, ROUND_MS];
+async function alternate(plain, costly, smoke, share = 1) {
+  const [pairs, ms] = smoke ? [2, 20] : [PAIRS / share, ROUND_MS];
   for (const way of [plain, costly]) await way(smoke ? 10 : 500);
-  const rates = [];
-  const lost = [];
+  /** @type {Costs} */
+  const costs = { rates: [], lost: [] };
   for (let n = 0; n < pairs; n++) {
     const ways = n % 2 === 0 ? [plain, costly] : [costly, plain];
     const [first, second] = [await ways[0](ms), await ways[1](ms)];
     const [without, having] = n % 2 === 0 ? [first, second] : [second, first];
-    rates.push(without);
-    lost.push(1 - having / without);
+    costs.rates.push(without);
+    costs.lost.push(1 - having / without);
   }
-  return { rate: median(rates), lost: median(lost) };
+  return costs;
 }
 
-module.exports = { CALLERS, median, paired, round };
+/** Of each pair of rounds. @typedef {{ rates: number[], lost: number[] }} Costs */
+
+/**
+ * @param {Costs[]} costs of one or several openings
+ * @returns {{ rate: number, lost: number }} medians over all pairs of rounds
+ */
+function summary(costs) {
+  const all = (/** @type {keyof Costs} */ name) => median(costs.flatMap((cost) => cost[name]));
+  return { rate: all('rates'), lost: all('lost') };
+}
+
+module.exports = { CALLERS, alternate, median, round, summary };
