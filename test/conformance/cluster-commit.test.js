@@ -3,11 +3,16 @@
 
 const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
-const { createPool, NotReplicatedError, OutcomeUnknownError } = require('../../lib/index.js');
+const { OutcomeUnknownError } = require('../../lib/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
+const {
+  isNotReplicated,
+  waitingForStandby,
+  withoutStandbys,
+} = require('../support/unreplicated.js');
 require('../support/stray-errors.js');
 
 /** @type {Awaited<ReturnType<typeof startCluster>>} */
@@ -18,68 +23,33 @@ before(async () => {
 });
 after(() => cluster.stop());
 
-/** A pool, while no standby confirms anything. */
-function withoutStandbys(t, options) {
-  const pool = createPool(cluster.options(options));
-  for (const node of cluster.standbys) node.pauseReceiver();
-  t.after(async () => {
-    for (const node of cluster.standbys) node.resumeReceiver();
-    await pool.end({ timeoutMs: 500 });
-    await cluster.streaming();
-  });
-  return pool;
-}
-
-/** The backends that wait for a standby. */
-const waiting = () =>
-  waitFor(
-    async () => {
-      const rows = await cluster.primary.sql(
-        `select pid from pg_stat_activity where wait_event = 'SyncRep'`,
-      );
-      return rows.length > 0 && rows.map(({ pid }) => pid);
-    },
-    { what: 'a commit that waits for a standby' },
-  );
-
-function isNotReplicated(error) {
-  assert.ok(
-    error instanceof NotReplicatedError && error instanceof OutcomeUnknownError,
-    error.stack,
-  );
-  assert.deepEqual(
-    [error.code, error.outcome, error.committedLocally, error.safeToRetry],
-    ['IN_DOUBT', 'unknown', true, false],
-  );
-}
-
 test('CP-1: a cancelled wait for the standby is no success', async (t) => {
-  const pool = withoutStandbys(t);
+  const { pool } = withoutStandbys(t, cluster);
   isNotReplicated(await failureOf(pool.query('insert into t values (1)', [], { timeoutMs: 300 })));
 });
 
 test('CP-1: a backend that is terminated while it waits for the standby has not acknowledged', async (t) => {
-  const pool = withoutStandbys(t);
+  const { pool } = withoutStandbys(t, cluster);
   const write = failureOf(pool.query('insert into t values (3)'));
-  const [pid] = await waiting();
+  const [pid] = await waitingForStandby(cluster);
   await cluster.primary.sql('select pg_terminate_backend($1)', [pid]);
   isNotReplicated(await write);
 });
 
 test('CP-2: a COMMIT on the wire is never cancelled, and its caller hears in time that it is open', async (t) => {
-  const pool = withoutStandbys(t);
+  const { pool } = withoutStandbys(t, cluster);
   const tx = await pool.begin();
   await tx.query('insert into t values (4)');
   const from = cluster.primary.server.log.length;
   const error = await failureOf(tx.commit({ timeoutMs: 300 }));
   assert.ok(error instanceof OutcomeUnknownError, error.stack);
   assert.equal(error.code, 'IN_DOUBT');
-  await waiting();
+  await waitingForStandby(cluster);
   assert.doesNotMatch(cluster.primary.server.log.slice(from), /canceling/);
 });
 
 test('CP-3: a lost answer is a doubt for every way of writing', async (t) => {
-  const pool = withoutStandbys(t);
+  const { pool } = withoutStandbys(t, cluster);
   const tx = await pool.begin();
   await tx.query('insert into t values (5)');
   const writes = [
@@ -87,7 +57,9 @@ test('CP-3: a lost answer is a doubt for every way of writing', async (t) => {
     failureOf(pool.query('insert into t values (6)')),
     failureOf(pool.transaction((each) => each.query('insert into t values (7)'))),
   ];
-  await waitFor(async () => (await waiting()).length === 3, { what: 'three waiting commits' });
+  await waitFor(async () => (await waitingForStandby(cluster)).length === 3, {
+    what: 'three waiting commits',
+  });
   const dead = cluster.primary;
   await dead.kill();
   for (const error of await Promise.all(writes)) {
@@ -101,7 +73,7 @@ test('CP-3: a lost answer is a doubt for every way of writing', async (t) => {
 
 /** Fences the primary while a COMMIT waits for its standby: the report of that comes with its answer. */
 async function fencedMeanwhile(t, id, options) {
-  const pool = withoutStandbys(t, { acquireTimeoutMs: 10_000, ...options });
+  const { pool } = withoutStandbys(t, cluster, { acquireTimeoutMs: 10_000, ...options });
   /** @type {string[]} */
   const told = [];
   pool.on('commit-while-fenced', ({ address }) => told.push(address));
@@ -111,7 +83,7 @@ async function fencedMeanwhile(t, id, options) {
   await tx.query('insert into t values ($1)', [id]);
   const commit = tx.commit();
   commit.catch(() => {});
-  await waiting();
+  await waitingForStandby(cluster);
   await node.fence();
   t.after(() => node.unfence());
   for (const standby of cluster.standbys) standby.resumeReceiver();

@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
-const { createPool, NotReplicatedError, OutcomeUnknownError } = require('../../lib/index.js');
+const { NotReplicatedError, OutcomeUnknownError } = require('../../lib/index.js');
 const { startCluster } = require('../support/cluster.js');
 const m = require('../support/backend-messages.js');
 const {
@@ -14,6 +14,11 @@ const {
 } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
+const {
+  isNotReplicated,
+  waitingForStandby,
+  withoutStandbys,
+} = require('../support/unreplicated.js');
 require('../support/stray-errors.js');
 
 // Taken over by the servers. The locale C.UTF-8 has no language of its own, so this one is used, except where it is C.
@@ -28,38 +33,9 @@ before(async () => {
 });
 after(() => cluster.stop());
 
-/** A pool that is spoken to in that language, while no standby confirms anything. */
-function withoutStandbys(t, messages) {
-  const pool = createPool(cluster.options({ options: `-c lc_messages=${messages}` }));
-  for (const node of cluster.standbys) node.pauseReceiver();
-  const resume = () => {
-    for (const node of cluster.standbys) node.resumeReceiver();
-  };
-  t.after(async () => {
-    resume();
-    await pool.end({ timeoutMs: 500 });
-    await cluster.streaming();
-  });
-  return { pool, resume };
-}
-
-/** Backends that wait for a standby. */
-const waiting = () =>
-  waitFor(
-    async () => {
-      const rows = await cluster.primary.sql(
-        `select pid from pg_stat_activity where wait_event = 'SyncRep'`,
-      );
-      return rows.length > 0 && rows.map(({ pid }) => pid);
-    },
-    { what: 'a commit that waits for a standby' },
-  );
-
-function isNotReplicated(error) {
-  assert.ok(error instanceof NotReplicatedError, error.stack);
-  const { code, outcome, committedLocally } = error;
-  assert.deepEqual([code, outcome, committedLocally], ['IN_DOUBT', 'unknown', true]);
-}
+/** A pool that is spoken to in that language. */
+const speaking = (t, messages) =>
+  withoutStandbys(t, cluster, { options: `-c lc_messages=${messages}` });
 
 let id = 0;
 
@@ -86,7 +62,7 @@ for (const [language, messages] of [
   ['German', 'C.UTF-8'],
 ]) {
   test(`CP-1: in ${language}: cancelled, terminated`, async (t) => {
-    const { pool } = withoutStandbys(t, messages);
+    const { pool } = speaking(t, messages);
     const { message } = await failureOf(pool.query('select 1 / 0'));
     if (message === 'division by zero' && language !== 'English')
       t.diagnostic('this server has no translations');
@@ -99,20 +75,22 @@ for (const [language, messages] of [
     isNotReplicated(await failureOf(pool.query(insert, [++id], { timeoutMs: 300 })));
     for (const write of Object.values(WAYS)) {
       const problem = failureOf(write(pool));
-      const [pid] = await waiting();
+      const [pid] = await waitingForStandby(cluster);
       await cluster.primary.sql('select pg_terminate_backend($1)', [pid]);
       isNotReplicated(await problem);
     }
   });
 
   test(`CP-1: in ${language}: fast shutdown`, async (t) => {
-    const { pool, resume } = withoutStandbys(t, messages);
+    const { pool, resume } = speaking(t, messages);
     // Not those that may share a connection: only one of them at a time waits for a standby.
     const { statement, transaction, batch, insertMany, begin } = WAYS;
     const ways = [statement, transaction, batch, insertMany, begin];
     const problems = ways.map((write) => failureOf(/** @type {any} */ (write)(pool)));
     const all = problems.length;
-    await waitFor(async () => (await waiting()).length === all, { what: 'all that wait' });
+    await waitFor(async () => (await waitingForStandby(cluster)).length === all, {
+      what: 'all that wait',
+    });
     const down = cluster.primary.server.shutdown();
     for (const problem of await Promise.all(problems)) isNotReplicated(problem);
     resume(); // the server waits for its standbys
@@ -121,10 +99,12 @@ for (const [language, messages] of [
   });
 
   test(`CP-3: in ${language}: immediate shutdown`, async (t) => {
-    const { pool } = withoutStandbys(t, messages);
+    const { pool } = speaking(t, messages);
     const problem = failureOf(WAYS.statement?.(pool));
     const done = WAYS.transaction?.(pool);
-    await waitFor(async () => (await waiting()).length === 2, { what: 'two that wait' });
+    await waitFor(async () => (await waitingForStandby(cluster)).length === 2, {
+      what: 'two that wait',
+    });
     await cluster.primary.server.shutdown('SIGQUIT');
     // It dies without a word about the standby, so nobody knows; what became of the COMMIT is looked for.
     const error = await problem;
