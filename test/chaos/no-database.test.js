@@ -19,7 +19,7 @@ const CALLERS = 500;
 const ACQUIRE_MS = 400;
 
 test(
-  `${OUTAGES} outages with ${CALLERS} callers waiting all the time`,
+  `CP-23: ${OUTAGES} outages with ${CALLERS} callers waiting all the time`,
   async (t) => {
     const nodes = await Promise.all(['standby', 'primary'].map((part) => startNode(part, part)));
     const addresses = nodes.map(({ host }) => new URL(`tcp://${host}`));

@@ -10,6 +10,7 @@ const { promisify } = require('node:util');
 const { createPool } = require('../../lib/index.js');
 const { startServer } = require('../support/server.js');
 const { test } = require('../support/timed-test.js');
+const { withVariables } = require('../support/variables.js');
 
 /** @type {Awaited<ReturnType<typeof startServer>>} */
 let server;
@@ -17,27 +18,13 @@ let server;
 let folder;
 
 before(async () => {
-  server = await startServer();
+  server = await startServer({ hba: ['host all "odd:user\\" all scram-sha-256'] });
   folder = fs.mkdtempSync(path.join(require('node:os').tmpdir(), 'pg-berth-settings-'));
 });
 after(async () => {
   fs.rmSync(folder, { recursive: true });
   await server.stop();
 });
-
-/** Sets variables while `work` runs. */
-async function withVariables(variables, work) {
-  const old = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]));
-  Object.assign(process.env, variables);
-  try {
-    return await work();
-  } finally {
-    for (const [name, value] of Object.entries(old)) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
-  }
-}
 
 /** Who one is, under which name, with which settings. */
 async function session(options) {
@@ -61,7 +48,7 @@ function file(name, text, mode = 0o600) {
   return at;
 }
 
-test('cp42: variables alone make a connection', async () => {
+test('CP-42: variables alone make a connection', async () => {
   const variables = {
     ...address(),
     PGUSER: 'scram_user',
@@ -85,7 +72,7 @@ test('cp42: variables alone make a connection', async () => {
   );
 });
 
-test('cp42: variables are read when the pool is made, neither at load nor later', async () => {
+test('CP-42: variables are read when the pool is made, neither at load nor later', async () => {
   const pool = await withVariables({ ...address(), PGUSER: 'postgres', PGAPPNAME: 'then' }, () =>
     createPool({ database: 'postgres', maxUses: 1 }),
   );
@@ -96,7 +83,7 @@ test('cp42: variables are read when the pool is made, neither at load nor later'
   await pool.end();
 });
 
-test('cp41: option over connection string over service over variable', async () => {
+test('CP-41: option over connection string over service over variable', async () => {
   const PGSERVICEFILE = file(
     'service.conf',
     '[here]\napplication_name=service\ndbname=template1\nuser=md5_user\noptions=-c work_mem=5MB\n',
@@ -132,7 +119,7 @@ test('cp41: option over connection string over service over variable', async () 
 
 const pick = (row, like) => Object.fromEntries(Object.keys(like).map((key) => [key, row[key]]));
 
-test('cp43: the password file gives the password of the first line that fits', async () => {
+test('CP-43: the password file gives the password of the first line that fits', async () => {
   const { host, port, passwords } = server;
   const passfile = file(
     'pass',
@@ -150,7 +137,41 @@ test('cp43: the password file gives the password of the first line that fits', a
   });
 });
 
-test('cp43: a password file that others can read is ignored with a warning', async (t) => {
+test('CP-43: its fields are five, * fits all, \\: and \\\\ are what they stand for, and each host has its own line', async () => {
+  const { host, port } = server;
+  await server.sql(`create role "odd:user\\" login password 'p:w\\d'`);
+  await server.sql('create database "odd:base"');
+  const odd = { host, port, user: 'odd:user\\', database: 'odd:base' };
+  const right = String.raw`p\:w\\d`;
+  for (const [line, isRight] of /** @type {[string, boolean][]} */ ([
+    [String.raw`${host}:${port}:odd\:base:odd\:user\\:${right}`, true],
+    [`*:*:*:*:${right}`, true],
+    // Its colon ends the field only where the name ends as well, as in libpq.
+    [`*:*:odd:base:*:${right}`, true],
+    [`*:*:odd:*:${right}`, false],
+    [`*:${port + 1}:*:*:${right}`, false],
+    [`*:*:postgres:*:${right}`, false],
+    [String.raw`*:*:*:odd\:user:${right}`, false],
+    [String.raw`*:*:*:*:p:w\d`, false],
+    [`*:*:*:*:wrong\n*:*:*:*:${right}`, false],
+    [`*:${port + 1}:*:*:wrong\n*:*:*:*:${right}`, true],
+  ])) {
+    const passfile = file('odd', `${line}\n`);
+    const seen = await session({ ...odd, passfile }).then(
+      ({ user }) => user === odd.user,
+      ({ code }) => !['28P01', 'ERR_AUTH'].includes(code),
+    );
+    assert.equal(seen, isRight, line);
+  }
+  // The password of one host is not shown to the other.
+  const passfile = file('hosts', `localhost:*:*:*:wrong\n${host}:*:*:*:${right}\n`);
+  const pool = createPool({ ...odd, host: undefined, hosts: ['localhost', host], passfile });
+  assert.equal((await pool.query('select current_user as user'))[0].user, odd.user);
+  await pool.end();
+  await assert.rejects(session({ ...odd, host: 'localhost', passfile }), { code: '28P01' });
+});
+
+test('CP-43: a password file that others can read is ignored with a warning', async (t) => {
   const passfile = file('open', `*:*:*:*:${server.passwords.scram_user}\n`, 0o644);
   const warnings = [];
   const listen = (warning) => warnings.push(warning);
@@ -169,7 +190,7 @@ test('cp43: a password file that others can read is ignored with a warning', asy
   assert.ok(!warnings[0].message.includes(server.passwords.scram_user));
 });
 
-test('cp45: sockets in a folder, encoded, as a parameter, or by PGHOST', async () => {
+test('CP-40, CP-45: sockets in a folder, encoded, as a parameter, or by PGHOST', async () => {
   const { socketDir, port } = server;
   const encoded = encodeURIComponent(socketDir);
   for (const options of [
@@ -187,7 +208,7 @@ test('cp45: sockets in a folder, encoded, as a parameter, or by PGHOST', async (
   });
 });
 
-test('cp42, cp43, cp44: the files at home are found where nothing is named', async () => {
+test('CP-42, CP-43, CP-44: the files at home are found where nothing is named', async () => {
   const { host, port, passwords } = server;
   const home = path.join(folder, 'home');
   fs.mkdirSync(home);

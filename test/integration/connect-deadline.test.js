@@ -50,7 +50,7 @@ const PHASES = {
 };
 
 for (const [where, { script, ...options }] of Object.entries(PHASES)) {
-  test(`cp20, sec_m03: a server that falls silent ${where} is left when the deadline passes`, async (t) => {
+  test(`CP-20, sec_m03: a server that falls silent ${where} is left when the deadline passes`, async (t) => {
     const server = await scriptServer(async (connection) => {
       await script(connection);
       await connection.stall();
@@ -75,7 +75,7 @@ for (const [where, { script, ...options }] of Object.entries(PHASES)) {
   });
 }
 
-test('cp20: a server that keeps talking without getting anywhere is left as well', async (t) => {
+test('CP-20: a server that keeps talking without getting anywhere is left as well', async (t) => {
   const server = await scriptServer(async (connection) => {
     await connection.readStartup();
     await connection.send(m.authOk());
@@ -98,7 +98,7 @@ test('cp20: a server that keeps talking without getting anywhere is left as well
   await assert.rejects(pool.query('select 1'), (error) => error.cause?.name === 'TimeoutError');
 });
 
-test('cp20: the second attempt of prefer shares the deadline of the first', async (t) => {
+test('CP-20: the second attempt of prefer shares the deadline of the first', async (t) => {
   let plain = 0;
   const server = await scriptServer(async (connection) => {
     const packet = await connection.readStartup();
@@ -125,7 +125,7 @@ test('cp20: the second attempt of prefer shares the deadline of the first', asyn
   assert.ok(plain >= 1, 'plain text was tried');
 });
 
-test('cp50: keepalive runs on connections by default, and can be left to the system', async (t) => {
+test('CP-50: keepalive runs on connections by default, and can be left to the system', async (t) => {
   if (!fs.existsSync('/proc/net/tcp'))
     return t.diagnostic('only Linux shows the timers of a socket');
   const server = await startServer();
@@ -155,7 +155,7 @@ test('cp50: keepalive runs on connections by default, and can be left to the sys
   await without.end();
 });
 
-test('cp20: a name that cannot be looked up says so, and waiting does not help', async (t) => {
+test('CP-20: a name that cannot be looked up says so, and waiting does not help', async (t) => {
   const pool = createPool({ host: 'nowhere.invalid', user: 'u', acquireTimeoutMs: 300 });
   t.after(() => pool.end());
   await assert.rejects(pool.query('select 1'), (error) => {
@@ -164,7 +164,7 @@ test('cp20: a name that cannot be looked up says so, and waiting does not help',
   });
 });
 
-test('cp20: a refused connection keeps the code of the system', async (t) => {
+test('CP-20: a refused connection keeps the code of the system', async (t) => {
   const probe = net.createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = /** @type {net.AddressInfo} */ (probe.address());

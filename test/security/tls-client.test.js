@@ -58,7 +58,7 @@ async function seen(options) {
 
 const full = () => ({ sslmode: 'verify-full', sslrootcert: tls.authority.cert });
 
-test('sec_t03: a client certificate logs in, however it is given', async () => {
+test('CP-31, sec_t03: a client certificate logs in, however it is given', async () => {
   const { cert, key } = client;
   const ca = text(tls.authority.cert);
   for (const options of [
@@ -130,7 +130,7 @@ test('sec_t03: encrypted keys are opened with sslpassword, keys of every form ar
   }
 });
 
-test('cp31: a key file that others can read is refused as libpq refuses it', () => {
+test('CP-31: a key file that others can read is refused as libpq refuses it', () => {
   const file = path.join(tls.server.socketDir, 'open.key');
   fs.copyFileSync(client.key, file);
   const options = { ...full(), sslcert: client.cert, sslkey: file };

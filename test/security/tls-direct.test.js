@@ -30,7 +30,7 @@ async function attempt(options) {
   }
 }
 
-test('sec_t07: a server of version 17 or newer takes the handshake at once', async () => {
+test('CP-32, sec_t07: a server of version 17 or newer takes the handshake at once', async () => {
   const { port } = tls.server;
   assert.equal(await attempt({ ...DIRECT, port }), true);
   const sslrootcert = tls.authority.cert;
@@ -82,7 +82,7 @@ test('CP-35: a cancel request goes to the address of its connection, as encrypte
   assert.deepEqual(openings, [SSL_REQUEST, SSL_REQUEST]);
 });
 
-test('sec_t07: an older server does not understand, and the error says so', async () => {
+test('CP-32, sec_t07: an older server does not understand, and the error says so', async () => {
   const { server } = await startTlsServer({ version: 15 });
   try {
     const pool = createPool({ ...DIRECT, host: 'localhost', port: server.port });
@@ -104,7 +104,7 @@ test('sec_t07: an older server does not understand, and the error says so', asyn
   }
 });
 
-test('sec_t07: the handshake names "postgresql", and a server that agrees to nothing is left', async () => {
+test('CP-32, sec_t07: the handshake names "postgresql", and a server that agrees to nothing is left', async () => {
   const { cert, key } = tls.right;
   const offered = [];
   const listener = tlsModule.createServer({
@@ -137,7 +137,7 @@ test('sec_t07: the handshake names "postgresql", and a server that agrees to not
   for (const server of [listener, silent]) server.close();
 });
 
-test('sec_t07: weak modes are refused', () => {
+test('CP-32, sec_t07: weak modes are refused', () => {
   for (const sslmode of ['disable', 'allow', 'prefer', undefined]) {
     const options = { sslnegotiation: 'direct', ...(sslmode && { sslmode }) };
     assert.throws(() => createPool(options), {
