@@ -193,6 +193,8 @@ export interface CommitTrace {
   readonly timeline: number;
   /** When the server was started: microseconds since 1970. */
   readonly started: string;
+  /** The end of the server's last recovery; null: it was started after a clean shutdown. */
+  readonly recovered: string | null;
   /** System identifier. */
   readonly system: string;
   /** The server had said that it is being shut down. */

@@ -113,6 +113,55 @@ test('CP-4: not committed, crashed, and the id handed out again: the status lies
   await isAborted(commit, id, onServer);
 });
 
+/** Kills one backend with -9: its server ends all others and recovers, but is not started anew. @param {number} pid */
+async function crashInPlace(pid) {
+  const from = server.log.length;
+  process.kill(pid, 'SIGKILL');
+  const isBack = () => server.log.slice(from).includes('ready to accept connections');
+  await waitFor(isBack, { what: 'the end of the recovery' });
+}
+
+const backendOf = async (tx) => (await tx.query('select pg_backend_pid() as pid'))[0].pid;
+
+test('CP-4: committed, the answer lost, a process killed and the server recovered in place: committed', async (t) => {
+  const { pool, loseAnswer, letAsk } = await poolInDoubt(t, [server]);
+  const { tx, id } = await write(pool);
+  const [walwriter] = await waitFor(() => {
+    const found = server.processes('walwriter');
+    return found.length > 0 && found;
+  });
+  loseAnswer();
+  const commit = later(tx.commit());
+  await appears(onServer, id);
+  await crashInPlace(/** @type {number} */ (walwriter));
+  letAsk();
+  await commit;
+  assert.ok(await isThere(onServer, id));
+});
+
+test('CP-4: not committed, its backend killed and the server recovered in place, the id handed out again: status and start lie, aborted all the same', async (t) => {
+  const startOf = async () =>
+    (await onServer('select pg_postmaster_start_time()::text as at'))[0].at;
+  // Twice: the second time the server had recovered before the transaction, too.
+  for (let reused = 0; reused < 2; ) {
+    const { pool, loseCommit, allLost, letAsk } = await poolInDoubt(t, [server]);
+    const { tx, id, xid } = await write(pool);
+    const backend = await backendOf(tx);
+    const started = await startOf();
+    // It is not to see the end of its connection: its own ROLLBACK would come to the log.
+    process.kill(backend, 'SIGSTOP');
+    loseCommit();
+    const commit = later(tx.commit());
+    await allLost();
+    await crashInPlace(backend);
+    // A writer that has just begun may have flushed the log, then the id is not free.
+    if ((await reuse(onServer, xid)) === 'committed') reused++;
+    assert.equal(await startOf(), started);
+    letAsk();
+    await isAborted(commit, id, onServer);
+  }
+});
+
 test('CP-4, CP-83: transaction(fn) runs again when its COMMIT certainly did not happen', async (t) => {
   const { pool, loseCommit, letAsk } = await poolInDoubt(t, [server]);
   const ids = [];

@@ -51,6 +51,9 @@ async function poolInDoubt(t, servers, options) {
       for (const proxy of proxies) proxy.refuse();
       await Promise.all(proxies.map((proxy) => proxy.cutAll()));
     },
+    /** Waits until no connection is left. */
+    allLost: () =>
+      waitFor(() => proxies.every(({ open }) => open === 0), { what: 'the loss of connections' }),
     /** The pool may ask. */
     letAsk() {
       for (const proxy of proxies) proxy.heal();

@@ -17,7 +17,7 @@ pub(super) fn describe(trace: &Trace) -> Value {
     json!({
         "xid": trace.xid.to_string(), "lsn": trace.lsn(), "timeline": trace.timeline,
         "started": trace.started.to_string(), "system": trace.system, "announced": trace.announced,
-        "status": trace.status,
+        "recovered": trace.recovered_lsn(), "status": trace.status,
     })
 }
 
@@ -31,6 +31,10 @@ fn read(text: &str) -> Option<Trace> {
         timeline: fields.get("timeline")?.as_u64()?.try_into().ok()?,
         started: field("started")?.parse().ok()?,
         system: field("system")?.into(),
+        recovered: match fields.get("recovered")? {
+            Value::Null => None,
+            end => Some(position(end.as_str()?)?),
+        },
         announced: fields.get("announced")?.as_bool()?,
         status: None,
     })
@@ -85,11 +89,17 @@ mod tests {
             position: 0x16_B374_D848,
             timeline: 7,
             started: 1_700_000_000_000_001,
+            recovered: Some(0x1_0000_00AB),
             system: "7300000000000000001".into(),
             announced: true,
             status: None,
         };
-        assert_eq!(read(&describe(&trace).to_string()), Some(trace));
+        assert_eq!(read(&describe(&trace).to_string()), Some(trace.clone()));
+        let clean = Trace {
+            recovered: None,
+            ..trace
+        };
+        assert_eq!(read(&describe(&clean).to_string()), Some(clean));
         assert_eq!(read("{}"), None);
     }
 }

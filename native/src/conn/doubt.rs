@@ -23,7 +23,7 @@ pub(super) const FIRST: &str = "select pg_catalog.pg_current_xact_id_if_assigned
     case when not pg_catalog.pg_is_in_recovery() then \
     pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) end, \
     (extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8, \
-    system_identifier from pg_catalog.pg_control_system()";
+    system_identifier, pg_catalog.pg_last_wal_replay_lsn() from pg_catalog.pg_control_system()";
 /// Later probes need not: no connection outlives its server, and a server that writes stays on its timeline.
 pub(super) const NEXT: &str = "select pg_catalog.pg_current_xact_id_if_assigned(), \
     case when not pg_catalog.pg_is_in_recovery() then pg_catalog.pg_current_wal_insert_lsn() end";
@@ -71,6 +71,8 @@ pub(super) struct Server {
     system: Box<str>,
     /// When it was started, in microseconds since 1970.
     started: i64,
+    /// The end of its last recovery. One that survives the crash of a backend recovers without a new start.
+    recovered: Option<u64>,
     timeline: u32,
 }
 
@@ -130,7 +132,7 @@ impl Trail {
     /// The answer to a probe.
     pub(super) fn show(&mut self, body: &[u8]) -> Result<(), Error> {
         let mut columns = Row::new(body)?;
-        let mut cells = Vec::with_capacity(5);
+        let mut cells = Vec::with_capacity(6);
         while let Some(cell) = columns.next_column()? {
             cells.push(cell.and_then(|bytes| std::str::from_utf8(bytes).ok()));
         }
@@ -142,6 +144,7 @@ impl Trail {
                 .map(|(timeline, started)| Server {
                     system: system.into(),
                     started,
+                    recovered: cell(5).and_then(position),
                     timeline,
                 });
         }
@@ -156,6 +159,7 @@ impl Trail {
                         position,
                         timeline: server.timeline,
                         started: server.started,
+                        recovered: server.recovered,
                         system: server.system.clone(),
                         announced: false,
                         status: None,

@@ -83,8 +83,11 @@ impl Testimony {
         if self.is_future || self.status.as_deref() == Some("aborted") {
             return Fate::Aborted;
         }
-        let is_same = self.timeline == trace.timeline && self.started == trace.started;
-        let restarted = self.timeline == trace.timeline && self.started > trace.started;
+        // The crash of one backend makes a server recover without a new start: only the end of its last recovery shows it.
+        let is_kept = self.timeline == trace.timeline && self.started == trace.started;
+        let is_same = is_kept && self.recovered == trace.recovered;
+        let restarted = self.timeline == trace.timeline
+            && (self.started > trace.started || is_kept && !is_same);
         let promoted = self.timeline == trace.timeline.saturating_add(1);
         let Some(status) = self
             .status
@@ -128,6 +131,7 @@ mod tests {
             position: L,
             timeline: 3,
             started: 50,
+            recovered: None,
             system: "s".into(),
             announced: false,
             status: None,
@@ -175,12 +179,6 @@ mod tests {
                 Unknown,
             ),
             ("4", said(3, 50, None, "committed"), false, Committed),
-            (
-                "4: recovered before",
-                said(3, 50, Some(10), "committed"),
-                false,
-                Committed,
-            ),
             (
                 "5: restarted",
                 said(3, 60, Some(L - 1), "committed"),
@@ -232,6 +230,27 @@ mod tests {
                 ..trace()
             };
             assert_eq!(testimony.fate(&trace), fate, "{line}");
+        }
+    }
+
+    #[test]
+    fn cp_4_a_server_that_recovers_without_a_new_start_has_crashed() {
+        use Fate::{Aborted, Committed, Open};
+        for (before, after, status, fate) in [
+            (None, Some(L - 1), "committed", Aborted),
+            (None, Some(L - 1), "in progress", Aborted),
+            (None, Some(L), "committed", Committed),
+            (Some(10), Some(10), "committed", Committed),
+            (Some(10), Some(10), "in progress", Open),
+            (Some(10), Some(L - 1), "committed", Aborted),
+            (Some(10), Some(L), "committed", Committed),
+        ] {
+            let trace = Trace {
+                recovered: before,
+                ..trace()
+            };
+            let found = said(3, 50, after, status).fate(&trace);
+            assert_eq!(found, fate, "{before:?} {after:?} {status}");
         }
     }
 

@@ -11,6 +11,9 @@ pub struct Trace {
     pub timeline: u32,
     /// When the server was started, in microseconds since 1970.
     pub started: i64,
+    /// The end of the server's last recovery, by which it is known from itself after a crash that it survived; `None`: it
+    /// was started after a clean shutdown.
+    pub recovered: Option<u64>,
     /// System identifier.
     pub system: Box<str>,
     /// The server had said that it is being shut down.
@@ -23,10 +26,16 @@ impl Trace {
     /// The position as the server writes it.
     #[must_use]
     pub fn lsn(&self) -> String {
-        format!(
-            "{:X}/{:X}",
-            self.position >> 32,
-            self.position & 0xffff_ffff
-        )
+        lsn(self.position)
     }
+
+    /// The end of the last recovery as the server writes it.
+    #[must_use]
+    pub fn recovered_lsn(&self) -> Option<String> {
+        self.recovered.map(lsn)
+    }
+}
+
+fn lsn(position: u64) -> String {
+    format!("{:X}/{:X}", position >> 32, position & 0xffff_ffff)
 }
