@@ -214,6 +214,16 @@ test('CP-4: a transaction that wrote nothing is no doubt', async (t) => {
   letAsk();
 });
 
+test('CP-4: a connection of its own asks once who its server is, and has the shorter question prepared', async (t) => {
+  const { pool } = await poolInDoubt(t, [server]);
+  for (let round = 0; round < 2; round++) await (await write(pool)).tx.commit();
+  const rows = await pool.query('select statement from pg_prepared_statements where name like $1', [
+    'berth%probe',
+  ]);
+  assert.equal(rows.length, 1);
+  assert.doesNotMatch(rows[0].statement, /pg_control_system/);
+});
+
 test('CP-4: commitResolution off leaves the doubt', async (t) => {
   const { pool, loseAnswer, letAsk } = await poolInDoubt(t, [server], { commitResolution: 'off' });
   const { tx } = await write(pool);

@@ -3,9 +3,12 @@
 
 const assert = require('node:assert/strict');
 const { createPool } = require('../../lib/index.js');
+const { poolInDoubt } = require('../support/doubt.js');
 const { startPgbouncer } = require('../support/pgbouncer.js');
 const { testDatabase } = require('../support/pools.js');
+const { startServer } = require('../support/server.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
 
 const db = testDatabase('create table t (id int primary key, n int)');
@@ -80,3 +83,34 @@ test('CP-65: statements that the pooler has lost are prepared again, outside of 
   };
   await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(read));
 });
+
+for (const preparedStatements of /** @type {const} */ (['named', 'unnamed'])) {
+  test(`CP-4: a pooler outlives its server, and a COMMIT on the next one is judged by that one (${preparedStatements})`, async (t) => {
+    const server = await startServer();
+    t.after(() => server.stop());
+    await server.sql('create table t (id int primary key)');
+    const bouncer = await startPgbouncer(t, server.url);
+    if (bouncer === undefined) return;
+    const { hostname, port } = new URL(bouncer.url);
+    const through = [{ host: hostname, port: Number(port) }];
+    const { pool, loseAnswer, letAsk, resolved } = await poolInDoubt(t, through, {
+      preparedStatements,
+    });
+    const insert = (/** @type {number} */ id) =>
+      pool.transaction((tx) => tx.query('insert into t values ($1)', [id]), { maxAttempts: 1 });
+    for (const id of [1, 2]) await insert(id);
+    await server.kill();
+    await server.start();
+    // The pooler may hold connections to the server of before.
+    await waitFor(() => insert(3), { what: 'a transaction on the new server' });
+    loseAnswer();
+    const done = insert(4);
+    await waitFor(async () => (await server.sql('select from t where id = 4')).length === 1);
+    letAsk();
+    await done;
+    assert.deepEqual(
+      resolved.map(({ status }) => status),
+      ['committed'],
+    );
+  });
+}

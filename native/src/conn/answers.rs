@@ -122,6 +122,11 @@ impl Answers {
         }
     }
 
+    /// The backend that the login has named.
+    pub fn note_backend(&mut self, pid: i32) {
+        self.trail.note_backend(pid);
+    }
+
     /// A setting of the session, at its start or later.
     pub fn note_parameter(&mut self, name: &str, value: &str) {
         if name == "DateStyle" {

@@ -247,6 +247,7 @@ fn assemble(
     if let Some(limit) = limit {
         exchange.limit(limit);
     }
+    exchange.note_backend(session.pid);
     for (name, value) in &session.parameters {
         exchange.note_parameter(name, value);
     }

@@ -23,8 +23,10 @@ pub(super) const FIRST: &str = "select pg_catalog.pg_current_xact_id_if_assigned
     case when not pg_catalog.pg_is_in_recovery() then \
     pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) end, \
     (extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8, \
-    system_identifier, pg_catalog.pg_last_wal_replay_lsn() from pg_catalog.pg_control_system()";
-/// Later probes need not: no connection outlives its server, and a server that writes stays on its timeline.
+    system_identifier, pg_catalog.pg_last_wal_replay_lsn(), pg_catalog.pg_backend_pid() \
+    from pg_catalog.pg_control_system()";
+/// Later probes need not: no connection outlives its server, unless a pooler keeps it, and a server that writes stays on its
+/// timeline.
 pub(super) const NEXT: &str = "select pg_catalog.pg_current_xact_id_if_assigned(), \
     case when not pg_catalog.pg_is_in_recovery() then pg_catalog.pg_current_wal_insert_lsn() end";
 /// Name of the prepared [`NEXT`].
@@ -77,10 +79,17 @@ pub(super) struct Server {
 }
 
 /// What the transaction of one connection has shown of itself.
+///
+/// A pooler may give every transaction another backend, also one of another server: what is known of it ends with the
+/// transaction then.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 #[derive(Debug, Default)]
 pub struct Trail {
     supported: bool,
+    /// The backend that the login has named.
+    backend: i32,
+    /// It is another one that answers: a pooler stands in between.
+    pub(super) pooled: bool,
     /// Known once it was asked outside of recovery.
     pub(super) server: Option<Server>,
     pub(super) named: Named,
@@ -94,6 +103,11 @@ pub struct Trail {
 }
 
 impl Trail {
+    /// The backend that the login has named.
+    pub fn note_backend(&mut self, pid: i32) {
+        self.backend = pid;
+    }
+
     /// A setting of the session.
     pub fn note_parameter(&mut self, name: &str, value: &str) {
         if name == "server_version" {
@@ -132,12 +146,13 @@ impl Trail {
     /// The answer to a probe.
     pub(super) fn show(&mut self, body: &[u8]) -> Result<(), Error> {
         let mut columns = Row::new(body)?;
-        let mut cells = Vec::with_capacity(6);
+        let mut cells = Vec::with_capacity(7);
         while let Some(cell) = columns.next_column()? {
             cells.push(cell.and_then(|bytes| std::str::from_utf8(bytes).ok()));
         }
         let cell = |place: usize| cells.get(place).copied().flatten();
         if let (Some(timeline), Some(started), Some(system)) = (cell(2), cell(3), cell(4)) {
+            self.pooled = cell(6).and_then(|pid| pid.parse().ok()) != Some(self.backend);
             let timeline = u32::from_str_radix(timeline, 16).ok();
             self.server = timeline
                 .zip(started.parse().ok())
@@ -175,6 +190,9 @@ impl Trail {
     pub(super) fn answered(&mut self, request: &Request, probed: bool, is_idle: bool) {
         if is_idle {
             (self.shown, self.stale, self.notifies) = (None, false, false);
+            if self.pooled {
+                self.server = None;
+            }
             return;
         }
         self.stale = !probed;

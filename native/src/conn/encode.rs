@@ -153,7 +153,10 @@ fn probe(
     answers: &mut Answers,
 ) -> Result<(), Error> {
     let trail = &mut answers.trail;
-    let (name, text) = match (trail.server.is_some(), trail.named) {
+    // Those of a pooler may meet another backend each, unless they are inside of one transaction.
+    let is_known = trail.server.is_some() && !(trail.pooled && sent.request.part == Part::Single);
+    let may_name = may_name && !trail.pooled;
+    let (name, text) = match (is_known, trail.named) {
         (false, _) => ("", Some(doubt::FIRST)),
         (true, Named::Yes) => (doubt::NAME, None),
         (true, Named::No) if may_name => (doubt::NAME, Some(doubt::NEXT)),

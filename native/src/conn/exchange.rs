@@ -128,6 +128,11 @@ impl Exchange {
         self.limit = Some(limit);
     }
 
+    /// The backend that the start-up has named.
+    pub fn note_backend(&mut self, pid: i32) {
+        self.answers.note_backend(pid);
+    }
+
     /// A setting the server reported during start-up.
     pub fn note_parameter(&mut self, name: &str, value: &str) {
         self.answers.note_parameter(name, value);
