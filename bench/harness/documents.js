@@ -163,16 +163,23 @@ const FIRST_SCREEN = [
   'delay-json',
 ];
 
-/** @typedef {{ conditions: Record<string, string>, quiet: any[] }} Run as `--json` writes it */
+/** @typedef {{ conditions: Record<string, string>, quiet: any[], busy?: any[] }} Run as `--json` writes it */
+
+/** @param {any[]} [busy] the same workloads while another process wanted a core for itself */
+function besideBusyLoop(busy = []) {
+  if (busy.length === 0) return '';
+  return `The same once more beside a process that only computes, which no floor applies to:\n\n${overview(busy)}`;
+}
 
 /** Everything that was measured. @param {Run} run @param {any[]} checks of floors.json */
-function tables({ conditions, quiet }, checks) {
+function tables({ conditions, quiet, busy }, checks) {
   return [
     conditionsLine(conditions),
     charts(),
     overview(quiet),
     details(quiet),
     floors(checks, quiet),
+    besideBusyLoop(busy),
   ]
     .filter(Boolean)
     .join('\n\n');

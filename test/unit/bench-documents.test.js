@@ -53,6 +53,16 @@ test('the tables say ratios, milliseconds, and which floor was missed', () => {
   assert.doesNotMatch(text, /engine thread/);
 });
 
+test('what was measured beside a busy loop stands behind the floors', () => {
+  const busy = [
+    { ...RUN.quiet[0], figures: { 'pg-named': own(900, 1), 'pg-berth': own(990, 1.1) } },
+  ];
+  const [idle, beside] = tables({ ...RUN, busy }, []).split(/beside a process that only computes/);
+  assert.match(String(idle), /\| \*\*1\.50 x\*\* \|/);
+  assert.match(String(beside), /\| point select, 1 at once \| \*\*1\.10 x\*\* \| 1\.00 x \|/);
+  assert.doesNotMatch(tables(RUN, []), /only computes/);
+});
+
 test('only what is between the markers is replaced', () => {
   const page = `before\n${BEGIN}\nold\n${END}\nafter\n`;
   assert.equal(replaced(page, 'new'), `before\n${BEGIN}\n\nnew\n\n${END}\nafter\n`);
