@@ -228,7 +228,10 @@ export interface ServerlessTransactionOptions {
   readOnly?: boolean;
 }
 
-/** What `transaction` hands to its function. */
+/**
+ * What `transaction` hands to its function. Once that has returned or thrown, `query` rejects with a `ClosedError`
+ * (`ERR_CLOSED`) and sends nothing.
+ */
 export interface ServerlessTransaction {
   query<T = Row>(text: string, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
   query<T = Row>(query: ServerlessQuery, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
@@ -270,7 +273,8 @@ export class ServerlessClient implements AsyncDisposable {
    * Runs a function in a transaction: COMMIT when it returns, ROLLBACK when it throws. It runs again from the start after
    * a conflict (40001, 40P01) and after a loss that certainly left nothing behind. A COMMIT without an answer is looked
    * up on the server; only where that cannot tell, `OutcomeUnknownError` is thrown. Transactions of one client follow
-   * one another; `client.query` meanwhile runs inside the present one, as on any single connection.
+   * one another; `client.query` meanwhile runs inside the present one, as on any single connection. `end()` meanwhile ends
+   * it: what it asks for afterwards, its COMMIT included, rejects with a `ClosedError` (`ERR_CLIENT_CLOSED`).
    */
   transaction<T>(
     fn: (tx: ServerlessTransaction) => T | Promise<T>,
@@ -315,6 +319,7 @@ export class LeaseManager {
   /**
    * The signed name for a lease that ends at `expMs` (Unix time in milliseconds).
    * @throws {LeaseError} it would not fit into 63 bytes
+   * @throws {RangeError} `expMs` is no such time
    */
   generateAppName(expMs: number): string;
   /** Null unless the text is a lease with a right signature. */
@@ -352,7 +357,9 @@ export class Reaper {
   static readonly LOCK_NS: 0x50474151;
   /**
    * One pass: ends idle connections of the service of `leases` whose lease has expired. `client` is connected and outside
-   * a transaction; `config` is not needed.
+   * a transaction; `config` is not needed. The instance id of `leases` must have eight characters, as those of clients
+   * have: how a long name of a service is shortened depends on it.
+   * @throws {TypeError} a limit is wrong
    */
   static reap(
     client: PgClientLike,

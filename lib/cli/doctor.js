@@ -23,7 +23,7 @@ const SQL = `select current_setting('server_version') as version,
  * @returns {Promise<Report>}
  */
 async function doctor({ connection }, open) {
-  const findings = [...(await open(connection, look)), await driver(connection)];
+  const findings = [...(await open(connection, look)), await driver()];
   const lines = findings.map((/** @type {Finding} */ { check, found, isWell, advice }) => [
     isWell ? 'ok' : '!',
     check,
@@ -88,11 +88,12 @@ async function look(client) {
 }
 
 /**
- * Who reads answers in a process like this one, and why.
- * @param {Record<string, any>} connection @returns {Promise<Finding>}
+ * Who reads answers in a process like this one, and why. Wherever the pool would connect: it does not, and a pool is
+ * stricter about connection strings than what the doctor connects with.
+ * @returns {Promise<Finding>}
  */
-async function driver({ connectionString }) {
-  const pool = createPool(connectionString ? { connectionString } : {});
+async function driver() {
+  const pool = createPool({ host: 'localhost' });
   const used = pool.status().driver;
   await pool.end();
   const chosen = process.env.PG_BERTH_DRIVER;

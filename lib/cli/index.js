@@ -33,6 +33,11 @@ Exit codes
 
 const CHOICES = `it must be one of ${Object.keys(COMMANDS).join(', ')}; see pg-berth --help`;
 
+const MOST_SECONDS = 2 ** 31 - 1;
+
+/** What `pg` takes for a connection string, the folder of a socket included. */
+const URLS = /^(postgres(ql)?:\/\/|socket:|\/)/i;
+
 const OPTIONS = /** @type {const} */ ({
   url: { type: 'string' },
   service: { type: 'string' },
@@ -72,10 +77,18 @@ async function main(args, env) {
 
 /** @param {any} values @param {NodeJS.ProcessEnv} env @returns {Wish} */
 function wishOf(values, env) {
+  // An empty one is a variable that was not set: it must not mean another database, or another service.
+  for (const name of ['url', 'service', 'secret-env']) {
+    if (values[name] === '') throw new Error(`--${name} is empty`);
+  }
   const url = values.url ?? env.DATABASE_URL;
+  if (url && !URLS.test(url)) {
+    const given = values.url === undefined ? 'DATABASE_URL' : '--url';
+    throw new Error(`${given} is no URL of a database: postgres://user@host/database`);
+  }
   const minIdle = Number(values['min-idle'] ?? 180);
-  if (!(minIdle >= 0) || values['min-idle'] === '') {
-    throw new Error('--min-idle must be a number of seconds, not negative');
+  if (!(minIdle >= 0 && minIdle <= MOST_SECONDS) || values['min-idle']?.trim() === '') {
+    throw new Error(`--min-idle must be a number of seconds from 0 to ${MOST_SECONDS}`);
   }
   return {
     service: values.service,

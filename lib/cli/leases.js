@@ -14,6 +14,12 @@ const SQL = `select pid, usename as role, datname as database, host(client_addr)
     date_part('epoch', clock_timestamp()) * 1000 as now
   from pg_catalog.pg_stat_activity where application_name like 's=%;i=%;e=%;g=%' order by backend_start, pid`;
 
+/** As leases of this service have it: long and unusual names are shortened. @param {string} service */
+function tokenOf(service) {
+  // Neither the key nor the instance is in it, only that instances have eight characters.
+  return new LeaseManager(service, 'observer', 'any key of 16 bytes').serviceName;
+}
+
 /**
  * @param {Wish} wish @param {(options: any, use: (client: any) => Promise<any>) => Promise<any>} open
  * @returns {Promise<Report>}
@@ -21,10 +27,11 @@ const SQL = `select pid, usename as role, datname as database, host(client_addr)
 async function leases({ service, secret, connection }, open) {
   const { rows } = await open(connection, (client) => client.query(SQL));
   const manager = secret === undefined ? undefined : new LeaseManager('pg-berth', '', secret);
+  const token = service === undefined ? undefined : tokenOf(service);
   const found = [];
   for (const row of rows) {
     const [, svc, instance, expiry] = CLAIM.exec(row.name) ?? [];
-    if (svc === undefined || (service !== undefined && svc !== service)) continue;
+    if (svc === undefined || (token !== undefined && svc !== token)) continue;
     const remainingMs = Math.round(Number(expiry) - row.now);
     const isSigned = manager && manager.parseAndVerify(row.name) !== null;
     const verdict = remainingMs < 0 ? 'expired' : 'live';

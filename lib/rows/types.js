@@ -34,6 +34,7 @@ function resolveTypes(option, base) {
     if (option !== 'pg' && option !== 'lossless') throw new TypeError(unknownPreset(option));
     return PRESETS[option];
   }
+  if (typeof option !== 'object') throw new TypeError(unknownPreset(typeof option));
   if (option instanceof typeParsers().TypeParsers) return fromParsers(option, base);
   if (typeof option.getTypeParser === 'function') {
     return fromForeign(/** @type {{ getTypeParser: GetTypeParser }} */ (option), base);
@@ -126,7 +127,7 @@ function sorted(oids) {
   return Object.freeze([...new Set(oids)].sort((a, b) => a - b));
 }
 
-/** @param {string} name */
+/** @param {string} name or kind of what was given */
 function unknownPreset(name) {
   return `option "types" must be "lossless", "pg", or an object of parsers, got "${name}"`;
 }

@@ -13,7 +13,7 @@ const { Hooks, metaOf } = require('./hooks.js');
 const { effectsOf, isOpenAfter, isRollback } = require('./keywords.js');
 const { LeaseManager, isWeak, newInstanceId } = require('./lease.js');
 const { readServerlessOptions } = require('./options.js');
-const { closed, findOut, transactionLost, verdict } = require('./outcome.js');
+const { closed, findOut, stillWithin, transactionLost, verdict } = require('./outcome.js');
 const query = require('./query.js');
 const { Budget, decide, mayConnectAgain } = require('./retry.js');
 const { StatementNames } = require('./statement-names.js');
@@ -25,7 +25,7 @@ const { inTurn, repeat, runTransaction } = require('./transaction.js');
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Query } from './query.js' */
 /** @import { ServerlessClient as Contract, ServerlessConfig, ServerlessTransaction } from '../../types/serverless.js' */
-/** @import { Runner } from './transaction.js' */
+/** @import { Runner, Scope } from './transaction.js' */
 /** @typedef {InstanceType<typeof Budget>} CallBudget */
 
 /** An attempt to connect, shared by all who wait for it. @typedef {{ opened: Promise<AnyConnection>, abandon: (reason: Error) => void }} Attempt */
@@ -62,8 +62,8 @@ class ServerlessClient {
   #told = new Told(() => this.#settings.engine);
   /** What transactions do with this client. @type {Runner} */
   #runner = {
-    run: (args, part) =>
-      this.#alone === undefined ? this.#run(args, part) : this.#perform(args, part),
+    run: (args, part, scope) =>
+      this.#alone === undefined ? this.#run(args, part, scope) : this.#perform(args, part, scope),
     trace: (text) => this.#told.begin(text),
     resolve: (trace, budget) => findOut((own) => this.#open(own), trace, budget),
   };
@@ -286,23 +286,16 @@ class ServerlessClient {
     return this.#run(args);
   }
 
-  /** @param {readonly any[]} args @param {number} [part] of a transaction: flags of its statement */
-  async #run(args, part) {
-    const started = performance.now();
-    const duration = () => Math.round(performance.now() - started);
-    this.#hooks.call('onQueryStart', { args, startedAt: Date.now() });
-    try {
-      const res = await this.#perform(args, part);
-      this.#hooks.call('onQueryEnd', { args, res, duration: duration() });
-      return res;
-    } catch (err) {
-      this.#hooks.call('onQueryError', { args, err, duration: duration() });
-      throw err;
-    }
+  /** @param {readonly any[]} args @param {number} [part] of a transaction: flags @param {Scope} [scope] of that transaction */
+  #run(args, part, scope) {
+    return this.#hooks.around(args, () => this.#perform(args, part, scope));
   }
 
-  /** @param {readonly any[]} args @param {number | undefined} part @returns {Promise<any>} */
-  async #perform(args, part) {
+  /**
+   * @param {readonly any[]} args @param {number | undefined} part @param {Scope} [scope]
+   * @returns {Promise<any>}
+   */
+  async #perform(args, part, scope) {
     const asked = query.readQuery(args);
     if (part === undefined) while (this.#alone !== undefined) await this.#alone;
     this.#throwOwed();
@@ -324,8 +317,13 @@ class ServerlessClient {
     let doubt;
     for (;;) {
       const request = { text, isWithin: false };
-      const connection = this.#connection ?? (await this.#open(budget()));
-      if (part !== undefined) this.#told.at(connection);
+      const connection = scope?.isBegun
+        ? stillWithin(scope, this.#connection)
+        : (this.#connection ?? (await this.#open(budget())));
+      if (scope !== undefined) {
+        scope.connection = connection;
+        this.#told.at(connection);
+      }
       try {
         const answer = await (doubt === undefined
           ? connection.ask(request, asked, decoders, part ?? 0, timeoutMs, args)

@@ -32,6 +32,24 @@ class Hooks {
     }
   }
 
+  /**
+   * Tells of one call of `query`, from its start to its end.
+   * @param {readonly any[]} args @param {() => Promise<any>} perform
+   */
+  async around(args, perform) {
+    const started = performance.now();
+    const duration = () => Math.round(performance.now() - started);
+    this.call('onQueryStart', { args, startedAt: Date.now() });
+    try {
+      const res = await perform();
+      this.call('onQueryEnd', { args, res, duration: duration() });
+      return res;
+    } catch (err) {
+      this.call('onQueryError', { args, err, duration: duration() });
+      throw err;
+    }
+  }
+
   /** @param {string} name @param {unknown} error */
   #failed(name, error) {
     this.log(() => `hook ${name} failed: ${error instanceof Error ? error.message : typeof error}`);

@@ -9,6 +9,9 @@ const APP_NAME_MAX_LEN = 63;
 /** Characters of a signature. */
 const SIG_LEN = 11;
 
+/** What is longer no reader takes for a time. */
+const LEAST_BEYOND = 1e15;
+
 /** @import { Lease, LeaseManager as Contract } from '../../types/serverless.js' */
 
 /** @template T @param {() => T} call @returns {T} */
@@ -28,7 +31,6 @@ class LeaseManager {
 
   /** @type {string} */ serviceName;
   /** @type {string} */ instanceId;
-  /** @type {string} */ secret;
 
   /** @param {string} serviceName @param {string} instanceId @param {string} secret */
   constructor(serviceName, instanceId, secret) {
@@ -42,23 +44,31 @@ class LeaseManager {
     this.serviceName = token.service;
     this.instanceId = token.instance;
     this.#given = { service, instance };
-    // Readable, as in the predecessor, but in no listing, no JSON and no inspection (rule SC-23).
-    this.secret = key;
-    Object.defineProperty(this, 'secret', { enumerable: false, writable: false });
+    this.#secret = key;
   }
 
   #given;
+  #secret;
+
+  /** Readable, as in the predecessor, but in no listing, no JSON and no inspection, hidden members included (rule SC-23). */
+  get secret() {
+    return this.#secret;
+  }
 
   /** @param {number} expMs */
   generateAppName(expMs) {
     const { service, instance } = this.#given;
-    return asking(() => native.leaseSign(service, instance, this.secret, Math.round(expMs)));
+    const exp = Math.round(expMs);
+    if (!(exp >= 0 && exp < LEAST_BEYOND)) {
+      throw new RangeError('expMs must be Unix time in milliseconds, of at most 15 digits');
+    }
+    return asking(() => native.leaseSign(service, instance, this.#secret, exp));
   }
 
   /** @param {string} text @returns {Lease | null} */
   parseAndVerify(text) {
     if (typeof text !== 'string') return null;
-    const lease = asking(() => native.leaseVerify(text, this.secret, Date.now()));
+    const lease = asking(() => native.leaseVerify(text, this.#secret, Date.now()));
     return lease === null ? null : { ...JSON.parse(lease), isValidSignature: true };
   }
 }

@@ -30,7 +30,9 @@ const numeric = {
   accepts: (value) =>
     value === null ||
     value === false ||
-    (typeof value === 'number' ? Number.isFinite(value) && value >= 0 : /^\d+$/.test(value)),
+    (typeof value === 'number'
+      ? Number.isFinite(value) && value >= 0
+      : typeof value === 'string' && /^\d+$/.test(value)),
   says: 'a number not below 0, or its decimal text',
 };
 

@@ -51,6 +51,19 @@ function closed() {
   });
 }
 
+/**
+ * The connection of a transaction, and no other: the client may have been closed inside it, and the server rolls back what
+ * it loses the connection of.
+ * @param {import('./transaction.js').Scope} scope @param {AnyConnection | undefined} present
+ */
+function stillWithin({ connection }, present) {
+  if (present !== undefined && present === connection) return present;
+  throw new errors.ClosedError(
+    'the client was closed inside this transaction, and nothing of it was committed',
+    { code: 'ERR_CLIENT_CLOSED', outcome: 'failed', transient: false },
+  );
+}
+
 /** @param {Error | undefined} error what ended the connection */
 function transactionLost(error) {
   const why = error === undefined ? '' : ` (${error.message})`;
@@ -90,4 +103,4 @@ function verdict(cause, request) {
     : error;
 }
 
-module.exports = { closed, findOut, transactionLost, verdict };
+module.exports = { closed, findOut, stillWithin, transactionLost, verdict };

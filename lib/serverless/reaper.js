@@ -1,6 +1,9 @@
 // One pass of the reaper over a client of `pg`'s shape: the engine's rules (native/src/lease/reaper.rs) for other drivers.
 'use strict';
 
+const { LEASE_OPTIONS } = require('../lease-options.js');
+const { wrong } = require('../option-rules.js');
+
 /** @import { PgClientLike, ReaperOutcome, ReaperStrategy } from '../../types/serverless.js' */
 /** @typedef {InstanceType<typeof import('./lease.js').LeaseManager>} LeaseManager */
 /** @typedef {Required<Omit<ReaperStrategy, 'minIdleInTransactionSec'>> & ReaperStrategy} Rules */
@@ -18,6 +21,25 @@ const DEFAULTS = Object.freeze({
   reaperTimeoutMs: 2000,
   reaperErrorMode: 'swallow',
 });
+
+/**
+ * What passes understand of a strategy, which may hold more, as in the predecessor.
+ * @param {ReaperStrategy} strategy
+ * @returns {Rules}
+ */
+function rulesOf(strategy) {
+  const { minConnectionIdleTimeSec: minConnIdleTimeSec, ...known } = LEASE_OPTIONS;
+  const given = /** @type {Record<string, unknown>} */ (strategy);
+  /** @type {Record<string, unknown>} */
+  const rules = { ...DEFAULTS };
+  for (const [name, rule] of Object.entries({ ...known, minConnIdleTimeSec })) {
+    const value = given[name];
+    if (value === undefined) continue;
+    if (!rule?.accepts(value)) throw wrong(name, `must be ${rule?.says}`);
+    rules[name] = value;
+  }
+  return /** @type {any} */ (rules);
+}
 
 /** May the role of this session end the backend of `a`? */
 const ALLOWED = `coalesce((select me.rolsuper from pg_catalog.pg_roles me where me.rolname = current_user)
@@ -103,15 +125,22 @@ class Reaper {
    * @returns {Promise<ReaperOutcome>}
    */
   static async reap(client, _config, leases, strategy = {}, logger = () => {}) {
-    const rules = { ...DEFAULTS, ...strategy };
+    const rules = rulesOf(strategy);
+    const tell = (/** @type {string} */ words) => {
+      try {
+        logger(words);
+      } catch {
+        // A log that fails is no failure of the pass.
+      }
+    };
     const pass = { locked: false, killed: 0, candidates: 0, denied: 0, hidden: 0 };
     try {
       await run(client, leases, rules, pass);
       const lock = pass.locked ? '' : ', the lock was busy';
-      logger(`reaper: ${pass.killed} of ${pass.candidates} ended${lock}`);
+      tell(`reaper: ${pass.killed} of ${pass.candidates} ended${lock}`);
       return pass;
     } catch (error) {
-      logger(`reaper failed: ${/** @type {Error} */ (error).message}`);
+      tell(`reaper failed: ${/** @type {Error} */ (error).message}`);
       if (rules.reaperErrorMode === 'throw') throw error;
       return { ...pass, locked: false, killed: 0, error: /** @type {Error} */ (error) };
     }

@@ -2,7 +2,7 @@
 'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');
-const { CommitAbortedError } = require('../errors.js');
+const { ClosedError, CommitAbortedError } = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
 const { count, flag, oneOf, readOptions } = require('../option-rules.js');
 const { endTransaction, within } = require('../tracing/index.js');
@@ -14,9 +14,14 @@ const { Budget } = require('./retry.js');
 /** @typedef {InstanceType<typeof Budget>} CallBudget */
 
 /**
+ * One try: the connection that its BEGIN went over, which no statement of it may leave, and whether its end was asked for.
+ * @typedef {{ connection: object | undefined, isBegun: boolean, isOver: boolean }} Scope
+ */
+
+/**
  * What a transaction does with its client. `part`: flags of a statement of the transaction.
  * @typedef {{
- *   run: (args: readonly any[], part: number) => Promise<any>,
+ *   run: (args: readonly any[], part: number, scope: Scope) => Promise<any>,
  *   trace: (begin: string) => ReturnType<typeof import('../tracing/index.js').traceTransaction>,
  *   resolve: (trace: CommitTrace, budget: CallBudget) => Promise<{ fate: string, status: string }>,
  * }} Runner
@@ -76,6 +81,14 @@ async function settle(runner, error, isReadOnly, budget) {
   throw Object.assign(error, { resolution: { ...trace, status } });
 }
 
+function over() {
+  return new ClosedError('transaction: already committed or rolled back', {
+    code: 'ERR_CLOSED',
+    outcome: 'not-sent',
+    transient: false,
+  });
+}
+
 /**
  * One try, told of from its BEGIN to its end.
  * @param {Runner} runner @param {(tx: ServerlessTransaction) => any} fn
@@ -105,14 +118,17 @@ async function attempt(runner, fn, options, budget) {
  * @param {Record<string, any>} options @param {CallBudget} budget @param {() => void} onLeft rolled back
  */
 async function through(runner, begin, fn, options, budget, onLeft) {
+  /** @type {Scope} */
+  const scope = { connection: undefined, isBegun: false, isOver: false };
   try {
-    await runner.run([begin], 0);
+    await runner.run([begin], 0, scope);
+    scope.isBegun = true;
   } catch (error) {
     const { outcomeUnknown, transactionLost } = /** @type {any} */ (error);
     if (outcomeUnknown || transactionLost) {
       harmless.add(/** @type {Error} */ (error));
       // The client forgets the transaction with this.
-      await runner.run(['ROLLBACK'], 0).catch(() => {});
+      await runner.run(['ROLLBACK'], 0, scope).catch(() => {});
     }
     throw error;
   }
@@ -121,21 +137,25 @@ async function through(runner, begin, fn, options, budget, onLeft) {
   let isShown = true;
   try {
     value = await fn({
-      query: (/** @type {any[]} */ ...args) => {
+      query: async (/** @type {any[]} */ ...args) => {
+        // Behind the end it would run, and commit, by itself.
+        if (scope.isOver) throw over();
         isShown = !maySeveral(args);
-        return runner.run(args, options.readOnly ? 0 : INSIDE);
+        return runner.run(args, options.readOnly ? 0 : INSIDE, scope);
       },
     });
     // What the transaction has shown of itself must be here before its COMMIT is sent.
-    if (!isShown && !options.readOnly) await runner.run(['select'], INSIDE);
+    if (!isShown && !options.readOnly) await runner.run(['select'], INSIDE, scope);
   } catch (error) {
+    scope.isOver = true;
     // Whatever the rollback says, the caller wants to know why it was needed.
-    await runner.run(['ROLLBACK'], 0).catch(() => {});
+    await runner.run(['ROLLBACK'], 0, scope).catch(() => {});
     onLeft();
     throw error;
   }
+  scope.isOver = true;
   try {
-    await runner.run(['COMMIT'], COMMIT);
+    await runner.run(['COMMIT'], COMMIT, scope);
   } catch (error) {
     await settle(runner, error, options.readOnly === true, budget);
   }

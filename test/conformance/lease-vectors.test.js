@@ -82,6 +82,14 @@ test('a lease that does not fit is an error, never cut', () => {
   });
 });
 
+test('an expiry that nobody could read is refused, by its name', () => {
+  const leases = new LeaseManager('svc', 'AbCd_-19', 'coord-secret-0123456789');
+  for (const expMs of [Number.NaN, -1, Number.POSITIVE_INFINITY, 1e15]) {
+    assert.throws(() => leases.generateAppName(expMs), { name: 'RangeError', message: /^expMs / });
+  }
+  assert.equal(leases.parseAndVerify(leases.generateAppName(1e15 - 1))?.exp, 1e15 - 1);
+});
+
 test('A3: LeaseManager without a secret is refused; the secret shows nowhere', () => {
   for (const secret of ['', null, undefined]) {
     assert.throws(() => new LeaseManager('svc', 'inst', /** @type {any} */ (secret)), {
@@ -90,6 +98,7 @@ test('A3: LeaseManager without a secret is refused; the secret shows nowhere', (
   }
   const leases = new LeaseManager('svc', 'inst', 'coord-secret-0123456789');
   assert.equal(leases.secret, 'coord-secret-0123456789');
-  const shown = require('node:util').inspect(leases) + JSON.stringify(leases);
+  const { inspect } = require('node:util');
+  const shown = inspect(leases, { showHidden: true, depth: 9 }) + JSON.stringify(leases);
   assert.doesNotMatch(shown, /coord-secret/);
 });

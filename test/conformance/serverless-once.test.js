@@ -131,3 +131,49 @@ test('SC-2: a statement that fails leaves neither a transaction nor a queue behi
   await assert.rejects(failing, { code: '42P01' });
   assert.equal((await next).rows[0].id, null);
 });
+
+test('SC-2: transaction(fn): what was closed in the middle is not finished over a new connection', async (t) => {
+  const { client, count } = open(t);
+  let runs = 0;
+  const closed = client.transaction(async (tx) => {
+    runs++;
+    await tx.query('insert into t values (9001)');
+    await client.clean();
+    await tx.query('insert into t values (9002)');
+  });
+  await assert.rejects(closed, {
+    name: 'ClosedError',
+    code: 'ERR_CLIENT_CLOSED',
+    outcome: 'failed',
+  });
+  const committed = client.transaction(async (tx) => {
+    await tx.query('insert into t values (9003)');
+    await client.clean();
+  });
+  await assert.rejects(committed, { code: 'ERR_CLIENT_CLOSED' });
+  assert.deepEqual([await rowsOf(9001), await rowsOf(9002), await rowsOf(9003)], [0, 0, 0]);
+  assert.deepEqual([runs, count('onConnect')], [1, 2]);
+});
+
+test('SC-2: transaction(fn): what was closed while it was connecting does not begin over a new connection', async (t) => {
+  const hooks = { onQueryStart: () => queueMicrotask(() => client.clean()) };
+  const { client } = open(t, { hooks });
+  const begun = client.transaction(() => assert.fail('it was closed before it began'));
+  await assert.rejects(begun, { code: 'ERR_CLIENT_CLOSED' });
+  assert.equal(client.getClient(), null);
+});
+
+test('SC-2: transaction(fn): a statement behind the end is refused, not committed by itself', async (t) => {
+  const { client } = open(t);
+  let late;
+  const failed = client.transaction(async (tx) => {
+    late = tx.query('select 1').then(() => tx.query('insert into t values (9011)'));
+    late.catch(() => {});
+    throw new Error('of the function');
+  });
+  await assert.rejects(failed, { message: 'of the function' });
+  await assert.rejects(late, { name: 'ClosedError', code: 'ERR_CLOSED', outcome: 'not-sent' });
+  const kept = await client.transaction((tx) => tx);
+  await assert.rejects(kept.query('insert into t values (9011)'), { code: 'ERR_CLOSED' });
+  assert.equal(await rowsOf(9011), 0);
+});

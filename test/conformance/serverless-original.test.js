@@ -354,6 +354,29 @@ test('19b a pass that fails says so, and rejects where that is asked for', async
   await assert.rejects(Reaper.reap(client, {}, mine, strict), { message: 'no such thing' });
 });
 
+test('19c a limit that is none is refused, and nothing is asked', async () => {
+  for (const wrong of [
+    { maxIdleConnectionsToKill: -1 },
+    { minConnIdleTimeSec: Number.NaN },
+    { leaseGraceMs: '5' },
+    { reaperTimeoutMs: Number.POSITIVE_INFINITY },
+  ]) {
+    const client = database(true, []);
+    const [name] = Object.keys(wrong);
+    const pass = Reaper.reap(client, {}, mine, /** @type {any} */ (wrong));
+    await assert.rejects(pass, { name: 'TypeError', message: new RegExp(`"${name}" must be`) });
+    assert.deepEqual(client.asked, []);
+  }
+  const given = { ...STRATEGY, reaperTimeoutMs: undefined };
+  const client = database(true, []);
+  const log = () => {
+    throw new Error('of the log');
+  };
+  const pass = await Reaper.reap(client, {}, mine, /** @type {any} */ (given), log);
+  assert.equal(pass.locked, true);
+  assert.match(String(client.asked[0]?.text), /statement_timeout = 2000/);
+});
+
 // retry
 
 test('20 states of the server that end a connection are retryable', () => {

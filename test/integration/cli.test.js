@@ -64,6 +64,19 @@ test('leases shows who holds what, and what the claim is worth', async (t) => {
   assert.match(text.stdout, /unchecked/);
 });
 
+test('leases finds a service by its name, however its leases shorten it', async (t) => {
+  const serviceName = 'orders service of the production environment';
+  const { client } = openServerless(t, { connectionString: db.url, serviceName, reaper: false });
+  await client.connect();
+  const found = JSON.parse((await run(['leases', '--service', serviceName, '--json'])).stdout);
+  assert.deepEqual(
+    found.map(({ lease }) => lease),
+    ['live'],
+  );
+  const again = await run(['leases', '--service', found[0].service, '--json']);
+  assert.equal(JSON.parse(again.stdout).length, 1);
+});
+
 test('reap ends what has expired, and says so', async (t) => {
   const pid = await zombie(t, 'cron');
   const { code, stdout, stderr } = await run(
@@ -109,7 +122,8 @@ test('doctor looks at everything leases depend on', async () => {
     findings.slice(1, 5).map(({ isWell }) => isWell),
     [true, true, true, true],
   );
-  const text = await run(['doctor']);
+  // Of parameters that only some faces know.
+  const text = await run(['doctor'], { DATABASE_URL: `${db.url}?ssl=false` });
   assert.match(text.stdout, /check +found/);
 });
 
@@ -124,6 +138,11 @@ test('what cannot be done is said in one line, without secrets, with exit code 2
     [[], {}, /no command given, it must be one of/],
     [['leases', 'reap'], {}, /one command at a time; "reap"/],
     [['reap', '--min-idle', 'soon'], {}, /--min-idle must be a number of seconds/],
+    [['reap', '--min-idle', '1e308'], {}, /--min-idle must be a number of seconds from 0 to \d+$/m],
+    [['reap', '--service', ''], { PG_BERTH_SECRET: SECRET }, /--service is empty/],
+    [['leases', '--url', ''], {}, /--url is empty/],
+    [['leases', '--url', 'canary'], {}, /--url is no URL of a database/],
+    [['leases'], { DATABASE_URL: 'host=canary' }, /DATABASE_URL is no URL of a database/],
   ]) {
     const { code, stderr } = await run(args, env);
     assert.equal(code, 2);
