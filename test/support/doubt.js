@@ -51,6 +51,10 @@ async function poolInDoubt(t, servers, options) {
       for (const proxy of proxies) proxy.refuse();
       await Promise.all(proxies.map((proxy) => proxy.cutAll()));
     },
+    /** Nobody gets in any more. */
+    refuse() {
+      for (const proxy of proxies) proxy.refuse();
+    },
     /** Waits until no connection is left. */
     allLost: () =>
       waitFor(() => proxies.every(({ open }) => open === 0), { what: 'the loss of connections' }),
