@@ -68,11 +68,11 @@ function statsOf(counted) {
 }
 
 /** A node as users see it, out of what the engine says. @param {any} node @returns {import('../types/pool-extras.js').PoolNode} */
-function toNode({ host, address, role, open, heardMs, tookMs, code, problem, failedMs }) {
+function toNode({ host, address, role, open, heardMs, tookMs, lagMs, code, problem, failedMs }) {
   const at = (/** @type {number} */ ago) => new Date(Date.now() - ago).toISOString();
   const error = code === null ? null : { code, message: problem, at: at(failedMs) };
   const seenAt = heardMs === null ? null : at(heardMs);
-  return { host, address, role, open, seenAt, tookMs, error };
+  return { host, address, role, open, seenAt, tookMs, lagMs, error };
 }
 
 /**

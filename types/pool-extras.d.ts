@@ -166,6 +166,8 @@ export interface PoolNode {
   readonly seenAt: string | null;
   /** How long the last attempt took; 0 for news on an open connection. */
   readonly tookMs: number;
+  /** How far it replayed behind when it was last asked, in milliseconds; null: not asked (`maxLagMs` does), or no standby. */
+  readonly lagMs: number | null;
   /** The last failure. */
   readonly error: { readonly code: string; readonly message: string; readonly at: string } | null;
 }

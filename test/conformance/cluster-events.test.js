@@ -58,6 +58,7 @@ test('CP-91: status() has the nodes that were met, with their roles, uses and la
   assert.ok(Date.now() - Date.parse(first.seenAt) < 60_000);
   const [gone] = nodes.filter(({ address }) => address === dead.host);
   assert.deepEqual([gone.role, gone.open, gone.seenAt], ['unreachable', 0, null]);
+  assert.deepEqual([first.lagMs, gone.lagMs], [null, null]);
   assert.deepEqual([gone.error.code, gone.host], ['ECONNREFUSED', dead.host]);
   assert.equal(typeof pool.stats().queries, 'number');
   assert.doesNotMatch(JSON.stringify(pool.status()), /postgres/, 'no user, no database');

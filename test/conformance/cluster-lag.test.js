@@ -51,7 +51,7 @@ const caughtUp = (nodes, value) =>
 
 const WHO = 'select n, inet_server_port() as port from t';
 
-test('CP-15: a standby that falls behind is left within one read, and no stale row is seen', async (t) => {
+test('CP-15, CP-91: a standby that falls behind is left within one read, no stale row is seen, and status() says how late it is', async (t) => {
   const pool = open(t, { poolSize: 4 });
   const both = await Promise.all(Array.from({ length: 40 }, () => pool.query(WHO)));
   assert.ok(both.every(([{ n }]) => n === 0));
@@ -61,6 +61,9 @@ test('CP-15: a standby that falls behind is left within one read, and no stale r
     const rows = await Promise.all(Array.from({ length: 4 }, () => pool.query(WHO)));
     for (const [{ n, port }] of rows) assert.deepEqual([n, port], [1, fresh.port]);
   }
+  const lagOf = ({ host }) => pool.status().nodes.find(({ address }) => address === host)?.lagMs;
+  assert.ok(Number(lagOf(late)) > LIMIT_MS, `${lagOf(late)} ms`);
+  assert.ok(typeof lagOf(fresh) === 'number' && lagOf(fresh) <= LIMIT_MS, `${lagOf(fresh)} ms`);
 });
 
 test('CP-15: when all standbys are behind, a read-only pool says so and prefer-standby uses the primary', async (t) => {
@@ -87,7 +90,10 @@ test('CP-15: when all standbys are behind, a read-only pool says so and prefer-s
 test('CP-15: a standby of an idle primary is not behind, and neither is the primary', async (t) => {
   await sleep(LIMIT_MS * 1.5);
   for (const mode of /** @type {const} */ (['read-only', 'prefer-standby', 'any'])) {
-    assert.equal((await open(t, { mode }).query(WHO)).length, 1);
+    const pool = open(t, { mode });
+    assert.equal((await pool.query(WHO)).length, 1);
+    for (const { role, lagMs } of pool.status().nodes)
+      assert.equal(lagMs, role === 'standby' ? 0 : null);
   }
 });
 

@@ -43,7 +43,7 @@ pub(super) fn to_json(figures: &Figures) -> Value {
     })
 }
 
-/// `[{host, address, role, open, heardMs, tookMs, code, problem, failedMs}]`, times as milliseconds ago.
+/// `[{host, address, role, open, heardMs, tookMs, lagMs, code, problem, failedMs}]`, times as milliseconds ago.
 pub(super) fn nodes(pool: &Pool, overview: &Overview) -> Value {
     let open = pool.open_by_host();
     let ago = |at: Instant| millis(at.elapsed());
@@ -56,6 +56,7 @@ pub(super) fn nodes(pool: &Pool, overview: &Overview) -> Value {
             "open": open.get(node.host),
             "heardMs": node.heard.map(ago),
             "tookMs": millis(node.took),
+            "lagMs": node.lag.map(millis),
             "code": error.map(Error::code),
             "problem": error.map(ToString::to_string),
             "failedMs": node.failure.as_ref().map(|(_, at)| ago(*at)),

@@ -52,6 +52,8 @@ pub struct Report {
     pub tainted: bool,
     /// It replays further behind than is allowed.
     pub is_late: bool,
+    /// How far it does, where that was asked.
+    pub lag: Option<Duration>,
     /// The server does not answer probes.
     pub refuses_probes: bool,
     /// Requests that had no effect here and go to another node.
@@ -326,6 +328,7 @@ impl Exchange {
             role: self.role(),
             tainted: self.answers.guard.tainted,
             is_late: !self.answers.guard.lag.is_met(),
+            lag: self.answers.guard.lag.take_news(),
             refuses_probes: self.answers.trail.refused,
             elsewhere: std::mem::take(&mut self.answers.elsewhere),
             commit_fenced: std::mem::take(&mut self.answers.commit_fenced),

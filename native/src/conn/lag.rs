@@ -28,13 +28,19 @@ pub struct Lag {
     /// The most that is allowed.
     limit: Option<Duration>,
     known: Option<(Duration, Instant)>,
+    /// Nobody was told of what is known.
+    is_news: bool,
 }
 
 impl Lag {
     /// Nothing is known, and so nothing held against the server: it was asked when the connection was opened.
     #[must_use]
     pub const fn new(limit: Option<Duration>) -> Self {
-        Self { limit, known: None }
+        Self {
+            limit,
+            known: None,
+            is_news: false,
+        }
     }
 
     /// Does it matter?
@@ -64,7 +70,14 @@ impl Lag {
         let cell = Row::new(body)?.next_column()?.flatten();
         let lag = read(cell.and_then(|bytes| std::str::from_utf8(bytes).ok()));
         self.known = Some((lag, Instant::now()));
+        self.is_news = true;
         Ok(())
+    }
+
+    /// What was answered since the last call.
+    pub(super) fn take_news(&mut self) -> Option<Duration> {
+        let is_news = std::mem::take(&mut self.is_news);
+        self.known.filter(|_| is_news).map(|(lag, _)| lag)
     }
 }
 

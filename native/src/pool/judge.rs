@@ -34,7 +34,9 @@ impl Seeker {
             let answer = connection
                 .ask(lag::QUESTION, &self.profile, PATIENCE)
                 .await?;
-            if lag::read(first_cell(&answer.rows, 0)) > limit {
+            let lag = lag::read(first_cell(&answer.rows, 0));
+            self.table.lags(key, lag);
+            if lag > limit {
                 return Ok(Verdict {
                     role: connection.role(),
                     fit: Fit::Wrong("replays further behind than maxLagMs"),

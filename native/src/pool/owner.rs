@@ -25,6 +25,9 @@ impl Owner for Pool {
         if report.refuses_probes {
             self.refuses_probes.store(true, Ordering::Relaxed);
         }
+        if let Some(lag) = report.lag {
+            self.seeker.table.lags(&self.seeker.key_of(connection), lag);
+        }
         if report.tainted || report.is_late || !self.suits(connection, report.role) {
             self.books().condemn(slot, Instant::now());
         }

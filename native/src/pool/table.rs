@@ -20,6 +20,8 @@ pub struct Node {
     pub took: Duration,
     /// The last failure, and when.
     pub failure: Option<(Error, Instant)>,
+    /// How far it replayed behind when it was asked last; `None`: it was not, it is no standby, or it does not say.
+    pub lag: Option<Duration>,
 }
 
 /// What a node was before, as far as this pool was told, in a word.
@@ -50,6 +52,8 @@ struct Nodes {
     by_address: BTreeMap<Box<str>, Node>,
     /// The node that was the primary last, and when it was lost.
     primary: Option<(Box<str>, Option<Instant>)>,
+    /// What they said last about how far they replay behind: perhaps before they are known for what they are.
+    lags: BTreeMap<Box<str>, Duration>,
 }
 
 /// The nodes of one pool.
@@ -72,6 +76,7 @@ impl Table {
             heard: Some(Instant::now()),
             took,
             failure: None,
+            lag: None,
         };
         let Some(known) = nodes.by_address.get_mut(key) else {
             nodes.by_address.insert(key.into(), node);
@@ -81,6 +86,15 @@ impl Table {
         let failure = known.failure.take();
         *known = Node { failure, ..node };
         (former != role.as_str()).then_some(Some(former))
+    }
+
+    /// A node says how far it replays behind.
+    pub fn lags(&self, key: &str, lag: Duration) {
+        let mut nodes = self.nodes();
+        match nodes.lags.get_mut(key) {
+            Some(known) => *known = lag,
+            None => drop(nodes.lags.insert(key.into(), lag)),
+        }
     }
 
     /// A node is the primary. `Some` when another one was before: that one, and how long there was none.
@@ -107,6 +121,7 @@ impl Table {
                 heard: None,
                 took,
                 failure,
+                lag: None,
             };
             nodes.by_address.insert(key.into(), node);
             return Some(None);
@@ -129,7 +144,18 @@ impl Table {
         let primary = last.filter(|key| is_primary(key));
         let all = nodes.by_address.iter();
         Overview {
-            nodes: all.map(|(key, node)| (key.clone(), node.clone())).collect(),
+            nodes: all
+                .map(|(key, node)| {
+                    let lag = nodes.lags.get(key).copied();
+                    let is_said =
+                        |lag: &Duration| node.role == Some(Role::Standby) && *lag < Duration::MAX;
+                    let node = Node {
+                        lag: lag.filter(is_said),
+                        ..node.clone()
+                    };
+                    (key.clone(), node)
+                })
+                .collect(),
             primary,
         }
     }
