@@ -5,46 +5,15 @@
 const { nextTick } = process;
 const { setImmediate } = require('node:timers');
 const now = performance.now.bind(performance);
+const { argumentError } = require('./error-classes.js');
 const native = require('./native.js');
+const { COPY_NEWS, FLAG, OPERATION } = require('./operations.js');
 const { spinner } = require('./spin.js');
 const { takeDropped } = require('./statements.js');
 const { encodeParams, encodeToBuffer } = require('./rows/params.js');
 
 /** @import { Answer, Target } from '../types/internal.js' */
 /** @import { Encoding } from './rows/prepare.js' */
-
-/** What is asked; the low bits of a request's flags (native/src/addon/requests.rs). */
-const OPERATION = Object.freeze({
-  EXECUTE: 0,
-  SIMPLE: 1,
-  OPEN: 2,
-  FETCH: 3,
-  CLOSE: 4,
-  DROP: 5,
-  COPY: 6,
-  COPY_DATA: 7,
-  COPY_DONE: 8,
-  COPY_FAIL: 9,
-  COPY_TAKEN: 10,
-  CURSOR_OPEN: 11,
-  CURSOR_FETCH: 12,
-  CURSOR_CLOSE: 13,
-  COPY_ROWS: 14,
-});
-/** How it is asked. */
-const FLAG = Object.freeze({
-  UNNAMED: 0x10,
-  EXCLUSIVE: 0x20,
-  EITHER: 0x40,
-  TRANSACTION: 0x80,
-  COMMIT: 0x100,
-  FINISH: 0x200,
-  OUTGOING: 0x400,
-  OUTSIDE: 0x800,
-  TOLD: 0x1000,
-  PROBE: 0x2000,
-  PIPELINED: 0x4000,
-});
 
 /** What a record holds (native/src/addon/records.rs). */
 const FRAME = 1;
@@ -58,9 +27,6 @@ const TAG = 128;
 const COPY = 256;
 const PLACED = 512;
 const QUICK = 1024;
-
-/** What news of a COPY is about: the command word of its record. */
-const COPY_NEWS = Object.freeze({ STARTED: 1, DATA: 2, WRITTEN: 3 });
 
 const REQUEST_HEADER = 48;
 const RECORD_HEADER = 32;
@@ -95,6 +61,8 @@ let held = false;
 /** Bytes of the outbox in use. */
 let used = 0;
 let flushing = false;
+/** Parameters are being written behind what is in use: whatever a getter among them asks for would be written over. */
+let writing = false;
 let draining = false;
 let returning = false;
 
@@ -158,22 +126,30 @@ function ask(
   answer,
   name = 0,
 ) {
+  if (writing) throw reentered();
   let at = used;
   let end = -1;
+  /** @type {Buffer | undefined} */
+  let large;
   if (values.length === 0) {
     if (at + REQUEST_HEADER + 8 > OUTBOX_BYTES) at = submitUsed();
     end = at + REQUEST_HEADER + 4;
     outWords[(end >> 2) - 1] = 0;
   } else {
-    if (at + REQUEST_HEADER < OUTBOX_BYTES) {
-      end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
-    }
-    if (end < 0 && at > 0) {
-      at = submitUsed();
-      end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
+    try {
+      writing = true;
+      if (at + REQUEST_HEADER < OUTBOX_BYTES) {
+        end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
+      }
+      if (end < 0 && at > 0) {
+        at = submitUsed();
+        end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
+      }
+      if (end < 0) large = encodeToBuffer(values, encoding);
+    } finally {
+      writing = false;
     }
   }
-  const large = end < 0 ? encodeToBuffer(values, encoding) : undefined;
   const length = large === undefined ? end - at - REQUEST_HEADER : large.length;
   const id = number(answer);
   const place = at >> 2;
@@ -198,6 +174,12 @@ function ask(
   return id;
 }
 
+/** An array of parameters with getters, or a Proxy in place of one, can run code of the caller's while it is read. */
+function reentered() {
+  const problem = 'nothing can be asked for while the parameters of a statement are read';
+  return argumentError(new TypeError(problem), { code: 'ERR_ENCODE' });
+}
+
 /**
  * A request larger than the outbox goes by a call of its own, behind those that were asked before it.
  * @param {number} at where its header is @param {Uint8Array} section
@@ -219,6 +201,7 @@ function submitLarge(at, section) {
  * @param {number} count
  */
 function copyStep(target, request, operation, bytes, count) {
+  if (writing) throw reentered();
   const length = bytes === undefined ? 0 : bytes.length;
   let at = used;
   if (at + REQUEST_HEADER + length + 8 > OUTBOX_BYTES) at = submitUsed();
@@ -265,6 +248,8 @@ const sentAlone = spinner((us) => awaited === 0 || native.look(us), onWake);
 
 /** Submits what was asked for, and lets go of statements behind it. */
 function flush() {
+  // The request being written is followed by another flush.
+  if (writing) return;
   flushing = false;
   submitUsed();
   if (awaited === 1) sentAlone();
@@ -446,6 +431,10 @@ function settled(id) {
  */
 function cancel(target, id, answer) {
   if (pending[id] !== answer) return;
+  if (writing) {
+    nextTick(cancel, target, id, answer);
+    return;
+  }
   flush();
   native.cancel(target.slot, target.generation, id);
 }

@@ -295,11 +295,13 @@ class Pool {
     const read = options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
     const { maxAttempts = this.#retry.maxAttempts, lsn, ...begin } = read;
     const backoff = new Backoff(this.#retry);
-    const { Transaction: TransactionClass, mayRunAgain } = transactions();
+    const { Transaction: TransactionClass, deadlineOf, mayRunAgain } = transactions();
+    // All attempts together.
+    const until = deadlineOf(begin.timeoutMs);
     /** @type {{ value: any } | undefined} */
     let done;
     for (let attempt = 1; done === undefined; attempt++) {
-      const tx = new TransactionClass(this.#target, this.#reading, begin);
+      const tx = new TransactionClass(this.#target, this.#reading, { ...begin, until });
       try {
         const value = await TransactionClass.run(tx, fn);
         if (!TransactionClass.isOver(tx)) await tx.commit();
@@ -307,7 +309,10 @@ class Pool {
       } catch (error) {
         // Whatever the rollback says, the caller wants to know why it was needed.
         if (!TransactionClass.isOver(tx)) await tx.rollback().catch(() => {});
-        const isLast = attempt >= maxAttempts || TransactionClass.mayHaveCommitted(tx);
+        const isLast =
+          attempt >= maxAttempts ||
+          TransactionClass.mayHaveCommitted(tx) ||
+          !TransactionClass.hasTime(tx);
         if (isLast || !mayRunAgain(error)) throw error;
         this.#events.tally.retries += 1;
         await backoff.pause(attempt, begin.signal);
@@ -387,17 +392,24 @@ class Pool {
 
   /** @param {{ timeoutMs?: number }} [given] */
   end(given) {
-    this.#ending ??= this.#end(given);
+    if (this.#ending === undefined) {
+      try {
+        const read = options.readOptions(options.END_OPTIONS, given);
+        this.#ending = this.#end(read.timeoutMs ?? DEFAULT_END_MS);
+      } catch (error) {
+        // The caller's mistake ends nothing: the next call does.
+        return Promise.reject(error);
+      }
+    }
     return this.#ending;
   }
 
-  /** @param {{ timeoutMs?: number } | undefined} given */
-  async #end(given) {
-    const { timeoutMs = DEFAULT_END_MS } = options.readOptions(options.END_OPTIONS, given);
+  /** @param {number} timeoutMs */
+  async #end(timeoutMs) {
     // What was asked for before is asked for before.
     flush();
     this.#letGo?.();
-    await this.#leader?.end(given);
+    const leader = this.#leader?.end({ timeoutMs });
     if (this.#isGuest) {
       this.#lastFigures = figures().figuresOf(this.#target);
       release(this.#target);
@@ -406,6 +418,7 @@ class Pool {
       this.#lastFigures = last;
       this.#ended = ended;
     }
+    await leader;
     this.#unlisten();
     forgotten.unregister(this);
   }

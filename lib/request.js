@@ -144,6 +144,8 @@ async function executeAbortable(target, sql, params, decoders, manner) {
       const id = ask(target, sql, params, decoders, manner, answer);
       giveUp = () => mailbox.cancel(target, id, answer);
       signal.addEventListener('abort', giveUp, { once: true });
+      // By a toJSON among the parameters, which has just run.
+      if (signal.aborted) giveUp();
     });
   } catch (error) {
     // The signal's own reason is thrown as it is, but a doubt about the outcome is never hidden by it.

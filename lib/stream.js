@@ -45,6 +45,10 @@ class RowStream {
   #ahead;
   /** Calls of `next` and `return` take turns. @type {Promise<unknown>} */
   #turn = Promise.resolve();
+  /** Calls that wait for theirs. */
+  #waiting = 0;
+  /** Something went out, so there may be a transaction to be ended. */
+  #isAsked = false;
 
   /** @param {Source} source */
   constructor(source) {
@@ -67,7 +71,7 @@ class RowStream {
   /** @returns {Promise<IteratorResult<any>>} */
   next() {
     // The usual case, a row that is here already, does not wait for anything.
-    if (this.#index < this.#rows.length && this.#state !== 'over') {
+    if (this.#waiting === 0 && this.#index < this.#rows.length && this.#state !== 'over') {
       return Promise.resolve({ done: false, value: this.#take() });
     }
     return this.#inTurn(() => this.#advance());
@@ -94,8 +98,11 @@ class RowStream {
   }
 
   /** @template T @param {() => Promise<T>} work @returns {Promise<T>} */
-  #inTurn(work) {
-    const turn = this.#turn.then(work);
+  async #inTurn(work) {
+    this.#waiting += 1;
+    const turn = this.#turn.then(work).finally(() => {
+      this.#waiting -= 1;
+    });
     this.#turn = turn.catch(() => {});
     return turn;
   }
@@ -156,6 +163,10 @@ class RowStream {
     const manner = this.#source.manner();
     return execute(this.#source.target, sql, params, this.#decoders, {
       ...manner,
+      onAsked: () => {
+        this.#isAsked = true;
+        manner.onAsked?.();
+      },
       operation,
       portal: this.#portal,
       batch: this.#batchSize,
@@ -189,7 +200,7 @@ class RowStream {
   async #abandon() {
     this.#state = 'over';
     if (!this.#source.isOwner) return;
-    await this.#end('ROLLBACK').catch(() => {});
+    if (this.#isAsked) await this.#end('ROLLBACK').catch(() => {});
     this.#source.onEnd?.();
   }
 

@@ -2,6 +2,7 @@
 'use strict';
 
 const {
+  AcquireTimeoutError,
   ClosedError,
   TimeoutError,
   TransactionLostError,
@@ -24,7 +25,7 @@ const streams = lazy(() => require('./stream.js'));
 /** @import { Target } from '../types/internal.js' */
 /** @import { QueryResult, Rows, Transaction as TransactionInterface } from '../types/pool.js' */
 
-/** @typedef {{ isolation?: string, accessMode?: string, deferrable?: boolean, timeoutMs?: number, signal?: AbortSignal }} Begin */
+/** @typedef {{ isolation?: string, accessMode?: string, deferrable?: boolean, timeoutMs?: number, signal?: AbortSignal, until?: number | undefined }} Begin `until`: the end of `timeoutMs`, by `performance.now` */
 
 /** How statements behind BEGIN are asked for. @type {Manner} */
 const INSIDE = Object.freeze({ flags: FLAG.TRANSACTION });
@@ -68,6 +69,10 @@ class Transaction {
   #trace;
   #inside;
   #savepoints = 0;
+  /** Why a part that failed is still in it. @type {Error | undefined} */
+  #notUndone;
+  /** Statements of a limited one that are not answered. @type {Set<Promise<unknown>>} */
+  #running = new Set();
   #writes;
   /** `fresh`: nothing asked; `open`; `over`. */
   #state = 'fresh';
@@ -91,8 +96,7 @@ class Transaction {
     this.#writes = options.accessMode !== 'read-only';
     this.#inside = reading.resolves && this.#writes ? PROBED : INSIDE;
     this.#timeoutMs = options.timeoutMs;
-    this.#deadline =
-      options.timeoutMs === undefined ? undefined : performance.now() + options.timeoutMs;
+    this.#deadline = options.until ?? deadlineOf(options.timeoutMs);
     this.#signal = options.signal;
     this.#trace = traceTransaction(this.#target.about, this.#begin);
     enrol(this.#target, this.#trace);
@@ -103,7 +107,41 @@ class Transaction {
 
   /** Runs a closure as this transaction. @template T @param {Transaction} tx @param {(tx: any) => T | Promise<T>} fn */
   static run(tx, fn) {
-    return within(tx.#trace, async () => fn(tx));
+    const work = within(tx.#trace, async () => fn(tx));
+    return tx.#isLimited ? tx.#whileAllowed(work) : work;
+  }
+
+  /**
+   * A closure that does not return is left at the end of the transaction's time, or when its signal fires, unless it has
+   * ended the transaction. One that waits for a statement hears of that by the statement's own error, which knows more.
+   * @template T @param {Promise<T>} work @returns {Promise<T>}
+   */
+  #whileAllowed(work) {
+    return new Promise((resolve, reject) => {
+      const signal = this.#signal;
+      /** @param {() => unknown} reason */
+      const leave = async (reason) => {
+        await Promise.allSettled(this.#running);
+        setImmediate(async () => {
+          if (this.#state === 'over') return;
+          await this.rollback().catch(() => {});
+          reject(reason());
+        });
+      };
+      const onAbort = () => leave(() => signal?.reason);
+      const left = this.#deadline === undefined ? undefined : this.#deadline - performance.now();
+      const timer =
+        left === undefined
+          ? undefined
+          : setTimeout(leave, Math.ceil(left), () => this.#outOfTime('failed'));
+      signal?.addEventListener('abort', onAbort, { once: true });
+      if (signal?.aborted) onAbort();
+      const stop = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+      };
+      work.then(resolve, reject).finally(stop);
+    });
   }
 
   /** Sends BEGIN now instead of with the first statement. @param {Transaction} tx */
@@ -119,6 +157,11 @@ class Transaction {
       throw error;
     }
     return tx;
+  }
+
+  /** Is any of its time left? A timer may ring a little early. @param {Transaction} tx */
+  static hasTime(tx) {
+    return tx.#deadline === undefined || performance.now() < tx.#deadline - 1;
   }
 
   /** Has it been ended by its owner? @param {Transaction} tx */
@@ -238,7 +281,10 @@ class Transaction {
       return value;
     } catch (error) {
       // If the transaction is lost as well, its own end says so; the caller wants to know why this part failed.
-      await this.query(`ROLLBACK TO SAVEPOINT ${name}`).catch(() => {});
+      await this.query(`ROLLBACK TO SAVEPOINT ${name}`).catch((/** @type {any} */ cause) => {
+        // Then nothing has undone this part, and the transaction could still commit it.
+        if (cause?.outcome === 'not-sent') this.#notUndone ??= cause;
+      });
       throw error;
     }
   }
@@ -256,6 +302,12 @@ class Transaction {
   async commit(options) {
     const limits = readTable(END_OPTIONS, options);
     this.#checkOpen();
+    if (this.#notUndone !== undefined) {
+      await this.rollback(options);
+      const message = 'commit: rolled back, because a savepoint could not be rolled back to';
+      const cause = this.#notUndone;
+      throw new TransactionRolledBackError(message, { code: '25P02', outcome: 'failed', cause });
+    }
     const isFresh = this.#state === 'fresh';
     this.#state = 'over';
     try {
@@ -333,14 +385,14 @@ class Transaction {
    * @param {Manner | undefined} manner
    */
   #run(sql, params, options, manner) {
-    return queryable.run(
-      this.#target,
-      sql,
-      params,
-      options,
-      this.#reading,
-      manner ?? this.#manner(),
-    );
+    const how = manner ?? this.#manner();
+    const answer = queryable.run(this.#target, sql, params, options, this.#reading, how);
+    if (this.#isLimited) {
+      this.#running.add(answer);
+      const over = () => this.#running.delete(answer);
+      answer.then(over, over);
+    }
+    return answer;
   }
 
   /**
@@ -363,10 +415,7 @@ class Transaction {
     const limited = /** @type {StatementOptions} */ ({ ...options });
     if (this.#deadline !== undefined) {
       const left = Math.ceil(this.#deadline - performance.now());
-      if (left <= 0) {
-        const message = `query: cancelled after timeout of ${this.#timeoutMs}ms`;
-        throw new TimeoutError(message, { code: '57014', outcome: 'not-sent', transient: true });
-      }
+      if (left <= 0) throw this.#outOfTime('not-sent');
       limited.timeoutMs = Math.min(left, options.timeoutMs ?? left);
     }
     const signals = [this.#signal, options.signal].filter((signal) => signal !== undefined);
@@ -374,6 +423,12 @@ class Transaction {
       limited.signal =
         signals.length === 1 ? /** @type {AbortSignal} */ (signals[0]) : AbortSignal.any(signals);
     return limited;
+  }
+
+  /** @param {'not-sent' | 'failed'} outcome */
+  #outOfTime(outcome) {
+    const message = `query: cancelled after timeout of ${this.#timeoutMs}ms`;
+    return new TimeoutError(message, { code: '57014', outcome, transient: true });
   }
 
   get #isLimited() {
@@ -401,6 +456,11 @@ class Transaction {
   }
 }
 
+/** @param {number | undefined} timeoutMs */
+function deadlineOf(timeoutMs) {
+  return timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
+}
+
 /** Does nobody know whether it was committed? @param {any} error */
 function isOpen(error) {
   return error?.outcome === 'unknown';
@@ -413,14 +473,15 @@ function wasLost(error) {
 
 /**
  * May the whole closure run again? Serialization failures, a read-only server, and everything that certainly neither
- * committed nor is the statement's own fault.
+ * committed nor is the statement's own fault. Not after a wait of `acquireTimeoutMs`, which is the most there is.
  * @param {any} error
  */
 function mayRunAgain(error) {
+  if (error instanceof AcquireTimeoutError) return false;
   if (typeof error?.code !== 'string' || error.outcome === undefined || error.outcome === 'unknown')
     return false;
   if (['40001', '40P01', '25006', '26000'].includes(error.code)) return true;
   return error.transient === true && error.name !== 'error';
 }
 
-module.exports = { Transaction, mayRunAgain };
+module.exports = { Transaction, deadlineOf, mayRunAgain };

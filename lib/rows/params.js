@@ -20,6 +20,11 @@ const MAX_SECTION = 0x3fffffff - 65_536;
 /** Room for a length word and any scalar that is written without asking for room. */
 const SMALL = 4 + SCALAR_BYTES;
 
+/** The length that a byte array has, whatever its class says. @type {(this: Uint8Array) => number} */
+const realLength = /** @type {any} */ (
+  Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'length')
+).get;
+
 const TEXT = 0;
 const BINARY = 1;
 /** Never on the wire: the engine sends the array literal or the JSON text, whichever the server's type wants. */
@@ -30,8 +35,8 @@ const EITHER = 2;
  * big-endian, length −1 for NULL. `nformats` is 0 (all text) or `nparams`. An array of the lossless encoding has
  * format 2 and the value `u32 n, n bytes array literal, rest: JSON text`.
  *
- * No user code runs in here, so nothing can write to the outbox at the same time; that is why `values` must come from
- * `prepareParams`. Bytes behind the returned end may have been overwritten.
+ * No user code runs in here but getters of `values` itself, which the mailbox keeps from writing to the outbox at the same
+ * time; that is why `values` must come from `prepareParams`. Bytes behind the returned end may have been overwritten.
  *
  * @param {Outbox} outbox
  * @param {number} offset where the section begins
@@ -107,7 +112,7 @@ function writeObject(buffer, view, at, limit, value, index, strict, format) {
     view.setUint16(format, EITHER);
     return writeArray(buffer, view, at, limit, value, index, strict);
   }
-  throw new TypeError(`parameter $${index + 1} was not prepared`);
+  throw parameterError(index, 'changed while it was read');
 }
 
 /**
@@ -116,23 +121,31 @@ function writeObject(buffer, view, at, limit, value, index, strict, format) {
  * @returns {number} end, or −1 when it does not fit
  */
 function writeBytes(buffer, view, at, limit, bytes, index) {
-  const length = bytes.length;
-  if (length === 0 && isDetached(bytes)) {
-    throw parameterError(index, 'is a view of a detached ArrayBuffer');
-  }
+  const length = lengthOf(bytes, index);
   if (at + 4 + length > limit) return -1;
   view.setInt32(at, length);
-  buffer.set(bytes, at + 4);
+  if (length > 0) buffer.set(bytes, at + 4);
+  else if (isDetached(bytes)) throw parameterError(index, 'is a view of a detached ArrayBuffer');
   return at + 4 + length;
 }
 
+/** @param {Uint8Array} bytes @param {number} index */
+function lengthOf(bytes, index) {
+  try {
+    return realLength.call(bytes);
+  } catch {
+    throw parameterError(index, 'looks like a byte array and is none');
+  }
+}
+
 /**
- * An attached buffer, also an empty one, can be looked at; a detached one throws.
+ * An attached buffer, also an empty one, can be looked at through its view; one that is detached, or has become too short
+ * for the view, throws.
  * @param {Uint8Array} bytes
  */
 function isDetached(bytes) {
   try {
-    new Uint8Array(bytes.buffer);
+    Uint8Array.prototype.at.call(bytes, 0);
     return false;
   } catch {
     return true;
@@ -165,11 +178,11 @@ function writeArray(buffer, view, at, limit, array, index, strict) {
 function encodeToBuffer(values, encoding) {
   if (values.length > MAX_PARAMS) throw tooMany(values.length);
   let size = 4 + 2 * values.length + 2 * SMALL;
-  for (const value of values) {
+  for (const [i, value] of values.entries()) {
     size += SMALL;
     if (typeof value === 'string') size += Buffer.byteLength(value);
     else if (typeof value === 'bigint') size += String(value).length;
-    else if (value instanceof Uint8Array) size += value.length;
+    else if (value instanceof Uint8Array) size += lengthOf(value, i);
     else if (value instanceof ArrayText) {
       size += Buffer.byteLength(value.literal) + Buffer.byteLength(value.json);
     }
@@ -181,7 +194,12 @@ function encodeToBuffer(values, encoding) {
   }
   const buffer = Buffer.allocUnsafeSlow(size);
   const view = new DataView(buffer.buffer);
-  return buffer.subarray(0, encodeParams({ buffer, view }, 0, size, values, encoding));
+  const end = encodeParams({ buffer, view }, 0, size, values, encoding);
+  if (end < 0) {
+    const problem = new TypeError('the parameters changed while they were read');
+    throw argumentError(problem, { code: 'ERR_ENCODE' });
+  }
+  return buffer.subarray(0, end);
 }
 
 /** @param {number} count */

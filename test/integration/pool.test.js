@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { createPool } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
 const { waitFor } = require('../support/wait.js');
@@ -149,4 +150,41 @@ test('sec_c04: a time limit ends the statement on the server, and the connection
   );
   await db.idle('limited');
   assert.equal(await pidOf(pool), pid);
+});
+
+test('sec_p06: an end with a wrong argument ends nothing, and the next one does', async () => {
+  const pool = createPool(db.url);
+  await pool.query('select 1');
+  const wrong = /** @type {any} */ ({ timeoutMs: 'soon' });
+  assert.equal((await failureOf(pool.end(wrong))).code, 'ERR_CONFIG');
+  assert.deepEqual(await pool.query('select 1 as n'), [{ n: 1 }]);
+  await pool.end();
+  assert.equal((await failureOf(pool.query('select 1'))).code, 'ERR_CLOSED');
+});
+
+test('rows of a stream come in the order of the calls that ask for them', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const text = 'select n from generate_series(1, 100) as n';
+  const stream = pool.stream(text, [], { batchSize: 50 });
+  let third;
+  const first = stream.next().then(({ value }) => {
+    third = stream.next();
+    return value.n;
+  });
+  const second = stream.next();
+  assert.deepEqual([await first, (await second).value.n, (await third).value.n], [1, 2, 3]);
+  const [left, behind] = await Promise.all([stream.return('left'), stream.next()]);
+  assert.deepEqual(left, { done: true, value: 'left' });
+  assert.deepEqual(behind, { done: true, value: undefined });
+});
+
+test('a stream that nothing was sent for waits for no connection', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 60_000 });
+  const holder = await pool.begin();
+  const wrong = pool.stream('select $1::int', [/** @type {any} */ (Symbol('no value'))]);
+  assert.equal((await failureOf(wrong.next())).code, '22P02');
+  const aborted = pool.stream('select 1', [], { signal: AbortSignal.abort() });
+  assert.equal((await failureOf(aborted.next())).name, 'AbortError');
+  assert.equal(pool.status().waiting, 0);
+  await holder.rollback();
 });

@@ -244,3 +244,94 @@ test('CP-83: a closure that has committed by itself is not run again, whatever i
   );
   assert.deepEqual([problem.code, runs], ['40001', 1]);
 });
+
+test('CP-80: timeoutMs is for the whole transaction: all attempts, and a function that does not return', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, retry: { baseDelayMs: 1 } });
+  const functions = [
+    () => new Promise(() => {}),
+    async (tx) => {
+      await tx.query('insert into rows values (80)');
+      await new Promise(() => {});
+    },
+    (tx) => tx.query('insert into rows select 80 from pg_sleep(60)'),
+  ];
+  for (const fn of functions) {
+    let runs = 0;
+    const counted = (tx) => {
+      runs += 1;
+      return fn(tx);
+    };
+    const error = await failureOf(pool.transaction(counted, { timeoutMs: 150 }));
+    assert.deepEqual([error.code, runs], ['57014', 1], error.stack);
+    assert.notEqual(error.outcome, 'unknown');
+  }
+  assert.ok(!(await values()).includes(80));
+  await waitFor(() => pool.status().available === pool.status().size, { what: 'all given back' });
+});
+
+test('CP-80: the signal of a transaction ends it although its function does not return', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const abort = new AbortController();
+  const reason = new Error('enough');
+  const error = await failureOf(
+    pool.transaction(
+      async (tx) => {
+        await tx.query('insert into rows values (81)');
+        abort.abort(reason);
+        await new Promise(() => {});
+      },
+      { signal: abort.signal },
+    ),
+  );
+  assert.equal(error, reason);
+  assert.ok(!(await values()).includes(81));
+});
+
+test('CP-80: a function that has committed and goes on is not told that its transaction failed', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const value = await pool.transaction(
+    async (tx) => {
+      await tx.query('insert into rows values (82)');
+      await tx.commit();
+      // Longer than the transaction has: this is the time that passes, not a wait for something.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return 'done';
+    },
+    { timeoutMs: 150 },
+  );
+  assert.equal(value, 'done');
+  assert.ok((await values()).includes(82));
+});
+
+test('a savepoint that could not be rolled back to is not committed with the rest', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, maxStatementMs: 150 });
+  const error = await failureOf(
+    pool.transaction(async (tx) => {
+      await tx.query('insert into rows values (83)');
+      let slow;
+      const part = tx.savepoint(async () => {
+        await tx.query('insert into rows values (84)');
+        // Holds up what comes behind it for longer than that may wait.
+        slow = tx.query('select pg_sleep(0.6)', [], { timeoutMs: 10_000 });
+        throw new Error('undo it');
+      });
+      assert.equal((await failureOf(part)).message, 'undo it');
+      await slow;
+    }),
+  );
+  assert.deepEqual([error.name, error.outcome], ['TransactionRolledBackError', 'failed']);
+  assert.ok(!(await values()).some((n) => n === 83 || n === 84));
+});
+
+test('a transaction waits for a connection no longer than acquireTimeoutMs, and does not begin again', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 100, retry: { maxAttempts: 50 } });
+  const holder = await pool.begin();
+  let runs = 0;
+  const work = (tx) => {
+    runs += 1;
+    return tx.query('select 1');
+  };
+  assert.equal((await failureOf(pool.transaction(work))).code, '53300');
+  assert.equal(runs, 1);
+  await holder.rollback();
+});
