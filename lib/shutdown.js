@@ -55,6 +55,12 @@ function readShutdownOptions(given) {
 
 /** @typedef {ReturnType<typeof readShutdownOptions>} Options */
 
+/** What cannot be closed must be found out at the start of a program, not at its end. @param {any} db */
+function checkDatabase(db) {
+  if ([db?.destroy, db?.end, db?.[CLOSE]].some((close) => typeof close === 'function')) return;
+  throw new TypeError(`db must have a method destroy or end, got ${db === null ? db : typeof db}`);
+}
+
 /** @param {any} db @returns {Promise<any>} */
 function shutdownDatabase(db) {
   return typeof db.destroy === 'function' ? db.destroy() : db.end();
@@ -89,6 +95,7 @@ function lifecycleOf(db) {
  * @returns {Promise<any>}
  */
 async function gracefulShutdown(db, options) {
+  checkDatabase(db);
   return shutDownOnce(db, readShutdownOptions(options));
 }
 
@@ -163,6 +170,7 @@ function startTimer(ms) {
  * @returns {() => void}
  */
 function registerShutdownHandlers(db, options) {
+  checkDatabase(db);
   return register(db, readShutdownOptions(options));
 }
 
@@ -203,6 +211,7 @@ function defaultExitCode(error) {
  * @returns {api.ShutdownController}
  */
 function createShutdownController(db, options) {
+  checkDatabase(db);
   const read = readShutdownOptions(options);
   /** @type {Promise<any> | undefined} */
   let execution;

@@ -6,8 +6,8 @@ import type {
   Dialect,
   DialectAdapter,
   Driver,
-  Kysely,
   KyselyPlugin,
+  MigrationLockOptions,
   QueryCompiler,
 } from 'kysely';
 import type { Pool, PoolOptions } from './pool.js';
@@ -51,6 +51,20 @@ export interface BerthDialectConfig {
 export function readFromStandby(): KyselyPlugin;
 
 /**
+ * Kysely's classes have private members, and there is one class per module format: naming it here would shut out the
+ * programs that import the other one.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: either of them.
+type AnyKysely = any;
+
+/** Locks out other migrations with an advisory lock. */
+export interface BerthAdapter
+  extends Omit<DialectAdapter, 'acquireMigrationLock' | 'releaseMigrationLock'> {
+  acquireMigrationLock(db: AnyKysely, options: MigrationLockOptions): Promise<void>;
+  releaseMigrationLock(db: AnyKysely, options: MigrationLockOptions): Promise<void>;
+}
+
+/**
  * Kysely on the native pool: statements are prepared once per connection, BEGIN travels with the first statement,
  * streams need no cursor class, and a cancel can only hit its own statement.
  * @example
@@ -60,7 +74,6 @@ export class BerthDialect implements Dialect {
   constructor(config: BerthDialectConfig);
   createDriver(): Driver;
   createQueryCompiler(): QueryCompiler;
-  createAdapter(): DialectAdapter;
-  // biome-ignore lint/suspicious/noExplicitAny: as Kysely declares it.
-  createIntrospector(db: Kysely<any>): DatabaseIntrospector;
+  createAdapter(): BerthAdapter;
+  createIntrospector(db: AnyKysely): DatabaseIntrospector;
 }

@@ -61,6 +61,17 @@ test('options are checked', async () => {
   assert.throws(() => registerShutdownHandlers(stub(), { signals: 'SIGTERM' }), /signals/);
 });
 
+test('what cannot be closed is refused at once, and leaves nothing behind', async () => {
+  for (const db of [undefined, null, 5, 'postgres://', {}]) {
+    const wrong = { name: 'TypeError', message: /^db must have a method destroy or end/ };
+    const onShutdown = mock.fn();
+    await assert.rejects(gracefulShutdown(/** @type {any} */ (db), { onShutdown }), wrong);
+    assert.equal(onShutdown.mock.callCount(), 0);
+    assert.throws(() => registerShutdownHandlers(/** @type {any} */ (db)), wrong);
+    assert.throws(() => createShutdownController(/** @type {any} */ (db)), wrong);
+  }
+});
+
 test('S1: onShutdown throws: the database is closed, and that error comes back', async () => {
   const error = new Error('hook');
   const db = stub();
