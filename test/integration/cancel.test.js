@@ -28,15 +28,14 @@ async function slowLine(t) {
  */
 async function neverHits(raced, next) {
   const came = { answered: 0, cancelled: 0 };
-  for (let round = 0; round < ROUNDS; round++) {
+  // On a busy machine longer, until one was early enough: otherwise nothing was raced.
+  for (let round = 0; round < ROUNDS || came.answered === 0; round++) {
     const first = raced(round);
     const second = next(round);
     came[await first] += 1;
     assert.equal(await second, round);
   }
-  // Otherwise nothing was raced.
-  assert.equal(came.answered + came.cancelled, ROUNDS);
-  assert.ok(came.cancelled >= 20 && came.answered > 0, JSON.stringify(came));
+  assert.ok(came.cancelled >= 20, JSON.stringify(came));
 }
 
 const settled = (promise, name) =>

@@ -62,7 +62,8 @@ for (const name of Object.keys(uses)) {
     const pool = new Pool({ connectionString: db.url, max: 1 });
     t.after(() => pool.end());
     for (let round = 0; round < ROUNDS; round++) {
-      const terminate = (pid) => db.sql('select pg_terminate_backend($1)', [pid]);
+      // Waits for its end: the next round must not take it for its own.
+      const terminate = (pid) => db.sql('select pg_terminate_backend($1, 20000)', [pid]);
       const error = await endUnder(name, await pool.connect(), terminate);
       assert.equal(error.message, 'terminating connection due to administrator command');
       const next = await pool.connect();

@@ -19,6 +19,8 @@ async function poolInDoubt(t, servers, options) {
     database: 'postgres',
     sslmode: 'disable',
     poolSize: 1,
+    // Longer than failovers of the slowest machine.
+    resolveTimeoutMs: 60_000,
     ...options,
   });
   t.after(async () => {
