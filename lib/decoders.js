@@ -7,8 +7,9 @@ const { needsLookup } = require('./rows/user-oids.js');
 
 const decoding = lazy(() => require('./rows/decoder.js'));
 
-// Behind this turn, in which the first statement is sent: while its connection is opened there is time for it.
-setImmediate(decoding).unref();
+// Behind this turn, in which the first statement is sent: while its connection is opened there is time for it. Not unref'd:
+// the event loop would wait for the answer first.
+setImmediate(decoding);
 
 /** @import { Target } from '../types/internal.js' */
 /** @import { Decode, ResolvedTypes, Shape, TypeInfo } from '../types/rows.js' */

@@ -196,13 +196,13 @@ function oneOf(...words) {
   return { accepts: (value) => words.includes(value), says, words };
 }
 
-/** An object with a table of its own. @param {Table} table @returns {Rule} */
+/** An object with a table of its own. @param {() => Table} table loaded when it is needed @returns {Rule} */
 function group(table) {
   return {
     accepts: isObject,
     says: 'an object',
     copy: (value, name) =>
-      isObject(value) ? { ...readOptions(table, value, [], `${name}.`) } : value,
+      isObject(value) ? { ...readOptions(table(), value, [], `${name}.`) } : value,
   };
 }
 

@@ -1,13 +1,15 @@
 // The options of the cluster face: what each accepts, and what this version has to refuse.
 'use strict';
 
+const { lazy } = require('./lazy.js');
 const rules = require('./option-rules.js');
 const { count, flag, group, isObject, ms, msOrNever, oneOf, positive, readOptions, text, wrong } =
   rules;
 
-const { POOL_LEASE, readPoolLease } = require('./lease-options.js');
 const { LOGIN_OPTIONS } = require('./login-options.js');
 const { HOOK_OPTIONS } = require('./query-hooks.js');
+
+const leases = lazy(() => require('./lease-options.js'));
 
 /** @import { Rule, Table } from './option-rules.js' */
 
@@ -68,6 +70,9 @@ const RETRY = {
   jitter: oneOf('half', 'decorrelated'),
 };
 
+/** @type {Table} */
+const KEEPALIVE = { idleMs: ms, intervalMs: ms, count: positive };
+
 /** @type {Table} Options of `createPool`. Defaults are in the engine. */
 const POOL_OPTIONS = Object.freeze({
   connectionString: { ...text, secret: true },
@@ -121,7 +126,7 @@ const POOL_OPTIONS = Object.freeze({
   aliveTimeoutMs: ms,
   exactlyOnce: flag,
   strictFence: flag,
-  keepalive: group({ idleMs: ms, intervalMs: ms, count: positive }),
+  keepalive: group(() => KEEPALIVE),
   tcpUserTimeoutMs: msOrNever,
   preparedStatements: oneOf('named', 'unnamed'),
   driver: oneOf('auto', 'loop', 'engine'),
@@ -130,8 +135,8 @@ const POOL_OPTIONS = Object.freeze({
   types,
   rowMode,
   maxResultBytes: rules.integer(1, Number.MAX_SAFE_INTEGER, 'a positive integer (bytes)'),
-  retry: group(RETRY),
-  lease: group(POOL_LEASE),
+  retry: group(() => RETRY),
+  lease: group(() => leases().POOL_LEASE),
   logger: rules.callback,
   ...HOOK_OPTIONS,
 });
@@ -231,7 +236,9 @@ function readPoolOptions(options) {
   if (read.hosts !== undefined) {
     if (read.host !== undefined) throw wrong('hosts', 'and "host" exclude each other');
   }
-  if (read.lease !== undefined) read.lease = readPoolLease(read.lease, read.applicationName);
+  if (read.lease !== undefined) {
+    read.lease = leases().readPoolLease(read.lease, read.applicationName);
+  }
   if (read.mode !== undefined) read.mode = MODES[read.mode] ?? read.mode;
   if (read.ssl !== undefined) {
     const other = Object.keys(read).find((name) => /^ssl./.test(name));

@@ -3,8 +3,6 @@
 
 const { inspect } = require('node:util');
 const native = require('./native.js');
-const { Backoff } = require('./backoff.js');
-const { catalogQuery } = require('./catalog-query.js');
 const handles = require('./handles.js');
 const { lazy } = require('./lazy.js');
 const { FLAG, flush, keepAlive, listen } = require('./mailbox.js');
@@ -20,7 +18,9 @@ const { TypeCatalog } = require('./type-catalog.js');
 
 const { end, forgotten, openPool, openSession, release } = handles;
 
+const backoffs = lazy(() => require('./backoff.js'));
 const batches = lazy(() => require('./batch.js'));
+const catalogs = lazy(() => require('./catalog-query.js'));
 const copies = lazy(() => require('./copy.js'));
 const figures = lazy(() => require('./pool-figures.js'));
 const probes = lazy(() => require('./pool-probes.js'));
@@ -96,7 +96,8 @@ class Pool {
     this.#probes = lazy(() => new (probes().Probes)(target));
     this.#unlisten = hearEvents(target, this.#events, this.#probes);
     forgotten.register(this, this.#target, this);
-    const catalog = new TypeCatalog(catalogQuery(this.#target));
+    const query = lazy(() => catalogs().catalogQuery(target));
+    const catalog = new TypeCatalog((...asked) => query()(...asked));
     const decoders = queryable.decodersFor(resolved, rowMode, catalog);
     const resolves = commitResolution === 'xid';
     this.#retry = { ...DEFAULT_RETRY, ...retry };
@@ -106,7 +107,7 @@ class Pool {
     if (commitMarkerTable !== undefined) {
       const { Markers } = require('./commit-markers.js');
       const tell = (/** @type {any} */ event) => this.#events.tell(event);
-      this.#markers = new Markers(commitMarkerTable, resolveTimeoutMs, catalogQuery(target), tell);
+      this.#markers = new Markers(commitMarkerTable, resolveTimeoutMs, query(), tell);
       this.#reading.markers = this.#markers;
     }
     this.#singles = new Singles({
@@ -153,7 +154,7 @@ class Pool {
       return new LogPositions(this.#target, this.#reading, limits);
     const leader = new Pool(leaderOptions(given));
     this.#leader = leader;
-    const ask = catalogQuery(leader.#target);
+    const ask = catalogs().catalogQuery(leader.#target);
     const path = followLeader(leader.#target, this.#reading, given.mode, (sql) =>
       ask(sql, [], undefined),
     );
@@ -167,7 +168,7 @@ class Pool {
    */
   async #position() {
     const { POSITION } = require('./log-positions.js');
-    const query = catalogQuery(this.#target);
+    const query = catalogs().catalogQuery(this.#target);
     const ask = async () => (await query(POSITION, [], undefined))[0].lsn;
     return ask().catch(() => null);
   }
@@ -294,7 +295,7 @@ class Pool {
     if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
     const read = options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
     const { maxAttempts = this.#retry.maxAttempts, lsn, ...begin } = read;
-    const backoff = new Backoff(this.#retry);
+    const backoff = new (backoffs().Backoff)(this.#retry);
     const { Transaction: TransactionClass, deadlineOf, mayRunAgain } = transactions();
     // All attempts together.
     const until = deadlineOf(begin.timeoutMs);

@@ -1,8 +1,10 @@
 // Options that every face has: who hears of single statements, and what comment these carry.
 'use strict';
 
-const { callHook } = require('./hooks.js');
+const { lazy } = require('./lazy.js');
 const { callback, count, readOptions, wrong } = require('./option-rules.js');
+
+const hooks = lazy(() => require('./hooks.js'));
 
 /** @import { LogEvent } from '../types/pool-extras.js' */
 /** @import { About } from '../types/internal.js' */
@@ -33,6 +35,7 @@ function toldBy({ logger, slowQueryMs = DEFAULT_SLOW_MS, onSlowQuery, onQueryErr
   if (logger === undefined && onSlowQuery === undefined && onQueryError === undefined) {
     return undefined;
   }
+  const { callHook } = hooks();
   return (event) => {
     callHook(logger, [event], onFailure);
     if (event.durationMs > slowQueryMs) callHook(onSlowQuery, [event], onFailure);

@@ -127,7 +127,7 @@ const SERVERLESS_OPTIONS = Object.freeze({
   application_name: optionalText,
   applicationName: optionalText,
   defaultQueryTimeoutMs: numeric,
-  hooks: group(HOOKS),
+  hooks: group(() => HOOKS),
   ...HOOK_OPTIONS,
   debug: flag,
   library: {

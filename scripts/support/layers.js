@@ -66,6 +66,7 @@ const JS = {
   'ssl-options': ['option-rules', 'error-classes'],
   'lease-options': ['option-rules', 'error-classes'],
   options: [
+    'lazy',
     'lease-options',
     'option-rules',
     'login-options',
@@ -85,7 +86,7 @@ const JS = {
   decoders: ['lazy', 'native', 'rows', 'type-catalog'],
   answer: ['decoders', 'rows', 'error-classes'],
   'sql-text': [],
-  'query-hooks': ['hooks', 'option-rules', 'sql-comment'],
+  'query-hooks': ['lazy', 'hooks', 'option-rules', 'sql-comment'],
   'sql-comment': ['hooks'],
   tracing: ['lazy', 'mailbox', 'sql-text', 'errors', 'error-classes'],
   request: ['lazy', 'tracing', 'answer', 'decoders', 'mailbox', 'rows', 'statements'],

@@ -44,10 +44,18 @@ test('a pool is a third of the files, and no slow module of Node', () => {
   const all = listFiles('lib', ['.js']).length;
   assert.ok(own.length * 3 <= all, `${own.length} of ${all} files: ${own.join(' ')}`);
   const faces = /^(pg|serverless|kysely)\/|health|resilience|shutdown|debug|listener|copy/;
+  const later = /^(backoff|catalog-query|hooks|lease-options)\.js|^rows\/decoder/;
   assert.deepEqual(
-    own.filter((file) => faces.test(file)),
+    own.filter((file) => faces.test(file) || later.test(file)),
     [],
   );
+});
+
+test('what reads rows is loaded while the connection is opened, not behind the answer', () => {
+  const waiting = printed(`
+    require('./lib/index.js').createPool('postgres://localhost/x');
+    console.log(JSON.stringify(process.getActiveResourcesInfo()));`);
+  assert.ok(waiting.includes('Immediate'), String(waiting));
 });
 
 test('the classes of errors need no engine', () => {
