@@ -2,7 +2,6 @@
 'use strict';
 
 const {
-  AcquireTimeoutError,
   ClosedError,
   TimeoutError,
   TransactionLostError,
@@ -473,11 +472,10 @@ function wasLost(error) {
 
 /**
  * May the whole closure run again? Serialization failures, a read-only server, and everything that certainly neither
- * committed nor is the statement's own fault. Not after a wait of `acquireTimeoutMs`, which is the most there is.
+ * committed nor is the statement's own fault.
  * @param {any} error
  */
 function mayRunAgain(error) {
-  if (error instanceof AcquireTimeoutError) return false;
   if (typeof error?.code !== 'string' || error.outcome === undefined || error.outcome === 'unknown')
     return false;
   if (['40001', '40P01', '25006', '26000'].includes(error.code)) return true;
