@@ -24,7 +24,7 @@ function complaint(connectionString) {
   }
 }
 
-test('sec_d01: values of settings are judged as libpq judges them', () => {
+test('CP-40, sec_d01: values of settings are judged as libpq judges them', () => {
   assert.ok(judgements.length > 80);
   for (const [text, isRight] of judgements) {
     const host = text.includes('host') ? '' : 'host=/nowhere ';
@@ -56,7 +56,7 @@ test('sec_d02: what cannot be obeyed is refused by its name, whatever it would h
   }
 });
 
-test('sec_d02: an unknown key is refused, and the nearest known one is named', () => {
+test('CP-40, sec_d02: an unknown key is refused, and the nearest known one is named', () => {
   for (const [text, says] of [
     ['postgres://u@h/d?sslmod=require', 'did you mean "sslmode"?'],
     ['hosst=h', 'did you mean "host"?'],

@@ -208,6 +208,39 @@ test('CP-40, CP-45: sockets in a folder, encoded, as a parameter, or by PGHOST',
   });
 });
 
+test('CP-45: @ is a socket without a file', async (t) => {
+  if (process.platform !== 'linux') return t.skip('only Linux has them');
+  const name = `@pg-berth-${process.pid}`;
+  const own = await startServer({ sockets: [name] });
+  t.after(() => own.stop());
+  const { port } = own;
+  for (const options of [
+    { hosts: [name], port, user: 'postgres', database: 'postgres' },
+    `host=${name} port=${port} user=postgres dbname=postgres`,
+    `postgres://postgres@/postgres?host=${encodeURIComponent(name)}&port=${port}`,
+  ]) {
+    assert.equal((await session(options)).user, 'postgres');
+  }
+});
+
+test('CP-44: a section of the own file comes before that of the system, and none may name another service', async () => {
+  const system = path.join(folder, 'system');
+  fs.mkdirSync(system);
+  fs.writeFileSync(
+    path.join(system, 'pg_service.conf'),
+    '[both]\napplication_name=system\nuser=nobody_at_all\n[there]\napplication_name=system\n',
+  );
+  const own = '[both]\napplication_name=own\n[nested]\nservice=both\n[unknown]\nno_such_key=1\n';
+  const variables = { PGSYSCONFDIR: system, PGSERVICEFILE: file('own.conf', own) };
+  const base = { host: server.host, port: server.port, database: 'postgres', user: 'postgres' };
+  await withVariables(variables, async () => {
+    assert.equal((await session({ ...base, service: 'both' })).name, 'own');
+    assert.equal((await session({ ...base, service: 'there' })).name, 'system');
+    for (const service of ['nested', 'unknown', 'nowhere'])
+      assert.throws(() => createPool({ ...base, service }), { code: 'ERR_CONFIG' }, service);
+  });
+});
+
 test('CP-42, CP-43, CP-44: the files at home are found where nothing is named', async () => {
   const { host, port, passwords } = server;
   const home = path.join(folder, 'home');

@@ -110,13 +110,14 @@ class Server {
   #released;
 
   /** Use {@link startServer}. */
-  constructor(binaries, folder, tls) {
+  constructor(binaries, folder, tls, sockets) {
     this.#binaries = binaries;
     this.version = binaries.major;
     this.socketDir = folder;
     this.dataDir = path.join(folder, 'data');
     this.tls = tls;
-    this.#arguments = ['-D', this.dataDir, '-c', `unix_socket_directories=${folder}`];
+    const all = [folder, ...sockets].join();
+    this.#arguments = ['-D', this.dataDir, '-c', `unix_socket_directories=${all}`];
     this.#released = guard(folder);
   }
 
@@ -265,14 +266,22 @@ class Server {
  * @param {Record<string, string | number>} [options.conf] settings for postgresql.conf
  * @param {string[]} [options.hba] lines put above the usual ones of pg_hba.conf
  * @param {(dataDir: string) => void | Promise<void>} [options.prepare] last touches to the data folder before the start
+ * @param {string[]} [options.sockets] where it listens beside its own folder
  * @param {boolean} [options.tls] offer TLS with certificates of a test authority (`server.tls` has their paths)
  * @returns {Promise<Server>}
  */
-async function startServer({ version, conf = {}, hba = [], tls = false, prepare } = {}) {
+async function startServer({
+  version,
+  conf = {},
+  hba = [],
+  sockets = [],
+  tls = false,
+  prepare,
+} = {}) {
   const binaries = await findBinaries(version);
   const folder = makeFolder();
   const certificates = tls ? await makeCertificates(folder) : undefined;
-  const server = new Server(binaries, folder, certificates);
+  const server = new Server(binaries, folder, certificates, sockets);
   try {
     await copyTemplate(binaries, server.dataDir);
     const security = certificates && {
