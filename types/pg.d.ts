@@ -398,9 +398,12 @@ export class Cursor<R = any> extends EventEmitter<CursorEvents> implements Submi
   readonly text: string;
   readonly values: any[] | null;
   readonly state: 'initialized' | 'submitted' | 'idle' | 'busy' | 'done' | 'error';
-  /** At most `count` rows; none past the end. After an error every read gets that error. */
-  read(count: number): Promise<R[]>;
-  read(count: number, callback: (error: Error, rows: R[], result: Result) => void): void;
+  /** At most `count` rows, with 0 or none all that are left; none past the end. After an error every read gets that error. */
+  read(count?: number): Promise<R[]>;
+  read(
+    count: number | undefined,
+    callback: (error: Error, rows: R[], result: Result) => void,
+  ): void;
   /** At any time, more than once. */
   close(): Promise<void>;
   close(callback: (error?: Error) => void): void;

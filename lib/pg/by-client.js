@@ -2,7 +2,23 @@
 // with something that is no text or config.
 'use strict';
 
+const { Client, query } = require('./client.js');
 const { isServerError } = require('./pool-failures.js');
+
+/**
+ * Text, or a config that asks for nothing but a result, of clients whose `query` is ours.
+ * @param {any} text @param {any} Maker class of the clients
+ */
+function isPlain(text, Maker) {
+  if (Maker !== Client || Client.prototype.query !== query) return false;
+  if (typeof text === 'string') return true;
+  return Boolean(text) && !text.submit && !text.callback && !text.signal;
+}
+
+/** Has a program put a `query` of its own on this very client? @param {any} client */
+function hasOwnQuery(client) {
+  return client.query !== query;
+}
 
 /**
  * @param {any} client lent by the pool, given back afterwards @param {any} text @param {any} values
@@ -63,4 +79,4 @@ async function withClient(pool, work) {
   }
 }
 
-module.exports = { runByClient, settled, withClient };
+module.exports = { hasOwnQuery, isPlain, runByClient, settled, withClient };

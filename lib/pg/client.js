@@ -377,11 +377,15 @@ class Client extends ClientFields {
   #tellEnd() {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    this.connection.stream.writable = false;
-    this.connection.stream.destroyed = true;
-    this.connection.stream.emit('close');
-    this.connection.emit('end');
-    this.emit('end');
+    try {
+      this.connection.over();
+      this.emit('end');
+    } catch (error) {
+      // A failure of the listener's own: whoever waits for the end hears of it all the same.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
   }
 
   /** @param {() => void} [callback] */

@@ -47,6 +47,14 @@ class ConnectionFacade extends EventEmitter {
     // Whoever lacks a listener has no interest: nothing here may end the process.
     this.on('error', () => {});
   }
+
+  /** There is nothing behind it any more. */
+  over() {
+    this.stream.writable = false;
+    this.stream.destroyed = true;
+    this.stream.emit('close');
+    this.emit('end');
+  }
 }
 
 /** What tools that speak the protocol themselves build on. It can be imported, and says that it cannot be used. */

@@ -13,6 +13,9 @@ const { prepareValue } = require('./utils.js');
 
 /** @import { Lane } from './submittable.js' */
 
+/** As many as a server can be asked for. */
+const MOST_ROWS = 2 ** 31 - 1;
+
 /** What a read comes to; `isFailed` because anything may be thrown. @typedef {{ rows?: any[], isFailed?: boolean }} Read */
 /** @typedef {(read: Read) => void} Done */
 
@@ -217,12 +220,13 @@ class Cursor extends EventEmitter {
   }
 
   /**
-   * @param {number} count
+   * @param {number} [wanted] 0, or left out: all that are left
    * @param {(error: Error | null, rows?: any[], result?: InstanceType<typeof Result>) => void} [callback]
    */
-  read(count, callback) {
-    if (!Number.isInteger(count) || count < 1 || count > 2 ** 31 - 1) {
-      throw new RangeError('the number of rows to read must be an integer from 1 to 2147483647');
+  read(wanted, callback) {
+    const count = wanted || MOST_ROWS;
+    if (!Number.isInteger(count) || count < 1 || count > MOST_ROWS) {
+      throw new RangeError('the number of rows to read must be an integer from 0 to 2147483647');
     }
     if (callback) {
       const done = bound(callback);

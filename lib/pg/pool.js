@@ -3,8 +3,8 @@
 
 const { EventEmitter } = require('node:events');
 const { bound } = require('./bound.js');
-const { runByClient, settled, withClient } = require('./by-client.js');
-const { Client, query } = require('./client.js');
+const { isPlain, runByClient, settled, withClient } = require('./by-client.js');
+const { Client } = require('./client.js');
 const { describe } = require('./failures.js');
 const { SETTLE, hostOf } = require('./for-pools.js');
 const { Holders } = require('./holders.js');
@@ -417,9 +417,9 @@ class Pool extends EventEmitter {
     const isShort = typeof values === 'function';
     const given = isShort ? undefined : values;
     const done = isShort ? values : callback;
-    if (!isPlain(text, this.Client)) {
+    if (this.connect !== connect || !isPlain(text, this.Client)) {
       return this.#give(done, (answered) => {
-        this.#acquire((error, client) => {
+        this.connect((error, client) => {
           if (client === undefined) answered(error);
           else {
             this.#log('dispatching query');
@@ -429,7 +429,8 @@ class Pool extends EventEmitter {
       });
     }
     const asked = readQuery(text, given, undefined);
-    const from = { taken: this.#holders.here(this.query), told: this.#tracing() };
+    const taken = this.#holders.here(this.query);
+    const from = { text, values: given, taken, told: this.#tracing() };
     if (done) {
       const tell = bound(done);
       const answered = (/** @type {any} */ result) => tell(undefined, result);
@@ -486,14 +487,7 @@ class Pool extends EventEmitter {
   }
 }
 
-/**
- * Text, or a config that asks for nothing but a result, of clients whose `query` is ours.
- * @param {any} text @param {any} Maker class of the clients
- */
-function isPlain(text, Maker) {
-  if (Maker !== Client || Client.prototype.query !== query) return false;
-  if (typeof text === 'string') return true;
-  return Boolean(text) && !text.submit && !text.callback && !text.signal;
-}
+/** What a subclass, or whoever traces, may put something else in the place of. */
+const { connect } = Pool.prototype;
 
 module.exports = { Pool };

@@ -53,11 +53,14 @@ class PooledQuery {
   hasFailed = false;
 
   /**
-   * @param {Asked} asked @param {Pick<import('./pool.js').Waiter, 'taken' | 'told'>} from
+   * @param {Asked} asked @param {Pick<import('./pool.js').Waiter, 'taken' | 'told'> & { text: any, values: any }} from and what
+   *   `query` was called with
    * @param {SharedClients} clients @param {(result: any) => void} resolve @param {(error: any) => void} reject
    */
-  constructor(asked, { taken, told }, clients, resolve, reject) {
+  constructor(asked, { text, values, taken, told }, clients, resolve, reject) {
     this.asked = asked;
+    this.text = text;
+    this.values = values;
     this.taken = taken;
     this.told = told;
     /** Whoever traces statements wants to know whose they are. */

@@ -3,6 +3,7 @@
 'use strict';
 
 const { isQuick } = require('../statements.js');
+const { hasOwnQuery, runByClient } = require('./by-client.js');
 const { describe } = require('./failures.js');
 const { RUN, hostOf } = require('./for-pools.js');
 const { limitOf } = require('./statement-queue.js');
@@ -47,6 +48,12 @@ class SharedClients {
 
   /** The pool has lent a client to a query. @param {PooledQuery} query @param {any} client @param {any} release */
   begin(query, client, release) {
+    if (hasOwnQuery(client)) {
+      runByClient(client, query.text, query.values, (error, result) =>
+        error ? query.reject(error) : query.resolve(result),
+      );
+      return;
+    }
     const { text } = query.asked;
     const isShared = isQuick(text) && !isLimited(query, client);
     /** @type {Use} */

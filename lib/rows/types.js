@@ -99,8 +99,17 @@ function fromLookup(source, base, volatile) {
     const parser = source.getTypeParser(oid, 'text');
     return parser === (TEXT_PARSERS.get(oid) ?? identity) ? undefined : parser;
   };
+  /** @param {number} oid */
+  const isCustom = (oid) => {
+    try {
+      return parserFor(oid) !== undefined;
+    } catch {
+      // It refuses types that it does not know: that counts for results that have them.
+      return true;
+    }
+  };
   // Other types stay text under the preset, so a parser can be laid over them without the engine knowing.
-  const custom = [...TEXT_PARSERS.keys()].filter((oid) => parserFor(oid) !== undefined);
+  const custom = [...TEXT_PARSERS.keys()].filter(isCustom);
   return Object.freeze({ preset: base.preset, custom: sorted(custom), parserFor, volatile });
 }
 

@@ -37,6 +37,23 @@ const rejection = (promise) => promise.then(() => 'no rejection', seen);
 const kill = ({ observer }, client) =>
   observer.query('select pg_terminate_backend($1)', [client.processID]);
 
+/** What nobody caught while something ran. */
+async function uncaught(run) {
+  const thrown = [];
+  const hear = (error) => thrown.push(error);
+  // The runner's own listener would fail the test.
+  const others = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', hear);
+  try {
+    await run();
+  } finally {
+    process.removeListener('uncaughtException', hear);
+    for (const other of others) process.on('uncaughtException', other);
+  }
+  return thrown;
+}
+
 const settled = () => new Promise((resolve) => setTimeout(resolve, 60));
 
 compareAll([
@@ -449,6 +466,45 @@ compareAll([
         driver.Client.prototype.query = query;
       }
       return asked;
+    },
+  },
+  {
+    name: 'a query that a program puts on one client sees statements of its pool',
+    run: async (_, { pool }) => {
+      const asked = [];
+      const one = pool({ max: 1 });
+      one.on('connect', (client) => {
+        const { query } = client;
+        client.query = (...args) => {
+          asked.push(args.slice(0, 2));
+          return query.apply(client, args);
+        };
+      });
+      const outcomes = [await one.query('select $1::int as a', [2])];
+      outcomes.push(await rejection(one.query('select nothing')));
+      outcomes.push(await one.query({ text: 'select 1, 2', rowMode: 'array' }));
+      await new Promise((resolve) => {
+        one.query('select 3 as b', (...args) => resolve(outcomes.push(...args)));
+      });
+      return [asked, outcomes.map(seen), one.idleCount];
+    },
+  },
+  {
+    name: 'a listener of end that throws holds up nobody who waits for the end',
+    run: async (_, { connect }) => {
+      const thrown = await uncaught(async () => {
+        for (const ended of [
+          (client) => client.end(),
+          (client) => new Promise((resolve) => client.end(resolve)),
+        ]) {
+          const client = await connect();
+          client.on('end', () => {
+            throw new Error('of the listener');
+          });
+          await Promise.all([ended(client), settled()]);
+        }
+      });
+      return thrown.map(({ message }) => message);
     },
   },
 ]);

@@ -50,6 +50,15 @@ const READS = [1, 2, 3, 5, 7, 9, 10, 11, 100].map((count) =>
   on(`reads of ${count} give all rows in order`, [SERIES], (cursor) => readAll(cursor, count)),
 );
 
+const REST = [[], [0], [null]].map((args) =>
+  on(`read(${args.map(String)}) gives all that are left`, [SERIES], async (cursor) => [
+    await cursor.read(3),
+    await cursor.read(...args),
+    await cursor.read(...args),
+    await called((done) => cursor.read(args[0], done)),
+  ]),
+);
+
 const STATEMENTS = [
   ['no rows', 'select 1 as n where false'],
   ['no columns', 'select'],
@@ -284,6 +293,6 @@ const OTHERS = [
   },
 ];
 
-const CASES = [...READS, ...STATEMENTS, ...VALUES, ...CONFIGS, ...ERRORS, ...OTHERS];
+const CASES = [...READS, ...REST, ...STATEMENTS, ...VALUES, ...CONFIGS, ...ERRORS, ...OTHERS];
 compareAll(CASES);
 compareAll(CASES.map(withForeign('pg-cursor')));

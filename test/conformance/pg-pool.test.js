@@ -487,6 +487,27 @@ compareAll([
     },
   },
   {
+    name: 'a subclass that prepares the clients it lends prepares those of query too',
+    run: async (driver, { url }) => {
+      class Tenants extends driver.Pool {
+        connect(callback) {
+          return super.connect((error, client, release) => {
+            if (error) callback(error);
+            else client.query("set app.tenant = 'one'", (why) => callback(why, client, release));
+          });
+        }
+      }
+      const pool = new Tenants({ connectionString: url });
+      const tenant = "select current_setting('app.tenant', true) as tenant";
+      const { rows } = await pool.query(tenant);
+      const called = await new Promise((resolve) => {
+        pool.query(tenant, (...args) => resolve(args[1].rows));
+      });
+      await pool.end();
+      return [rows, called];
+    },
+  },
+  {
     name: 'a stub as client',
     run: async (driver) => {
       class Stub {

@@ -89,6 +89,13 @@ compareAll([
   row('several statements with an empty array of values', ['select 1 as a; select 2 as b', []]),
   row('several statements with values', ['select $1::int; select 2', [1]]),
   row('several statements, one fails', 'select 1; select 1/0; select 2', 'select 3 as ok'),
+  row(
+    'several statements, those without rows have no columns of the one before',
+    'begin; select 1 as a; commit',
+    "select 1 as a; set application_name = 'x'; select 2 as b, 3 as c; ;",
+    'select 1 as a; copy (select 1) to stdout; select',
+    'select generate_series(1, 5000) as n; listen something; notify something',
+  ),
   row('several statements as arrays', [{ text: 'select 1, 2; select 3', rowMode: 'array' }]),
   row('rows as arrays', [{ text: 'select 1 as a, 2 as a, null as b', rowMode: 'array' }]),
   row('two columns with one name', 'select 1 as a, 2 as b, 3 as a'),

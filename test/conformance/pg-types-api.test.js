@@ -226,6 +226,19 @@ compareAll([
     },
   },
   {
+    name: 'types of a query that refuse what they do not know',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      const types = {
+        getTypeParser(oid) {
+          if (oid !== 23) throw new Error(`type ${oid} is unknown here`);
+          return (text) => `parsed ${text}`;
+        },
+      };
+      return client.query({ text: 'select 1 as a', types });
+    },
+  },
+  {
     name: 'binary: true gives the values of text',
     run: async (_, { connect }) => {
       const client = await connect({ binary: true });

@@ -169,6 +169,10 @@ impl Answers {
                 error: None,
                 account: &self.account,
             });
+            if command.is_some() && sent.prepared.is_none() {
+                // The next statement of a simple request has other columns, or none and says nothing of them.
+                sent.plan = None;
+            }
             touch(&mut self.touched, outlet);
         }
     }
