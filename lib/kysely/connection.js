@@ -127,9 +127,10 @@ class BerthConnection {
       this.#transaction.answered();
       return answered;
     } catch (cause) {
-      throw signal?.aborted && this.#isGone
-        ? signal.reason
-        : this.#report(queryable.asError(cause));
+      if (signal?.aborted && this.#isGone) throw signal.reason;
+      const error = this.#report(queryable.asError(cause));
+      const isWithin = (Number(manner.flags) & FLAG.TRANSACTION) !== 0;
+      throw error instanceof TransactionLostError && !isWithin ? sessionLost(error) : error;
     } finally {
       signal?.removeEventListener('abort', leaveQueue);
       if (this.#running === running) this.#running = undefined;
@@ -362,6 +363,20 @@ function deferred() {
     })
   );
   return { promise, resolve, reject };
+}
+
+/**
+ * Of a connection that is held without a transaction: what it ran before was committed by itself.
+ * @param {Error} error
+ */
+function sessionLost({ cause }) {
+  const why = cause instanceof Error ? `: ${cause.message}` : '';
+  return new ClosedError(`the connection was lost before the statement was sent${why}`, {
+    code: '08006',
+    outcome: 'not-sent',
+    transient: true,
+    cause,
+  });
 }
 
 function stopped() {

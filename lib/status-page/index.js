@@ -77,8 +77,7 @@ function statusHandler(pools, options) {
 
   /** @param {IncomingMessage} request @param {ServerResponse} response @param {() => void} [next] */
   function handle(request, response, next) {
-    // Relative references of the page need the slash at the end.
-    const url = new URL(request.url ?? '/', 'http://status');
+    const url = urlOf(request);
     const inside = url.pathname === basePath || url.pathname.startsWith(`${basePath}/`);
     const place = url.pathname.slice(basePath.length) || '/';
     const route = inside && Object.hasOwn(routes, place) ? routes[place] : undefined;
@@ -92,6 +91,7 @@ function statusHandler(pools, options) {
       answer(response, 405, 'text/plain', 'GET or HEAD\n');
       return;
     }
+    // Relative references of the page need the slash at the end.
     if (place === '/' && !url.pathname.endsWith('/')) {
       response.setHeader('Location', `${url.pathname.slice(url.pathname.lastIndexOf('/') + 1)}/`);
       answer(response, 302, 'text/plain', '');
@@ -102,6 +102,12 @@ function statusHandler(pools, options) {
   }
 
   return Object.assign(handle, { close: () => sampler.stop() });
+}
+
+/** Clients send what they like: what is no URL is a place that does not exist. @param {IncomingMessage} request */
+function urlOf({ url = '/' }) {
+  const base = 'http://status';
+  return new URL(URL.canParse(url, base) ? url : '/no-url', base);
 }
 
 /** @param {ServerResponse} response @param {number} code @param {string} type @param {string} body */

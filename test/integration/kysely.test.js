@@ -197,6 +197,32 @@ test('a connection keeps its session, and goes back out of a transaction left op
   assert.deepEqual(after.rows, [{ ...pids.rows[0], n: '0' }]);
 });
 
+test('a connection that is lost between statements of its own says nothing about them', async (t) => {
+  const db = open(t);
+  const lost = db.connection().execute(async (connection) => {
+    const {
+      rows: [row],
+    } =
+      await sql`insert into person (name) values ('held') returning pg_backend_pid() as pid`.execute(
+        connection,
+      );
+    await database.sql('select pg_terminate_backend($1)', [row.pid]);
+    await waitFor(async () => {
+      const rows = await database.sql('select from pg_stat_activity where pid = $1', [row.pid]);
+      return rows.length === 0;
+    });
+    await sql`select 1`.execute(connection);
+  });
+  await assert.rejects(lost, {
+    name: 'ClosedError',
+    code: '08006',
+    outcome: 'not-sent',
+    message: /^the connection was lost before the statement was sent/,
+  });
+  assert.equal((await database.sql("select from person where name = 'held'")).length, 1);
+  await database.sql("delete from person where name = 'held'");
+});
+
 test('streams without a cursor class: chunks, an early end, an error', async (t) => {
   const db = open(t);
   const series = () => db.selectFrom(sql`generate_series(1, 250)`.as('s')).select(sql`s`.as('n'));

@@ -155,6 +155,27 @@ test('paths, methods and headers', async (t) => {
   assert.throws(() => statusHandler({}, { intervalMs: 0 }), /intervalMs/);
 });
 
+test('a request line that is no URL is answered like any other, and stops nobody', async (t) => {
+  const { base, ask } = await serve(t, database.openPool(t));
+  const { hostname, port } = new URL(base);
+  for (const place of ['http://[bad', '//[', 'http://:x/', '//']) {
+    const request = http.request({ hostname, port, path: place });
+    const [response] = await once(request.end(), 'response');
+    response.resume();
+    assert.equal(response.statusCode, 404, place);
+  }
+  assert.equal((await ask('/')).code, 200);
+});
+
+test('a pool whose figures fail stops nobody', async (t) => {
+  const broken = () => {
+    throw new Error('no figures');
+  };
+  const { ask } = await serve(t, { broken: { getMetrics: broken }, whole: database.openPool(t) });
+  for (const place of ['/metrics', '/data', '/']) assert.equal((await ask(place)).code, 200, place);
+  assert.match((await ask('/metrics')).body, /pool="whole"/);
+});
+
 test('a title is text, whatever it holds', async (t) => {
   const { ask } = await serve(t, {}, { title: '<script>alert("x")</script>' });
   const { body } = await ask('/');
