@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { createPool } = require('../../lib/index.js');
-const { poolInDoubt } = require('../support/doubt.js');
+const { poolInDoubt, seenSession } = require('../support/doubt.js');
 const { startPgbouncer } = require('../support/pgbouncer.js');
 const { testDatabase } = require('../support/pools.js');
 const { startServer } = require('../support/server.js');
@@ -84,28 +84,51 @@ test('CP-65: statements that the pooler has lost are prepared again, outside of 
   await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(read));
 });
 
-for (const preparedStatements of /** @type {const} */ (['named', 'unnamed'])) {
-  test(`CP-4: a pooler outlives its server, and a COMMIT on the next one is judged by that one (${preparedStatements})`, async (t) => {
+/** Its COMMIT waits for a lock, so that its answer can be lost. */
+const SLOW_COMMIT = `
+  create function linger() returns trigger language plpgsql as $$ begin
+    perform pg_advisory_xact_lock(7);
+    return null;
+  end $$;
+  create constraint trigger linger after insert on t deferrable initially deferred
+    for each row when (new.id > 100) execute function linger()`;
+
+for (const [way, preparedStatements] of /** @type {const} */ ([
+  ['transaction', 'named'],
+  ['transaction', 'unnamed'],
+  ['exactlyOnce', 'named'],
+  ['exactlyOnce', 'unnamed'],
+])) {
+  test(`CP-4, CP-6: a pooler outlives its server, and a COMMIT on the next one is judged by that one (${way}, ${preparedStatements})`, async (t) => {
     const server = await startServer();
     t.after(() => server.stop());
-    await server.sql('create table t (id int primary key)');
+    await server.sql(`create table t (id int primary key); ${SLOW_COMMIT}`);
     const bouncer = await startPgbouncer(t, server.url);
     if (bouncer === undefined) return;
     const { hostname, port } = new URL(bouncer.url);
     const through = [{ host: hostname, port: Number(port) }];
-    const { pool, loseAnswer, letAsk, resolved } = await poolInDoubt(t, through, {
-      preparedStatements,
-    });
+    const fixture = await poolInDoubt(t, through, { preparedStatements });
+    const { pool, loseConnections, letAsk, resolved } = fixture;
+    const sql = 'insert into t values ($1)';
     const insert = (/** @type {number} */ id) =>
-      pool.transaction((tx) => tx.query('insert into t values ($1)', [id]), { maxAttempts: 1 });
+      way === 'exactlyOnce'
+        ? pool.query(sql, [id], { exactlyOnce: true })
+        : pool.transaction((tx) => tx.query(sql, [id]), { maxAttempts: 1 });
     for (const id of [1, 2]) await insert(id);
     await server.kill();
     await server.start();
     // The pooler may hold connections to the server of before.
-    await waitFor(() => insert(3), { what: 'a transaction on the new server' });
-    loseAnswer();
-    const done = insert(4);
-    await waitFor(async () => (await server.sql('select from t where id = 4')).length === 1);
+    await waitFor(() => insert(3).then(() => true), { what: 'a write on the new server' });
+    const holders = createPool(`${server.url}?sslmode=disable`);
+    t.after(() => holders.end({ timeoutMs: 500 }));
+    const holder = await holders.begin();
+    await holder.query('select pg_advisory_xact_lock(7)');
+    const done = insert(101);
+    done.catch(() => {});
+    await seenSession((text) => server.sql(text), `wait_event = 'advisory'`, 'a slow COMMIT');
+    await loseConnections();
+    await holder.rollback();
+    await waitFor(async () => (await server.sql('select from t where id = 101')).length === 1);
     letAsk();
     await done;
     assert.deepEqual(
