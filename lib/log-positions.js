@@ -186,4 +186,11 @@ function behind(waitedMs) {
   return new NoStandbyError(message, { ...known, waitedMs });
 }
 
-module.exports = { LogPositions, POSITION, followLeader };
+/** A pool on the primary beside one that reads elsewhere: one connection, and nobody told. @param {Record<string, any>} given */
+function leaderOptions(given) {
+  const { logger, onSlowQuery, slowQueryMs, onQueryError, lease, maxLagMs, loadBalance, ...same } =
+    given;
+  return { ...same, mode: 'read-write', maxLagBytes: undefined, poolSize: 1, minIdle: 0 };
+}
+
+module.exports = { LogPositions, POSITION, followLeader, leaderOptions };

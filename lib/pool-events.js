@@ -118,4 +118,11 @@ function leaksOf(events) {
   return { tell: (/** @type {any} */ event) => events.tell(event), stacks };
 }
 
-module.exports = { PoolEvents, leaksOf };
+/** Apart from the pool, which a listener must not hold. @param {{ failedLoggers: number }} tally */
+function failureCounter(tally) {
+  return () => {
+    tally.failedLoggers += 1;
+  };
+}
+
+module.exports = { PoolEvents, failureCounter, leaksOf };

@@ -8,7 +8,7 @@ const { lazy } = require('./lazy.js');
 const { FLAG, flush, keepAlive, listen } = require('./mailbox.js');
 const { wrong } = require('./option-rules.js');
 const options = require('./options.js');
-const { PoolEvents, leaksOf } = require('./pool-events.js');
+const { PoolEvents, failureCounter, leaksOf } = require('./pool-events.js');
 const { hooksOf } = require('./query-hooks.js');
 const { Singles } = require('./single.js');
 const queryable = require('./queryable.js');
@@ -82,9 +82,7 @@ class Pool {
     const { unref = true, maxLagBytes, ...rest } = more;
     const hooks = { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment };
     const { tally } = this.#events;
-    const heard = hooksOf(hooks, () => {
-      tally.failedLoggers += 1;
-    });
+    const heard = hooksOf(hooks, failureCounter(tally));
     const resolved = resolveTypes(types, PRESETS.lossless);
     this.#given = given;
     this.#isGuest = joined !== undefined;
@@ -93,11 +91,11 @@ class Pool {
         ? openPool({ defaultMode: 'read-write', ...rest }, 'cluster', heard)
         : handles.joinPool(joined, 'cluster', heard);
     const target = this.#target;
-    this.#probes = lazy(() => new (probes().Probes)(target));
+    this.#probes = probesOf(target);
     this.#unlisten = hearEvents(target, this.#events, this.#probes);
-    forgotten.register(this, this.#target, this);
-    const query = lazy(() => catalogs().catalogQuery(target));
-    const catalog = new TypeCatalog((...asked) => query()(...asked));
+    forgotten.register(this, target, this);
+    const ask = askerOf(target);
+    const catalog = new TypeCatalog(ask);
     const decoders = queryable.decodersFor(resolved, rowMode, catalog);
     const resolves = commitResolution === 'xid';
     this.#retry = { ...DEFAULT_RETRY, ...retry };
@@ -107,7 +105,7 @@ class Pool {
     if (commitMarkerTable !== undefined) {
       const { Markers } = require('./commit-markers.js');
       const tell = (/** @type {any} */ event) => this.#events.tell(event);
-      this.#markers = new Markers(commitMarkerTable, resolveTimeoutMs, query(), tell);
+      this.#markers = new Markers(commitMarkerTable, resolveTimeoutMs, ask, tell);
       this.#reading.markers = this.#markers;
     }
     this.#singles = new Singles({
@@ -149,14 +147,13 @@ class Pool {
 
   /** @param {Record<string, any>} given @param {{ acquireTimeoutMs: number, maxLagBytes: number | undefined }} limits */
   #positions(given, limits) {
-    const { LogPositions, followLeader } = require('./log-positions.js');
+    const { LogPositions, followLeader, leaderOptions } = require('./log-positions.js');
     if (limits.maxLagBytes === undefined)
       return new LogPositions(this.#target, this.#reading, limits);
     const leader = new Pool(leaderOptions(given));
     this.#leader = leader;
-    const ask = catalogs().catalogQuery(leader.#target);
     const path = followLeader(leader.#target, this.#reading, given.mode, (sql) =>
-      ask(sql, [], undefined),
+      askerOf(leader.#target)(sql, [], undefined),
     );
     return new LogPositions(this.#target, this.#reading, limits, path);
   }
@@ -168,8 +165,7 @@ class Pool {
    */
   async #position() {
     const { POSITION } = require('./log-positions.js');
-    const query = catalogs().catalogQuery(this.#target);
-    const ask = async () => (await query(POSITION, [], undefined))[0].lsn;
+    const ask = async () => (await askerOf(this.#target)(POSITION, [], undefined))[0].lsn;
     return ask().catch(() => null);
   }
 
@@ -453,11 +449,16 @@ class Pool {
   }
 }
 
-/** A pool on the primary beside one that reads elsewhere: one connection, and nobody told. @param {Record<string, any>} given */
-function leaderOptions(given) {
-  const { logger, onSlowQuery, slowQueryMs, onQueryError, lease, maxLagMs, loadBalance, ...same } =
-    given;
-  return { ...same, mode: 'read-write', maxLagBytes: undefined, poolSize: 1, minIdle: 0 };
+// Made apart: functions side by side share their variables, so listeners and decoders would hold a pool that is forgotten.
+/** @param {Target} target @returns {ReturnType<typeof import('./catalog-query.js').catalogQuery>} */
+function askerOf(target) {
+  const query = lazy(() => catalogs().catalogQuery(target));
+  return (...asked) => query()(...asked);
+}
+
+/** @param {Target} target */
+function probesOf(target) {
+  return lazy(() => new (probes().Probes)(target));
 }
 
 /**

@@ -188,3 +188,26 @@ test('a stream that nothing was sent for waits for no connection', async (t) => 
   assert.equal(pool.status().waiting, 0);
   await holder.rollback();
 });
+
+test('a pool that is forgotten ends with its connections, whatever was given to it', async () => {
+  const gc = globalThis.gc;
+  assert.ok(gc, 'run with --expose-gc');
+  const text = "select from pg_stat_activity where application_name = 'forgotten'";
+  for (const options of [{}, { logger() {} }, { onSlowQuery() {}, maxLagBytes: 1 << 30 }]) {
+    const forget = async () => {
+      const own = { applicationName: 'forgotten', idleTimeoutMs: 0 };
+      const pool = createPool({ connectionString: db.url, ...own, ...options });
+      pool.on('retire', () => {});
+      await pool.query('select 1');
+    };
+    await forget();
+    assert.equal((await db.sql(text)).length > 0, true);
+    await waitFor(
+      async () => {
+        gc();
+        return (await db.sql(text)).length === 0;
+      },
+      { what: `the end of a forgotten pool with ${Object.keys(options)}` },
+    );
+  }
+});
