@@ -27,7 +27,17 @@ function describe(reason) {
     const ended = { ...reason, kind: 'closed', cause: null };
     return errors.fromNative({ ...reason, kind: 'lost', cause: ended }, 'pg');
   }
-  return errors.fromNative(reason, 'pg');
+  const error = errors.fromNative(reason, 'pg');
+  return kind === 'lost' && cause?.kind === 'server' ? withFieldsOf(error) : error;
+}
+
+/**
+ * What the server said when it ended the session, where programs look for it: for them that is the statement's error.
+ * @param {any} error with what the server said as its cause
+ */
+function withFieldsOf(error) {
+  const { name, code, ...fields } = error.cause ?? {};
+  return Object.assign(error, fields);
 }
 
 /**

@@ -252,7 +252,7 @@ compareAll([
       hear(client, 'error', 'end');
       const running = client
         .query('select pg_sleep(10)')
-        .catch((error) => note('running', error.code, error));
+        .catch((error) => note('running', error.code, error, error.severity, error.routine));
       await settled();
       await kill(context, client);
       await running;
