@@ -114,10 +114,10 @@ test('CP-4: not committed, crashed, and the id handed out again: the status lies
 });
 
 /** Kills one backend with -9: its server ends all others and recovers, but is not started anew. @param {number} pid */
-async function crashInPlace(pid) {
-  const from = server.log.length;
+async function crashInPlace(pid, own = server) {
+  const from = own.log.length;
   process.kill(pid, 'SIGKILL');
-  const isBack = () => server.log.slice(from).includes('ready to accept connections');
+  const isBack = () => own.log.slice(from).includes('ready to accept connections');
   await waitFor(isBack, { what: 'the end of the recovery' });
 }
 
@@ -328,6 +328,30 @@ test('CP-4: a COMMIT that waits for its standby is open, and committed once the 
   const { tx, id } = await write(fixture.pool);
   await loseWhileWaiting(t, fixture, () => tx.commit());
   assert.ok(await isThere(onPrimary, id));
+});
+
+test('CP-1, CP-4: a COMMIT that waits for its standby while the server recovers is there, and acknowledged once a standby has it', async (t) => {
+  const { pool, resolved } = await poolInDoubt(t, servers());
+  for (const node of cluster.standbys) node.pauseReceiver();
+  const resume = () => {
+    for (const node of cluster.standbys) node.resumeReceiver();
+  };
+  t.after(resume);
+  const { tx, id } = await write(pool);
+  const backend = await backendOf(tx);
+  const commit = later(tx.commit());
+  await seenSession(onPrimary, `wait_event = 'SyncRep'`, 'a commit that waits for a standby');
+  await crashInPlace(backend, cluster.primary.server);
+  // Now everybody can see it, and another failover would lose it.
+  await appears(onPrimary, id);
+  const asks = `wait_event = 'SyncRep' and query like '%pg_logical_emit_message%'`;
+  await seenSession(onPrimary, asks, 'a question that only a standby can answer');
+  assert.equal(resolved.length, 0);
+  resume();
+  await commit;
+  const [standby] = cluster.standbys;
+  await appears((...args) => standby.sql(...args), id);
+  await cluster.streaming();
 });
 
 test('CP-4: COPY, and statements that take no snapshot, bring no probe along: COMMIT does', async (t) => {

@@ -31,6 +31,11 @@ pub fn question(trace: &Trace, with_status: bool) -> String {
     format!("select {IDENTITY}{status} from pg_catalog.pg_control_system()")
 }
 
+/// Comes back once a standby has all that is committed now, if the server waits for standbys: a commit that it has found in
+/// its log when it recovered has waited for none.
+pub const CONFIRMATION: &str = "select case when pg_catalog.current_setting('synchronous_standby_names') <> '' \
+    then pg_catalog.pg_logical_emit_message(true, 'pg_berth', '') end";
+
 /// What became of a transaction, as far as a server can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -71,6 +76,13 @@ impl Testimony {
             status: cell(4).map(Into::into),
             is_future: false,
         })
+    }
+
+    /// Has the server of the transaction recovered since?
+    #[must_use]
+    pub fn has_recovered(&self, trace: &Trace) -> bool {
+        self.timeline == trace.timeline
+            && (self.started, self.recovered) != (trace.started, trace.recovered)
     }
 
     /// The table of CP-4, from its first line to its last.

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::conn::doubt::Doubt;
-use crate::conn::fate::{Fate, Testimony, question};
+use crate::conn::fate::{CONFIRMATION, Fate, Testimony, question};
 use crate::conn::request::{Event, LocalResult, Outlet, Parameters, Reply, Request, Work};
 use crate::conn::statement::{Naming, NumberedProfile, Statement};
 use crate::conn::{Connection, Origin};
@@ -97,6 +97,22 @@ async fn ask(
     }
 }
 
+/// What one answer comes to. Committed is only what would have been acknowledged.
+async fn judge(
+    witness: &impl Witness,
+    trace: &Trace,
+    within: Duration,
+) -> Result<Option<Fate>, Error> {
+    let Some(testimony) = ask(witness, trace, within).await? else {
+        return Ok(None);
+    };
+    let fate = testimony.fate(trace);
+    if fate == Fate::Committed && testimony.has_recovered(trace) {
+        witness.ask(CONFIRMATION, within).await?;
+    }
+    Ok(Some(fate))
+}
+
 /// Asks until there is an answer, or the time is over.
 ///
 /// Cancel-safe: dropping the future leaves nothing but a statement that only reads.
@@ -109,8 +125,8 @@ pub async fn find_out(witness: &impl Witness, trace: &Trace, until: Instant) -> 
         if within.is_zero() {
             return (Fate::Unknown, last);
         }
-        match ask(witness, trace, within).await {
-            Ok(Some(testimony)) => match testimony.fate(trace) {
+        match judge(witness, trace, within).await {
+            Ok(Some(fate)) => match fate {
                 Fate::Committed => return (Fate::Committed, "committed"),
                 Fate::Aborted => return (Fate::Aborted, "aborted"),
                 Fate::Unknown => return (Fate::Unknown, "the server cannot know"),
@@ -120,6 +136,7 @@ pub async fn find_out(witness: &impl Witness, trace: &Trace, until: Instant) -> 
             Err(Error::Server(error)) if !crate::sqlstate::is_transient(&error.code) => {
                 return (Fate::Unknown, "the server refuses to say");
             }
+            Err(Error::NotReplicated) => last = "committed, and no standby has confirmed it",
             Ok(None) | Err(_) => {}
         }
         tokio::time::sleep(PAUSE).await;
