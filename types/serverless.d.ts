@@ -127,7 +127,10 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   maxBackoff?: number;
   /** Milliseconds for `connect()`, tries and delays together. Default 15 000; 0: no limit. */
   maxConnectRetryTimeMs?: number;
-  /** The same for `query()`, connecting included. */
+  /**
+   * The same for `query()`, connecting included; and how long a transaction waits behind one of the same client that runs
+   * no statement: one that was begun inside another would wait for itself.
+   */
   maxQueryRetryTimeMs?: number;
   /**
    * What is tried again after a loss. `'safe'` (default): what certainly was not sent, what is declared `idempotent`, and

@@ -15,10 +15,11 @@ const { LeaseManager, isWeak, newInstanceId } = require('./lease.js');
 const { readServerlessOptions } = require('./options.js');
 const { closed, findOut, stillWithin, transactionLost, verdict } = require('./outcome.js');
 const query = require('./query.js');
-const { Budget, decide, mayConnectAgain } = require('./retry.js');
+const { Budget, decide, hasWritten, mayConnectAgain } = require('./retry.js');
 const { StatementNames } = require('./statement-names.js');
 const { Told } = require('./told.js');
-const { inTurn, repeat, runTransaction } = require('./transaction.js');
+const { repeat, runTransaction } = require('./transaction.js');
+const { Turns } = require('./turns.js');
 
 /** @import { AnyConnection, News } from './connection.js' */
 /** @import { Loss } from './loss.js' */
@@ -29,9 +30,6 @@ const { inTurn, repeat, runTransaction } = require('./transaction.js');
 /** @typedef {InstanceType<typeof Budget>} CallBudget */
 
 /** An attempt to connect, shared by all who wait for it. @typedef {{ opened: Promise<AnyConnection>, abandon: (reason: Error) => void }} Attempt */
-
-/** A repeated read must not write, and the server says so of itself (rule SC-1). */
-const WROTE = new Set(['25006', '25001', '42601']);
 
 /** @implements {Contract} */
 class ServerlessClient {
@@ -62,6 +60,7 @@ class ServerlessClient {
   #told = new Told(() => this.#settings.engine);
   /** What transactions do with this client. @type {Runner} */
   #runner = {
+    turns: new Turns(),
     run: (args, part, scope) =>
       this.#alone === undefined ? this.#run(args, part, scope) : this.#perform(args, part, scope),
     trace: (text) => this.#told.begin(text),
@@ -283,6 +282,7 @@ class ServerlessClient {
   /** @param {any[]} args @returns {Promise<any>} */
   query(...args) {
     query.refuseCallbacks(args);
+    this.#runner.turns.noted();
     return this.#run(args);
   }
 
@@ -332,8 +332,9 @@ class ServerlessClient {
         return connection instanceof Connection ? Connection.toResult(answer) : answer;
       } catch (cause) {
         const error = verdict(/** @type {NativeError | Error} */ (cause), request);
-        if (doubt !== undefined && WROTE.has(/** @type {any} */ (error).code)) throw doubt;
-        const isUnsent = /** @type {Partial<NativeError>} */ (cause).outcome === 'not-sent';
+        if (doubt !== undefined && hasWritten(error)) throw doubt;
+        const isUnsent =
+          /** @type {Partial<NativeError> | undefined} */ (cause)?.outcome === 'not-sent';
         // Its BEGIN never reached the server, and the caller hears of it right now.
         if (isUnsent && this.#opener() === request) this.#lostTransaction = undefined;
         if (isUnsent && request.isWithin && isRollback(text)) return query.rolledBack();
@@ -399,7 +400,7 @@ class ServerlessClient {
    */
   #once(args, asked, text) {
     const { retry } = this.#options;
-    return inTurn(this.#runner, async () => {
+    return this.#runner.turns.take(async () => {
       // Somebody may have begun a transaction meanwhile.
       if (!this.#standsAlone(asked, text)) return this.#perform(args, 0);
       let isOver = () => {};
@@ -414,7 +415,7 @@ class ServerlessClient {
         this.#alone = undefined;
         isOver();
       }
-    });
+    }, retry.maxQueryRetryTimeMs);
   }
 
   getClient() {

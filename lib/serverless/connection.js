@@ -140,7 +140,7 @@ class Connection {
       return await execute(this.#target, request.text, values, decoders, manner);
     } catch (error) {
       // The end itself is announced a moment later; until then nothing more must be sent here.
-      const { kind, outcome, cause } = /** @type {Partial<NativeError>} */ (error);
+      const { kind, outcome, cause } = /** @type {Partial<NativeError>} */ (error ?? {});
       if (kind === 'doubt') this.#lost(cause?.cause);
       const isGone = kind === 'lost' || kind === 'protocol';
       if (isGone) this.#lost(kind === 'lost' ? cause : /** @type {NativeError} */ (error));

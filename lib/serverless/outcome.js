@@ -87,7 +87,10 @@ function foreign({ outcome, origin }) {
  * @returns {Error}
  */
 function verdict(cause, request) {
-  if (!('kind' in cause) || cause instanceof Error) return /** @type {Error} */ (cause);
+  // What a parser threw, which may be anything.
+  if (!Object.hasOwn(Object(cause), 'kind') || cause instanceof Error) {
+    return /** @type {Error} */ (cause);
+  }
   const error = 'origin' in cause ? foreign(cause) : errors.fromNative(cause, 'pg');
   const { kind, outcome, phase } = cause;
   if (kind === 'doubt') return Object.assign(error, { phase: 'commit' });

@@ -52,6 +52,14 @@ function mayConnectAgain(err) {
   return err?.code === '57P05' || err?.code === '25P03' || RetryStrategy.isRetryable(err);
 }
 
+/** What the server says to a repeated read that would write (rule SC-1). */
+const WROTE = new Set(['25006', '25001', '42601']);
+
+/** @param {any} error of the repetition */
+function hasWritten(error) {
+  return WROTE.has(error?.code);
+}
+
 /** Does it only read, as far as its first word tells? The server has the last word. @param {string} text */
 function mayRepeatReadOnly(text) {
   return READS.has(FIRST_WORD.exec(text)?.[1]?.toUpperCase() ?? '');
@@ -66,7 +74,7 @@ function mayRepeatReadOnly(text) {
  * @returns {'no' | 'again' | 'read-only'}
  */
 function decide(cause, error, request, { mode, isIdempotent }) {
-  const { kind, outcome } = /** @type {Partial<NativeError>} */ (cause);
+  const { kind, outcome } = /** @type {Partial<NativeError>} */ (cause ?? {});
   if (cause instanceof Error || request.isWithin || kind === 'doubt') return 'no';
   if (kind === 'lost' || kind === 'closed' || kind === 'protocol') {
     if (outcome === 'not-sent') return 'again';
@@ -133,4 +141,4 @@ class Budget {
   }
 }
 
-module.exports = { Budget, RetryStrategy, decide, mayConnectAgain, mayRepeatReadOnly };
+module.exports = { Budget, RetryStrategy, decide, hasWritten, mayConnectAgain, mayRepeatReadOnly };

@@ -21,6 +21,7 @@ const { Budget } = require('./retry.js');
 /**
  * What a transaction does with its client. `part`: flags of a statement of the transaction.
  * @typedef {{
+ *   turns: InstanceType<typeof import('./turns.js').Turns>,
  *   run: (args: readonly any[], part: number, scope: Scope) => Promise<any>,
  *   trace: (begin: string) => ReturnType<typeof import('../tracing/index.js').traceTransaction>,
  *   resolve: (trace: CommitTrace, budget: CallBudget) => Promise<{ fate: string, status: string }>,
@@ -120,15 +121,18 @@ async function attempt(runner, fn, options, budget) {
 async function through(runner, begin, fn, options, budget, onLeft) {
   /** @type {Scope} */
   const scope = { connection: undefined, isBegun: false, isOver: false };
+  const { turns } = runner;
+  const run = (/** @type {readonly any[]} */ args, part = 0) =>
+    turns.during(() => runner.run(args, part, scope));
   try {
-    await runner.run([begin], 0, scope);
+    await run([begin]);
     scope.isBegun = true;
   } catch (error) {
     const { outcomeUnknown, transactionLost } = /** @type {any} */ (error);
     if (outcomeUnknown || transactionLost) {
       harmless.add(/** @type {Error} */ (error));
       // The client forgets the transaction with this.
-      await runner.run(['ROLLBACK'], 0, scope).catch(() => {});
+      await run(['ROLLBACK']).catch(() => {});
     }
     throw error;
   }
@@ -141,44 +145,25 @@ async function through(runner, begin, fn, options, budget, onLeft) {
         // Behind the end it would run, and commit, by itself.
         if (scope.isOver) throw over();
         isShown = !maySeveral(args);
-        return runner.run(args, options.readOnly ? 0 : INSIDE, scope);
+        return run(args, options.readOnly ? 0 : INSIDE);
       },
     });
     // What the transaction has shown of itself must be here before its COMMIT is sent.
-    if (!isShown && !options.readOnly) await runner.run(['select'], INSIDE, scope);
+    if (!isShown && !options.readOnly) await run(['select'], INSIDE);
   } catch (error) {
     scope.isOver = true;
     // Whatever the rollback says, the caller wants to know why it was needed.
-    await runner.run(['ROLLBACK'], 0, scope).catch(() => {});
+    await run(['ROLLBACK']).catch(() => {});
     onLeft();
     throw error;
   }
   scope.isOver = true;
   try {
-    await runner.run(['COMMIT'], COMMIT, scope);
+    await run(['COMMIT'], COMMIT);
   } catch (error) {
-    await settle(runner, error, options.readOnly === true, budget);
+    await turns.during(() => settle(runner, error, options.readOnly === true, budget));
   }
   return value;
-}
-
-/** Transactions of one client follow one another. @type {WeakMap<object, Promise<unknown>>} */
-const running = new WeakMap();
-
-/**
- * @template T
- * @param {object} client @param {() => Promise<T>} work
- * @returns {Promise<T>}
- */
-async function inTurn(client, work) {
-  const before = running.get(client);
-  const own = (async () => {
-    // How the one before ended is its caller's business.
-    await before?.catch(() => {});
-    return work();
-  })();
-  running.set(client, own);
-  return own;
 }
 
 /**
@@ -188,7 +173,7 @@ async function inTurn(client, work) {
 async function runTransaction(runner, fn, given, retry) {
   if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
   const read = readOptions(OPTIONS, given);
-  return inTurn(runner, () => repeat(runner, fn, read, retry));
+  return runner.turns.take(() => repeat(runner, fn, read, retry), retry.maxQueryRetryTimeMs);
 }
 
 /**
@@ -209,4 +194,4 @@ async function repeat(runner, fn, read, retry) {
   }
 }
 
-module.exports = { inTurn, repeat, runTransaction };
+module.exports = { repeat, runTransaction };

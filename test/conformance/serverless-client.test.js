@@ -142,6 +142,21 @@ test('A4: clean() ends the connection politely, is safe twice, and is not final'
   assert.deepEqual([count('onConnect'), count('onClientDead')], [2, 0]);
 });
 
+test('SC-3: what a parser throws is what the caller gets, whatever it is', async (t) => {
+  const { client } = openServerless(t, { connectionString: db.url, reaper: false });
+  for (const thrown of ['text', 5, undefined, null, new Error('of the parser')]) {
+    const parser = () => {
+      throw thrown;
+    };
+    const query = { text: 'select 1 as x', types: { getTypeParser: () => parser } };
+    const caught = await client.query(query).then(assert.fail, (error) => ({ error }));
+    assert.equal(caught.error, thrown);
+  }
+  const wrong = client.query({ text: 'select 1', types: /** @type {any} */ (5) });
+  await assert.rejects(wrong, { name: 'TypeError', message: /^option "types" must be / });
+  assert.equal((await client.query('select 1 as x')).rows[0].x, 1);
+});
+
 test('SC-3: clean() during connect() rejects it with ERR_CLIENT_CLOSED', async (t) => {
   const { client, count } = open(t);
   const connecting = client.connect();

@@ -177,3 +177,23 @@ test('SC-2: transaction(fn): a statement behind the end is refused, not committe
   await assert.rejects(kept.query('insert into t values (9011)'), { code: 'ERR_CLOSED' });
   assert.equal(await rowsOf(9011), 0);
 });
+
+test('transaction(fn) inside another one of the same client ends by itself, and is the last in nobody’s way', async (t) => {
+  const { client } = open(t, { maxQueryRetryTimeMs: 200 });
+  let follower;
+  const outer = client.transaction(async (tx) => {
+    await tx.query('select 1');
+    const inner = client.transaction(() => assert.fail('it is not its turn'));
+    await assert.rejects(inner, {
+      name: 'TimeoutError',
+      code: 'ERR_TIMEOUT',
+      outcome: 'not-sent',
+      message: /^the transaction in front of this one has run no statement for 200 ms/,
+    });
+    follower = client.transaction(async (next) => (await next.query('select 2 as x')).rows[0].x);
+    // Longer than the limit, but with a statement under way.
+    await tx.query('select pg_sleep(0.5)');
+    return (await tx.query('select 1 as x')).rows[0].x;
+  });
+  assert.deepEqual([await outer, await follower], [1, 2]);
+});
