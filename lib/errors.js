@@ -1,6 +1,7 @@
 // The error classes, and how the engine's description of an error becomes one of them.
 'use strict';
 
+const { getSystemErrorMap } = require('node:util');
 const errors = require('./error-classes.js');
 const { withStackLimit } = require('./stack-limit.js');
 
@@ -206,10 +207,19 @@ function nodeError(code, host, details) {
   const address = name.replace(/^\[(.*)\]$/, '$1');
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
     const error = new errors.ConnectError(`getaddrinfo ${code} ${address}`, details);
-    return Object.assign(error, { syscall: 'getaddrinfo', hostname: address });
+    return Object.assign(error, errnoOf(code), { syscall: 'getaddrinfo', hostname: address });
   }
   const error = new errors.ConnectError(`connect ${code} ${host}`, details);
-  return Object.assign(error, { syscall: 'connect', address }, port ? { port: Number(port) } : {});
+  const place = port ? { address, port: Number(port) } : { address };
+  return Object.assign(error, errnoOf(code), { syscall: 'connect' }, place);
+}
+
+/** Node's number of what the system refused with. @param {string} code */
+function errnoOf(code) {
+  // The one that Node calls otherwise than libuv.
+  const name = code === 'ENOTFOUND' ? 'EAI_NONAME' : code;
+  for (const [errno, [known]] of getSystemErrorMap()) if (known === name) return { errno };
+  return {};
 }
 
 /** @param {NativeError} fields @param {Details} details @param {Face} face */

@@ -89,10 +89,11 @@ export { ServerError as DatabaseError };
 
 /**
  * A connection could not be made, or was lost before the statement was sent. `code`: that of the system (`ECONNREFUSED`,
- * `ENOTFOUND`, `ECONNRESET`, …); for a lost connection of a pool of `createPool` `'08006'`. On the `pg` face `syscall`,
- * `address`, `port` and `hostname` as Node gives them.
+ * `ENOTFOUND`, `ECONNRESET`, …); for a lost connection of a pool of `createPool` `'08006'`. On the `pg` face `errno`,
+ * `syscall`, `address`, `port` and `hostname` as Node gives them.
  */
 export class ConnectError extends PgError {
+  errno?: number;
   syscall?: string;
   address?: string;
   port?: number;

@@ -65,6 +65,14 @@ class TypeParsers {
 class GlobalTypes extends TypeParsers {
   builtins = BUILTINS;
   arrayParser = arrayParser;
+
+  constructor() {
+    super();
+    // Functions of a module in `pg`: programs take them off, hand them on and spread them (the adapter of Prisma does).
+    const getTypeParser = this.getTypeParser.bind(this);
+    const setTypeParser = this.setTypeParser.bind(this);
+    Object.assign(this, { getTypeParser, setTypeParser });
+  }
 }
 
 const types = new GlobalTypes();

@@ -77,7 +77,7 @@ compareAll([
       const pool = new driver.Pool({ host: '127.0.0.1', port: 1, user: 'u' });
       const byPromise = await pool
         .connect()
-        .catch(({ code, syscall, address, port }) => ({ code, syscall, address, port }));
+        .catch(({ code, errno, syscall, address }) => ({ code, errno, syscall, address }));
       const byCallback = await new Promise((resolve) => {
         pool.connect((error, client, release) =>
           resolve([error.code, client, typeof release, release()]),

@@ -532,8 +532,8 @@ compareAll([
       for (const config of [AWAY, { host: '/nonexistent', port: 5432 }]) {
         const client = new driver.Client(config);
         client.on('error', () => {});
-        const { code, syscall, address, port, message } = await failure(client.connect());
-        found.push({ code, syscall, address, port, message });
+        const { code, errno, syscall, address, port, message } = await failure(client.connect());
+        found.push({ code, errno, syscall, address, port, message });
       }
       return found;
     },

@@ -226,6 +226,28 @@ compareAll([
     },
   },
   {
+    name: 'the functions of types, taken off, handed on and spread',
+    run: async (driver, { connect }) => {
+      const { getTypeParser, setTypeParser } = driver.types;
+      const client = await connect();
+      const asked = { text: 'select 7 as a, now() is not null as b' };
+      const before = getTypeParser(23, 'text');
+      setTypeParser(23, 'text', (text) => `own ${text}`);
+      try {
+        return [
+          getTypeParser(16)('t'),
+          getTypeParser(23, 'text')('5'),
+          await client.query(asked),
+          await client.query({ ...asked, types: { getTypeParser } }),
+          await client.query({ ...asked, types: { ...driver.types } }),
+          Object.keys(driver.types).sort(),
+        ];
+      } finally {
+        setTypeParser(23, 'text', before);
+      }
+    },
+  },
+  {
     name: 'types of a query that refuse what they do not know',
     run: async (_, { connect }) => {
       const client = await connect();
