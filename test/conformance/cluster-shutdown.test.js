@@ -97,7 +97,7 @@ for (const [language, messages] of [
   });
 
   test(`CP-3: in ${language}: immediate shutdown`, async (t) => {
-    const { pool } = speaking(t, messages);
+    const { pool, resume } = speaking(t, messages);
     const problem = failureOf(WAYS.statement?.(pool));
     const done = WAYS.transaction?.(pool);
     await waitFor(async () => (await waitingForStandby(cluster)).length === 2, {
@@ -109,6 +109,7 @@ for (const [language, messages] of [
     assert.ok(error instanceof OutcomeUnknownError && !(error instanceof NotReplicatedError));
     assert.deepEqual([error.code, error.outcome], ['IN_DOUBT', 'unknown']);
     await cluster.primary.server.start();
+    resume(); // a commit that the server has found in its log is told once a standby has it
     await done;
     const rows = await cluster.primary.sql('select id from t where id > $1 order by 1', [id - 2]);
     assert.deepEqual(rows, [{ id: id - 1 }, { id }]);
