@@ -254,6 +254,7 @@ test('query, stream and begin options are checked', () => {
   for (const wrong of [
     { signal: {} },
     { signal: true },
+    { signal: { aborted: false, addEventListener() {} } },
     { types: { int8: 1 } },
     { types: [] },
     { timeoutMs: -1 },

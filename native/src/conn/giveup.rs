@@ -73,14 +73,13 @@ pub fn fail_where(
 }
 
 impl Exchange {
-    /// The earliest moment at which a caller gives up.
+    /// The earliest moment at which a caller gives up. Of what was sent only the oldest counts, as in [`Self::expire`]: a
+    /// deadline that nothing can be done about would have the driver look again without end.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let sent = self
-            .answers
-            .sent
-            .iter()
-            .filter(|sent| sent.cancelled.is_none());
-        sent.filter_map(|sent| sent.request.deadline())
+        let sent = self.answers.sent.front();
+        sent.filter(|sent| sent.cancelled.is_none())
+            .and_then(|sent| sent.request.deadline())
+            .into_iter()
             .chain(self.queue.iter().filter_map(Request::deadline))
             .chain(self.cursor_queue.iter().filter_map(Request::deadline))
             .min()
@@ -167,5 +166,48 @@ impl Exchange {
         interrupt(refused, |_| Error::Cancelled {
             outcome: Outcome::Failed,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::config::Driver;
+    use crate::conn::exchange::Manner;
+    use crate::conn::guard::Policy;
+    use crate::conn::request::{Reply, Work};
+    use crate::conn::role::Reported;
+    use crate::conn::tests::server::profile;
+    use crate::frame::Shapes;
+
+    fn sent(timeout: Option<Duration>) -> InFlight {
+        let mut request = Request::new(Work::CursorClose, Reply::local().0, profile());
+        request.timeout = timeout;
+        InFlight::new(request, Instant::now())
+    }
+
+    #[test]
+    fn a_deadline_that_is_named_is_one_that_can_be_applied() {
+        let manner = Manner {
+            driver: Driver::Auto,
+            depth: 8,
+            statements: 8,
+            max_message: 1 << 20,
+            policy: Policy::default(),
+        };
+        let shapes = Arc::new(Shapes::new());
+        let mut exchange = Exchange::new(manner, shapes, BytesMut::new(), Reported::default());
+        exchange.answers.sent.push_back(sent(None));
+        exchange.answers.sent.push_back(sent(Some(Duration::ZERO)));
+        assert_eq!(exchange.next_deadline(), None);
+        assert_eq!(exchange.expire(Instant::now()), Running::Nothing);
+        exchange.answers.sent.pop_front();
+        assert!(exchange.next_deadline().is_some());
+        assert_eq!(exchange.expire(Instant::now()), Running::Cancel);
+        assert_eq!(exchange.next_deadline(), None);
     }
 }
