@@ -4,6 +4,11 @@
 
 const { main } = require('../lib/cli/index.js');
 
+process.stdout.on('error', (error) => {
+  // Who reads through `head` has seen enough.
+  if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EPIPE') throw error;
+});
+
 main(process.argv.slice(2), process.env).then((code) => {
   process.exitCode = code;
 });

@@ -33,6 +33,9 @@ Exit codes
 
 const CHOICES = `it must be one of ${Object.keys(COMMANDS).join(', ')}; see pg-berth --help`;
 
+/** For connecting, and for each statement: a server that does not answer is what these commands are asked about. */
+const LIMIT_MS = 5000;
+
 const MOST_SECONDS = 2 ** 31 - 1;
 
 /** What `pg` takes for a connection string, the folder of a socket included. */
@@ -109,7 +112,8 @@ async function connect(options, use) {
     ...connection,
     leaseMode: 'optional',
     applicationName: 'pg-berth',
-    connectionTimeoutMillis: 5000,
+    connectionTimeoutMillis: LIMIT_MS,
+    query_timeout: LIMIT_MS,
     retries: 0,
   });
   try {

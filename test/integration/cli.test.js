@@ -2,7 +2,9 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { execFile } = require('node:child_process');
+const { execFile, spawn } = require('node:child_process');
+const { once } = require('node:events');
+const net = require('node:net');
 const path = require('node:path');
 const { Client } = require('pg');
 const { LeaseManager, Reaper } = require('../../lib/index.js');
@@ -155,4 +157,46 @@ test('what cannot be done is said in one line, without secrets, with exit code 2
     help.stdout,
     /^pg-berth <command>[\s\S]+Exit codes\n {2}0 [\s\S]+\n {2}1 [\s\S]+\n {2}2 /,
   );
+});
+
+test('who stops reading gets no error of the command', async () => {
+  const child = spawn(process.execPath, [BIN, '--help']);
+  child.stdout.destroy();
+  let said = '';
+  child.stderr.on('data', (data) => {
+    said += data;
+  });
+  const [code] = await once(child, 'close');
+  assert.deepEqual([code, said], [0, '']);
+});
+
+test('a server that falls silent behind the login is given up', async (t) => {
+  const { hostname, port } = new URL(db.url);
+  const sockets = new Set();
+  let isSilent = false;
+  const relay = net.createServer((client) => {
+    const server = net.connect(Number(port), hostname);
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ]) {
+      sockets.add(from);
+      from.on('error', () => {});
+      from.on('close', () => to.destroy());
+      from.on('data', (data) => {
+        isSilent ||= data.includes('pg_stat_activity') || data.includes('server_version_num');
+        if (!isSilent) to.write(data);
+      });
+    }
+  });
+  await once(relay.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    relay.close();
+  });
+  const url = new URL(db.url);
+  url.host = `127.0.0.1:${relay.address().port}`;
+  const { code, stderr, stdout } = await run(['doctor'], { DATABASE_URL: url.href });
+  assert.deepEqual([code, stdout], [2, '']);
+  assert.match(stderr, /^pg-berth: Query read timeout\n$/);
 });
