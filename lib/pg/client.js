@@ -6,7 +6,7 @@ const { bound } = require('./bound.js');
 const { ClientFields } = require('./client-fields.js');
 const { ConnectionFacade } = require('./connection.js');
 const { hide } = require('./connection-parameters.js');
-const { AHEAD, RUN, SETTLE } = require('./for-pools.js');
+const { AHEAD, RUN, SETTLE, keepReal, realOf } = require('./for-pools.js');
 const { describe, lossOf, recaptured, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
 const { noticeOf, notificationOf, parameterOf } = require('./messages.js');
@@ -78,10 +78,12 @@ class Client extends ClientFields {
       (isAwaited) => this.#keepAlive(isAwaited),
     );
     hide(this, 'connection', this.connection);
+    keepReal(this);
   }
 
   /** @param {(error: Error | null, client?: this) => void} [callback] */
   connect(callback) {
+    if (!(#state in this)) return realOf(this).connect(callback);
     if (callback) {
       this.#open(bound(callback));
       return undefined;
@@ -232,6 +234,7 @@ class Client extends ClientFields {
    * @returns {any}
    */
   query(config, values, callback) {
+    if (!(#state in this)) return realOf(this).query(config, values, callback);
     if (config === null || config === undefined) {
       throw new TypeError('Client was passed a null or undefined query');
     }
@@ -390,6 +393,7 @@ class Client extends ClientFields {
 
   /** @param {() => void} [callback] */
   end(callback) {
+    if (!(#state in this)) return realOf(this).end(callback);
     const ended = this.#end();
     if (callback) {
       const done = bound(callback);
@@ -473,15 +477,10 @@ class Client extends ClientFields {
 
   /** @param {(error?: Error) => void} done */
   [SETTLE](done) {
-    this.#settle(done);
-  }
-
-  /** @param {(error?: Error) => void} done */
-  #settle(done) {
     if (this.#state !== 'open') {
       done();
     } else if (this.#queue.isBusy) {
-      this.#queue.whenQuiet(() => this.#settle(done));
+      this.#queue.whenQuiet(() => /** @type {any} */ (this)[SETTLE](done));
     } else if (this.#link?.status === 'I') {
       done();
     } else {

@@ -13,9 +13,22 @@ const RUN = Symbol('pg-berth.run');
 /** Runs one query ahead of the answers to others that are. @type {unique symbol} */
 const AHEAD = Symbol('pg-berth.ahead');
 
+/** What a client or pool says that it is, through whatever stands for it. @type {unique symbol} */
+const REAL = Symbol('pg-berth.real');
+
+/** @param {object} self */
+function keepReal(self) {
+  Object.defineProperty(self, REAL, { value: self });
+}
+
+/** The client or pool behind a Proxy, or behind an object made from it: private members are not seen through either. @param {any} stand */
+function realOf(stand) {
+  return stand[REAL];
+}
+
 /** A client of somebody else's may not say. @param {any} client */
 function hostOf(client) {
   return client.host && `${client.host}:${client.port}`;
 }
 
-module.exports = { AHEAD, RUN, SETTLE, hostOf };
+module.exports = { AHEAD, RUN, SETTLE, hostOf, keepReal, realOf };

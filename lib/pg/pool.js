@@ -6,7 +6,7 @@ const { bound } = require('./bound.js');
 const { isPlain, runByClient, settled, withClient } = require('./by-client.js');
 const { Client } = require('./client.js');
 const { describe } = require('./failures.js');
-const { SETTLE, hostOf } = require('./for-pools.js');
+const { SETTLE, hostOf, keepReal, realOf } = require('./for-pools.js');
 const { Holders } = require('./holders.js');
 const {
   acquireTimeout,
@@ -71,17 +71,21 @@ class Pool extends EventEmitter {
     this.Client = own.Client || Maker || Client;
     this.ending = false;
     this.ended = false;
+    keepReal(this);
   }
 
   get totalCount() {
+    if (!(#clients in this)) return realOf(this).totalCount;
     return this.#clients.size;
   }
 
   get idleCount() {
+    if (!(#clients in this)) return realOf(this).idleCount;
     return this.#idle.length;
   }
 
   get waitingCount() {
+    if (!(#clients in this)) return realOf(this).waitingCount;
     return this.#waiting.length;
   }
 
@@ -97,6 +101,7 @@ class Pool extends EventEmitter {
 
   /** @param {Acquired} [callback] */
   connect(callback) {
+    if (!(#clients in this)) return realOf(this).connect(callback);
     if (callback) {
       this.#acquire(bound(callback));
       return undefined;
@@ -410,6 +415,7 @@ class Pool extends EventEmitter {
 
   /** @param {any} text @param {any} [values] @param {any} [callback] @returns {any} */
   query(text, values, callback) {
+    if (!(#clients in this)) return realOf(this).query(text, values, callback);
     if (typeof text === 'function') {
       const message = 'Passing a function as the first parameter to pool.query is not supported';
       return this.#give(text, (done) => setImmediate(done, new Error(message)));
@@ -472,6 +478,7 @@ class Pool extends EventEmitter {
 
   /** @param {(error?: Error) => void} [callback] */
   end(callback) {
+    if (!(#clients in this)) return realOf(this).end(callback);
     if (this.ending) {
       const error = new Error('Called end on pool more than once');
       if (!callback) return this.#Promise.reject(error);

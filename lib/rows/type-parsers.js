@@ -15,6 +15,11 @@ class TypeParsers {
   #base;
   #state = { base: /** @type {object | undefined} */ (undefined) };
 
+  /** Was it made by the constructor? @param {object} parsers */
+  static isReal(parsers) {
+    return #text in parsers;
+  }
+
   /** @param {ParserSource} [base] what answers for types that are not set here */
   constructor(base) {
     this.#base = base;

@@ -35,7 +35,9 @@ function resolveTypes(option, base) {
     return PRESETS[option];
   }
   if (typeof option !== 'object') throw new TypeError(unknownPreset(typeof option));
-  if (option instanceof typeParsers().TypeParsers) return fromParsers(option, base);
+  const { TypeParsers } = typeParsers();
+  // One behind a Proxy is somebody else's.
+  if (option instanceof TypeParsers && TypeParsers.isReal(option)) return fromParsers(option, base);
   if (typeof option.getTypeParser === 'function') {
     return fromForeign(/** @type {{ getTypeParser: GetTypeParser }} */ (option), base);
   }

@@ -539,6 +539,27 @@ compareAll([
     },
   },
   {
+    name: '§3, §10 through a Proxy, also of one that is made when it is first needed',
+    run: async (driver, { connect, pool }) => {
+      const client = await connect();
+      const real = pool({ max: 1 });
+      const lazy = new Proxy({}, { get: (_, name) => real[name] });
+      const found = [];
+      for (const stand of [lazy, new Proxy(real, {})]) {
+        found.push((await stand.query('select $1::int as a', [1])).rows);
+        const lent = await stand.connect();
+        found.push((await lent.query('select 2 as b')).rows);
+        lent.release();
+        found.push([stand.totalCount, stand.waitingCount]);
+      }
+      found.push((await new Proxy(client, {}).query('select 3 as c')).rows);
+      const types = new Proxy(driver.types, {});
+      found.push((await client.query({ text: 'select 4 as d, true as e', types })).rows);
+      await new Proxy(client, {}).end();
+      return found;
+    },
+  },
+  {
     name: '§9 errors of login',
     run: async (driver, { url }) => {
       const found = [];
