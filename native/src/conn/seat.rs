@@ -45,6 +45,16 @@ pub(super) enum Seat {
     Loop(Loan),
 }
 
+/// Who writes a request that was just encoded.
+enum Writer {
+    /// The event loop, at the end of its turn or of the connection's.
+    Turn,
+    /// The thread that asks, at once.
+    Caller,
+    /// The driver, once it is woken.
+    Driver,
+}
+
 /// What is known about a loan.
 pub(super) struct Loan {
     to: Arc<EventLoop>,
@@ -87,27 +97,26 @@ impl Connection {
         state.exchange.push(request);
         // A request that could not be encoded is answered already, and the owner has to hear of it.
         let refused = state.exchange.has_news();
-        let (on_loan, noted) = match (&mut state.seat, origin) {
+        let writer = match (&mut state.seat, origin) {
             (Seat::Loop(loan), Origin::Loop(to)) if Arc::ptr_eq(&loan.to, to) => {
                 loan.is_fresh = true;
                 if !std::mem::replace(&mut loan.is_noted, true) {
                     to.note(self);
                 }
-                (true, true)
+                Writer::Turn
             }
-            (Seat::Loop(loan), _) => (true, loan.is_noted),
-            (Seat::Engine, _) => (false, false),
+            (Seat::Loop(loan), _) if loan.is_noted => Writer::Turn,
+            (Seat::Engine, Origin::Engine) => Writer::Driver,
+            _ => Writer::Caller,
         };
-        let writes = on_loan && !noted || !on_loan && !matches!(origin, Origin::Engine);
-        if writes {
+        if matches!(writer, Writer::Caller) {
             state.write_now();
         }
-        let unwritten = !state.exchange.output.is_empty() && !noted;
-        let timed = match patience {
-            Some(patience) => !on_loan || patience <= SOON,
-            None => false,
-        };
-        if unwritten || timed || refused {
+        let is_left = !matches!(writer, Writer::Turn) && !state.exchange.output.is_empty();
+        // Of a loan the engine looks after later deadlines.
+        let unlent = matches!(state.seat, Seat::Engine);
+        let is_timed = patience.is_some_and(|patience| unlent || patience <= SOON);
+        if is_left || is_timed || refused {
             let waker = state.waker.take();
             drop(state);
             if let Some(waker) = waker {
