@@ -2,7 +2,16 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
+const { lazy } = require('./lazy.js');
+const { listen } = require('./mailbox.js');
+const native = require('./native.js');
 const { wrong } = require('./option-rules.js');
+const { isPoolTraced } = require('./tracing/channels.js');
+
+const tracing = lazy(() => require('./tracing/index.js'));
+
+/** @import { Target } from '../types/internal.js' */
+/** @typedef {InstanceType<typeof import('./pool-probes.js').Probes>} Probes */
 
 /** @type {(event: any) => any} */
 const change = ({ host, address, from, to }) => ({ host, address, from, to });
@@ -58,6 +67,9 @@ function asError(fields) {
   return fields === null ? null : require('./errors.js').fromNative(fields, 'cluster');
 }
 
+/** Within the package only. */
+const ENDED = Symbol('ended');
+
 /** What became of a COMMIT is known. */
 const KNOWN = new Set(['committed', 'aborted']);
 
@@ -82,6 +94,16 @@ class PoolEvents {
       throw wrong('event', `must be one of ${NAMES.map((known) => `"${known}"`).join(', ')}`);
     }
     this.#emitter[how](name, listener);
+  }
+
+  /** Once, when the pool has ended. @param {() => void} hear */
+  atEnd(hear) {
+    this.#emitter.once(ENDED, hear);
+  }
+
+  /** The pool has ended: nothing more is told. */
+  end() {
+    this.#emitter.emit(ENDED);
   }
 
   /** @param {any} event of the engine */
@@ -118,6 +140,24 @@ function leaksOf(events) {
   return { tell: (/** @type {any} */ event) => events.tell(event), stacks };
 }
 
+/**
+ * What the engine does for a pool on its own is told to whoever traces it, to its listeners, and to those who have it probed.
+ * @param {Target} pool @param {PoolEvents} listeners @param {() => Probes} probed
+ * @returns {() => void} the pool has ended
+ */
+function hearEvents(pool, listeners, probed) {
+  const { slot, generation, about } = pool;
+  native.poolHear(slot, generation);
+  return listen(pool, (event) => {
+    if (event.event === 'probed') {
+      probed().heard(event.monitor);
+      return;
+    }
+    if (isPoolTraced()) tracing().hearPool(about, event);
+    listeners.tell(event);
+  });
+}
+
 /** Apart from the pool, which a listener must not hold. @param {{ failedLoggers: number }} tally */
 function failureCounter(tally) {
   return () => {
@@ -125,4 +165,4 @@ function failureCounter(tally) {
   };
 }
 
-module.exports = { PoolEvents, failureCounter, leaksOf };
+module.exports = { PoolEvents, failureCounter, hearEvents, leaksOf };

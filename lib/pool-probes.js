@@ -15,6 +15,8 @@ const whole = (ms) => Math.min(Math.max(1, Math.round(ms)), 2 ** 31 - 1);
  * @typedef {{ waitedMs: number, roundTripMs: number, version: string | null, host: string, lagMs: number, error?: Error }} Report
  */
 
+/** @typedef {{ hear: (report: Report, skipped: number) => void, skipped: number }} Monitor `skipped`: probes left out so far */
+
 /** @param {any} report @returns {Report} */
 function read(report) {
   const { error } = report;
@@ -23,12 +25,13 @@ function read(report) {
 
 class Probes {
   #pool;
-  /** @type {Map<number, (report: Report, skipped: number) => void>} */
+  /** @type {Map<number, Monitor>} */
   #monitors = new Map();
 
-  /** @param {Target} pool */
-  constructor(pool) {
+  /** @param {Target} pool @param {(hear: () => void) => void} atEnd has it told when the pool has ended */
+  constructor(pool, atEnd) {
     this.#pool = pool;
+    atEnd(() => this.#ended());
   }
 
   /** @param {number} timeoutMs @returns {Promise<Report>} never rejects */
@@ -52,7 +55,7 @@ class Probes {
   repeat(intervalMs, timeoutMs, keepsAlive, hear) {
     const { slot, generation } = this.#pool;
     const id = native.poolMonitor(slot, generation, whole(intervalMs), whole(timeoutMs));
-    this.#monitors.set(id, hear);
+    this.#monitors.set(id, { hear, skipped: 0 });
     const letGo = keepsAlive ? keepAlive() : undefined;
     return () => {
       letGo?.();
@@ -64,11 +67,19 @@ class Probes {
   /** The engine says that a monitor has a report. @param {number} id */
   heard(id) {
     const { slot, generation } = this.#pool;
-    const hear = this.#monitors.get(id);
-    const text = hear && native.poolProbed(slot, generation, id);
-    if (!hear || !text) return;
+    const monitor = this.#monitors.get(id);
+    const text = monitor && native.poolProbed(slot, generation, id);
+    if (!monitor || !text) return;
     const { report, skipped } = JSON.parse(text);
-    hear(read(report), skipped);
+    monitor.skipped = skipped;
+    monitor.hear(read(report), skipped);
+  }
+
+  /** The engine's monitors have ended with the pool; the last word of each must not be that all is well. */
+  async #ended() {
+    if (this.#monitors.size === 0) return;
+    const last = await this.once(1);
+    for (const { hear, skipped } of this.#monitors.values()) hear(last, skipped);
   }
 }
 

@@ -2,18 +2,16 @@
 'use strict';
 
 const { inspect } = require('node:util');
-const native = require('./native.js');
 const handles = require('./handles.js');
 const { lazy } = require('./lazy.js');
-const { FLAG, flush, keepAlive, listen } = require('./mailbox.js');
+const { FLAG, flush, keepAlive } = require('./mailbox.js');
 const { wrong } = require('./option-rules.js');
 const options = require('./options.js');
-const { PoolEvents, failureCounter, leaksOf } = require('./pool-events.js');
+const { PoolEvents, failureCounter, hearEvents, leaksOf } = require('./pool-events.js');
 const { hooksOf } = require('./query-hooks.js');
 const { Singles } = require('./single.js');
 const queryable = require('./queryable.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
-const { isPoolTraced } = require('./tracing/channels.js');
 const { TypeCatalog } = require('./type-catalog.js');
 
 const { end, forgotten, openPool, openSession, release } = handles;
@@ -26,7 +24,6 @@ const figures = lazy(() => require('./pool-figures.js'));
 const probes = lazy(() => require('./pool-probes.js'));
 const sharing = lazy(() => require('./shared-pool.js'));
 const streams = lazy(() => require('./stream.js'));
-const tracing = lazy(() => require('./tracing/index.js'));
 const transactions = lazy(() => require('./transaction.js'));
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
@@ -91,7 +88,7 @@ class Pool {
         ? openPool({ defaultMode: 'read-write', ...rest }, 'cluster', heard)
         : handles.joinPool(joined, 'cluster', heard);
     const target = this.#target;
-    this.#probes = probesOf(target);
+    this.#probes = probesOf(target, this.#events);
     this.#unlisten = hearEvents(target, this.#events, this.#probes);
     forgotten.register(this, target, this);
     const ask = askerOf(target);
@@ -417,6 +414,7 @@ class Pool {
     }
     await leader;
     this.#unlisten();
+    this.#events.end();
     forgotten.unregister(this);
   }
 
@@ -456,27 +454,9 @@ function askerOf(target) {
   return (...asked) => query()(...asked);
 }
 
-/** @param {Target} target */
-function probesOf(target) {
-  return lazy(() => new (probes().Probes)(target));
-}
-
-/**
- * What the engine does for a pool on its own is told to whoever traces it, to its listeners, and to those who have it probed.
- * @param {Target} pool @param {InstanceType<typeof PoolEvents>} listeners
- * @param {() => InstanceType<typeof import('./pool-probes.js').Probes>} probed
- */
-function hearEvents(pool, listeners, probed) {
-  const { slot, generation, about } = pool;
-  native.poolHear(slot, generation);
-  return listen(pool, (event) => {
-    if (event.event === 'probed') {
-      probed().heard(event.monitor);
-      return;
-    }
-    if (isPoolTraced()) tracing().hearPool(about, event);
-    listeners.tell(event);
-  });
+/** @param {Target} target @param {InstanceType<typeof PoolEvents>} events */
+function probesOf(target, events) {
+  return lazy(() => new (probes().Probes)(target, (hear) => events.atEnd(hear)));
 }
 
 /**

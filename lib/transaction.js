@@ -476,6 +476,8 @@ function wasLost(error) {
  * @param {any} error
  */
 function mayRunAgain(error) {
+  // What took longer than its caller allowed would again.
+  if (error instanceof TimeoutError) return false;
   if (typeof error?.code !== 'string' || error.outcome === undefined || error.outcome === 'unknown')
     return false;
   if (['40001', '40P01', '25006', '26000'].includes(error.code)) return true;

@@ -100,7 +100,7 @@ const JS = {
   'shared-pool': ['native', ...WORDS],
   blocking: [...BELOW, 'queryable'],
   insert: WORDS,
-  'pool-events': WORDS,
+  'pool-events': [...BELOW, 'pool-probes'],
   backoff: [],
   'commit-markers': [...BELOW, 'identifiers'],
   'log-positions': [...BELOW, 'queryable'],

@@ -7,7 +7,7 @@ const { once } = require('node:events');
 const readline = require('node:readline');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { promisify } = require('node:util');
-const { checkDatabaseHealth, performHealthCheck } = require('../../lib/health.js');
+const { HealthMonitor, checkDatabaseHealth, performHealthCheck } = require('../../lib/health.js');
 const { createPool } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
@@ -149,6 +149,20 @@ test('a server that refuses is unhealthy, and a closed pool as well', async () =
   assert.match(errors[0], /Connection refused/);
   await pool.end();
   assert.equal((await checkDatabaseHealth(pool)).status, 'unhealthy');
+});
+
+test('a monitor whose pool has ended does not go on saying that all is well', async (t) => {
+  const pool = createPool(database.url);
+  const changes = [];
+  const onStatusChange = (...args) => changes.push(args.slice(0, 2));
+  const monitor = new HealthMonitor(pool, { logger: {}, intervalMs: 10_000, onStatusChange });
+  t.after(() => monitor.stop());
+  monitor.start();
+  await waitFor(() => monitor.getLastCheck()?.status === 'healthy');
+  await pool.end();
+  await waitFor(() => monitor.getLastCheck().status === 'unhealthy');
+  assert.match(monitor.getLastCheck().errors[0], /closed/);
+  assert.deepEqual(changes, [['unhealthy', 'healthy']]);
 });
 
 test('H8: the monitor of the engine keeps no process alive, unless it is told to', async () => {

@@ -323,6 +323,18 @@ test('a savepoint that could not be rolled back to is not committed with the res
   assert.ok(!(await values()).some((n) => n === 83 || n === 84));
 });
 
+test('CP-83: a statement that took longer than its timeoutMs does not begin the transaction again', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  let runs = 0;
+  const work = (tx) => {
+    runs += 1;
+    return tx.query('select pg_sleep(30)', [], { timeoutMs: 50 });
+  };
+  const error = await failureOf(pool.transaction(work));
+  assert.deepEqual([error.name, error.outcome], ['TimeoutError', 'failed']);
+  assert.equal(runs, 1);
+});
+
 test('CP-83: a transaction that got no connection begins again, at most maxAttempts times', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 100, retry: { maxAttempts: 3 } });
   const holder = await pool.begin();
