@@ -30,20 +30,11 @@ const FAREWELL_MS = 1000;
 
 /** Options of a pool that mean nothing for one connection without results. */
 const REFUSED = [
-  'poolSize',
-  'minIdle',
-  'idleTimeoutMs',
-  'maxLifetimeMs',
-  'maxUses',
-  'types',
-  'rowMode',
-  'maxResultBytes',
-  'retry',
-  'logger',
-  'slowQueryMs',
-  'onSlowQuery',
-  'onQueryError',
-  'sqlComment',
+  ...['poolSize', 'minIdle', 'idleTimeoutMs', 'maxLifetimeMs', 'maxUses', 'unref'],
+  ...['types', 'rowMode', 'maxResultBytes', 'maxLagBytes'],
+  ...['preparedStatements', 'statementCacheSize', 'warmStatements'],
+  ...['commitResolution', 'commitMarkerTable', 'resolveTimeoutMs', 'exactlyOnce', 'strictFence'],
+  ...['retry', 'logger', 'slowQueryMs', 'onSlowQuery', 'onQueryError', 'sqlComment'],
 ];
 
 /** @typedef {{ promise: Promise<Link>, resolve: (link: Link) => void, reject: (reason: unknown) => void }} Attempt */

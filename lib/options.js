@@ -22,6 +22,9 @@ const MODES = /** @type {Record<string, string>} */ ({
   preferstandby: 'prefer-standby',
 });
 
+/** Modes that read from standbys. */
+const FOLLOWING = new Set(['read-only', 'standby', 'prefer-standby', 'any']);
+
 /**
  * What the interface knows and this version does not do. It is refused: an option that is accepted and ignored is a lie.
  * Whoever implements one moves it into its table.
@@ -247,6 +250,10 @@ function readPoolOptions(options) {
   }
   if (read.minIdle > read.poolSize) {
     throw wrong('minIdle', `must not exceed poolSize (${read.poolSize}), got ${read.minIdle}`);
+  }
+  // Of all others the statements would be asked for twice, to no end.
+  if (read.maxLagBytes !== undefined && !FOLLOWING.has(read.mode)) {
+    throw wrong('maxLagBytes', 'needs a "mode" that reads from standbys');
   }
   const needsTable = read.commitResolution === 'marker';
   if (needsTable !== (read.commitMarkerTable !== undefined)) {

@@ -8,7 +8,7 @@ export interface CopyOptions {
   timeoutMs?: number;
   /** Gives the COPY up; the stream is destroyed with the signal's reason. */
   signal?: AbortSignal;
-  /** Bytes that Node buffers in the stream. Default: Node's. */
+  /** Bytes that Node buffers in the stream, from 1. Default: Node's. */
   highWaterMark?: number;
 }
 

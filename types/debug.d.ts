@@ -12,12 +12,12 @@ export interface DebugOptions {
   logParams?: boolean;
   /** Keep parameters in the samples; strings and buffers over 1 KiB as a note of their size. Default true. */
   captureParams?: boolean;
-  /** Milliseconds; strictly above is slow. Default 100. */
+  /** Milliseconds from 0; strictly above is slow. Default 100. */
   slowQueryThreshold?: number;
   /** Called for slow queries; without it they are logged at `warn`. */
   onSlowQuery?: (sql: string, duration: number) => void;
   logger?: Logger;
-  /** Samples kept; the oldest is overwritten. Default 1000. */
+  /** Samples kept, from 1; the oldest is overwritten. Default 1000. */
   maxMetrics?: number;
 }
 

@@ -1,5 +1,7 @@
 // The errors of pg-berth.
 
+import type { Holder } from './pg.js';
+
 /**
  * What is known about the statement an error belongs to.
  *
@@ -121,6 +123,8 @@ export class AcquireTimeoutError extends PgError {
         readonly waiting: number;
       }
     | undefined;
+  /** Of `Pool`: who had the clients, the longest first. */
+  readonly holders?: readonly Holder[];
 }
 /** What a search met at one node. */
 export interface NodeFailure {

@@ -58,7 +58,7 @@ export interface HealthPool {
   getMetrics?(): PoolMetrics;
 }
 
-/** When a database counts as unwell. Milliseconds. */
+/** When a database counts as unwell. Milliseconds from 0, `timeoutMs` above 0; others are a `RangeError`. */
 export interface HealthLimits {
   /** A check that takes longer fails. Default 5000. */
   timeoutMs?: number;
@@ -76,11 +76,11 @@ export interface HealthCheckOptions extends HealthLimits {
 }
 
 export interface HealthMonitorOptions extends HealthCheckOptions {
-  /** Default 30 000. */
+  /** Milliseconds from one check to the next, above 0. Default 30 000. */
   intervalMs?: number;
   /** true: the monitor keeps the process alive. Default false. */
   keepAlive?: boolean;
-  /** So many bad checks in a row make a change of status. Default 1. */
+  /** So many bad checks in a row, from 1, make a change of status. Default 1. */
   failureThreshold?: number;
   onStatusChange?: (
     newStatus: HealthStatus,

@@ -30,13 +30,13 @@ export interface BerthDialectConfig {
   onConnectionError?: (error: Error) => void;
   /**
    * A transaction without a statement for so many milliseconds is closed with its connection, and reported with the
-   * stack of where it was begun. Default: no limit.
+   * stack of where it was begun. From 1. Default: no limit.
    */
   idleInTransactionMs?: number;
   /**
    * Where transactions with access mode `read only` run. `'standby'`: on a standby, and on the primary while there is none, by
    * a second pool of the same `connection` with `mode: 'prefer-standby'`. A standby may be behind: what was just written may
-   * not be there yet. Not together with the two hooks, which take a connection before anybody knows what it is for.
+   * not be there yet. Default `'primary'`. Not together with the two hooks, which take a connection before anybody knows what it is for.
    */
   readOnlyTransactions?: 'primary' | 'standby';
 }

@@ -60,8 +60,8 @@ export interface Listener extends EventEmitter<ListenerEvents>, AsyncDisposable 
 }
 
 /**
- * Makes a listener; connects with the first `listen`. Options as for `createPool`; those about the size of a pool have
- * no meaning here and are refused.
+ * Makes a listener; connects with the first `listen`. Options as for `createPool`; those about the size of a pool, results
+ * and statements have no meaning here and are refused.
  * @example
  * await using listener = createListener(process.env.DATABASE_URL);
  * listener.on('gap', () => lookAtTheTable());
@@ -77,9 +77,23 @@ export type ListenerOptions = Omit<
   | 'idleTimeoutMs'
   | 'maxLifetimeMs'
   | 'maxUses'
+  | 'unref'
   | 'types'
   | 'rowMode'
   | 'maxResultBytes'
+  | 'maxLagBytes'
+  | 'preparedStatements'
+  | 'statementCacheSize'
+  | 'warmStatements'
+  | 'commitResolution'
+  | 'commitMarkerTable'
+  | 'resolveTimeoutMs'
+  | 'exactlyOnce'
+  | 'strictFence'
   | 'retry'
   | 'logger'
+  | 'slowQueryMs'
+  | 'onSlowQuery'
+  | 'onQueryError'
+  | 'sqlComment'
 >;

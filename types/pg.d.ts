@@ -31,15 +31,17 @@ export interface ClientConfig extends QueryHooks {
   connectionString?: string | undefined;
   /** Start TCP keep-alive; default on. */
   keepAlive?: boolean | undefined;
+  /** Silence before the first probe; less than 1000 counts as 1000. Default 5000. */
   keepAliveInitialDelayMillis?: number | undefined;
-  /** Milliseconds, sent at start-up. */
+  /** Milliseconds, sent at start-up; as the next two limits of the server. Default: the server's own. */
   statement_timeout?: false | number | string | undefined;
   lock_timeout?: false | number | string | undefined;
   idle_in_transaction_session_timeout?: false | number | string | undefined;
-  /** Milliseconds a query may take; a late one is cancelled on the server. */
+  /** Milliseconds a query may take; a late one is cancelled on the server. Default: none. */
   query_timeout?: number | undefined;
-  /** Milliseconds for all of connecting, login included. */
+  /** Milliseconds for all of connecting, login included; of a pool for waiting too. Default 0: no limit. */
   connectionTimeoutMillis?: number | undefined;
+  /** Default false, or `PGSSLMODE`. */
   ssl?: boolean | string | TlsOptions | undefined;
   sslnegotiation?: 'postgres' | 'direct' | undefined;
   types?: CustomTypesConfig | 'pg' | 'lossless' | Record<string, (text: string) => any> | undefined;
@@ -77,17 +79,17 @@ export interface ConnectionParameters {
 }
 
 export interface PoolConfig extends ClientConfig {
-  /** Clients at most; default 10. */
+  /** Clients at most. Default 10. */
   max?: number | undefined;
-  /** Idle clients are closed down to so many; nothing is opened in advance. */
+  /** Idle clients are closed down to so many; nothing is opened in advance. Default 0. */
   min?: number | undefined;
-  /** Default 10 000; 0 = never. */
+  /** Milliseconds after which an idle client is closed; 0 = never. Default 10 000. */
   idleTimeoutMillis?: number | undefined;
-  /** Checkouts after which a client is closed. */
+  /** Checkouts after which a client is closed. Default: no limit. */
   maxUses?: number | undefined;
-  /** 0 = no limit. */
+  /** Age after which a client is closed when it comes back. Default 0: no limit. */
   maxLifetimeSeconds?: number | undefined;
-  /** Idle clients do not keep the process alive. */
+  /** Idle clients do not keep the process alive. Default false. */
   allowExitOnIdle?: boolean | undefined;
   /** Runs on every new client before it is lent; a failure closes the client. */
   onConnect?: ((client: Client) => unknown) | undefined;
@@ -95,11 +97,11 @@ export interface PoolConfig extends ClientConfig {
   log?: ((...messages: any[]) => void) | undefined;
   /** Makes the clients. */
   Client?: (new (config?: any) => any) | undefined;
-  /** Records where each client was asked for, so that an acquire timeout can name who holds them. */
+  /** Records where each client was asked for, so that an acquire timeout can name who holds them. Default false. */
   trackHolders?: boolean | undefined;
   /**
    * When all clients are busy, `pool.query` sends statements that were quick when they ran last ahead of the answers to
-   * others: at most so many are unanswered on one client (default 8). With 1 each waits for a free client.
+   * others: at most so many, from 1, are unanswered on one client (default 8). With 1 each waits for a free client.
    */
   pipelineDepth?: number | undefined;
 }

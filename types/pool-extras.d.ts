@@ -27,10 +27,27 @@ export interface PoolLease
   serviceName?: string;
 }
 
+/**
+ * Gives the password for one connection, now or later; the deadline of the connection holds for it too. When the server
+ * refuses the password, the function is asked once more with `refused: true`. It cannot run while `querySync` blocks.
+ */
+export type PasswordFunction = (
+  /** Name or address as configured. */
+  host: string,
+  question: {
+    readonly host: string;
+    readonly port: number;
+    readonly user: string;
+    readonly database: string;
+    /** The server has just refused the last answer. */
+    readonly refused: boolean;
+  },
+) => string | Promise<string>;
+
 /** Options of a pool about what it looks after. */
 export interface UpkeepOptions {
   /**
-   * As `maxLagMs`, in bytes of log behind the primary, which is asked on a connection of its own. While no primary answers, the last
+   * As `maxLagMs`, from 0, in bytes of log behind the primary, which is asked on a connection of its own. Needs `mode`. While no primary answers, the last
    * that was known counts. `'prefer-standby'` reads from the primary when no standby is near enough. Default: no limit.
    */
   maxLagBytes?: number;
@@ -223,7 +240,7 @@ export interface InsertManyOptions {
 
 /** Options of `stream`. */
 export interface StreamOptions extends QueryOptions {
-  /** Rows fetched at a time: a positive integer. */
+  /** Rows fetched at a time, from 1. Default 500. */
   batchSize?: number;
   /** Another name of `batchSize`. */
   fetchSize?: number;
@@ -253,7 +270,7 @@ export interface LogEvent {
 export interface QueryHooks {
   /** Called after statements that took longer than `slowQueryMs`. What it throws is swallowed. */
   onSlowQuery?: ((event: LogEvent) => void) | undefined;
-  /** Default 1000. */
+  /** Milliseconds from 0. Default 1000; another one needs `onSlowQuery`. */
   slowQueryMs?: number | undefined;
   /** Called after statements that failed. What it throws is swallowed. */
   onQueryError?: ((event: LogEvent) => void) | undefined;

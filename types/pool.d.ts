@@ -7,6 +7,7 @@ import type {
   InsertManyOptions,
   InsertOptions,
   LogEvent,
+  PasswordFunction,
   PoolEventMap,
   PoolLease,
   PoolStatus,
@@ -95,7 +96,7 @@ export type Params = readonly unknown[];
 
 /** Options of one statement. */
 export interface QueryOptions {
-  /** Most milliseconds from the call to the last row, acquiring included; then the server is asked to stop. Default: none. */
+  /** Most milliseconds from the call to the last row, acquiring included, from 1; then the server is asked to stop. Default: `maxStatementMs`. */
   timeoutMs?: number;
   /**
    * Cancels the statement. The signal's reason is thrown unchanged. If the server finishes first, the result is
@@ -124,7 +125,7 @@ export interface BeginOptions {
 
 /** Options of `transaction`. */
 export interface TransactionOptions extends BeginOptions {
-  /** Total tries; 1 = none is repeated. Default: `retry.maxAttempts` of the pool. */
+  /** Total tries from 1; 1 = none is repeated. Default: `retry.maxAttempts` of the pool. */
   maxAttempts?: number;
   /**
    * Resolves to `{ value, lsn }`; the position is for `after`, `null` when no primary could say it although the transaction
@@ -135,36 +136,26 @@ export interface TransactionOptions extends BeginOptions {
 
 /** Options of `end`, `commit` and `rollback`. */
 export interface EndOptions {
-  /** Most milliseconds to wait. `Pool.end`: default 5000, then statements in flight are cancelled. */
+  /**
+   * Most milliseconds to wait, from 1. `Pool.end`: default 5000, then statements in flight are cancelled. `commit` and `rollback`:
+   * default the pool's `maxStatementMs` and two seconds more, else none.
+   */
   timeoutMs?: number;
 }
 
 /**
- * Gives the password for one connection, now or later; the deadline of the connection holds for it too. When the server
- * refuses the password, the function is asked once more with `refused: true`. It cannot run while `querySync` blocks.
+ * Options of `createPool`. Times are whole milliseconds from 1, or from 0 where 0 is said to mean something, to
+ * 2 147 483 647 (24.8 days); names have at most 255 bytes. Unknown names, wrong values and contradictions throw a `TypeError`
+ * (`ERR_CONFIG`) that has the name as `option`; `undefined` counts as not given.
  */
-export type PasswordFunction = (
-  /** Name or address as configured. */
-  host: string,
-  question: {
-    readonly host: string;
-    readonly port: number;
-    readonly user: string;
-    readonly database: string;
-    /** The server has just refused the last answer. */
-    readonly refused: boolean;
-  },
-) => string | Promise<string>;
-
-/** Options of `createPool`. All times in milliseconds. Unknown names and wrong values throw a `TypeError` naming them. */
 export interface PoolOptions extends QueryHooks, UpkeepOptions {
-  /** `postgres://…` or `key=value …`. Options beside it win. */
+  /** `postgres://…` or `key=value …`, in the words of libpq. Options beside it win. */
   connectionString?: string;
-  /** One entry per node: `'name'`, `'name:port'`, `'[v6]:port'` or the folder of a socket. */
+  /** One entry per node, at most 64: `'name'`, `'name:port'`, `'[v6]:port'` or the folder of a socket. Not beside `host`. */
   hosts?: readonly string[];
   /** Instead of `hosts`. Default: `PGHOST`, else `localhost`. */
   host?: string;
-  /** For entries without their own. Default: `PGPORT`, else 5432. */
+  /** For entries without their own: 1 to 65 535. Default: `PGPORT`, else 5432. */
   port?: number;
   /** Default: `PGUSER`, else the name of the system's user. */
   user?: string;
@@ -199,7 +190,7 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   loadBalance?: 'random' | 'round-robin' | 'least-in-use';
   /** How long an attempt to connect is alone before the next node is tried beside it. Default 250; 0: all at once. */
   raceDelayMs?: number;
-  /** Connections opened at the same time. Default 4. */
+  /** Connections opened at the same time: 1 to 1000. Default 4. */
   maxConnecting?: number;
   /**
    * How it is noticed that a primary was demoted while its connections stayed open. `'auto'`: a bare Sync in front of a
@@ -207,18 +198,18 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
    * `'inband'`, `'query'`: always this or that; `'off'`: only what servers report by themselves. Default `'auto'`.
    */
   fenceCheck?: 'auto' | 'inband' | 'query' | 'off';
-  /** A connection that was answered less than this long ago is not checked. Default 5, much less than a promotion takes. */
+  /** A connection that was answered less than this long ago is not checked; 0: all are. Default 5, much less than a promotion takes. */
   validationIntervalMs?: number;
   /**
-   * For modes that read from standbys: one that replays further behind is not read from. Asked in the packet of a read, at most
+   * For modes that read from standbys, an error in others: one that replays further behind is not read from. Asked in the packet of a read, at most
    * ten times in that time. A standby that has replayed all it has received counts as not behind. Default: no limit.
    */
   maxLagMs?: number;
   /** May a fenced primary serve a `'read-only'` pool, as libpq allows? Default `'retry'`: no, its rows may be stale. */
   fencedReads?: 'retry' | 'allow';
-  /** `application_name`, as `pg_stat_activity` shows it. */
+  /** `application_name`, as `pg_stat_activity` shows it; the server cuts it at 63 bytes. Default: `PGAPPNAME`. */
   applicationName?: string;
-  /** Start-up options, for example `-c search_path=app`. Must not set `default_transaction_read_only`. */
+  /** Start-up options, for example `-c search_path=app`. Must not set `default_transaction_read_only`. Default: `PGOPTIONS`. */
   options?: string;
   /** As in `pg`: true = a certificate that names the host and that Node's roots have signed. Not beside `sslmode` and its companions. */
   ssl?: boolean | SslOptions;
@@ -252,11 +243,11 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   requireAuth?: string;
   /** Send a password in clear text without TLS when the server asks for it. Default false. */
   allowCleartext?: boolean;
-  /** A server that asks for more SCRAM iterations is refused. Default 100 000. */
+  /** A server that asks for more SCRAM iterations is refused; from 1. Default 100 000. */
   scramMaxIterations?: number;
-  /** Default `'3.0'`. */
+  /** Default `'3.0'`. Above `maxProtocolVersion`: an error. */
   minProtocolVersion?: '3.0' | '3.2';
-  /** `'3.2'` (also `'latest'`) has longer cancel keys: PostgreSQL 18 or newer, older ones agree on 3.0. Default `'3.0'`. */
+  /** `'3.2'` (also `'latest'`) has longer cancel keys: PostgreSQL 18 or newer, older ones agree on 3.0. Default `minProtocolVersion`. */
   maxProtocolVersion?: '3.0' | '3.2' | 'latest';
   /** Password file. Default `~/.pgpass`; ignored with a warning if group or others can read it. */
   passfile?: string;
@@ -266,15 +257,15 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   servicefile?: string;
   /** Address to dial instead of looking `host` up; certificates are still compared with `host`. */
   hostaddr?: string;
-  /** Most connections. Default 10. */
+  /** Most connections: 1 to 262 143. Default 10. */
   poolSize?: number;
-  /** Connections kept open when idle. Default 0. */
+  /** Connections kept open when idle: 0 to `poolSize`. Default 0. */
   minIdle?: number;
   /** Idle connections above `minIdle` are closed after this; 0 = never. Default 30 000. */
   idleTimeoutMs?: number;
   /** Connections are replaced after this, ±10 %; 0 = never. Default 1 800 000. */
   maxLifetimeMs?: number;
-  /** Connections are replaced after so many uses. Default: no limit. */
+  /** Connections are replaced after so many uses, from 1. Default: no limit. */
   maxUses?: number;
   /** Most time to get a usable connection: waiting, connecting and trying again together. Default 5000. */
   acquireTimeoutMs?: number;
@@ -303,7 +294,10 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
    * given up with all its connections: it may be frozen. One that only takes its time is not. Default: none.
    */
   aliveTimeoutMs?: number;
-  /** TCP keep-alive. Defaults: 5000, 1000, 3 probes. */
+  /**
+   * TCP keep-alive: silence before the first probe and time between probes, each from 1000, and unanswered probes that end the
+   * connection, 1 to 127. Defaults 5000, 1000, 3.
+   */
   keepalive?: { idleMs?: number; intervalMs?: number; count?: number };
   /** Sent data must be acknowledged within this; 0 = the system's default. Default 8000. */
   tcpUserTimeoutMs?: number;
@@ -314,7 +308,7 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   driver?: 'auto' | 'loop' | 'engine';
   /** `'unnamed'` for poolers that lose prepared statements. Default `'named'`. */
   preparedStatements?: 'named' | 'unnamed';
-  /** Prepared statements kept per connection; 0 = none. Default 256. */
+  /** Prepared statements kept per connection: 0 to 65 536, 0 = none. Default 256. */
   statementCacheSize?: number;
   /**
    * When connections are lost, as many of their most used statements are prepared on those that replace them, before anybody
@@ -328,11 +322,11 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   /**
    * A statement whose rows have more bytes is cancelled and rejects with a `ResultError`; a row that is not taken is not
    * kept in memory either. One that the server has finished before the cancel came is an `OutcomeUnknownError` with the
-   * `ResultError` as `cause`. Of a stream each batch is counted for itself. Default: no limit.
+   * `ResultError` as `cause`. Of a stream each batch is counted for itself. From 1. Default: no limit.
    */
   maxResultBytes?: number;
   /**
-   * Of whatever is run again: total tries, and the delay between them from base to max. `'half'` doubles it and takes between half
+   * Of whatever is run again: total tries from 1, and the delay between them from base to max, each from 0. `'half'` doubles it and takes between half
    * and all of that; `'decorrelated'` takes between the base and three times the delay before. Defaults 3, 50, 1000, `'half'`.
    */
   retry?: {
@@ -462,8 +456,9 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
    */
   end(options?: EndOptions): Promise<void>;
   /**
-   * Blocks the thread until the result is there: for scripts, migrations and start-up code, never for servers. Give it a
-   * `timeoutMs`.
+   * Blocks the thread until the result is there: for scripts, migrations and start-up code, never for servers. Without
+   * `timeoutMs` and `maxStatementMs` it gives up after 30 s.
+   * @throws {TypeError} a password or `checkServerIdentity` is a function, which cannot run meanwhile
    */
   querySync<T = Row>(sql: string, params?: Params, options?: Omit<QueryOptions, 'signal'>): Rows<T>;
   /** `end()`. */

@@ -7,9 +7,9 @@ import type { Logger } from './logger.js';
 export interface RetryOptions {
   /** All attempts, the first included: a whole number of at least 1, or `Infinity`. Default 3. */
   maxAttempts?: number;
-  /** The first delay. Default 1000. */
+  /** The first delay, from 0. Default 1000. */
   delayMs?: number;
-  /** No delay is longer. Default: the larger of 30 000 and `delayMs`. */
+  /** No delay is longer; not below `delayMs`. Default: the larger of 30 000 and `delayMs`. */
   maxDelayMs?: number;
   /** true: the delay doubles; false: it is always `delayMs`. Default true. */
   backoff?: boolean;
@@ -69,7 +69,7 @@ export interface CircuitBreakerState {
 export interface CircuitBreakerOptions {
   /** Consecutive failures that open it: a whole number of at least 1. Default 5. */
   threshold?: number;
-  /** How long it stays open after the last failure. Default 60 000. */
+  /** How long it stays open after the last failure, from 0. Default 60 000. */
   resetTimeMs?: number;
   /** A probe that has not settled by then gives its place to the next call. Default: `resetTimeMs`, or 60 000 when that is 0. */
   probeTimeoutMs?: number;

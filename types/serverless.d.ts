@@ -70,7 +70,7 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   coordinationSecret?: string | null;
   /** `'optional'`: without a secret the client works without leases. Default `'required'`. */
   leaseMode?: 'required' | 'optional';
-  /** Milliseconds. Default 90 000. */
+  /** How long a lease lasts, milliseconds from 1. Default 90 000. */
   leaseTtlMs?: number;
   /** Default: `AWS_LAMBDA_FUNCTION_NAME`, else `sls_pg`. */
   serviceName?: string | null;
@@ -98,7 +98,7 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   pooler?: 'auto' | 'on' | 'off';
   /** False: never ends expired connections of the same service. Default true. */
   reaper?: boolean;
-  /** Chance that a new connection begins with a pass. Default 1. */
+  /** Chance that a new connection begins with a pass: 0 to 1. Default 1. */
   reaperRunProbability?: number;
   /** Another name of `reaperRunProbability`. */
   connUtilization?: number;
@@ -120,7 +120,7 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   maxIdleConnectionsToKill?: number;
   /** Milliseconds that a lease must be expired for. Default 0. */
   leaseGraceMs?: number;
-  /** Further tries of a connection or statement. Default 3. */
+  /** Further tries of a connection or statement; 0: none. Default 3. */
   retries?: number;
   /** Bounds of the delay between tries, milliseconds. Defaults 100 and 2000. */
   minBackoff?: number;
@@ -129,7 +129,7 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   maxConnectRetryTimeMs?: number;
   /**
    * The same for `query()`, connecting included; and how long a transaction waits behind one of the same client that runs
-   * no statement: one that was begun inside another would wait for itself.
+   * no statement: one that was begun inside another would wait for itself. Default 15 000; 0: no limit.
    */
   maxQueryRetryTimeMs?: number;
   /**

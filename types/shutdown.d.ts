@@ -19,7 +19,7 @@ export interface ShutdownReport {
 }
 
 export interface ShutdownOptions {
-  /** Milliseconds for everything. Default 30 000. */
+  /** Milliseconds for everything, above 0. Default 30 000. */
   timeout?: number;
   /**
    * Runs first and may still use the database. It has `timeout` less a reserve for closing: the smaller of 5 s and 30 %.

@@ -9,15 +9,15 @@ import type { CircuitBreaker } from './resilience.js';
 export interface StatusOptions extends HealthLimits {
   /** Heading of the page. Default `'pg-berth'`. */
   title?: string;
-  /** Where the handler is, for example `'/status'`. Default `''`. */
+  /** Where the handler is, for example `'/status'`; no slash at the end. Default `''`. */
   basePath?: string;
   /** Shown by name, with their changes. */
   breakers?: Record<string, Pick<CircuitBreaker, 'getState'>>;
-  /** Time between two samples. Default 1000. */
+  /** Milliseconds between two samples, as the two below above 0. Default 1000. */
   intervalMs?: number;
-  /** How far back the charts go. Default 900 000. */
+  /** How far back the charts go: 15 minutes by default, 900 000. */
   historyMs?: number;
-  /** Time between two health checks. Default 5000. */
+  /** Milliseconds between two health checks. Default 5000. */
   healthIntervalMs?: number;
 }
 

@@ -224,8 +224,10 @@ test('end while it connects and while it pauses settles every call', async () =>
 });
 
 test('options about results and sizes of pools are refused by name', () => {
-  for (const name of ['poolSize', 'logger', 'types', 'maxUses']) {
-    const value = { poolSize: 2, logger: () => {}, types: 'pg', maxUses: 1 }[name];
+  const given = { poolSize: 2, logger: () => {}, types: 'pg', maxUses: 1, onSlowQuery: () => {} };
+  const more = { unref: true, exactlyOnce: true, commitResolution: 'off', resolveTimeoutMs: 1 };
+  const further = { warmStatements: 1, statementCacheSize: 1, preparedStatements: 'named' };
+  for (const [name, value] of Object.entries({ ...given, ...more, ...further })) {
     assert.throws(() => createListener({ connectionString: db.url, [name]: value }), {
       message: new RegExp(`"${name}" has no meaning`),
     });

@@ -193,7 +193,11 @@ test('a pool that is forgotten ends with its connections, whatever was given to 
   const gc = globalThis.gc;
   assert.ok(gc, 'run with --expose-gc');
   const text = "select from pg_stat_activity where application_name = 'forgotten'";
-  for (const options of [{}, { logger() {} }, { onSlowQuery() {}, maxLagBytes: 1 << 30 }]) {
+  for (const options of [
+    {},
+    { logger() {} },
+    { onSlowQuery() {}, maxLagBytes: 1 << 30, mode: 'any' },
+  ]) {
     const forget = async () => {
       const own = { applicationName: 'forgotten', idleTimeoutMs: 0 };
       const pool = createPool({ connectionString: db.url, ...own, ...options });

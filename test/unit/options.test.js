@@ -150,7 +150,9 @@ const POOL = {
 test('every option of createPool accepts what is right and names what is wrong', () => {
   assert.deepEqual(Object.keys(POOL).sort(), Object.keys(POOL_OPTIONS).sort());
   for (const [name, [right, wrong, says]] of Object.entries(POOL)) {
-    const needed = name === 'commitMarkerTable' ? { commitResolution: 'marker' } : {};
+    const needed =
+      { commitMarkerTable: { commitResolution: 'marker' }, maxLagBytes: { mode: 'any' } }[name] ??
+      {};
     assert.deepEqual(
       plain(readPoolOptions({ ...needed, [name]: right }))[name]?.constructor,
       right?.constructor,
@@ -231,6 +233,8 @@ test('createPool reads a string as connection string and gives canonical words',
 test('options that contradict each other are refused', () => {
   const table = [
     [readPoolOptions, { hosts: ['a'], host: 'b' }, /hosts.*"host" exclude/],
+    [readPoolOptions, { maxLagBytes: 1 }, /"maxLagBytes" needs a "mode" that reads/],
+    [readPoolOptions, { maxLagBytes: 1, mode: 'primary' }, /"maxLagBytes" needs a "mode"/],
     [readPoolOptions, { ssl: true, sslmode: 'disable' }, /"ssl" and "sslmode" exclude/],
     [readPoolOptions, { ssl: {}, sslrootcert: '/ca' }, /"ssl" and "sslrootcert" exclude/],
     [

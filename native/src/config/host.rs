@@ -104,6 +104,13 @@ impl Host {
                 dir: name.into(),
                 port,
             },
+            // The rest of a password whose "@" was not escaped, perhaps: it must not be looked up or shown.
+            (None, false) if name.contains('@') => {
+                return Err(Error::config(
+                    option,
+                    "must not contain \"@\"; in a URL that of a user name or password is written as %40",
+                ));
+            }
             (None, false) => {
                 return Ok(Self::Tcp {
                     name: name.into(),
@@ -308,6 +315,7 @@ mod tests {
             ("[::1]:x", None),
             ("[db]", None),
             ("a\nb", None),
+            ("ss@db", None),
         ] {
             let host = Host::from_entry(entry, 6000).ok().map(|host| match host {
                 // The name itself, where a colon in it would be shown in brackets.

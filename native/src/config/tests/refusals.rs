@@ -185,6 +185,7 @@ fn sec_d04_sec_a06_no_output_of_ours_shows_a_secret() {
         ),
         problem(&json!({ "connectionString": text })),
         problem(&json!({ "connectionString": "postgres://u:canary/x@h" })),
+        problem(&json!({ "connectionString": "postgres://u:p@canary@h" })),
         problem(&json!({ "connectionString": "sslmode=canary" })),
         problem(&json!({ "connectionString": "sslrootcert=/canary" })),
         problem(&json!({ "connectionString": "hostaddr=canary" })),
