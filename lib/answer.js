@@ -2,6 +2,7 @@
 'use strict';
 
 const { OutcomeUnknownError } = require('./error-classes.js');
+const { TextTooLongError } = require('./rows/long-text.js');
 const { StaleTypeError } = require('./rows/user-oids.js');
 
 /** @import { Target } from '../types/internal.js' */
@@ -85,7 +86,7 @@ class StatementAnswer {
   /** @param {unknown} failure */
   failWith(failure) {
     this.hasFailed = true;
-    this.failure = failure;
+    this.failure = failure instanceof TextTooLongError ? tooLong(failure) : failure;
   }
 
   /**
@@ -144,7 +145,7 @@ class StatementAnswer {
       return;
     }
     this.isDone = true;
-    if (this.hasFailed) this.refuse(/** @type {Error} */ (this.failure));
+    if (this.hasFailed) this.refuse(/** @type {NativeError | Error} */ (this.failure));
     else this.settle();
   }
 
@@ -200,6 +201,16 @@ class StatementAnswer {
 function unreadable(cause) {
   const message = `the statement was carried out, but the types of its result could not be looked up: ${cause?.message}`;
   return new OutcomeUnknownError(message, { code: 'IN_DOUBT', cause });
+}
+
+/**
+ * As the engine says of a result that is too large when the statement was carried out already.
+ * @param {Error} failure
+ * @returns {NativeError}
+ */
+function tooLong({ message }) {
+  const code = 'ERR_RESULT_TOO_LARGE';
+  return { kind: 'result', code, message, outcome: 'unknown', transient: false };
 }
 
 /** An answer somebody blocks for: what has to be looked up is looked up by the waiting side. */

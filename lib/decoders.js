@@ -38,9 +38,8 @@ class Decoders {
     this.#types = types;
     this.#rowMode = rowMode;
     this.#catalog = types.preset === 'lossless' ? catalog : undefined;
-    const oids = Buffer.from(new Uint32Array(types.custom).buffer);
     /** Number of the engine's profile. */
-    this.profile = native.profile(types.preset, oids);
+    this.profile = native.profile(types.preset, bytesOf(types.custom), bytesOf(types.raw));
     this.encoding = types.preset;
   }
 
@@ -116,6 +115,11 @@ class Decoders {
   async lookUp(session) {
     await this.#catalog?.lookUp(this.unknown(), session);
   }
+}
+
+/** @param {readonly number[]} oids */
+function bytesOf(oids) {
+  return Buffer.from(new Uint32Array(oids).buffer);
 }
 
 /** @param {number} number @returns {Shape} */

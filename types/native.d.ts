@@ -18,8 +18,8 @@ export function hold(hold: boolean): void;
 export function statement(text: string): number;
 /** JSON of types/rows.d.ts `Shape`. */
 export function shape(number: number): string;
-/** Number of a type profile; `custom` holds u32 OIDs, little-endian. */
-export function profile(preset: 'pg' | 'lossless', custom: Buffer): number;
+/** Number of a type profile; `custom` (read from text) and `raw` (from binary) hold u32 OIDs, little-endian. */
+export function profile(preset: 'pg' | 'lossless', custom: Buffer, raw: Buffer): number;
 /** Asked for a password, or about a certificate; the answer comes by `passwordAnswer`. `question` is JSON; must not throw. */
 export type Ask = (number: number, question: string) => void;
 /** JSON options and environment in, JSON `{handle, warnings, about}` out; `about`: database, user, hosts. */

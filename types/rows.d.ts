@@ -32,7 +32,7 @@ export type Decode = (
   index: number,
 ) => number;
 
-/** A parser gets the exact text of the server, once per value and never for NULL. */
+/** A parser gets the exact text of the server, once per value and never for NULL; one of a raw column gets its bytes. */
 export type TextParser = (text: string) => unknown;
 
 /** One column of a decoder. */
@@ -78,6 +78,8 @@ export interface ResolvedTypes {
   readonly preset: 'pg' | 'lossless';
   /** Sorted OIDs whose exact text the user wants; with the preset they make the profile of the engine. */
   readonly custom: readonly number[];
+  /** The same for bytes of the binary format. */
+  readonly raw: readonly number[];
   /** The user's parser, undefined where the preset's holds. */
   readonly parserFor: (oid: number) => TextParser | undefined;
   /** Other parsers may be found next time: decoders made with this must not be kept. */

@@ -3,7 +3,7 @@
 'use strict';
 
 const { Client, query } = require('./client.js');
-const { isServerError } = require('./pool-failures.js');
+const { isVerdict } = require('./pool-failures.js');
 
 /**
  * Text, or a config that asks for nothing but a result, of clients whose `query` is ours.
@@ -37,7 +37,7 @@ function runByClient(client, text, values, done) {
     client.removeListener('error', onError);
     if (isOver) return;
     isOver = true;
-    client.release(isServerError(failure) ? undefined : failure);
+    client.release(isVerdict(failure) ? undefined : failure);
     done(failure || undefined, result);
   };
   try {

@@ -1,7 +1,7 @@
 // What goes wrong at a pool of pg, in the words of `pg`.
 'use strict';
 
-const { AcquireTimeoutError, ClosedError } = require('../error-classes.js');
+const { AcquireTimeoutError, ClosedError, ResultError } = require('../error-classes.js');
 
 /** @typedef {InstanceType<typeof import('./holders.js').Holders>} Holders */
 
@@ -29,11 +29,10 @@ function isDead(client) {
   return client._queryable === false || client._ending === true;
 }
 
-/** @param {any} error */
-function isServerError(error) {
-  return (
-    error?.name === 'error' && typeof error.severity === 'string' && error.severity === 'ERROR'
-  );
+/** Did the server answer, and stay? A result that cannot be read is an answer too. @param {any} error */
+function isVerdict(error) {
+  if (error?.name === 'error' && error.severity === 'ERROR') return true;
+  return error instanceof ResultError || error?.cause instanceof ResultError;
 }
 
 /** @param {any} error */
@@ -50,7 +49,7 @@ module.exports = {
   acquireTimeout,
   connectTimeout,
   isDead,
-  isServerError,
   isTimeout,
+  isVerdict,
   turnedAway,
 };

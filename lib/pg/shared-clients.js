@@ -142,9 +142,9 @@ function isLimited({ asked }, { connectionParameters }) {
   return limitOf(asked, connectionParameters.query_timeout) > 0;
 }
 
-/** Did the server answer, and stay? @param {any} reason */
+/** Did the server answer, and stay? A result that cannot be read is an answer too. @param {any} reason */
 function isVerdict(reason) {
-  return reason?.kind === 'server' && reason.severity === 'ERROR';
+  return (reason?.kind === 'server' && reason.severity === 'ERROR') || reason?.kind === 'result';
 }
 
 /** Its connection has ended before anything of it was sent. @param {PooledQuery} query */

@@ -41,6 +41,7 @@ class StatementQueue {
   /** @type {(() => void)[]} */
   #whenQuiet = [];
   #reading;
+  #client;
   #isReplication;
   #isPipelined;
   #heard;
@@ -49,15 +50,16 @@ class StatementQueue {
 
   /**
    * @param {Reading} reading
-   * @param {{ replication: unknown, pipeline: boolean }} mode replication knows the simple protocol only; in a pipeline every
-   *   statement is sent ahead of the answers to others
+   * @param {{ replication: unknown, pipeline: boolean, binary: any }} client replication knows the simple protocol only; in a
+   *   pipeline every statement is sent ahead of the answers to others; the default of `binary`
    * @param {{ drained: () => void, ending: () => void, described: (message: { fields: any[] }) => void }} heard by the client:
    *   everything asked for was done; the connection ends behind a statement; a cursor has columns
    */
-  constructor(reading, { replication, pipeline }, heard) {
+  constructor(reading, client, heard) {
     this.#reading = reading;
-    this.#isReplication = Boolean(replication);
-    this.#isPipelined = pipeline;
+    this.#client = client;
+    this.#isReplication = Boolean(client.replication);
+    this.#isPipelined = client.pipeline;
     this.#heard = heard;
   }
 
@@ -118,7 +120,7 @@ class StatementQueue {
       return;
     }
     try {
-      const decoders = this.#reading.decodersOf(asked.types, rowModeOf(asked));
+      const decoders = this.#decodersOf(asked);
       this.#ask(asked, limit, decoders, new PooledAnswer(decoders, query, this));
     } catch (error) {
       query.refuse(error);
@@ -199,7 +201,7 @@ class StatementQueue {
       return;
     }
     try {
-      const decoders = this.#reading.decodersOf(asked.types, rowModeOf(asked));
+      const decoders = this.#decodersOf(asked);
       const answer = new StatementAnswer(
         decoders,
         (done) => {
@@ -218,6 +220,17 @@ class StatementQueue {
       // What a value's own code threw, or what cannot be sent.
       process.nextTick(reject, error);
     }
+  }
+
+  /** @param {Asked} asked */
+  #decodersOf(asked) {
+    const isBinary = Boolean(asked.binary || this.#client.binary) && !this.#isSimple(asked);
+    return this.#reading.decodersOf(asked.types, rowModeOf(asked), isBinary);
+  }
+
+  /** @param {Asked} asked */
+  #isSimple(asked) {
+    return this.#isReplication || isSimple(asked);
   }
 
   /** Why a query cannot be sent, or undefined. @param {Asked} asked */
@@ -242,7 +255,7 @@ class StatementQueue {
     }
     /** @type {any} */
     let failure;
-    const decoders = this.#reading.decodersOf(asked.types, rowModeOf(asked));
+    const decoders = this.#decodersOf(asked);
     const answer = new BlockingAnswer(
       decoders,
       () => this.answered(asked, undefined),
@@ -270,7 +283,7 @@ class StatementQueue {
       );
     }
     const text = asked.text || known || '';
-    const simple = this.#isReplication || isSimple(asked);
+    const simple = this.#isSimple(asked);
     const isAhead = this.#isPipelined || asked.isAhead;
     const manners = simple ? link.simple : link.extended;
     /** @type {import('../request.js').Manner} */
@@ -327,7 +340,7 @@ class StatementQueue {
   /** @param {InstanceType<typeof Query>} query @param {string} format of the columns @param {number} limit */
   startQuery(query, format, limit) {
     const asked = readQuery(query, undefined, undefined);
-    const decoders = this.#reading.decodersOf(asked.types, rowModeOf(asked));
+    const decoders = this.#decodersOf(asked);
     const refuse = (/** @type {any} */ reason) =>
       process.nextTick(() => answer.run(() => query.handleError(describe(reason))));
     /** @type {InstanceType<typeof QueryAnswer>} */

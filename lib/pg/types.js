@@ -2,7 +2,7 @@
 'use strict';
 
 const { Decoders } = require('../decoders.js');
-const { PRESETS, resolveTypes } = require('../rows/types.js');
+const { PRESETS, resolveBinary, resolveTypes } = require('../rows/types.js');
 const { TypeParsers, types } = require('../rows/type-parsers.js');
 
 /** @import { ResolvedTypes } from '../../types/rows.js' */
@@ -61,9 +61,13 @@ class Reading {
 
   /**
    * @param {any} ofQuery option `types` of the query: in place of everything the client has
-   * @param {'object' | 'array'} rowMode
+   * @param {'object' | 'array'} rowMode @param {boolean} [isBinary]
    */
-  decodersOf(ofQuery, rowMode) {
+  decodersOf(ofQuery, rowMode, isBinary = false) {
+    if (isBinary) {
+      const source = this.#bytesSource(ofQuery);
+      if (source !== undefined) return decodersFor(resolveBinary(source), rowMode);
+    }
     if (!ofQuery && this.#own === undefined && this.#option === undefined && rowMode === 'object') {
       const now = types.snapshot();
       if (this.#seen !== now || this.#plain === undefined) {
@@ -73,6 +77,12 @@ class Reading {
       return this.#plain;
     }
     return decodersFor(this.#resolve(ofQuery), rowMode);
+  }
+
+  /** Who answers for parsers of bytes; undefined for presets and maps, which have none. @param {any} ofQuery */
+  #bytesSource(ofQuery) {
+    const source = ofQuery || this.#own || this.#option || types;
+    return typeof source.getTypeParser === 'function' ? source : undefined;
   }
 
   /** @param {any} ofQuery @returns {ResolvedTypes} */

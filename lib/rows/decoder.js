@@ -56,7 +56,8 @@ function columnsOf(shape, options) {
   return shape.kinds.map((kind, i) => {
     const field = /** @type {Shape['fields'][number]} */ (shape.fields[i]);
     const name = interned(field[0]);
-    if (kind !== kinds.CUSTOM && kind !== kinds.STR) return { name, kind, parser: undefined };
+    const isParsed = kind === kinds.CUSTOM || kind === kinds.STR || kind === kinds.RAW;
+    if (!isParsed) return { name, kind, parser: undefined };
     const oid = field[3];
     const parser =
       parserFor?.(oid) ??

@@ -114,7 +114,7 @@ function cell(column, kind, parsed, nullable, json) {
     case kinds.CUSTOM:
       return text(column, isNull, parsed);
     default:
-      return shared(column, isNull);
+      return shared(column, isNull, parsed);
   }
 }
 
@@ -138,14 +138,15 @@ function text(column, isNull, parsed) {
 
 /**
  * Kinds that only the cursor can read: the places are handed over and taken back. A NULL has an empty 4-byte slot.
- * @param {number} column @param {string} isNull
+ * @param {number} column @param {string} isNull @param {boolean} parsed
  */
-function shared(column, isNull) {
+function shared(column, isNull, parsed) {
   const skip = isNull && `if (${isNull}) four++;\n    else `;
+  const value = parsed ? `p${column}(r${column}(cursor))` : `r${column}(cursor)`;
   return `let v${column} = null;
     ${skip}{
       cursor.four = four; cursor.eight = eight; cursor.latinAt = at;
-      v${column} = r${column}(cursor);
+      v${column} = ${value};
       four = cursor.four; eight = cursor.eight; text = cursor.latin; at = cursor.latinAt;
     }`;
 }

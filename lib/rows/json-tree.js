@@ -2,6 +2,7 @@
 'use strict';
 
 const { canGenerate, interned, put } = require('./code-generation.js');
+const { latinText, wideText } = require('./long-text.js');
 
 /** @import { FrameView } from '../../types/rows.js' */
 
@@ -152,7 +153,7 @@ class JsonTree {
 
   /** @param {number} start @param {number} end @param {number} wide 1 for UTF-16 */
   slice(start, end, wide) {
-    return wide === 0 ? this.buffer.latin1Slice(start, end) : this.buffer.ucs2Slice(start, end);
+    return wide === 0 ? latinText(this.buffer, start, end) : wideText(this.buffer, start, end);
   }
 }
 

@@ -17,6 +17,7 @@ module.exports = {
   INTERVAL: 13,
   POINT: 14,
   CIRCLE: 15,
+  RAW: 16,
   /** Added to the kind of its elements, this is the kind of an array. */
   ARRAY: 32,
 };

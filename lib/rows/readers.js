@@ -30,6 +30,7 @@ const READERS = new Map(
     [kinds.BYTES, (cursor) => cursor.bytes()],
     [kinds.VOID, () => null],
     [kinds.CUSTOM, (cursor) => cursor.text()],
+    [kinds.RAW, (cursor) => cursor.bytes()],
     [kinds.INTERVAL, (cursor) => intervals().parseInterval(cursor.text())],
     [kinds.POINT, (cursor) => pgTypes().parsePoint(cursor.text())],
     [kinds.CIRCLE, (cursor) => pgTypes().parseCircle(cursor.text())],

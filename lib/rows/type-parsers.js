@@ -1,6 +1,7 @@
 // `types` and `TypeOverrides` of `pg`: parsers that can be replaced at run time.
 'use strict';
 
+const { BINARY_PARSERS } = require('./binary-parsers.js');
 const { BUILTINS } = require('./builtins.js');
 const { TEXT_PARSERS, arrayParser, identity } = require('./pg-types.js');
 
@@ -48,7 +49,14 @@ class TypeParsers {
     const own = (format === 'binary' ? this.#binary : this.#text).get(Number(oid));
     if (own !== undefined) return own;
     if (this.#base !== undefined) return this.#base.getTypeParser(oid, format);
-    return (format === 'text' ? TEXT_PARSERS.get(Number(oid)) : undefined) ?? identity;
+    const parsers = format === 'binary' ? BINARY_PARSERS : TEXT_PARSERS;
+    return parsers.get(Number(oid)) ?? identity;
+  }
+
+  /** Types that have a parser of bytes set here or below. @returns {number[]} */
+  get binaryOids() {
+    const below = this.#base instanceof TypeParsers ? this.#base.binaryOids : [];
+    return [...this.#binary.keys(), ...below];
   }
 
   /** Does an object that is not of this class answer for some types? @returns {boolean} */

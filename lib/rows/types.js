@@ -17,7 +17,13 @@ const PRESETS = Object.freeze({ pg: preset('pg'), lossless: preset('lossless') }
 
 /** @param {Preset} name @returns {ResolvedTypes} */
 function preset(name) {
-  return Object.freeze({ preset: name, custom: [], parserFor: () => undefined, volatile: false });
+  return Object.freeze({
+    preset: name,
+    custom: [],
+    raw: [],
+    parserFor: () => undefined,
+    volatile: false,
+  });
 }
 
 /**
@@ -71,6 +77,7 @@ function fromMap(map, base) {
   return Object.freeze({
     preset: base.preset,
     custom: sorted([...base.custom, ...parsers.keys()]),
+    raw: base.raw,
     parserFor: (/** @type {number} */ oid) => parsers.get(oid) ?? base.parserFor(oid),
     volatile: base.volatile,
   });
@@ -101,18 +108,57 @@ function fromLookup(source, base, volatile) {
     const parser = source.getTypeParser(oid, 'text');
     return parser === (TEXT_PARSERS.get(oid) ?? identity) ? undefined : parser;
   };
-  /** @param {number} oid */
-  const isCustom = (oid) => {
-    try {
-      return parserFor(oid) !== undefined;
-    } catch {
-      // It refuses types that it does not know: that counts for results that have them.
-      return true;
-    }
-  };
   // Other types stay text under the preset, so a parser can be laid over them without the engine knowing.
-  const custom = [...TEXT_PARSERS.keys()].filter(isCustom);
-  return Object.freeze({ preset: base.preset, custom: sorted(custom), parserFor, volatile });
+  const custom = [...TEXT_PARSERS.keys()].filter((oid) => isOwn(parserFor, oid));
+  const { preset, raw } = base;
+  return Object.freeze({ preset, custom: sorted(custom), raw, parserFor, volatile });
+}
+
+/** What `binary: true` reads with as long as nobody has set a parser of bytes. */
+const BINARY = preset('pg');
+
+/**
+ * For `binary: true` of pg: the user's parsers of bytes, and the preset's values where he has none. Those of text are not
+ * asked.
+ * @param {{ getTypeParser: GetTypeParser }} source
+ * @returns {ResolvedTypes}
+ */
+function resolveBinary(source) {
+  const { TypeParsers } = typeParsers();
+  if (source instanceof TypeParsers && TypeParsers.isReal(source) && !source.isForeign) {
+    return remember(source.snapshot(), BINARY, () => ofBytes(source, source.binaryOids, false));
+  }
+  // It may answer for any type; those that users have made come as text.
+  const { TYPE_NAMES } = require('./builtins.js');
+  return ofBytes(source, [...TYPE_NAMES.values()].flat(), true);
+}
+
+/** @param {{ getTypeParser: GetTypeParser }} source @param {number[]} oids @param {boolean} volatile */
+function ofBytes(source, oids, volatile) {
+  const { BINARY_PARSERS } = require('./binary-parsers.js');
+  const { identity } = require('./pg-types.js');
+  /** @param {number} oid */
+  const parserOf = (oid) => {
+    const parser = source.getTypeParser(oid, 'binary');
+    return parser === (BINARY_PARSERS.get(oid) ?? identity) ? undefined : parser;
+  };
+  const raw = sorted(oids.filter((oid) => isOwn(parserOf, oid)));
+  if (raw.length === 0) return BINARY;
+  const wanted = new Set(raw);
+  const parserFor = (/** @type {number} */ oid) => (wanted.has(oid) ? parserOf(oid) : undefined);
+  return Object.freeze({ preset: 'pg', custom: [], raw, parserFor, volatile });
+}
+
+/**
+ * Is there a parser of the user's? One that refuses types it does not know counts for results that have them.
+ * @param {(oid: number) => unknown} parserOf @param {number} oid
+ */
+function isOwn(parserOf, oid) {
+  try {
+    return parserOf(oid) !== undefined;
+  } catch {
+    return true;
+  }
 }
 
 /**
@@ -143,4 +189,4 @@ function unknownPreset(name) {
   return `option "types" must be "lossless", "pg", or an object of parsers, got "${name}"`;
 }
 
-module.exports = { PRESETS, resolveTypes, typeOid };
+module.exports = { PRESETS, resolveBinary, resolveTypes, typeOid };

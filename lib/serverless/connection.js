@@ -22,6 +22,9 @@ const { mannerOf, toResult } = require('./query.js');
 /** How long a polite end waits for statements in flight before it cancels them. */
 const PATIENCE_MS = 2000;
 
+/** Kinds of failures behind which the connection goes on, whatever became of the statement. */
+const GOES_ON = new Set(['internal', 'result']);
+
 /**
  * What the engine did on its own (native/src/conn/keeper.rs, `News`).
  * @typedef {{
@@ -144,7 +147,7 @@ class Connection {
       if (kind === 'doubt') this.#lost(cause?.cause);
       const isGone = kind === 'lost' || kind === 'protocol';
       if (isGone) this.#lost(kind === 'lost' ? cause : /** @type {NativeError} */ (error));
-      else if (outcome === 'unknown' && kind !== 'internal') this.#lost(undefined);
+      else if (outcome === 'unknown' && !GOES_ON.has(kind ?? '')) this.#lost(undefined);
       throw error;
     } finally {
       this.#unanswered.delete(request);

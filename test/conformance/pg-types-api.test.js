@@ -261,6 +261,158 @@ compareAll([
     },
   },
   {
+    name: 'parsers of bytes are asked with binary: true, for types of users too; those of text are not',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      await client.query(`drop type if exists mood; create type mood as enum ('glad', 'sad')`);
+      const { rows } = await client.query(`select 'mood'::regtype::oid as oid`);
+      const seen = [];
+      const hex = (type) => (bytes) => {
+        seen.push(Buffer.isBuffer(bytes));
+        return `${type} ${bytes.toString('hex')}`;
+      };
+      for (const [oid, type] of [
+        [1700, 'numeric'],
+        [23, 'int4'],
+        [1007, 'int4[]'],
+        [rows[0].oid, 'mood'],
+      ])
+        client.setTypeParser(oid, 'binary', hex(type));
+      client.setTypeParser(20, (text) => `text ${text}`);
+      const text = `select 1.0001::numeric as n, 7 as i, array[1,2] as a, 'sad'::mood as m, null::int4 as none,
+        'x'::text as t, 5::int8 as big, true as b from generate_series(1, 3)`;
+      const read = [];
+      for (const more of [
+        { values: [], queryMode: 'extended', binary: true },
+        { name: 'named', binary: true },
+        { name: 'named', binary: true },
+        { name: 'named' },
+        { binary: true },
+      ]) {
+        read.push((await client.query({ text, ...more })).rows);
+      }
+      await client.query('begin');
+      read.push(
+        (await client.query({ text: `${text} where $1`, values: [true], binary: true })).rows,
+      );
+      await client.query('commit');
+      return [read, seen];
+    },
+  },
+  {
+    name: 'parsers of bytes get all bytes as they are, also with rowMode array',
+    run: async (_, { connect }) => {
+      const client = await connect({ binary: true });
+      client.setTypeParser(23, 'binary', (bytes) => bytes.toString('hex'));
+      const asked = { text: 'select $1::int4 as a', values: [-2] };
+      const [object, array] = [asked, { ...asked, rowMode: 'array' }];
+      return [(await client.query(object)).rows, (await client.query(array)).rows];
+    },
+    differs:
+      'pg hands over the bytes of the text that they would be in UTF-8, in array mode the text itself',
+    expect: { value: [[{ a: 'fffffffe' }], [['fffffffe']]] },
+  },
+  {
+    name: 'parsers of bytes: of the process, of a TypeOverrides, of a query, of an object of somebody else',
+    run: async (driver, { connect, pool: make }) => {
+      const before = driver.types.getTypeParser(21, 'binary');
+      driver.types.setTypeParser(21, 'binary', (bytes) => `process ${bytes.length}`);
+      try {
+        const types = new driver.TypeOverrides();
+        types.setTypeParser(23, 'binary', (bytes) => `client ${bytes.length}`);
+        const own = {
+          getTypeParser: (oid, format) =>
+            oid === 25
+              ? (value) => [format, Buffer.isBuffer(value)]
+              : driver.types.getTypeParser(oid, format),
+        };
+        const config = { binary: true, types };
+        const client = await connect(config);
+        const pool = make(config);
+        const asked = {
+          text: `select 1::int2 as a, 2::int4 as b, 'x'::text as t, 3::int8 as c where $1`,
+          values: [true],
+        };
+        const read = [];
+        for (const target of [client, client, pool, pool]) {
+          read.push((await target.query(asked)).rows);
+          read.push((await target.query({ ...asked, types: own })).rows);
+        }
+        read.push((await client.query('select 1::int2 as a, 2::int4 as b')).rows);
+        return read;
+      } finally {
+        driver.types.setTypeParser(21, 'binary', before);
+      }
+    },
+  },
+  {
+    name: 'what a parser of bytes throws is the rejection, and the client goes on',
+    run: async (_, { connect }) => {
+      const client = await connect({ binary: true });
+      client.setTypeParser(23, 'binary', () => {
+        throw new Error('of the parser');
+      });
+      const failed = await client
+        .query('select $1::int4 as a', [1])
+        .catch(({ message }) => message);
+      return [failed, (await client.query('select $1::text as a', ['x'])).rows];
+    },
+  },
+  {
+    name: 'the parsers of bytes that are there',
+    run: ({ types }) =>
+      [
+        [16, '01'],
+        [16, '00'],
+        [20, 'fffffffffffffffe'],
+        [21, 'ffff'],
+        [23, '0000000a'],
+        [25, 'c3a9'],
+        [26, '0000000a'],
+        [701, '3ff8000000000000'],
+        [701, '0000000000000000'],
+        [1007, '00000001000000000000001700000002000000010000000400000001000000040000000a'],
+        [1009, '000000010000000000000019000000010000000100000002c3a9'],
+      ].map(([oid, hex]) => types.getTypeParser(oid, 'binary')(Buffer.from(hex, 'hex'))),
+  },
+  {
+    name: 'the parsers of bytes that are there, where those of pg err',
+    run: ({ types }) =>
+      [
+        [700, '3fc00000'],
+        [700, '3dcccccd'],
+        [701, '7ff8000000000000'],
+        [701, '7ff0000000000000'],
+        [1114, '7fffffffffffffff'],
+        [1184, '8000000000000000'],
+        [1000, '000000010000000100000010000000020000000100000001 01ffffffff'.replace(' ', '')],
+        [1700, '00020000000000020001 1388'.replace(' ', '')],
+        [1700, '0002000040000003000c 7d00'.replace(' ', '').slice(0, 24)],
+        [1700, '00000000c0000000'],
+        [1114, '0000000000000000'],
+        [1184, '0002a1b2c3d4e500'],
+        [26, 'ffffffff'],
+      ].map(([oid, hex]) => types.getTypeParser(oid, 'binary')(Buffer.from(hex, 'hex'))),
+    differs: 'these are the values of text',
+    expect: {
+      value: [
+        1.5,
+        0.1,
+        Number.NaN,
+        Number.POSITIVE_INFINITY,
+        Number.POSITIVE_INFINITY,
+        Number.NEGATIVE_INFINITY,
+        [true, null],
+        '1.50',
+        '-12.320',
+        'NaN',
+        new Date(2000, 0, 1),
+        new Date('2023-06-22T08:51:55.181Z'),
+        4_294_967_295,
+      ],
+    },
+  },
+  {
     name: 'binary: true gives the values of text',
     run: async (_, { connect }) => {
       const client = await connect({ binary: true });

@@ -438,25 +438,23 @@ pub(super) fn cancel(mut cx: FunctionContext) -> JsResult<JsBoolean> {
     Ok(cx.boolean(found))
 }
 
-/// `profile(preset: 'pg' | 'lossless', custom: Buffer of u32 OIDs, little-endian) → number`.
+fn oids(cx: &mut FunctionContext, place: usize) -> NeonResult<Vec<u32>> {
+    use neon::types::buffer::TypedArray;
+    let buffer = cx.argument::<JsBuffer>(place)?;
+    let oids = buffer.as_slice(cx).as_chunks::<4>().0.iter();
+    Ok(oids.map(|oid| u32::from_le_bytes(*oid)).collect())
+}
+
+/// `profile(preset: 'pg' | 'lossless', custom: Buffer, raw: Buffer) → number`, OIDs as little-endian `u32`s.
 pub(super) fn profile(mut cx: FunctionContext) -> JsResult<JsNumber> {
     let preset = match text(&mut cx, 0)?.as_str() {
         "pg" => Preset::Pg,
         "lossless" => Preset::Lossless,
         other => return cx.throw_type_error(format!("unknown preset \"{other}\"")),
     };
-    let custom = cx.argument::<JsBuffer>(1)?;
-    let custom: Vec<u32> = {
-        use neon::types::buffer::TypedArray;
-        let bytes = custom.as_slice(&cx);
-        bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|oid| u32::from_le_bytes(*oid))
-            .collect()
-    };
-    match number_profile(Profile::new(preset, custom)) {
+    let custom = oids(&mut cx, 1)?;
+    let raw = oids(&mut cx, 2)?;
+    match number_profile(Profile::new(preset, custom).with_raw(raw)) {
         Ok(number) => Ok(cx.number(number)),
         Err(error) => throw(&mut cx, &error),
     }

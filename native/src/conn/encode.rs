@@ -219,7 +219,8 @@ fn open(
     let params = if sent.request.prepares {
         None
     } else {
-        resolve(params, known.map(|known| &**known))?
+        let needs_description = sent.request.profile.profile.has_raw();
+        resolve(params, known.map(|known| &**known), needs_description)?
     };
     let Some(params) = params else {
         let prepared = kept.unwrap_or_else(|| {
@@ -236,8 +237,12 @@ fn open(
             &statement, &prepared, sent, portal, &params, answers, expected, out,
         )?;
     } else {
+        let described = sent.request.described.as_ref();
+        let plan = described
+            .and_then(|described| described.plan(&sent.request.profile, true, &answers.shapes));
+        let formats = plan.as_ref().map_or(ALL_TEXT, |plan| &plan.bind_formats);
         frontend::parse(out, "", &statement.text, &[])?;
-        frontend::bind(out, portal, "", &params, ALL_TEXT)?;
+        frontend::bind(out, portal, "", &params, formats)?;
         frontend::describe_portal(out, portal)?;
         expected.extend([
             Expect::ParseComplete,
@@ -403,18 +408,23 @@ fn bind(
     Ok(plan)
 }
 
-/// Chooses between array literal and JSON text by the server's parameter types; `None` when these are not known yet.
+/// Chooses between array literal and JSON text by the server's parameter types; `None` when these, or columns that are
+/// needed, are not known yet.
 fn resolve<'a>(
     params: &'a Parameters,
     prepared: Option<&Prepared>,
+    needs_description: bool,
 ) -> Result<Option<Cow<'a, [u8]>>, Error> {
     let section = &*params.section;
-    if !params.either {
+    if !params.either && !needs_description {
         return Ok(Some(section.into()));
     }
     let Some(described) = prepared.and_then(|prepared| prepared.described.get()) else {
         return Ok(None);
     };
+    if !params.either {
+        return Ok(Some(section.into()));
+    }
     let is_json = |position: usize| {
         described
             .parameters

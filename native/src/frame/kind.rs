@@ -33,6 +33,8 @@ pub enum Value {
     Point,
     /// `{x, y, radius}`, from the server's text.
     Circle,
+    /// The bytes of the binary format for the user's own parser: as a `Buffer`.
+    Raw,
 }
 
 impl Value {
@@ -55,6 +57,7 @@ impl Value {
             Self::Interval => 13,
             Self::Point => 14,
             Self::Circle => 15,
+            Self::Raw => 16,
         }
     }
 }

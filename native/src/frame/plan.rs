@@ -72,10 +72,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan for rows that come as text.
+    /// A plan for rows that come as text, but for those whose bytes the user reads.
     #[must_use]
     pub fn all_text(shapes: &Shapes, fields: &[Field], profile: &Profile) -> Self {
-        Self::build(shapes, fields, profile, |_| false)
+        Self::build(shapes, fields, profile, |oid| profile.is_raw(oid))
     }
 
     /// A plan for rows that come in the format that suits each type.
@@ -131,6 +131,9 @@ impl Plan {
 }
 
 fn reader(profile: &Profile, oid: u32, binary: bool, json_columns: &mut usize) -> Reader {
+    if profile.is_raw(oid) {
+        return Reader::Cell(Codec::Bytes, Slot::Four);
+    }
     if profile.is_custom(oid) {
         return Reader::Cell(Codec::Text, Slot::Four);
     }

@@ -19,6 +19,7 @@ pub enum Preset {
 pub struct Profile {
     preset: Preset,
     custom: BTreeSet<u32>,
+    raw: BTreeSet<u32>,
 }
 
 impl Profile {
@@ -27,7 +28,27 @@ impl Profile {
         Self {
             preset,
             custom: custom.into_iter().collect(),
+            raw: BTreeSet::new(),
         }
+    }
+
+    /// The same, except for these types, which come as the bytes of the binary format for the user's parser.
+    #[must_use]
+    pub fn with_raw(mut self, raw: impl IntoIterator<Item = u32>) -> Self {
+        self.raw = raw.into_iter().collect();
+        self
+    }
+
+    /// Are there types whose columns have to be known before a format is asked for?
+    #[must_use]
+    pub fn has_raw(&self) -> bool {
+        !self.raw.is_empty()
+    }
+
+    /// Does the user read the bytes of this type himself?
+    #[must_use]
+    pub fn is_raw(&self, oid: u32) -> bool {
+        self.raw.contains(&oid)
     }
 
     /// The preset.
@@ -45,6 +66,9 @@ impl Profile {
     /// What a column of this type holds.
     #[must_use]
     pub fn kind(&self, oid: u32) -> Kind {
+        if self.is_raw(oid) {
+            return Kind::One(Value::Raw);
+        }
         if self.is_custom(oid) {
             return Kind::One(Value::Custom);
         }
@@ -57,6 +81,9 @@ impl Profile {
     /// Is a column of this type asked for in the binary format?
     #[must_use]
     pub fn binary(&self, oid: u32) -> bool {
+        if self.is_raw(oid) {
+            return true;
+        }
         if self.is_custom(oid) {
             return false;
         }
@@ -68,6 +95,9 @@ impl Profile {
 
     /// Can a column of this type be read in the binary format, which was not asked for?
     pub(super) fn reads_binary(&self, oid: u32) -> bool {
+        if self.is_raw(oid) {
+            return true;
+        }
         if self.is_custom(oid) {
             return false;
         }
@@ -198,5 +228,16 @@ mod tests {
         assert_eq!(profile.kind(3802), Kind::One(Value::Custom));
         assert!(!profile.binary(20));
         assert_eq!(profile.kind(1016), Kind::Array(Value::Str));
+    }
+
+    #[test]
+    fn a_type_whose_bytes_the_user_reads_is_asked_for_in_binary() {
+        let profile = Profile::new(Preset::Pg, [20]).with_raw([20, 1700]);
+        for oid in [20, 1700] {
+            assert_eq!(profile.kind(oid), Kind::One(Value::Raw));
+            assert!(profile.binary(oid) && profile.reads_binary(oid));
+        }
+        assert!(profile.has_raw());
+        assert!(!Profile::new(Preset::Pg, [20]).has_raw());
     }
 }
