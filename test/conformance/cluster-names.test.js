@@ -65,3 +65,29 @@ test('CP-26: a name that moves takes the traffic along within dnsRecheckMs, with
   await waitFor(() => child.told().at(-1) === 'first', { what: 'traffic back' });
   assert.equal(child.isOver(), false, child.told().join('\n'));
 });
+
+test('CP-23, sec_m06: a name with several addresses that refuse sees no more attempts than one with one', async (t) => {
+  if (process.platform !== 'linux') return;
+  let attempts = 0;
+  const dead = net.createServer((socket) => {
+    attempts++;
+    socket.on('error', () => {});
+    socket.destroy();
+  });
+  await once(dead.listen(0, '0.0.0.0'), 'listening');
+  t.after(() => dead.close());
+  const { port } = /** @type {net.AddressInfo} */ (dead.address());
+  const script = `
+    const { createPool } = require(${JSON.stringify(path.join(__dirname, '../../lib/index.js'))});
+    const pool = createPool({
+      host: 'moves.test', port: ${port}, user: 'u', database: 'd', sslmode: 'disable',
+      acquireTimeoutMs: 3000,
+    });
+    pool.query('select 1').catch((error) => console.log(error.outcome)).finally(() => pool.end());`;
+  const child = withMovingName(t, script, '127.0.0.1\n127.0.0.2\n127.0.0.3\n');
+  await waitFor(() => child.told().length > 0, { what: 'the end of the patience' });
+  assert.deepEqual(child.told(), ['not-sent']);
+  t.diagnostic(`${attempts} attempts in three seconds at three addresses`);
+  // A round at once, then after 100 and 200 ms and every 500: with jitter at most ten of three each.
+  assert.ok(attempts >= 3 && attempts <= 36, `${attempts} attempts`);
+});

@@ -1,4 +1,4 @@
-// Names that move: a child process in which `moves.test` leads where a file says, and `hangs.test` is looked up for ever.
+// Names that move: a child process in which `moves.test` leads to the addresses in a file, one a line, and `hangs.test` is looked up for ever.
 'use strict';
 
 const { execFileSync, spawn } = require('node:child_process');
@@ -19,20 +19,26 @@ const SHIM = `
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found) {
   int (*own)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
   char address[64] = "";
+  struct addrinfo **end = found;
   if (node && strcmp(node, "hangs.test") == 0) sleep(600);
   if (!node || strcmp(node, "moves.test") != 0) return own(node, service, hints, found);
   FILE *file = fopen(getenv("MOVES_TO"), "r");
   if (!file) return EAI_NONAME;
-  char *line = fgets(address, sizeof address, file);
+  *found = NULL;
+  while (fgets(address, sizeof address, file)) {
+    address[strcspn(address, "\\n")] = 0;
+    if (own(address, service, hints, end) != 0) continue;
+    while (*end) end = &(*end)->ai_next;
+  }
   fclose(file);
-  return line ? own(address, service, hints, found) : EAI_NONAME;
+  return *found ? 0 : EAI_NONAME;
 }
 `;
 
 /**
  * Runs a script in a process with such names.
  * @param {import('node:test').TestContext} t ends it
- * @param {string} script CommonJS @param {string} address that \`moves.test\` leads to at first
+ * @param {string} script CommonJS @param {string} address that \`moves.test\` leads to at first; several are lines
  */
 function withMovingName(t, script, address) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-names-'));

@@ -80,6 +80,8 @@ pub(super) struct Search<'a> {
     may_start: bool,
     once: bool,
     failures: HashMap<usize, u32>,
+    /// Hosts that are looked up again, after a pause or at this moment.
+    returning: HashSet<usize>,
     refusal: Option<Error>,
     /// A node that will do when nothing better is found.
     pub(super) second: Guest,
@@ -126,6 +128,7 @@ impl<'a> Search<'a> {
             may_start: false,
             once,
             failures: HashMap::new(),
+            returning: HashSet::new(),
             refusal: None,
             second: Guest(None),
         };
@@ -239,16 +242,18 @@ impl<'a> Search<'a> {
         self.refusal.clone()
     }
 
+    /// One lookup brings back all addresses of a host that have failed: one for each of them would multiply with every round.
     fn again(&mut self, host: usize) {
+        if self.once || !self.returning.insert(host) {
+            return;
+        }
         let failures = self.failures.entry(host).or_default();
         *failures = failures.saturating_add(1);
         let pause = pause(*failures);
-        if !self.once {
-            self.steps.push(Box::pin(async move {
-                tokio::time::sleep(pause).await;
-                Step::Again(host)
-            }));
-        }
+        self.steps.push(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            Step::Again(host)
+        }));
     }
 
     /// Takes a step; `Some`: the node that was looked for.
@@ -258,6 +263,7 @@ impl<'a> Search<'a> {
             Step::Again(host) => self.look_up(host),
             Step::Resolved(host, result, took) => {
                 self.lookups = self.lookups.saturating_sub(1);
+                self.returning.remove(&host);
                 match result {
                     Ok(addresses) => self.add(host, addresses),
                     Err(error) => {
