@@ -9,6 +9,10 @@ use tokio_rustls::client::TlsStream;
 
 use crate::conn::transport::Transport;
 
+/// Most bytes of one TLS record. No more is encrypted at a time: of a call that fails tokio-rustls does not tell what had
+/// gone out before, and of one record the other side can read nothing until it has all of it.
+const RECORD: usize = 16 * 1024;
+
 /// An open socket.
 #[derive(Debug)]
 pub enum Stream {
@@ -25,7 +29,7 @@ impl Stream {
             Self::Plain(transport) => transport.try_write(bytes),
             Self::Tls(stream) if stream.get_ref().0.is_lent() => {
                 let mut cx = Context::from_waker(Waker::noop());
-                match Pin::new(&mut **stream).poll_write(&mut cx, bytes) {
+                match Pin::new(&mut **stream).poll_write(&mut cx, record(bytes)) {
                     // What rustls has taken is on its way: the flush that sends the rest is whoever's turn it is next.
                     Poll::Ready(written) => {
                         let _ = Pin::new(&mut **stream).poll_flush(&mut cx);
@@ -107,7 +111,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, record(buf)),
         }
     }
 
@@ -124,6 +128,11 @@ impl AsyncWrite for Stream {
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
+}
+
+/// What of the bytes one record holds.
+fn record(bytes: &[u8]) -> &[u8] {
+    bytes.get(..RECORD).unwrap_or(bytes)
 }
 
 /// The system's code of an I/O error, as Node spells it.
