@@ -24,6 +24,25 @@ struct Gathered {
     records: Vec<u8>,
     taken: usize,
     shapes: Vec<Arc<Shape>>,
+    /// Bytes of events by the accounts they are counted against.
+    counted: Vec<(Arc<Account>, usize)>,
+}
+
+impl Gathered {
+    /// Counts bytes against an account until the buffer is taken whole.
+    fn count(&mut self, account: &Arc<Account>, bytes: usize) {
+        account.add(bytes);
+        match self.counted.last_mut() {
+            Some((last, sum)) if Arc::ptr_eq(last, account) => *sum += bytes,
+            _ => self.counted.push((Arc::clone(account), bytes)),
+        }
+    }
+
+    fn uncount(&mut self) {
+        for (account, bytes) in self.counted.drain(..) {
+            account.taken(bytes);
+        }
+    }
 }
 
 /// One record that stands for itself.
@@ -72,7 +91,7 @@ impl Inbox {
     }
 
     /// Takes a record of about `bytes` in, behind earlier ones of its request. With an account, a large one is counted
-    /// against it until it is taken.
+    /// against it until it is taken, and so is an event: of small results there are no more than requests.
     pub(super) fn push(
         &mut self,
         head: &Head,
@@ -81,13 +100,17 @@ impl Inbox {
         account: Option<&Arc<Account>>,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        let key = key(head);
+        let (key, is_event) = (key(head), head.flags & EVENT != 0);
         let lane = self.lanes.iter().position(|lane| lane.key == key);
         if lane.is_none() && bytes <= SMALL {
             if self.tail.records.len() + HEADER + bytes > GATHERED {
                 self.rotate();
             }
+            let before = self.tail.records.len();
             append(&mut self.tail.records, head, write);
+            if let Some(account) = account.filter(|_| is_event) {
+                self.tail.count(account, self.tail.records.len() - before);
+            }
             if let Some(shape) = shape
                 && !is_kept(&self.tail.shapes, shape)
             {
@@ -97,7 +120,7 @@ impl Inbox {
         }
         let mut record = Vec::with_capacity(HEADER + bytes + 8);
         append(&mut record, head, write);
-        let account = account.filter(|_| bytes > SMALL).cloned();
+        let account = account.filter(|_| is_event || bytes > SMALL).cloned();
         if let Some(account) = &account {
             account.add(record.len());
         }
@@ -151,6 +174,7 @@ impl Inbox {
                 break;
             }
             self.emptied += 1;
+            first.uncount();
             first.records.clear();
             self.spare = first.records;
         }
@@ -202,6 +226,9 @@ impl Inbox {
 
     /// Nobody takes anything any more: connections are not held back by it.
     pub(super) fn clear(&mut self) {
+        for gathered in self.gathered.iter_mut().chain([&mut self.tail]) {
+            gathered.uncount();
+        }
         for single in self.lanes.iter().flat_map(|lane| &lane.records) {
             if let Some(account) = &single.account {
                 account.taken(single.record.len());

@@ -143,3 +143,28 @@ fn what_is_never_taken_holds_no_connection_back() {
     inbox.clear();
     assert!(!account.is_full(std::task::Waker::noop()));
 }
+
+#[test]
+fn sec_f06_events_hold_their_connection_back_until_they_are_taken() {
+    let (mut inbox, account) = (Inbox::default(), Arc::new(Account::default()));
+    let waker = std::task::Waker::noop();
+    let mut events = 0;
+    while !account.is_full(waker) {
+        push(&mut inbox, &head(3, EVENT), 200, Some(&account));
+        push(&mut inbox, &head(3, EVENT), SMALL + 1, Some(&account));
+        events += 2;
+        assert!(events < 10_000);
+    }
+    // The small answer of a request does not count: it is asked for.
+    push(&mut inbox, &head(4, FINAL), 200, Some(&account));
+    let mut target = vec![0; TARGET];
+    assert_eq!(take_all(&mut inbox, &mut target).len(), events + 1);
+    assert!(!account.is_full(waker));
+    push(&mut inbox, &head(3, EVENT), 200, Some(&account));
+    account.add(1 << 20);
+    inbox.clear();
+    account.taken(1 << 20);
+    // Nothing of what was counted is left.
+    account.add((1 << 20) - 1);
+    assert!(!account.is_full(waker));
+}

@@ -179,24 +179,23 @@ impl Mailbox {
             });
     }
 
-    fn text(&self, id: u32, flags: u32, shape: u32, text: &str) {
+    fn text(&self, id: u32, flags: u32, text: &str) {
         let head = Head {
             id,
             flags,
-            shape,
             ..Head::default()
         };
-        self.body(head, text);
+        self.body(head, text, None);
     }
 
-    fn body(&self, mut head: Head, text: &str) {
+    fn body(&self, mut head: Head, text: &str, account: Option<&Arc<Account>>) {
         if self.is_closed() {
             return;
         }
         head.rows = u32::try_from(text.len()).unwrap_or(u32::MAX);
         self.lock()
             .inbox
-            .push(&head, text.len(), None, None, |buffer| {
+            .push(&head, text.len(), None, account, |buffer| {
                 buffer.extend_from_slice(text.as_bytes());
                 buffer.resize(buffer.len().next_multiple_of(8), 0);
             });
@@ -229,12 +228,12 @@ impl Outlet for Mailbox {
             return;
         }
         if let Some(error) = error {
-            self.text(id, ERROR | FINAL, 0, &settle::describe(error));
+            self.text(id, ERROR | FINAL, &settle::describe(error));
             return;
         }
         let word = command.map(Command::word).map(command::number);
         if let (Some(command), Some(None)) = (command, word) {
-            self.text(id, TAG, 0, &command.tag);
+            self.text(id, TAG, &command.tag);
         }
         let mut head = Head {
             id,
@@ -269,10 +268,10 @@ impl Outlet for Mailbox {
             affected: u64::try_from(waited.as_micros()).ok(),
             ..Head::default()
         };
-        self.body(head, &format!("{host}\t{address}"));
+        self.body(head, &format!("{host}\t{address}"), None);
     }
 
-    fn event(&self, slot: u32, generation: u32, event: &Event<'_>) {
+    fn event(&self, slot: u32, generation: u32, event: &Event<'_>, account: Option<&Arc<Account>>) {
         let text = match event {
             Event::Notice(notice) => {
                 let mut fields = serde_json::Map::new();
@@ -359,7 +358,13 @@ impl Outlet for Mailbox {
                 json!({ "event": "retire", "host": host, "reason": reason })
             }
         };
-        self.text(slot, EVENT, generation, &text.to_string());
+        let head = Head {
+            id: slot,
+            flags: EVENT,
+            shape: generation,
+            ..Head::default()
+        };
+        self.body(head, &text.to_string(), account);
         self.announce();
     }
 

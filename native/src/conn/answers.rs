@@ -32,6 +32,9 @@ pub const PROBE: u8 = 3;
 /// Rows are handed over once a frame holds so many bytes, so that JS decodes while the server still sends.
 const FRAME_BYTES: usize = 64 * 1024;
 
+/// The longest answer to a statement of the engine's own that is believed.
+const LOCAL_BYTES: usize = 16 * 1024 * 1024;
+
 /// The requests in flight on one connection, oldest first, and what they share.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Answers {
@@ -137,7 +140,7 @@ impl Answers {
 
     fn event(&self, event: &Event<'_>) {
         if let Some(subscriber) = &self.subscriber {
-            subscriber.tell(event);
+            subscriber.pass_on(event, &self.account);
         }
     }
 
@@ -320,6 +323,9 @@ impl Sink for Answers {
         }
         sent.received += body.len();
         match &mut sent.request.reply {
+            Reply::Local(_) if sent.received > LOCAL_BYTES => Err(Error::protocol(
+                "a statement of the engine's own has too many rows",
+            )),
             Reply::Local(local) => local.result.push(body),
             Reply::Outlet { .. } => {
                 // A plan is missing only when the statement of a pipelined neighbour was not described in time.
@@ -349,9 +355,10 @@ impl Sink for Answers {
     }
 
     fn passes(&mut self, length: usize) -> bool {
-        self.sent
-            .front_mut()
-            .is_some_and(|sent| !sent.has_room_for(length))
+        // The answers to a check and to a probe are small, and no part of the result.
+        self.sent.front_mut().is_some_and(|sent| {
+            sent.check == Check::None && !sent.probing && !sent.has_room_for(length)
+        })
     }
 
     fn complete(&mut self, tag: u8, end: ResultEnd<'_>) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::conn::request::Outlet;
+use crate::conn::request::{Account, Outlet};
 use crate::conn::statement::Statement;
 use crate::error::{Error, ServerError};
 
@@ -22,7 +22,13 @@ pub struct Subscriber {
 impl Subscriber {
     /// Tells it.
     pub fn tell(&self, event: &Event<'_>) {
-        self.outlet.event(self.slot, self.generation, event);
+        self.outlet.event(self.slot, self.generation, event, None);
+    }
+
+    /// Tells it something that the server has sent.
+    pub fn pass_on(&self, event: &Event<'_>, account: &Arc<Account>) {
+        self.outlet
+            .event(self.slot, self.generation, event, Some(account));
     }
 }
 

@@ -233,8 +233,9 @@ pub trait Outlet: Send + Sync {
     fn announce(&self) {}
     /// A request that is told has its connection, after so long, on this host and address.
     fn placed(&self, _id: u32, _waited: Duration, _host: &str, _address: &str) {}
-    /// Takes an event of a session, named by slot and generation of its handle.
-    fn event(&self, slot: u32, generation: u32, event: &Event<'_>);
+    /// Takes an event of a session, named by slot and generation of its handle; what a server can send without being asked
+    /// is counted in `account` until it is taken.
+    fn event(&self, slot: u32, generation: u32, event: &Event<'_>, account: Option<&Arc<Account>>);
     /// The environment is gone: nobody reads any more.
     fn is_closed(&self) -> bool;
     /// Completes when the environment's thread is free to run something; never while it is blocked.
