@@ -326,6 +326,7 @@ fn kept(
 ) -> Result<Option<Arc<Prepared>>, Error> {
     Ok(match naming {
         Naming::Unnamed | Naming::CachedOutside => None,
+        Naming::Cached if !statement.is_short() => None,
         Naming::Cached => Some(prepare(statement, prepared, fresh, answers)),
         Naming::Own(name) => {
             let (own, is_new) = answers.cache.own(name, statement)?;

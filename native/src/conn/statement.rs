@@ -78,6 +78,11 @@ impl Statement {
         self.micros.store(micros.max(1), Ordering::Relaxed);
     }
 
+    /// Is it worth being kept prepared?
+    pub fn is_short(&self) -> bool {
+        self.text.len() <= LONGEST_KEPT
+    }
+
     /// Was it executed before, on any connection?
     pub fn has_run(&self) -> bool {
         self.micros.load(Ordering::Relaxed) != 0
@@ -90,11 +95,20 @@ impl Statement {
     }
 }
 
+/// Bytes of texts below which dead ones are not looked for.
+const SWEEP_AT_LEAST: usize = 1 << 20;
+
+/// Longer texts, generated ones mostly, are parsed for each execution: kept, they would cost both sides many times their
+/// length on every connection.
+const LONGEST_KEPT: usize = 100_000;
+
 #[derive(Default)]
 struct Texts {
     by_text: HashMap<Box<str>, Weak<Statement>>,
-    /// Entries at which dead ones are swept out next.
-    sweep_at: usize,
+    /// Of all texts in the table.
+    bytes: usize,
+    /// Entries, and bytes, at which dead ones are swept out next.
+    sweep_at: (usize, usize),
 }
 
 impl Texts {
@@ -103,10 +117,15 @@ impl Texts {
         if let Some(known) = self.by_text.get(text).and_then(Weak::upgrade) {
             return known;
         }
-        if self.by_text.len() >= self.sweep_at {
+        if self.by_text.len() >= self.sweep_at.0 || self.bytes >= self.sweep_at.1 {
             self.by_text.retain(|_, known| known.strong_count() > 0);
-            self.sweep_at = (self.by_text.len() * 2).max(1024);
+            self.bytes = self.by_text.keys().map(|text| text.len()).sum();
+            self.sweep_at = (
+                (self.by_text.len() * 2).max(1024),
+                (self.bytes * 2).max(SWEEP_AT_LEAST),
+            );
         }
+        self.bytes += text.len();
         let statement = Arc::new(Statement {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             text: text.into(),

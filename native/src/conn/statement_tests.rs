@@ -147,3 +147,17 @@ fn a_text_that_may_begin_a_copy_is_known_before_it_is_sent() {
         assert_eq!(Statement::intern(text).unwrap().may_copy, may, "{text}");
     }
 }
+
+#[test]
+fn texts_that_nobody_holds_are_let_go_by_their_bytes_as_well() {
+    let mut texts = Texts::default();
+    let held = texts.intern("select 'held'");
+    for number in 0..40 {
+        let text = format!("select {number} /*{}*/", "x".repeat(LONGEST_KEPT));
+        assert!(!texts.intern(&text).is_short());
+    }
+    assert!(texts.bytes <= SWEEP_AT_LEAST + 2 * LONGEST_KEPT);
+    assert!(texts.by_text.len() < 16);
+    assert_eq!(texts.intern("select 'held'").id, held.id);
+    assert!(held.is_short());
+}
