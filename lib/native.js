@@ -34,24 +34,30 @@ function candidates() {
 function load() {
   const tried = candidates();
   const failures = [];
+  let isForbidden = false;
   for (const candidate of tried) {
     try {
       return require(candidate);
     } catch (error) {
-      const [reason] = String(/** @type {Error} */ (error).message).split('\n');
+      const { message, code } = /** @type {NodeJS.ErrnoException} */ (error);
+      const [reason] = String(message).split('\n');
       failures.push(`${candidate}: ${reason}`);
+      isForbidden ||= code === 'ERR_DLOPEN_DISABLED';
     }
   }
-  throw new Error(explain(tried, failures));
+  throw new Error(explain(tried, failures, isForbidden));
 }
 
-/** @param {string[]} tried @param {string[]} failures */
-function explain(tried, failures) {
+/** @param {string[]} tried @param {string[]} failures @param {boolean} isForbidden this process may load no addon at all */
+function explain(tried, failures, isForbidden) {
   const system = `${process.platform} ${process.arch}${libc()}`;
   const lead = `pg-berth has no engine for ${system} (Node ${process.versions.node}). `;
   if (tried.length === 0) {
     const known = Object.keys(PLATFORM_PACKAGES).join(', ');
     return `${lead}There are binaries for ${known}; elsewhere build one from a checkout with "npm run build" and set PG_BERTH_BINARY to its path.`;
+  }
+  if (isForbidden) {
+    return `${lead}This process must not load addons: start Node without --no-addons, and with --allow-addons where there is --permission.`;
   }
   const isPackage = tried.every((name) => name.startsWith('@'));
   const advice = isPackage

@@ -2,7 +2,7 @@
 'use strict';
 
 const { argumentError, parameterError } = require('../error-classes.js');
-const { ArrayText } = require('./prepare.js');
+const { ArrayText, assertAttached } = require('./prepare.js');
 const { SCALAR_BYTES, writeBoolean, writeNumber, writeString, writeUtf8 } = require('./scalars.js');
 
 /** @import { Encoding } from './prepare.js' */
@@ -125,7 +125,7 @@ function writeBytes(buffer, view, at, limit, bytes, index) {
   if (at + 4 + length > limit) return -1;
   view.setInt32(at, length);
   if (length > 0) buffer.set(bytes, at + 4);
-  else if (isDetached(bytes)) throw parameterError(index, 'is a view of a detached ArrayBuffer');
+  else assertAttached(bytes, index);
   return at + 4 + length;
 }
 
@@ -135,20 +135,6 @@ function lengthOf(bytes, index) {
     return realLength.call(bytes);
   } catch {
     throw parameterError(index, 'looks like a byte array and is none');
-  }
-}
-
-/**
- * An attached buffer, also an empty one, can be looked at through its view; one that is detached, or has become too short
- * for the view, throws.
- * @param {Uint8Array} bytes
- */
-function isDetached(bytes) {
-  try {
-    Uint8Array.prototype.at.call(bytes, 0);
-    return false;
-  } catch {
-    return true;
   }
 }
 

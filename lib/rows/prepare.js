@@ -94,10 +94,30 @@ function prepareLossless(value, index) {
 function bytesOf(view, index) {
   if (view instanceof Uint8Array) return view;
   try {
+    // The length of a DataView throws where other views say 0.
+    if (view.byteLength === 0 && !(view instanceof DataView)) assertAttached(view, index);
     return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   } catch {
-    throw parameterError(index, 'is a view of a detached ArrayBuffer');
+    throw detached(index);
   }
+}
+
+/**
+ * An attached buffer, also an empty one, can be looked at through its view; one that is detached, or has become too short
+ * for the view, throws.
+ * @param {ArrayBufferView} view of any class but DataView @param {number} index
+ */
+function assertAttached(view, index) {
+  try {
+    Uint8Array.prototype.at.call(view, 0);
+  } catch {
+    throw detached(index);
+  }
+}
+
+/** @param {number} index */
+function detached(index) {
+  return parameterError(index, 'is a view of a detached ArrayBuffer');
 }
 
 /**
@@ -156,7 +176,7 @@ function appendArray(text, array, index, depth) {
       literal = text.literal;
       json = text.json;
     } else if (ArrayBuffer.isView(item)) {
-      literal += bytesElement(bytesOf(item, index));
+      literal += bytesElement(bytesOf(item, index), index);
       json += JSON.stringify(item);
     } else if (isDate(item)) {
       literal += quoteElement(dates().dateText(item, index));
@@ -171,8 +191,9 @@ function appendArray(text, array, index, depth) {
   text.json = `${json}]`;
 }
 
-/** @param {Uint8Array} bytes */
-function bytesElement(bytes) {
+/** @param {Uint8Array} bytes @param {number} index */
+function bytesElement(bytes, index) {
+  if (bytes.length === 0) assertAttached(bytes, index);
   return `"\\\\x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}"`;
 }
 
@@ -195,4 +216,4 @@ function numberText(value) {
     : String(value);
 }
 
-module.exports = { ArrayText, numberText, prepareParams };
+module.exports = { ArrayText, assertAttached, numberText, prepareParams };

@@ -49,12 +49,21 @@ async function sentAhead(t, options, ask = (pool, id) => pool.query(BY_ID, [id])
   return results.filter(({ status }) => status === 'rejected').length;
 }
 
-test('a saturated pool sends quick queries ahead, eight on each connection', async (t) => {
-  assert.equal(await sentAhead(t, {}), 8);
-});
+/** Never more than `limit`, and so many in one of five tries: a thread that lost its core midway sends fewer (after 5 ms). */
+async function sendsUpTo(limit, t, options) {
+  for (let tries = 1; ; tries++) {
+    const sent = await sentAhead(t, options);
+    assert.ok(sent <= limit, `${sent} of at most ${limit}`);
+    if (sent === limit) return;
+    assert.ok(tries < 5, `${sent} of ${limit}, in five tries never more`);
+  }
+}
+
+test('a saturated pool sends quick queries ahead, eight on each connection', (t) =>
+  sendsUpTo(8, t, {}));
 
 test('pipelineDepth says how many; with 1 each waits for its turn', async (t) => {
-  assert.equal(await sentAhead(t, { pipelineDepth: 3 }), 3);
+  await sendsUpTo(3, t, { pipelineDepth: 3 });
   assert.equal(await sentAhead(t, { pipelineDepth: 1 }), 1);
   for (const pipelineDepth of [0, 1.5, '8', null]) {
     assert.throws(() => new Pool({ pipelineDepth }), /"pipelineDepth" must be a whole number/);

@@ -18,7 +18,7 @@ const TABLES = fs
   .filter((file) => /^pg-.*\.test\.js$/.test(file))
   .map((file) => path.join('test/conformance', file));
 
-for (const version of ['20.20.2', '22.23.3', '24.21.0']) {
+for (const version of ['20.20.2', '22.23.3', '24.21.0', '26.10.0']) {
   // The release that runs this file runs the tables anyway.
   if (process.version.split('.')[0] === `v${version.split('.')[0]}`) continue;
   test(

@@ -48,7 +48,7 @@ test('runs in this Node', () => runs(process.execPath));
 test('runs where generating code from strings is forbidden', () =>
   runs(process.execPath, [], '--disallow-code-generation-from-strings'));
 
-for (const version of ['20.20.2', '22.23.3', '24.21.0']) {
+for (const version of ['20.20.2', '22.23.3', '24.21.0', '26.10.0']) {
   test(`runs in Node ${version}`, async () => runs(await node(version)), LIMIT_MS);
 }
 

@@ -41,6 +41,8 @@ assert.deepEqual(
   many.map(([{ n }]) => n),
   [...many.keys()],
 );
+const lends = process.platform === 'linux' && !process.versions.bun && !process.versions.deno;
+assert.equal(pool.status().driver, lends ? 'loop' : 'engine');
 assert.equal(pool.querySync('select 7 as n')[0].n, 7);
 await pool.end();
 

@@ -272,6 +272,40 @@ test('views of detached buffers are refused', () => {
   }
 });
 
+test('views of buffers that have become too short are refused, and so are they in arrays', () => {
+  for (const View of [Uint8Array, Buffer, Uint16Array, Float64Array, DataView]) {
+    const resizable = new ArrayBuffer(16, { maxByteLength: 16 });
+    const view = View === Buffer ? Buffer.from(resizable, 8, 8) : new View(resizable, 8);
+    const fixed = View === DataView ? new DataView(resizable, 8, 8) : view;
+    resizable.resize(4);
+    for (const encoding of ['lossless', 'pg']) {
+      assert.throws(() => encode([fixed], encoding), { position: 1, message: /detached/ });
+    }
+    assert.throws(() => encode([1, [fixed]]), { position: 2, message: /detached/ });
+    const gone = new Uint8Array(8);
+    structuredClone(gone.buffer, { transfer: [gone.buffer] });
+    assert.throws(() => encode([[gone]]), { position: 1, message: /detached/ });
+  }
+});
+
+test('views of resizable and shared buffers are bytes as they are now', () => {
+  const resizable = new ArrayBuffer(2, { maxByteLength: 8 });
+  const tracking = new Uint8Array(resizable);
+  tracking.set([1, 2]);
+  resizable.resize(3);
+  const shared = new Uint8Array(new SharedArrayBuffer(2));
+  shared.set([7, 8]);
+  for (const encoding of ['lossless', 'pg']) {
+    assert.deepEqual(one(tracking, encoding), Buffer.of(1, 2, 0));
+    assert.deepEqual(one(shared, encoding), Buffer.of(7, 8));
+    assert.deepEqual(one(new Uint8Array(0), encoding), Buffer.alloc(0));
+    assert.deepEqual(one(new Uint16Array(0), encoding), Buffer.alloc(0));
+    // Node 24 and newer
+    const { Float16Array } = globalThis;
+    if (Float16Array) assert.deepEqual(one(Float16Array.of(1), encoding), Buffer.of(0, 0x3c));
+  }
+});
+
 test('what user code throws is thrown unchanged', () => {
   const boom = new Error('boom');
   const thrower = () => {

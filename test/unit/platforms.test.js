@@ -84,3 +84,24 @@ test('CP-95: without a binary the error names system, libc and the package to in
     fs.rmSync(folder, { recursive: true });
   }
 });
+
+test('where addons are forbidden the error says which flag forbids them', () => {
+  const load = `try { require('./lib/native.js') } catch (error) { console.log(error.message) }`;
+  // Node 20 has the other one under a name that it had for trial.
+  const permission = ['--permission', '--allow-fs-read=*'];
+  const flags = [
+    ['--no-addons'],
+    ...(process.allowedNodeEnvironmentFlags.has('--permission') ? [permission] : []),
+  ];
+  for (const forbidding of flags) {
+    const told = execFileSync(process.execPath, [...forbidding, '-e', load], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    assert.match(
+      told,
+      /must not load addons: start Node without --no-addons, and with --allow-addons/,
+    );
+    assert.doesNotMatch(told, /npm run build|Install/);
+  }
+});
