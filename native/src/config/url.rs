@@ -37,10 +37,19 @@ pub fn parse_connection_string(text: &str) -> Result<Vec<(&'static str, Secret)>
     if text.contains('\0') {
         return Err(Error::config(OPTION, "must not contain a NUL character"));
     }
+    let is_scheme = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+');
     match text
         .strip_prefix("postgresql://")
         .or_else(|| text.strip_prefix("postgres://"))
     {
+        // As key=value text it would miss its first "=" somewhere, which helps nobody.
+        None if text
+            .split_once("://")
+            .is_some_and(|(scheme, _)| is_scheme(scheme)) =>
+        {
+            let problem = "must begin with postgres:// or postgresql://, or be key=value text";
+            return Err(Error::config(OPTION, problem));
+        }
         Some(rest) => parser.uri(rest)?,
         None => parser.keyword_values(text)?,
     }
@@ -327,6 +336,18 @@ mod tests {
             error,
             "option \"connectionString\" has an unknown key (did you mean \"sslmode\"?) at character 8"
         );
+    }
+
+    #[test]
+    fn sec_d04_a_url_of_something_else_is_told_what_it_must_be() {
+        for text in ["http://u:canary@h/d", "mysql://canary"] {
+            let error = parse_connection_string(text).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "option \"connectionString\" must begin with postgres:// or postgresql://, or be key=value text"
+            );
+        }
+        assert!(parse_connection_string("host=h options='-c a.b=http://x'").is_ok());
     }
 
     #[test]
