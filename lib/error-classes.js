@@ -213,6 +213,9 @@ for (const [name, Class] of Object.entries(classes)) {
   });
 }
 
+// Programs written for `pg` ask for the name of the class.
+Object.defineProperty(ServerError, 'name', { value: 'DatabaseError' });
+
 /**
  * Gives a built-in error the properties of the family, none of them enumerable.
  * @template {Error} E

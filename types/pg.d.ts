@@ -262,6 +262,7 @@ export interface ClientEvents {
 /** One connection. */
 export class Client extends EventEmitter<ClientEvents> implements Queries {
   constructor(config?: string | ClientConfig);
+  static readonly Query: typeof Query;
   readonly connectionParameters: ConnectionParameters;
   /** Emits `parameterStatus`, `notice`, `notification`, `error` and `end`; there is no socket behind it. */
   readonly connection: EventEmitter & { readonly stream: EventEmitter & { destroy(): unknown } };
@@ -273,6 +274,10 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
   ssl: boolean | string | TlsOptions;
   binary: boolean;
   pipeline: boolean;
+  /** The options of these names, read when the client connects. */
+  enableChannelBinding: boolean;
+  scramMaxIterations: number;
+  readonly sslNegotiation: 'postgres' | 'direct';
   replication: string | undefined;
   /** Of the server process; null before login. */
   processID: number | null;
@@ -340,6 +345,8 @@ export class Pool extends EventEmitter<PoolEvents> implements Queries {
   readonly expiredCount: number;
   ending: boolean;
   ended: boolean;
+  /** Told what the pool does: the option `log`. */
+  log: (...words: any[]) => void;
   connect(): Promise<PoolClient>;
   connect(
     callback: (
@@ -464,6 +471,12 @@ export function escapeLiteral(text: string): string;
 
 export const utils: {
   prepareValue(value: unknown): string | Buffer | null | undefined;
+  /** A copy of the config with values and callback in it. */
+  normalizeQueryConfig(
+    config: string | QueryConfig,
+    values?: any,
+    callback?: Done<any>,
+  ): QueryConfig;
   escapeIdentifier(text: string): string;
   escapeLiteral(text: string): string;
 };

@@ -7,6 +7,7 @@ const { runBatch } = require('./batch.js');
 const { ConnectionParameters, hide } = require('./connection-parameters.js');
 const { copyFrom, copyTo } = require('./copy.js');
 const { defaults } = require('./defaults.js');
+const { scramIterations } = require('./settings.js');
 const { escapeIdentifier, escapeLiteral } = require('./utils.js');
 
 class ClientFields extends EventEmitter {
@@ -29,6 +30,9 @@ class ClientFields extends EventEmitter {
     this.replication = replication;
     this.binary = given.binary || defaults.binary;
     this.pipeline = Boolean(given.pipeline);
+    this.enableChannelBinding = Boolean(given.enableChannelBinding);
+    this.scramMaxIterations = scramIterations(given.scramMaxIterations);
+    this.sslNegotiation = this.connectionParameters.sslnegotiation || 'postgres';
     /** @type {number | null} */
     this.processID = null;
     /** Known to the engine alone: with it anybody could cancel statements. */
@@ -37,6 +41,10 @@ class ClientFields extends EventEmitter {
     /** Read by AWS X-Ray, Sequelize and pg-pool. */
     this._queryable = true;
     this._ending = false;
+    /** For programs that ask whether they have connected already; a client stays so in pg. */
+    this._connecting = false;
+    this._connected = false;
+    this._ended = false;
   }
 
   /** @param {string} text */

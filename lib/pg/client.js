@@ -10,6 +10,7 @@ const { AHEAD, RUN, SETTLE, keepReal, realOf } = require('./for-pools.js');
 const { describe, lossOf, recaptured, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
 const { noticeOf, notificationOf, parameterOf } = require('./messages.js');
+const { promiseOf } = require('./promises.js');
 const { Query, isSimple, readQuery } = require('./query.js');
 const { toResults } = require('./result.js');
 const {
@@ -89,7 +90,7 @@ class Client extends ClientFields {
       return undefined;
     }
     const opened = this.#opened();
-    return this.#Promise === Promise ? opened : this.#foreign(opened);
+    return promiseOf(this.#Promise, opened);
   }
 
   /** In the caller's promise chain, so that the stack of a failure is his. */
@@ -104,13 +105,6 @@ class Client extends ClientFields {
     return this;
   }
 
-  /** @param {Promise<any>} promise */
-  #foreign(promise) {
-    return new this.#Promise((/** @type {Resolve} */ resolve, /** @type {Reject} */ reject) => {
-      promise.then(resolve, reject);
-    });
-  }
-
   /** @param {(error: any, client?: this) => void} done */
   #open(done) {
     if (this.#state !== 'new') {
@@ -119,6 +113,7 @@ class Client extends ClientFields {
       return;
     }
     this.#state = 'connecting';
+    this._connecting = true;
     this._ending = false;
     const abandoned = new Promise((_, reject) => {
       this.#abandon = reject;
@@ -136,7 +131,7 @@ class Client extends ClientFields {
       limit > 0 ? setTimeout(() => this.#abandon(timedOut('connect', limit)), limit) : undefined;
     const source = new PasswordSource(this.password, this.connectionParameters);
     try {
-      const settings = toSettings(this.connectionParameters, this.#config, source.value);
+      const settings = toSettings(this, this.#config, source.value);
       const link = new Link(await Link.open(settings, this.#hooks), this.#prepared, (event) =>
         this.#hear(event),
       );
@@ -154,6 +149,8 @@ class Client extends ClientFields {
     const link = /** @type {InstanceType<typeof Link>} */ (this.#link);
     if (this.#state !== 'connecting') return;
     this.#state = 'open';
+    this._connecting = false;
+    this._connected = true;
     this.processID = link.processID;
     link.hold(this.#keepsAlive);
     const { connection } = this;
@@ -193,7 +190,7 @@ class Client extends ClientFields {
     }
     refuseFunctions(this.password, this.ssl);
     const source = new PasswordSource(this.password, this.connectionParameters);
-    const settings = toSettings(this.connectionParameters, this.#config, source.value);
+    const settings = toSettings(this, this.#config, source.value);
     const patienceMs = settings.connectTimeoutMs || BLOCKING_MS;
     try {
       const opened = Link.openSync(settings, this.#hooks, patienceMs);
@@ -242,7 +239,7 @@ class Client extends ClientFields {
     const asked = readQuery(config, values, callback);
     if (!asked.callback) {
       const answered = this.#answered(asked);
-      return this.#Promise === Promise ? answered : this.#foreign(answered);
+      return promiseOf(this.#Promise, answered);
     }
     if (typeof asked.callback !== 'function') throw new TypeError('callback is not a function');
     this.#callBack(asked, bound(asked.callback));
@@ -380,6 +377,7 @@ class Client extends ClientFields {
   #tellEnd() {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this._ended = true;
     try {
       this.connection.over();
       this.emit('end');
@@ -400,7 +398,7 @@ class Client extends ClientFields {
       ended.then(() => process.nextTick(done));
       return undefined;
     }
-    return this.#Promise === Promise ? ended : this.#foreign(ended);
+    return promiseOf(this.#Promise, ended);
   }
 
   #end() {
@@ -490,6 +488,9 @@ class Client extends ClientFields {
     }
   }
 }
+
+/** Where pg has it too. */
+Client.Query = Query;
 
 /** What programs may put something else in the place of. */
 const { query } = Client.prototype;

@@ -7,6 +7,7 @@ const { OPERATION } = require('../mailbox.js');
 const { bound } = require('./bound.js');
 const { defaults } = require('./defaults.js');
 const { describe } = require('./failures.js');
+const { promiseOf } = require('./promises.js');
 const { Result, toFields } = require('./result.js');
 const { OCCUPY } = require('./submittable.js');
 const { prepareValue } = require('./utils.js');
@@ -237,7 +238,7 @@ class Cursor extends EventEmitter {
       });
       return undefined;
     }
-    return this.#promised(this.#read(count));
+    return promiseOf(this.#config.Promise, this.#read(count));
   }
 
   /** @param {number} count @returns {Promise<any[]>} */
@@ -256,7 +257,8 @@ class Cursor extends EventEmitter {
       this.#close(() => done());
       return undefined;
     }
-    return this.#promised(new Promise((resolve) => this.#close(() => resolve(undefined))));
+    const closed = new Promise((resolve) => this.#close(() => resolve(undefined)));
+    return promiseOf(this.#config.Promise, closed);
   }
 
   /** @param {() => void} done */
@@ -272,15 +274,6 @@ class Cursor extends EventEmitter {
       this.#closed.push(done);
       this.#next();
     }
-  }
-
-  /** @param {Promise<any>} promise */
-  #promised(promise) {
-    const Own = /** @type {any} */ (this.#config.Promise);
-    if (!Own || Own === Promise) return promise;
-    return new Own((/** @type {any} */ resolve, /** @type {any} */ reject) => {
-      promise.then(resolve, reject);
-    });
   }
 }
 

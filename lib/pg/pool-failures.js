@@ -8,11 +8,18 @@ const { AcquireTimeoutError, ClosedError, ResultError } = require('../error-clas
 /**
  * Nobody gave a client back in time.
  * @param {number} waited in ms
- * @param {{ max: number, size: number, available: number, opening: number, waiting: number }} counts
+ * @param {{ options: { max: number }, totalCount: number, idleCount: number, waitingCount: number }} pool
  * @param {Holders} holders
  */
-function acquireTimeout(waited, counts, holders) {
+function acquireTimeout(waited, { options, totalCount, idleCount, waitingCount }, holders) {
   const waitedMs = Math.round(waited);
+  const counts = {
+    max: options.max,
+    size: totalCount,
+    available: idleCount,
+    opening: 0,
+    waiting: waitingCount,
+  };
   const details = { code: 'ERR_ACQUIRE_TIMEOUT', waitedMs, counts, transient: true };
   const message = `timeout exceeded when trying to connect${holders.describe()}`;
   return Object.assign(new AcquireTimeoutError(message, details), { holders: holders.list() });

@@ -1,12 +1,10 @@
 // Pool of pg: clients lent one at a time, in the order they are asked for.
 'use strict';
 
-const { EventEmitter } = require('node:events');
 const { bound } = require('./bound.js');
-const { isPlain, runByClient, settled, withClient } = require('./by-client.js');
-const { Client } = require('./client.js');
+const { isPlain, runByClient, settled } = require('./by-client.js');
 const { describe } = require('./failures.js');
-const { SETTLE, hostOf, keepReal, realOf } = require('./for-pools.js');
+const { SETTLE, hostOf, realOf } = require('./for-pools.js');
 const { Holders } = require('./holders.js');
 const {
   acquireTimeout,
@@ -15,7 +13,9 @@ const {
   isTimeout,
   turnedAway,
 } = require('./pool-failures.js');
-const { DEFAULT_DEPTH, readPoolOptions } = require('./pool-options.js');
+const { PoolFields } = require('./pool-fields.js');
+const { DEFAULT_DEPTH } = require('./pool-options.js');
+const { promiseOf } = require('./promises.js');
 const { PooledQuery, rejection } = require('./pooled-query.js');
 const { readQuery } = require('./query.js');
 const { SharedClients } = require('./shared-clients.js');
@@ -34,7 +34,7 @@ const { acquiring } = require('../tracing/connecting.js');
 
 const nothing = () => {};
 
-class Pool extends EventEmitter {
+class Pool extends PoolFields {
   /** All clients: being opened, lent, idle. @type {Set<any>} */
   #clients = new Set();
   /** @type {Idle[]} */
@@ -47,31 +47,25 @@ class Pool extends EventEmitter {
   #uses = new WeakMap();
   #holders;
   #shared;
-  #Promise;
-  #log;
   /** @type {() => void} */
   #ended = nothing;
 
   /** @param {any} [options] @param {any} [Maker] class of the clients */
   constructor(options, Maker) {
-    super();
-    /** @type {any} */
-    this.options = readPoolOptions(options);
+    super(options, Maker);
+    this.ending = false;
+    this.ended = false;
     const { options: own } = this;
-    this.#log = own.log || nothing;
-    this.#Promise = own.Promise || Promise;
     this.#holders = new Holders(Boolean(own.trackHolders));
     this.#shared = new SharedClients(own.pipelineDepth ?? DEFAULT_DEPTH, own.maxUses, {
       joined: (client) => this.emit('acquire', client),
       left: (client, failure) => this.emit('release', failure, client),
       serve: () => this.#serveJoining(),
       again: (asked) => this.#again(asked),
+      running: () => this.log('dispatching query'),
+      answered: () => this.log('query dispatched'),
       usesOf: (client) => this.#uses.get(client) ?? 0,
     });
-    this.Client = own.Client || Maker || Client;
-    this.ending = false;
-    this.ended = false;
-    keepReal(this);
   }
 
   get totalCount() {
@@ -90,9 +84,20 @@ class Pool extends EventEmitter {
   }
 
   get expiredCount() {
-    let count = 0;
-    for (const client of this.#clients) if (this.#expired.has(client)) count++;
-    return count;
+    return [...this.#clients].filter((client) => this.#expired.has(client)).length;
+  }
+
+  /** For programs that count what pg-pool keeps there. */
+  get _clients() {
+    return [...this.#clients];
+  }
+
+  get _idle() {
+    return [...this.#idle];
+  }
+
+  get _pendingQueue() {
+    return [...this.#waiting];
   }
 
   get #isFull() {
@@ -114,15 +119,7 @@ class Pool extends EventEmitter {
    * @param {(done: (error: any, value?: any) => void) => void} start
    */
   #promised(start) {
-    const promise = settled(start);
-    return this.#Promise === Promise ? promise : this.#foreign(promise);
-  }
-
-  /** @param {Promise<any>} promise */
-  #foreign(promise) {
-    return new this.#Promise((/** @type {any} */ resolve, /** @type {any} */ reject) => {
-      promise.then(resolve, reject);
-    });
+    return promiseOf(this.Promise, settled(start));
   }
 
   /** @param {Acquired} callback */
@@ -164,7 +161,7 @@ class Pool extends EventEmitter {
     waiter.late = setTimeout(() => {
       this.#forget(waiter);
       waiter.isOver = true;
-      waiter.callback(this.#timeout(performance.now() - since));
+      waiter.callback(acquireTimeout(performance.now() - since, this, this.#holders));
     }, connectionTimeoutMillis);
     waiter.late.unref();
   }
@@ -183,30 +180,25 @@ class Pool extends EventEmitter {
     if (place >= 0) this.#waiting.splice(place, 1);
   }
 
-  /** @param {number} waitedMs */
-  #timeout(waitedMs) {
-    const counts = {
-      max: this.options.max,
-      size: this.totalCount,
-      available: this.idleCount,
-      opening: 0,
-      waiting: this.waitingCount,
-    };
-    return acquireTimeout(waitedMs, counts, this.#holders);
-  }
-
   /** Serves who waits, one at a time; ends the pool when that was asked for. */
   #pulse() {
-    this.#log('pulse queue');
-    if (this.ended) return;
+    this.log('pulse queue');
+    if (this.ended) {
+      this.log('pulse queue ended');
+      return;
+    }
     if (this.ending) {
+      this.log('pulse queue on ending');
       for (const { client } of [...this.#idle]) this.#remove(client);
       if (this.#clients.size > 0) return;
       this.ended = true;
       this.#ended();
       return;
     }
-    if (this.#waiting.length === 0) return;
+    if (this.#waiting.length === 0) {
+      this.log('no queued requests');
+      return;
+    }
     const idle = this.#idle.pop();
     if (idle !== undefined) {
       clearTimeout(idle.timer);
@@ -261,7 +253,7 @@ class Pool extends EventEmitter {
       error.client = client;
       client.removeListener('error', onError);
       client.on('error', () =>
-        this.#log('additional client error after disconnection due to error'),
+        this.log('additional client error after disconnection due to error', error),
       );
       this.#remove(client, () => this.#pulse());
       // A lost idle connection is replaced when one is needed; without a listener that is all.
@@ -277,15 +269,14 @@ class Pool extends EventEmitter {
     const onError = this.#idleListener(client);
     const { connectionTimeoutMillis, onConnect } = this.options;
     let isLate = false;
+    this.log('checking client timeout');
     const late = connectionTimeoutMillis
       ? setTimeout(() => {
-          if (client.connection) {
-            isLate = true;
-            client.connection.stream.destroy();
-          } else if (!client.isConnected()) {
-            isLate = true;
-            client.end();
-          }
+          if (!client.connection && client.isConnected()) return;
+          this.log('ending client due to timeout');
+          isLate = true;
+          if (client.connection) client.connection.stream.destroy();
+          else client.end();
         }, connectionTimeoutMillis)
       : undefined;
     /** @param {any} error */
@@ -294,14 +285,17 @@ class Pool extends EventEmitter {
       this.#pulse();
       if (!waiter.isOver) waiter.callback(error, undefined, nothing);
     };
-    this.#log('connecting new client');
+    this.log('connecting new client');
     client.connect((/** @type {any} */ error) => {
       clearTimeout(late);
       client.on('error', onError);
       if (error) {
-        this.#log('client failed to connect');
+        this.log('client failed to connect', error);
         fail(isLate || isTimeout(error) ? connectTimeout(error) : error);
-      } else if (onConnect) {
+        return;
+      }
+      this.log('new client connected');
+      if (onConnect) {
         // In ticks of their own: what listeners throw is not a rejection.
         settled((done) => done(undefined, onConnect(client))).then(
           () => process.nextTick(() => this.#welcome(client, waiter, onError)),
@@ -318,7 +312,7 @@ class Pool extends EventEmitter {
     const { maxLifetimeSeconds } = this.options;
     if (maxLifetimeSeconds !== 0) {
       const due = setTimeout(() => {
-        this.#log('ending client due to expired lifetime');
+        this.log('ending client due to expired lifetime');
         this.#expired.add(client);
         this.#shared.retire(client);
         if (this.#idle.some((idle) => idle.client === client)) {
@@ -378,8 +372,10 @@ class Pool extends EventEmitter {
     this.#holders.give(client);
     this.emit('release', error, client);
     const isExpended = uses >= this.options.maxUses;
-    if (isExpended) this.#log('remove expended client');
-    if (error || this.ending || isExpended || isDead(client) || this.#expired.has(client)) {
+    const isExpired = this.#expired.has(client);
+    if (isExpended) this.log('remove expended client');
+    else if (isExpired) this.log('remove expired client');
+    if (error || this.ending || isExpended || isExpired || isDead(client)) {
       this.#remove(client, () => this.#pulse());
       return;
     }
@@ -403,7 +399,7 @@ class Pool extends EventEmitter {
     if (idleTimeoutMillis && this.#clients.size > min) {
       timer = setTimeout(() => {
         if (this.#clients.size <= min) return;
-        this.#log('remove idle client');
+        this.log('remove idle client');
         this.#remove(client, () => this.#pulse());
       }, idleTimeoutMillis);
       if (allowExitOnIdle) timer.unref();
@@ -428,8 +424,11 @@ class Pool extends EventEmitter {
         this.connect((error, client) => {
           if (client === undefined) answered(error);
           else {
-            this.#log('dispatching query');
-            runByClient(client, text, given, answered);
+            this.log('dispatching query');
+            runByClient(client, text, given, (failure, result) => {
+              this.log('query dispatched');
+              answered(failure, result);
+            });
           }
         });
       });
@@ -449,7 +448,7 @@ class Pool extends EventEmitter {
       const failed = (/** @type {any} */ reason) => resolve(rejection(reason));
       this.#ask(new PooledQuery(asked, from, this.#shared, resolve, failed));
     });
-    return this.#Promise === Promise ? promise : this.#foreign(promise);
+    return promiseOf(this.Promise, promise);
   }
 
   /** Nobody overtakes the queue. @param {Pooled} query */
@@ -466,22 +465,13 @@ class Pool extends EventEmitter {
     return undefined;
   }
 
-  /** @param {readonly any[]} queries texts and configs @param {unknown} [options] */
-  batch(queries, options) {
-    return withClient(this, (client) => client.batch(queries, options));
-  }
-
-  /** @param {string | readonly string[]} table @param {Iterable<any> | AsyncIterable<any>} rows @param {unknown} [options] */
-  insertMany(table, rows, options) {
-    return withClient(this, (client) => client.insertMany(table, rows, options));
-  }
-
   /** @param {(error?: Error) => void} [callback] */
   end(callback) {
     if (!(#clients in this)) return realOf(this).end(callback);
+    this.log('ending');
     if (this.ending) {
       const error = new Error('Called end on pool more than once');
-      if (!callback) return this.#Promise.reject(error);
+      if (!callback) return this.Promise.reject(error);
       process.nextTick(callback, error);
       return undefined;
     }
@@ -493,6 +483,9 @@ class Pool extends EventEmitter {
     });
   }
 }
+
+// Programs that tell a pool from a client by the name of its class know this one.
+Object.defineProperty(Pool, 'name', { value: 'BoundPool' });
 
 /** What a subclass, or whoever traces, may put something else in the place of. */
 const { connect } = Pool.prototype;

@@ -14,11 +14,13 @@ const MAX_MS = 2 ** 31 - 1;
 const MAX_SCRAM_ITERATIONS = 100_000;
 
 /**
- * @param {ConnectionParameters} parameters @param {any} config of the client @param {any} password text, or a function the engine asks
+ * @param {{ connectionParameters: ConnectionParameters, enableChannelBinding: any, scramMaxIterations: any }} client
+ * @param {any} config of the client @param {any} password text, or a function the engine asks
  * @returns {Record<string, any>}
  * @throws {TypeError} naming the option
  */
-function toSettings(parameters, config, password) {
+function toSettings(client, config, password) {
+  const { connectionParameters: parameters, enableChannelBinding, scramMaxIterations } = client;
   const { host, port, user, database } = parameters;
   /** @type {Record<string, string>} */
   const session = {};
@@ -40,10 +42,10 @@ function toSettings(parameters, config, password) {
     lease: parameters.lease,
     statementTimeoutMs: wholeMs(parameters.statement_timeout) || undefined,
     ssl: toTls(parameters.ssl, parameters.sslnegotiation, host),
-    channelBinding: config.enableChannelBinding ? 'prefer' : 'disable',
+    channelBinding: enableChannelBinding ? 'prefer' : 'disable',
     // As pg: whoever asks for plain text gets it.
     allowCleartext: true,
-    scramMaxIterations: scramLimit(config.scramMaxIterations),
+    scramMaxIterations: scramLimit(scramMaxIterations),
     connectTimeoutMs: milliseconds(config.connectionTimeoutMillis),
     keepalive: toKeepalive(config),
   };
@@ -60,12 +62,18 @@ function milliseconds(given) {
   return ms > 0 ? Math.min(ms, MAX_MS) : 0;
 }
 
-/** @param {unknown} given */
-function scramLimit(given) {
+/** The option as a number. @param {unknown} given */
+function scramIterations(given) {
   const isNumber = typeof given === 'number' || (typeof given === 'string' && given.trim() !== '');
   const limit = isNumber ? Number(given) : Number.NaN;
+  return Number.isFinite(limit) ? limit : MAX_SCRAM_ITERATIONS;
+}
+
+/** @param {unknown} given */
+function scramLimit(given) {
+  const limit = scramIterations(given);
+  if (limit < 0) return MAX_SCRAM_ITERATIONS;
   // As in pg, 0 means none.
-  if (!Number.isFinite(limit) || limit < 0) return MAX_SCRAM_ITERATIONS;
   return limit === 0 ? Number.MAX_SAFE_INTEGER : Math.trunc(limit);
 }
 
@@ -173,6 +181,7 @@ module.exports = {
   milliseconds,
   preparedStatements,
   refuseFunctions,
+  scramIterations,
   toSettings,
   toTls,
 };

@@ -37,7 +37,7 @@ class SharedClients {
    * @param {number} depth most unanswered queries of one client @param {number} maxUses of a client
    * @param {{
    *   joined: (client: any) => void, left: (client: any, failure: any) => void, serve: () => void,
-   *   again: (query: PooledQuery) => boolean, usesOf: (client: any) => number,
+   *   again: (query: PooledQuery) => boolean, running: () => void, answered: () => void, usesOf: (client: any) => number,
    * }} pool what becomes of its clients and waiters
    */
   constructor(depth, maxUses, pool) {
@@ -78,6 +78,7 @@ class SharedClients {
     use.served++;
     if (use.isOpen && this.#pool.usesOf(use.client) + use.served >= this.#maxUses) this.#close(use);
     query.asked.isAhead = use.isShared;
+    this.#pool.running();
     if (query.context === undefined) use.client[RUN](query);
     else query.context.runInAsyncScope(() => use.client[RUN](query));
   }
@@ -108,6 +109,7 @@ class SharedClients {
   over(query) {
     const use = /** @type {Use} */ (query.use);
     const { reason } = query;
+    this.#pool.answered();
     use.unanswered--;
     use.since = performance.now();
     if (query.hasFailed && !isVerdict(reason)) {

@@ -32,8 +32,11 @@ class StatementQueue {
   #waiting = [];
   /** @type {any} */
   #occupant;
-  /** Statements asked and not answered. */
-  #unanswered = 0;
+  /** Statements asked and answered so far; answers come in order. */
+  #asked = 0;
+  #answered = 0;
+  /** Refusals of what could not be sent, behind the answers to what was asked before. @type {{ behind: number, tell: () => void }[]} */
+  #refusals = [];
   /** The statement asked last. @type {(Asked & { mirror?: any }) | undefined} */
   #last;
   /** Texts of named statements, for queries that leave theirs out. @type {Map<string, string>} */
@@ -67,6 +70,10 @@ class StatementQueue {
   open(link) {
     this.#link = link;
     this.#proceed();
+  }
+
+  get #unanswered() {
+    return this.#asked - this.#answered;
   }
 
   get isBusy() {
@@ -197,7 +204,7 @@ class StatementQueue {
   #send(asked, limit, resolve, reject, sent) {
     const problem = this.#complaint(asked);
     if (problem !== undefined) {
-      process.nextTick(reject, problem);
+      this.#refuse(asked, () => reject(problem));
       return;
     }
     try {
@@ -218,8 +225,24 @@ class StatementQueue {
       sent?.(() => cancel(target, id, answer));
     } catch (error) {
       // What a value's own code threw, or what cannot be sent.
-      process.nextTick(reject, error);
+      this.#refuse(asked, () => reject(error));
     }
+  }
+
+  /**
+   * Nothing was sent: that is told when it would have been its turn, at once to whoever sends the next without waiting.
+   * @param {Asked} asked @param {() => void} tell
+   */
+  #refuse(asked, tell) {
+    if (this.#unanswered === 0 || this.#isPipelined || asked.isAhead) process.nextTick(tell);
+    else this.#refusals.push({ behind: this.#asked, tell });
+  }
+
+  /** Tells of refusals whose turn has come. @param {number} answered */
+  #tellRefusals(answered) {
+    const due = this.#refusals.findIndex(({ behind }) => behind > answered);
+    const told = this.#refusals.splice(0, due < 0 ? this.#refusals.length : due);
+    for (const { tell } of told) process.nextTick(tell);
   }
 
   /** @param {Asked} asked */
@@ -298,13 +321,14 @@ class StatementQueue {
     }
     const id = link.ask(text, simple ? undefined : values || undefined, decoders, manner, answer);
     if (name && asked.text) this.#named.set(name, asked.text);
-    this.#unanswered++;
+    this.#asked++;
     return id;
   }
 
   /** @param {Asked & { mirror?: any }} asked @param {any} reason why it failed */
   answered(asked, reason) {
-    this.#unanswered--;
+    this.#answered++;
+    if (this.#refusals.length > 0) this.#tellRefusals(this.#answered);
     this.#heed(reason);
     if (reason !== undefined && asked.name) this.#named.delete(asked.name);
     if (asked.mirror) {
@@ -341,8 +365,8 @@ class StatementQueue {
   startQuery(query, format, limit) {
     const asked = readQuery(query, undefined, undefined);
     const decoders = this.#decodersOf(asked);
-    const refuse = (/** @type {any} */ reason) =>
-      process.nextTick(() => answer.run(() => query.handleError(describe(reason))));
+    const failed = (/** @type {any} */ reason) =>
+      answer.run(() => query.handleError(describe(reason)));
     /** @type {InstanceType<typeof QueryAnswer>} */
     const answer = new QueryAnswer(
       query,
@@ -353,24 +377,24 @@ class StatementQueue {
         this.answered(asked, undefined);
       },
       (reason) => {
-        refuse(reason);
+        process.nextTick(failed, reason);
         this.answered(asked, reason);
       },
     );
     const begin = (/** @type {number} */ left) => {
       const problem = this.#complaint(asked);
       if (problem !== undefined) {
-        refuse(problem);
+        this.#refuse(asked, () => failed(problem));
         return;
       }
       try {
         this.#ask(asked, left, decoders, answer);
       } catch (error) {
-        refuse(error);
+        this.#refuse(asked, () => failed(error));
       }
     };
     if (this.#mayBegin) begin(limit);
-    else this.#wait(limit, begin, refuse);
+    else this.#wait(limit, begin, (reason) => process.nextTick(failed, reason));
   }
 
   /** Gives the client to a submittable when its turn has come. @param {any} submittable */
@@ -416,6 +440,7 @@ class StatementQueue {
     const occupant = this.#occupant;
     this.#occupant = undefined;
     const waiting = this.#waiting.splice(0);
+    this.#tellRefusals(Number.POSITIVE_INFINITY);
     if (occupant !== undefined) process.nextTick(() => occupant.handleError(error));
     for (const one of waiting) process.nextTick(() => one.refuse(error));
   }

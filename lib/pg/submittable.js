@@ -42,13 +42,31 @@ function adopt(given) {
   return undefined;
 }
 
+/** What a class derived from Query may have in pg to read the protocol by itself. */
+const HANDLERS = [
+  'handleRowDescription',
+  'handleDataRow',
+  'handlePortalSuspended',
+  'handleCommandComplete',
+  'handleEmptyQuery',
+  'handleReadyForQuery',
+  'handleCopyInResponse',
+  'handleCopyData',
+];
+
 /**
  * Why a submittable cannot run on a client.
  * @param {any} given @param {boolean} isPipelined
  * @returns {Error | undefined}
  */
 function objection(given, isPipelined) {
-  if (given instanceof Query) return undefined;
+  if (given instanceof Query) {
+    const own = HANDLERS.find((name) => typeof (/** @type {any} */ (given)[name]) === 'function');
+    if (own === undefined) return undefined;
+    return new Error(
+      `${own} of a Query is not called: the engine reads the answer; listen to "row" and "end"`,
+    );
+  }
   if (isPipelined) {
     return new Error(
       'Custom query classes such as pg-cursor and pg-query-stream are not supported in pipeline mode',

@@ -12,6 +12,25 @@ function prepareValue(value) {
   return prepare(value, defaults.parseInputDatesAsUTC);
 }
 
+/**
+ * What `query` was called with as one config; that of the caller is copied.
+ * @param {any} config @param {any} [values] @param {any} [callback]
+ */
+function normalizeQueryConfig(config, values, callback) {
+  const copy = typeof config === 'string' ? { text: config } : copyOf(config);
+  if (typeof values === 'function') copy.callback = values;
+  else if (values) copy.values = values;
+  if (callback) copy.callback = callback;
+  return copy;
+}
+
+/** With its prototype and its getters. @param {any} config */
+function copyOf(config) {
+  if (config === null || config === undefined) return config;
+  const properties = Object.getOwnPropertyDescriptors(config);
+  return Object.create(Object.getPrototypeOf(config), properties);
+}
+
 /** @param {string} text */
 function escapeIdentifier(text) {
   return `"${text.replace(/"/g, '""')}"`;
@@ -24,4 +43,4 @@ function escapeLiteral(text) {
   return text.includes('\\') ? ` E${escaped}` : escaped;
 }
 
-module.exports = { escapeIdentifier, escapeLiteral, prepareValue };
+module.exports = { escapeIdentifier, escapeLiteral, normalizeQueryConfig, prepareValue };

@@ -1,0 +1,37 @@
+// What programs read of a pool of pg, and what it does with a client of its own for them.
+'use strict';
+
+const { EventEmitter } = require('node:events');
+const { withClient } = require('./by-client.js');
+const { Client } = require('./client.js');
+const { keepReal } = require('./for-pools.js');
+const { readPoolOptions } = require('./pool-options.js');
+
+class PoolFields extends EventEmitter {
+  /** @param {any} [options] @param {any} [Maker] class of the clients */
+  constructor(options, Maker) {
+    super();
+    /** @type {any} */
+    this.options = readPoolOptions(options);
+    const { log, Promise: Own, Client: Given } = this.options;
+    /** Told what the pool does, in the words of pg-pool. @type {(...words: any[]) => void} */
+    this.log = log || (() => {});
+    /** @type {any} */
+    this.Client = Given || Maker || Client;
+    /** @type {any} */
+    this.Promise = Own || Promise;
+    keepReal(this);
+  }
+
+  /** @param {readonly any[]} queries texts and configs @param {unknown} [options] */
+  batch(queries, options) {
+    return withClient(this, (client) => client.batch(queries, options));
+  }
+
+  /** @param {string | readonly string[]} table @param {Iterable<any> | AsyncIterable<any>} rows @param {unknown} [options] */
+  insertMany(table, rows, options) {
+    return withClient(this, (client) => client.insertMany(table, rows, options));
+  }
+}
+
+module.exports = { PoolFields };
