@@ -116,10 +116,7 @@ function build(fields, face) {
       );
     case 'cancelled':
       if (cluster) details.code = 'ABORT_ERR';
-      return new errors.CancelledError(
-        cluster ? 'query: aborted by signal' : fields.message,
-        details,
-      );
+      return new errors.CancelledError(cluster ? cancelled(fields) : fields.message, details);
     case 'timeout':
       return timeoutError(fields, details, face);
     case 'lost':
@@ -168,6 +165,13 @@ function serverError(fields, details) {
   for (const name of Object.keys(error))
     if (name !== 'name') target[name] = source[name] ?? undefined;
   return error;
+}
+
+/** Where a signal has proved its cancel, its own reason is thrown (lib/request.js): this was `end`. @param {NativeError} fields */
+function cancelled({ outcome }) {
+  return outcome === 'unknown'
+    ? 'query: given up before the answer came, the statement may have taken effect'
+    : 'query: cancelled by end()';
 }
 
 /** @param {NativeError} fields @param {Details} details @param {Face} face */

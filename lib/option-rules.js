@@ -169,10 +169,10 @@ const flag = { accepts: (value) => typeof value === 'boolean', says: 'true or fa
 const callback = { accepts: (value) => typeof value === 'function', says: 'a function' };
 /** @type {Rule} */
 const signal = {
-  // Not instanceof: signals of other realms work as well. Old polyfills lack the last two, without which none works.
+  // Not instanceof: signals of other realms work as well. Old polyfills lack the last two, or a reason, without which none works.
   accepts: (value) =>
     isObject(value) &&
-    ['aborted', 'addEventListener', 'removeEventListener', 'throwIfAborted'].every(
+    ['aborted', 'reason', 'addEventListener', 'removeEventListener', 'throwIfAborted'].every(
       (name) => name in value,
     ),
   says: 'an AbortSignal',

@@ -150,7 +150,9 @@ async function executeAbortable(target, sql, params, decoders, manner) {
   } catch (error) {
     // The signal's own reason is thrown as it is, but a doubt about the outcome is never hidden by it.
     const { kind, outcome } = /** @type {{ kind?: string, outcome?: string }} */ (error ?? {});
-    throw kind === 'cancelled' && outcome !== 'unknown' ? signal.reason : error;
+    // And `end` cancels too.
+    const isGivenUp = kind === 'cancelled' && outcome !== 'unknown' && signal.aborted;
+    throw isGivenUp ? signal.reason : error;
   } finally {
     signal.removeEventListener('abort', giveUp);
   }

@@ -157,8 +157,8 @@ export class NoStandbyError extends NoNodeError {}
 export class ClosedError extends PgError {}
 
 /**
- * The caller gave up and the signal had no reason of its own; else that reason is thrown unchanged. `code`:
- * `'ABORT_ERR'` from `createPool`, else `'ERR_CANCELLED'`.
+ * `end` of the pool cancelled it. (Where a signal did, its reason is thrown unchanged.) `code`: `'ABORT_ERR'` from `createPool`, else
+ * `'ERR_CANCELLED'`.
  */
 export class CancelledError extends PgError {}
 

@@ -26,7 +26,7 @@ export type Row = Record<string, any>;
 
 /** Rows in server order. The two extras are not enumerable, so rows compare, print and serialise as a plain array. */
 export type Rows<T> = T[] & {
-  /** First words of the command tag, for example `SELECT`, `INSERT`, `CREATE TABLE`. */
+  /** First word of the command tag, for example `SELECT`, `INSERT`, `CREATE`. */
   readonly command: string;
   /** Rows returned or affected; null when the command counts none. */
   readonly rowCount: number | null;

@@ -159,7 +159,7 @@ class StatementQueue {
     const done = (/** @type {any} */ answer) => settle(resolve, answer);
     const failed = (/** @type {any} */ reason) => {
       const isGivenUp = reason?.kind === 'cancelled' && reason.outcome !== 'unknown';
-      settle(reject, isGivenUp ? signal.reason : reason);
+      settle(reject, isGivenUp && signal.aborted ? signal.reason : reason);
     };
     const sent = (/** @type {() => void} */ cancelIt) => {
       giveUp = cancelIt;

@@ -160,6 +160,26 @@ test('a cancelled statement is over on the server, and its connection is used ag
   assert.equal((await pool.query('select pg_backend_pid() as pid'))[0].pid, pid);
 });
 
+test('what end() cancels says so, also where a signal has not fired', async (t) => {
+  const { signal } = new AbortController();
+  const pool = db.openPool(t);
+  const given = ['select pg_sleep(61)', 'select pg_sleep(62)'];
+  const asked = given.map((sql, n) => pool.query(sql, [], n === 0 ? { signal } : {}));
+  const outcomes = asked.map((query) => query.catch((error) => error));
+  for (const sql of given) await db.running(sql);
+  await pool.end({ timeoutMs: 50 });
+  for (const { name, code, outcome, message } of await Promise.all(outcomes)) {
+    assert.deepEqual([name, code, outcome], ['CancelledError', 'ABORT_ERR', 'failed']);
+    assert.equal(message, 'query: cancelled by end()');
+  }
+  const client = new Client({ connectionString: db.url });
+  await client.connect();
+  const last = client.query({ text: 'select pg_sleep(63)', signal }).catch((error) => error);
+  await db.running('select pg_sleep(63)');
+  await client.end();
+  assert.equal((await last).message, 'Connection terminated');
+});
+
 test('sec_c04: a cancel request that overtakes its statement is sent again', async (t) => {
   const proxy = await slowLine(t);
   const pool = db.openPool(t, { connectionString: proxy.url(db.url), poolSize: 1 });

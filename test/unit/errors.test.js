@@ -189,7 +189,7 @@ const TABLE = [
     plain('cancelled', 'ERR_CANCELLED', 'failed'),
     'CancelledError',
     'ABORT_ERR',
-    'query: aborted by signal',
+    'query: cancelled by end()',
   ],
   [
     'pg',
