@@ -125,8 +125,10 @@ fn messages(
 impl Answers {
     /// Where a request about to be sent has its probe.
     fn place_probe(&self, request: &Request, is_open: bool) -> Probing {
-        let is_behind = (self.sent.iter())
-            .any(|ahead| ahead.request.part == Part::Inside && ahead.probe == Probing::None);
+        // Nobody else wants to know, and there may be thousands ahead.
+        let is_behind = request.part == Part::Commit
+            && (self.sent.iter())
+                .any(|ahead| ahead.request.part == Part::Inside && ahead.probe == Probing::None);
         let role = self.guard.reported.role();
         self.trail.place(request, role, is_open, is_behind)
     }

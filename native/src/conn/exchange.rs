@@ -89,6 +89,8 @@ pub struct Exchange {
     pub(super) queue: VecDeque<Request>,
     /// Goes on with the cursor that is open, in front of the queue.
     pub(super) cursor_queue: VecDeque<Request>,
+    /// No deadline in the queues is earlier.
+    pub(super) earliest: Option<Instant>,
     pub(super) answers: Answers,
     depth: usize,
     /// The longest a request of a caller may take once it is sent, each alone.
@@ -111,6 +113,7 @@ impl Exchange {
             output: BytesMut::new(),
             queue: VecDeque::new(),
             cursor_queue: VecDeque::new(),
+            earliest: None,
             answers: Answers::new(
                 manner.statements,
                 shapes,
@@ -142,6 +145,7 @@ impl Exchange {
 
     /// Takes a request and encodes as many as may be sent.
     pub fn push(&mut self, request: Request) {
+        self.note_deadline(&request);
         if request.work.continues_cursor() {
             self.cursor_queue.push_back(request);
         } else {
@@ -279,7 +283,8 @@ impl Exchange {
                 },
             );
         }
-        for stale in self.answers.again.drain(..).rev() {
+        for stale in std::mem::take(&mut self.answers.again).into_iter().rev() {
+            self.note_deadline(&stale);
             self.queue.push_front(stale);
         }
         self.pump();

@@ -75,14 +75,35 @@ pub fn fail_where(
 impl Exchange {
     /// The earliest moment at which a caller gives up. Of what was sent only the oldest counts, as in [`Self::expire`]: a
     /// deadline that nothing can be done about would have the driver look again without end.
+    #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let sent = self.answers.sent.front();
         sent.filter(|sent| sent.cancelled.is_none())
             .and_then(|sent| sent.request.deadline())
             .into_iter()
-            .chain(self.queue.iter().filter_map(Request::deadline))
-            .chain(self.cursor_queue.iter().filter_map(Request::deadline))
+            .chain(self.earliest.filter(|_| !self.is_unqueued()))
             .min()
+    }
+
+    fn is_unqueued(&self) -> bool {
+        self.queue.is_empty() && self.cursor_queue.is_empty()
+    }
+
+    /// A request is about to join a queue. All of them are looked at only when the earliest deadline has passed: thousands
+    /// may wait, and a turn of the connection must not take longer for that.
+    pub(super) fn note_deadline(&mut self, request: &Request) {
+        if self.is_unqueued() {
+            self.earliest = None;
+        }
+        self.earliest = self.earliest.into_iter().chain(request.deadline()).min();
+    }
+
+    /// Looks for the earliest deadline in the queues if the one that was known has passed.
+    fn look_again(&mut self, now: Instant) {
+        if self.earliest.is_some_and(|earliest| earliest <= now) {
+            let waiting = self.queue.iter().chain(&self.cursor_queue);
+            self.earliest = waiting.filter_map(Request::deadline).min();
+        }
     }
 
     /// Applies a deadline: what was not sent fails; returns what is to be done about the statement that runs.
@@ -98,6 +119,7 @@ impl Exchange {
                 },
             );
         }
+        self.look_again(now);
         let due = self.answers.sent.front_mut().filter(|sent| {
             sent.cancelled.is_none()
                 && sent
@@ -184,14 +206,17 @@ mod tests {
     use crate::conn::tests::server::profile;
     use crate::frame::Shapes;
 
-    fn sent(timeout: Option<Duration>) -> InFlight {
+    fn request(timeout: Option<Duration>) -> Request {
         let mut request = Request::new(Work::CursorClose, Reply::local().0, profile());
         request.timeout = timeout;
-        InFlight::new(request, Instant::now())
+        request
     }
 
-    #[test]
-    fn a_deadline_that_is_named_is_one_that_can_be_applied() {
+    fn sent(timeout: Option<Duration>) -> InFlight {
+        InFlight::new(request(timeout), Instant::now())
+    }
+
+    fn exchange() -> Exchange {
         let manner = Manner {
             driver: Driver::Auto,
             depth: 8,
@@ -200,7 +225,37 @@ mod tests {
             policy: Policy::default(),
         };
         let shapes = Arc::new(Shapes::new());
-        let mut exchange = Exchange::new(manner, shapes, BytesMut::new(), Reported::default());
+        Exchange::new(manner, shapes, BytesMut::new(), Reported::default())
+    }
+
+    #[test]
+    fn the_earliest_deadline_of_those_that_wait_is_known_whoever_leaves() {
+        let (mut exchange, minute) = (exchange(), Duration::from_secs(60));
+        exchange.hold();
+        for timeout in [Some(2 * minute), Some(Duration::ZERO), Some(minute), None] {
+            exchange.push(request(timeout));
+        }
+        assert!(exchange.next_deadline().unwrap() <= Instant::now());
+        assert_eq!(exchange.expire(Instant::now()), Running::Nothing);
+        assert_eq!(exchange.pending(), 3);
+        let soon = Instant::now() + minute;
+        assert!(exchange.next_deadline().unwrap() <= soon);
+        // It leaves unnoticed: what is named then is too early, and found out when it has passed.
+        exchange
+            .cursor_queue
+            .retain(|request| request.timeout != Some(minute));
+        assert_eq!(exchange.expire(soon), Running::Nothing);
+        assert_eq!(exchange.pending(), 2);
+        assert!(exchange.next_deadline().unwrap() > soon);
+        exchange.interrupt_all();
+        assert_eq!(exchange.next_deadline(), None);
+        exchange.push(request(None));
+        assert_eq!(exchange.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_deadline_that_is_named_is_one_that_can_be_applied() {
+        let mut exchange = exchange();
         exchange.answers.sent.push_back(sent(None));
         exchange.answers.sent.push_back(sent(Some(Duration::ZERO)));
         assert_eq!(exchange.next_deadline(), None);

@@ -176,6 +176,7 @@ impl Exchange {
     pub fn follow(&mut self, mut request: Request) {
         request.exclusive = true;
         request.is_upkeep = true;
+        self.note_deadline(&request);
         self.queue.push_front(request);
         self.kept = false;
         self.pump();
