@@ -8,8 +8,14 @@ const { needsLookup } = require('./rows/user-oids.js');
 const decoding = lazy(() => require('./rows/decoder.js'));
 
 // Behind this turn, in which the first statement is sent: while its connection is opened there is time for it. Not unref'd:
-// the event loop would wait for the answer first.
-setImmediate(decoding);
+// the event loop would wait for the answer first. A file that cannot be read now (too many are open) fails whoever needs it.
+setImmediate(() => {
+  try {
+    decoding();
+  } catch {
+    // Told by the next call.
+  }
+});
 
 /** @import { Target } from '../types/internal.js' */
 /** @import { Decode, ResolvedTypes, Shape, TypeInfo } from '../types/rows.js' */

@@ -3,10 +3,13 @@
 
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
 const fs = require('node:fs');
 const { once } = require('node:events');
 const net = require('node:net');
+const path = require('node:path');
 const { setImmediate: nextTurn } = require('node:timers/promises');
+const { promisify } = require('node:util');
 const { createPool } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
@@ -112,6 +115,37 @@ test('CP-23, sec_m06: a dead server sees a bounded number of attempts, however m
   t.diagnostic(`${attempts} attempts in a second for 200 callers`);
   // Four at once, the first again after 100 ms, later ones up to 500 ms apart.
   assert.ok(attempts >= 4 && attempts <= 60, `${attempts} attempts`);
+});
+
+test('sec_p07: a process without a free file descriptor says so, and goes on once there is one', async () => {
+  // Limits of a process are set here by its shell.
+  if (process.platform === 'win32') return;
+  const script = `
+    const fs = require('node:fs');
+    const { Client, createPool } = require(${JSON.stringify(path.join(__dirname, '../../lib/index.js'))});
+    const connectionString = ${JSON.stringify(db.url)};
+    const options = { connectionString, poolSize: 2, acquireTimeoutMs: 500 };
+    (async () => {
+      const pool = createPool(options);
+      await pool.query('select 1');
+      const other = createPool(options);
+      const taken = [];
+      try {
+        for (;;) taken.push(fs.openSync('/dev/null'));
+      } catch {}
+      // The connection that is open still serves, whatever else is asked for.
+      const answers = await Promise.all([1, 2, 3].map((n) => pool.query('select $1::int as n', [n])));
+      const lacking = await other.query('select 1').catch((error) => error);
+      for (const file of taken) fs.closeSync(file);
+      await other.query('select 1');
+      await Promise.all([pool.end(), other.end()]);
+      console.log(JSON.stringify([answers.flat().map(({ n }) => n), lacking.outcome, lacking.message]));
+    })();`;
+  const shell = ['-c', 'ulimit -n 64; exec "$0" -e "$1"', process.execPath, script];
+  const { stdout } = await promisify(execFile)('/bin/sh', shell, { timeout: 30_000 });
+  const [answers, outcome, message] = JSON.parse(stdout);
+  assert.deepEqual([answers, outcome], [[1, 2, 3], 'not-sent']);
+  assert.match(message, /EMFILE|Too many open files/);
 });
 
 /** Races of an abort with its statement; the rule's own number is 100 000. */

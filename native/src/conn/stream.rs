@@ -151,6 +151,14 @@ pub fn code(error: &io::Error) -> &'static str {
         Kind::NetworkUnreachable => "ENETUNREACH",
         Kind::NotFound => "ENOENT",
         Kind::PermissionDenied => "EACCES",
-        _ => "EIO",
+        Kind::OutOfMemory => "ENOMEM",
+        // The queue of a Unix socket is full.
+        Kind::WouldBlock => "EAGAIN",
+        // Numbers that every Unix has in common.
+        _ => match error.raw_os_error() {
+            Some(23) => "ENFILE",
+            Some(24) => "EMFILE",
+            _ => "EIO",
+        },
     }
 }
