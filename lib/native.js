@@ -2,6 +2,7 @@
 'use strict';
 
 const fs = require('node:fs');
+const { createRequire } = require('node:module');
 const path = require('node:path');
 
 /** @typedef {typeof import('../types/native.js')} Native */
@@ -14,6 +15,12 @@ const PLATFORM_PACKAGES = /** @type {Record<string, string[]>} */ ({
   'linux-x64': ['linux-x64-gnu', 'linux-x64-musl'],
   'win32-x64': ['win32-x64-msvc'],
 });
+
+/**
+ * Node's own, which takes any name: bundlers put theirs in the place of `require`, and in a single executable that finds
+ * nothing but Node's modules. There packages are looked for beside the bundle or the executable.
+ */
+const nodesRequire = createRequire(__filename);
 
 /** Where a checkout has its own build. */
 const BUILT = path.join(__dirname, '..', 'build', 'pg-berth.node');
@@ -30,14 +37,26 @@ function candidates() {
   return packages.map((name) => `@pg-berth/${name}`);
 }
 
+/** Is this `node --build-snapshot`, or what makes a single executable with one? Whatever is native ends Node there. */
+function isBuildingSnapshot() {
+  const isBuilding = /^--(build-snapshot|build-sea|experimental-sea-config)/;
+  if (!process.execArgv.some((flag) => isBuilding.test(flag))) return false;
+  return require('node:v8').startupSnapshot.isBuildingSnapshot();
+}
+
 /** @returns {Native} */
 function load() {
+  if (isBuildingSnapshot()) {
+    throw new Error(
+      'the engine of pg-berth cannot be part of a startup snapshot: open pools and clients in the function that is given to v8.startupSnapshot.setDeserializeMainFunction',
+    );
+  }
   const tried = candidates();
   const failures = [];
   let isForbidden = false;
   for (const candidate of tried) {
     try {
-      return require(candidate);
+      return nodesRequire(candidate);
     } catch (error) {
       const { message, code } = /** @type {NodeJS.ErrnoException} */ (error);
       const [reason] = String(message).split('\n');

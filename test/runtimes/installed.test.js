@@ -137,7 +137,7 @@ test(
       path.join(attw, 'dist/index.js'),
       packed.main,
       '--profile',
-      'node16',
+      'strict',
       ...excluded,
     ];
     await exec(process.execPath, args).catch((error) => assert.fail(error.stdout));

@@ -2,11 +2,12 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { execFileSync } = require('node:child_process');
+const { execFileSync, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
+const vm = require('node:vm');
 const own = require('../../package.json');
 const { mainManifest, platformManifest } = require('../../scripts/support/manifests.js');
 const { ownPlatform, PLATFORMS } = require('../../scripts/support/platforms.js');
@@ -104,4 +105,45 @@ test('where addons are forbidden the error says which flag forbids them', () => 
     );
     assert.doesNotMatch(told, /npm run build|Install/);
   }
+});
+
+test('the engine is found where `require` knows only Node’s modules, as in bundles and single executables', () => {
+  const file = path.join(ROOT, 'lib/native.js');
+  const module = { exports: {} };
+  const builtins = (name) => (name.startsWith('node:') ? require(name) : assert.fail(name));
+  const names = ['module', 'require', '__filename', '__dirname'];
+  const load = vm.compileFunction(fs.readFileSync(file, 'utf8'), names, { filename: file });
+  load(module, builtins, file, path.dirname(file));
+  assert.equal(module.exports, require('../../lib/native.js'));
+});
+
+test('while a startup snapshot is built the engine says that it cannot be in there; the names can', () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-snapshot-'));
+  try {
+    const entry = path.join(folder, 'entry.js');
+    const lib = JSON.stringify(path.join(ROOT, 'lib/index.js'));
+    fs.writeFileSync(
+      entry,
+      `const { createPool, PgError } = require('node:module').createRequire(${lib})(${lib});`,
+    );
+    const blob = path.join(folder, 'blob');
+    const args = ['--no-warnings', '--snapshot-blob', blob, '--build-snapshot', entry];
+    const { stderr, status, signal } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    assert.match(stderr, /cannot be part of a startup snapshot: .*setDeserializeMainFunction/);
+    assert.deepEqual([status, signal], [1, null]);
+    fs.writeFileSync(entry, `require('node:module').createRequire(${lib})(${lib}).PgError;`);
+    execFileSync(process.execPath, args);
+    assert.ok(fs.statSync(blob).size > 0);
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+});
+
+test('TypeScript finds the subpaths without `exports` too', () => {
+  const typed = Object.entries(own.exports).filter(([name, entry]) => name !== '.' && entry.types);
+  assert.deepEqual(
+    own.typesVersions,
+    { '*': Object.fromEntries(typed.map(([name, { types }]) => [name.slice(2), [types]])) },
+    '"moduleResolution": "node10", the default of "module": "commonjs" before TypeScript 7',
+  );
 });
