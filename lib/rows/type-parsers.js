@@ -9,21 +9,28 @@ const { TEXT_PARSERS, arrayParser, identity } = require('./pg-types.js');
 /** A parser of text gets a string, one of bytes a Buffer. @typedef {(value: any) => any} AnyParser */
 /** @typedef {{ getTypeParser(oid: number, format?: Format): AnyParser }} ParserSource */
 
-/** Parsers of its own over those of another source, in the end over the built-in ones. */
+/** @typedef {Record<number, AnyParser>} Parsers */
+
+/**
+ * Parsers of its own over those of another source, in the end over the built-in ones. They are plain properties, as in
+ * `pg`: programs copy such an object with its prototype (MikroORM does), and copies answer as it does.
+ */
 class TypeParsers {
-  #text = /** @type {Map<number, AnyParser>} */ (new Map());
-  #binary = /** @type {Map<number, AnyParser>} */ (new Map());
-  #base;
   #state = { base: /** @type {object | undefined} */ (undefined) };
 
-  /** Was it made by the constructor? @param {object} parsers */
+  /**
+   * Was it made by the constructor? Then its changes are known.
+   * @param {unknown} parsers @returns {parsers is TypeParsers}
+   */
   static isReal(parsers) {
-    return #text in parsers;
+    return parsers instanceof TypeParsers && #state in parsers;
   }
 
   /** @param {ParserSource} [base] what answers for types that are not set here */
   constructor(base) {
-    this.#base = base;
+    this._types = base;
+    this.text = /** @type {Parsers} */ ({});
+    this.binary = /** @type {Parsers} */ ({});
   }
 
   /**
@@ -33,42 +40,42 @@ class TypeParsers {
    */
   setTypeParser(oid, format, parser) {
     const isShort = typeof format === 'function';
-    const parsers = !isShort && format === 'binary' ? this.#binary : this.#text;
+    const parsers = !isShort && format === 'binary' ? this.binary : this.text;
     const replacement = isShort ? format : parser;
     if (typeof replacement !== 'function') {
       throw new TypeError(
         `the parser of type ${oid} must be a function, got ${typeof replacement}`,
       );
     }
-    parsers.set(Number(oid), replacement);
-    this.#state = { base: undefined };
+    parsers[oid] = replacement;
+    if (#state in this) this.#state = { base: undefined };
   }
 
   /** @param {number} oid @param {Format} [format] @returns {AnyParser} */
   getTypeParser(oid, format = 'text') {
-    const own = (format === 'binary' ? this.#binary : this.#text).get(Number(oid));
+    const isBinary = format === 'binary';
+    const own = (isBinary ? this.binary : this.text)[oid];
     if (own !== undefined) return own;
-    if (this.#base !== undefined) return this.#base.getTypeParser(oid, format);
-    const parsers = format === 'binary' ? BINARY_PARSERS : TEXT_PARSERS;
-    return parsers.get(Number(oid)) ?? identity;
+    if (this._types !== undefined) return this._types.getTypeParser(oid, format);
+    return (isBinary ? BINARY_PARSERS : TEXT_PARSERS).get(Number(oid)) ?? identity;
   }
 
   /** Types that have a parser of bytes set here or below. @returns {number[]} */
   get binaryOids() {
-    const below = this.#base instanceof TypeParsers ? this.#base.binaryOids : [];
-    return [...this.#binary.keys(), ...below];
+    const below = TypeParsers.isReal(this._types) ? this._types.binaryOids : [];
+    return [...Object.keys(this.binary).map(Number), ...below];
   }
 
   /** Does an object that is not of this class answer for some types? @returns {boolean} */
   get isForeign() {
     return (
-      this.#base !== undefined && !(this.#base instanceof TypeParsers && !this.#base.isForeign)
+      this._types !== undefined && !(TypeParsers.isReal(this._types) && !this._types.isForeign)
     );
   }
 
   /** An object that is another one after every change here or below. @returns {object} */
   snapshot() {
-    const base = this.#base instanceof TypeParsers ? this.#base.snapshot() : undefined;
+    const base = TypeParsers.isReal(this._types) ? this._types.snapshot() : undefined;
     if (this.#state.base !== base) this.#state = { base };
     return this.#state;
   }
@@ -85,6 +92,9 @@ class GlobalTypes extends TypeParsers {
     const getTypeParser = this.getTypeParser.bind(this);
     const setTypeParser = this.setTypeParser.bind(this);
     Object.assign(this, { getTypeParser, setTypeParser });
+    for (const name of ['_types', 'text', 'binary']) {
+      Object.defineProperty(this, name, { enumerable: false });
+    }
   }
 }
 

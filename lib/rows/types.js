@@ -43,7 +43,7 @@ function resolveTypes(option, base) {
   if (typeof option !== 'object') throw new TypeError(unknownPreset(typeof option));
   const { TypeParsers } = typeParsers();
   // One behind a Proxy is somebody else's.
-  if (option instanceof TypeParsers && TypeParsers.isReal(option)) return fromParsers(option, base);
+  if (TypeParsers.isReal(option)) return fromParsers(option, base);
   if (typeof option.getTypeParser === 'function') {
     return fromForeign(/** @type {{ getTypeParser: GetTypeParser }} */ (option), base);
   }
@@ -125,7 +125,7 @@ const BINARY = preset('pg');
  */
 function resolveBinary(source) {
   const { TypeParsers } = typeParsers();
-  if (source instanceof TypeParsers && TypeParsers.isReal(source) && !source.isForeign) {
+  if (TypeParsers.isReal(source) && !source.isForeign) {
     return remember(source.snapshot(), BINARY, () => ofBytes(source, source.binaryOids, false));
   }
   // It may answer for any type; those that users have made come as text.

@@ -56,7 +56,7 @@ const LEFT_OUT = {
     ...['handleReadyForQuery', 'handleEmptyQuery', 'handlePortalSuspended'],
   ],
   Result: ['RowCtor'],
-  TypeOverrides: ['getOverrides', 'text', 'binary'],
+  TypeOverrides: ['getOverrides'],
   ConnectionParameters: ['getLibpqConnectionString'],
   module: [],
 };

@@ -140,6 +140,24 @@ compareAll([
     },
   },
   {
+    name: 'a copy of a TypeOverrides with its prototype, as MikroORM makes one',
+    run: async (driver, { connect }) => {
+      const types = new driver.TypeOverrides();
+      types.setTypeParser(INT8, (text) => `own ${text}`);
+      const copy = Object.assign(Object.create(Object.getPrototypeOf(types)), types);
+      copy.setTypeParser(TEXT, (text) => `copy ${text}`);
+      const over = new driver.TypeOverrides(copy);
+      const read = [];
+      for (const one of [copy, over]) {
+        const client = await connect({ types: one });
+        read.push((await client.query(VALUES)).rows, one.getTypeParser(23)('7'));
+        one.setTypeParser(16, (text) => `later ${text}`);
+        read.push((await client.query(VALUES)).rows);
+      }
+      return read;
+    },
+  },
+  {
     name: 'a parser is called once per value, with the exact text, never for null',
     run: async (_, { connect }) => {
       const client = await connect();

@@ -10,6 +10,9 @@ const driver = mode === 'injected' ? require('../../lib/index.js') : require('pg
 if (mode === 'aliased' && driver.createPool === undefined)
   throw new Error('pg is not this package');
 
+/** A file of the package that must not be there when another stands in its place. */
+const REFERENCE = /node_modules.pg.lib.client\.js$/;
+
 /** What differs from run to run has no place in the comparison. */
 const plain = (value) =>
   JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? `${one}n` : one));
@@ -21,6 +24,8 @@ async function main() {
     url: process.env.LIBRARY_DATABASE,
     isInjected: mode === 'injected',
   });
+  const other = Object.keys(require.cache).find((file) => REFERENCE.test(file));
+  if (mode === 'aliased' && other) throw new Error(`the library has a pg of its own: ${other}`);
   process.stdout.write(plain(result));
 }
 

@@ -26,6 +26,9 @@ const LIBRARIES = [
   'module',
 ];
 
+/** They take no driver and no pool: in its place is the only way. */
+const WITHOUT_OPTION = ['pg-promise', 'pg-listen', 'prisma', 'slonik'];
+
 let alias;
 before(() => {
   alias = aliasedFolder();
@@ -53,6 +56,13 @@ for (const library of LIBRARIES) {
   test(`${library} does the same work with pg, by option and in its place`, async () => {
     const expected = await work(library, 'reference');
     assert.deepEqual(await work(library, 'injected'), expected);
+    assert.deepEqual(await work(library, 'aliased'), expected);
+  });
+}
+
+for (const library of WITHOUT_OPTION) {
+  test(`${library} does the same work with pg in its place`, async () => {
+    const expected = await work(library, 'reference');
     assert.deepEqual(await work(library, 'aliased'), expected);
   });
 }
