@@ -1,9 +1,10 @@
 // One statement's answer: frames become rows, the end settles the caller's promise.
 'use strict';
 
-const { OutcomeUnknownError } = require('./error-classes.js');
-const { TextTooLongError } = require('./rows/long-text.js');
-const { StaleTypeError } = require('./rows/user-oids.js');
+const { lazy } = require('./lazy.js');
+const { StaleTypeError, TextTooLongError } = require('./rows/failures.js');
+
+const errors = lazy(() => require('./error-classes.js'));
 
 /** @import { Target } from '../types/internal.js' */
 /** @typedef {InstanceType<typeof import('./decoders.js').Decoders>} Decoders */
@@ -200,7 +201,7 @@ class StatementAnswer {
  */
 function unreadable(cause) {
   const message = `the statement was carried out, but the types of its result could not be looked up: ${cause?.message}`;
-  return new OutcomeUnknownError(message, { code: 'IN_DOUBT', cause });
+  return new (errors().OutcomeUnknownError)(message, { code: 'IN_DOUBT', cause });
 }
 
 /**

@@ -2,20 +2,13 @@
 'use strict';
 
 const native = require('./native.js');
-const { lazy } = require('./lazy.js');
-const { needsLookup } = require('./rows/user-oids.js');
+const { lazy, loadAhead } = require('./lazy.js');
 
 const decoding = lazy(() => require('./rows/decoder.js'));
+const userOids = lazy(() => require('./rows/user-oids.js'));
 
-// Behind this turn, in which the first statement is sent: while its connection is opened there is time for it. Not unref'd:
-// the event loop would wait for the answer first. A file that cannot be read now (too many are open) fails whoever needs it.
-setImmediate(() => {
-  try {
-    decoding();
-  } catch {
-    // Told by the next call.
-  }
-});
+// In this turn the first statement is sent: while its connection is opened there is time for it.
+loadAhead(decoding);
 
 /** @import { Target } from '../types/internal.js' */
 /** @import { Decode, ResolvedTypes, Shape, TypeInfo } from '../types/rows.js' */
@@ -88,12 +81,13 @@ class Decoders {
   #compile(number) {
     const shape = this.#waiting.get(number) ?? shapeOf(number);
     const catalog = this.#catalog;
-    if (catalog !== undefined && !catalog.knows(needsLookup(shape))) {
+    if (catalog !== undefined && !catalog.knows(userOids().needsLookup(shape))) {
       this.#waiting.set(number, shape);
       return undefined;
     }
     this.#waiting.delete(number);
-    const freshUntil = catalog?.freshUntil(needsLookup(shape)) ?? Number.POSITIVE_INFINITY;
+    const freshUntil =
+      catalog?.freshUntil(userOids().needsLookup(shape)) ?? Number.POSITIVE_INFINITY;
     const compiled = {
       decode: decoding().compile(shape, {
         rowMode: this.#rowMode,
@@ -114,7 +108,7 @@ class Decoders {
 
   /** The types that decoders are waiting for. */
   unknown() {
-    return [...new Set([...this.#waiting.values()].flatMap(needsLookup))];
+    return [...new Set([...this.#waiting.values()].flatMap(userOids().needsLookup))];
   }
 
   /** Looks up what those types mean. @param {Target | undefined} session */

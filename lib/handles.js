@@ -3,6 +3,8 @@
 
 const os = require('node:os');
 const native = require('./native.js');
+// Whatever is opened belongs to it.
+require('./environment.js');
 
 /** @import { Face } from '../types/native-error.js' */
 /** @import { About, Target } from '../types/internal.js' */
@@ -173,6 +175,11 @@ function openSession(pool, face) {
   }
 }
 
+/** Has the events of a pool sent here; where nothing was asked of it there are none. @param {Target} pool */
+function hearPool(pool) {
+  native.poolHear(pool.slot, pool.generation);
+}
+
 /** Has the events of a session's connection sent here; before its first request. @param {Target} session */
 function hear(session) {
   native.sessionHear(session.slot, session.generation);
@@ -182,6 +189,11 @@ function hear(session) {
 function unheard(target) {
   if (target.about.told === undefined) return target;
   return { ...target, about: { ...target.about, told: undefined } };
+}
+
+/** A statement for it is about to come: a pool without connections opens one. @param {Target} pool */
+function expect(pool) {
+  native.poolExpect(pool.slot, pool.generation);
 }
 
 /** @param {Target} target */
@@ -212,8 +224,10 @@ const forgotten = new FinalizationRegistry(release);
 
 module.exports = {
   end,
+  expect,
   forgotten,
   hear,
+  hearPool,
   joinPool,
   leave,
   openClient,

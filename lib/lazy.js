@@ -15,4 +15,19 @@ function lazy(load) {
   };
 }
 
-module.exports = { lazy };
+/**
+ * Loads something behind this turn, ahead of its use. A file that cannot be read now fails whoever needs it. The immediate
+ * keeps its reference: without one the event loop would wait for sockets first.
+ * @param {() => unknown} load
+ */
+function loadAhead(load) {
+  setImmediate(() => {
+    try {
+      load();
+    } catch {
+      // Told by the next call.
+    }
+  });
+}
+
+module.exports = { lazy, loadAhead };

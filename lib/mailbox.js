@@ -5,12 +5,15 @@
 const { nextTick } = process;
 const { setImmediate } = require('node:timers');
 const now = performance.now.bind(performance);
-const { argumentError } = require('./error-classes.js');
+const { onWake: wakeBy, words } = require('./environment.js');
+const { lazy, loadAhead } = require('./lazy.js');
 const native = require('./native.js');
 const { COPY_NEWS, FLAG, OPERATION } = require('./operations.js');
 const { spinner } = require('./spin.js');
 const { takeDropped } = require('./statements.js');
 const { encodeParams, encodeToBuffer } = require('./rows/params.js');
+
+const errors = lazy(() => require('./error-classes.js'));
 
 /** @import { Answer, Target } from '../types/internal.js' */
 /** @import { Encoding } from './rows/prepare.js' */
@@ -58,6 +61,9 @@ let awaited = 0;
 let kept = 0;
 let held = false;
 
+/** Errors come when no more files can be opened, so what reads them is there by then; but answers come first. */
+let isComplete = false;
+
 /** Bytes of the outbox in use. */
 let used = 0;
 let flushing = false;
@@ -69,9 +75,7 @@ let returning = false;
 /** Who hears events, by the slot of its handle. @type {Map<number, { generation: number, hear: (event: any) => void }>} */
 const listeners = new Map();
 
-// Deno and Bun have no libuv underneath, or none that an addon may use.
-const lends = !('deno' in process.versions || 'bun' in process.versions);
-const words = native.setup(onWake, lends);
+wakeBy(onWake);
 
 /** @param {ArrayBuffer} memory */
 function viewOf(memory) {
@@ -177,7 +181,7 @@ function ask(
 /** An array of parameters with getters, or a Proxy in place of one, can run code of the caller's while it is read. */
 function reentered() {
   const problem = 'nothing can be asked for while the parameters of a statement are read';
-  return argumentError(new TypeError(problem), { code: 'ERR_ENCODE' });
+  return errors().argumentError(new TypeError(problem), { code: 'ERR_ENCODE' });
 }
 
 /**
@@ -348,6 +352,10 @@ function take() {
   failure.text = '';
   failure.fields = undefined;
   letLoopEnd();
+  if (!isComplete && awaited === 0) {
+    isComplete = true;
+    loadAhead(() => require('./errors.js'));
+  }
   return more;
 }
 

@@ -1,7 +1,9 @@
 // Checks options objects against tables of what each option accepts.
 'use strict';
 
-const { argumentError } = require('./error-classes.js');
+const { lazy } = require('./lazy.js');
+
+const errors = lazy(() => require('./error-classes.js'));
 
 /**
  * One option: which values are right, how the message goes on after `must be`, which words may be quoted back, which
@@ -40,9 +42,12 @@ function readOptions(table, options, refused = [], prefix = '') {
   const read = Object.create(null);
   if (options === undefined || options === null) return read;
   if (typeof options !== 'object' || Array.isArray(options)) {
-    throw argumentError(new TypeError(`options must be an object, got ${describe(options)}`), {
-      code: 'ERR_CONFIG',
-    });
+    throw errors().argumentError(
+      new TypeError(`options must be an object, got ${describe(options)}`),
+      {
+        code: 'ERR_CONFIG',
+      },
+    );
   }
   for (const name of namesOf(options, table)) {
     if (refused.includes(name)) throw wrong(prefix + name, LATER);
@@ -84,7 +89,7 @@ function namesOf(options, table) {
  * @param {string} option @param {string} problem goes on after the name; must not contain a secret
  */
 function wrong(option, problem) {
-  return argumentError(new TypeError(`option "${option}" ${problem}`), {
+  return errors().argumentError(new TypeError(`option "${option}" ${problem}`), {
     code: 'ERR_CONFIG',
     option,
   });
@@ -95,7 +100,7 @@ function unknownOption(prefix, name, table) {
   const option = prefix + name.slice(0, 64);
   const near = nearest(Object.keys(table), name);
   const hint = near ? `; did you mean "${prefix}${near}"?` : '';
-  return argumentError(new TypeError(`unknown option ${JSON.stringify(option)}${hint}`), {
+  return errors().argumentError(new TypeError(`unknown option ${JSON.stringify(option)}${hint}`), {
     code: 'ERR_CONFIG',
     option,
   });

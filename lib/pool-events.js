@@ -4,14 +4,15 @@
 const { EventEmitter } = require('node:events');
 const { lazy } = require('./lazy.js');
 const { listen } = require('./mailbox.js');
-const native = require('./native.js');
 const { wrong } = require('./option-rules.js');
 const { isPoolTraced } = require('./tracing/channels.js');
 
 const tracing = lazy(() => require('./tracing/index.js'));
 
 /** @import { Target } from '../types/internal.js' */
+/** @import { PoolStatus } from '../types/pool-extras.js' */
 /** @typedef {InstanceType<typeof import('./pool-probes.js').Probes>} Probes */
+/** What happened so often, for `status()`. @typedef {{ -readonly [Name in keyof PoolStatus['counters']]: PoolStatus['counters'][Name] } & { evictions: Record<string, number> }} Tally */
 
 /** @type {(event: any) => any} */
 const change = ({ host, address, from, to }) => ({ host, address, from, to });
@@ -75,18 +76,12 @@ const KNOWN = new Set(['committed', 'aborted']);
 
 class PoolEvents {
   #emitter = new EventEmitter();
-  /** What happened so often, for `status()`. */
-  tally = {
-    connects: 0,
-    failedConnects: 0,
-    /** @type {Record<string, number>} */
-    evictions: {},
-    retries: 0,
-    cancels: 0,
-    inDoubt: 0,
-    resolved: 0,
-    failedLoggers: 0,
-  };
+  #tally;
+
+  /** @param {Tally} tally */
+  constructor(tally) {
+    this.#tally = tally;
+  }
 
   /** @param {'on' | 'once' | 'off'} how @param {string} name @param {(detail: any) => void} listener */
   change(how, name, listener) {
@@ -118,7 +113,7 @@ class PoolEvents {
 
   /** @param {any} event */
   #count(event) {
-    const { tally } = this;
+    const tally = this.#tally;
     if (event.event === 'connect') {
       if (event.error === null) tally.connects += 1;
       else tally.failedConnects += 1;
@@ -146,23 +141,14 @@ function leaksOf(events) {
  * @returns {() => void} the pool has ended
  */
 function hearEvents(pool, listeners, probed) {
-  const { slot, generation, about } = pool;
-  native.poolHear(slot, generation);
   return listen(pool, (event) => {
     if (event.event === 'probed') {
       probed().heard(event.monitor);
       return;
     }
-    if (isPoolTraced()) tracing().hearPool(about, event);
+    if (isPoolTraced()) tracing().hearPool(pool.about, event);
     listeners.tell(event);
   });
 }
 
-/** Apart from the pool, which a listener must not hold. @param {{ failedLoggers: number }} tally */
-function failureCounter(tally) {
-  return () => {
-    tally.failedLoggers += 1;
-  };
-}
-
-module.exports = { PoolEvents, failureCounter, hearEvents, leaksOf };
+module.exports = { PoolEvents, hearEvents, leaksOf };

@@ -4,123 +4,86 @@
 const { inspect } = require('node:util');
 const handles = require('./handles.js');
 const { lazy } = require('./lazy.js');
-const { FLAG, flush, keepAlive } = require('./mailbox.js');
 const { wrong } = require('./option-rules.js');
 const options = require('./options.js');
-const { PoolEvents, failureCounter, hearEvents, leaksOf } = require('./pool-events.js');
 const { hooksOf } = require('./query-hooks.js');
-const { Singles } = require('./single.js');
-const queryable = require('./queryable.js');
-const { resolveTypes, PRESETS } = require('./rows/types.js');
-const { TypeCatalog } = require('./type-catalog.js');
 
-const { end, forgotten, openPool, openSession, release } = handles;
+const { end, expect, forgotten, openPool, openSession, release } = handles;
 
 const backoffs = lazy(() => require('./backoff.js'));
 const batches = lazy(() => require('./batch.js'));
-const catalogs = lazy(() => require('./catalog-query.js'));
 const copies = lazy(() => require('./copy.js'));
 const figures = lazy(() => require('./pool-figures.js'));
-const probes = lazy(() => require('./pool-probes.js'));
+const mailbox = lazy(() => require('./mailbox.js'));
+const parts = lazy(() => require('./pool-parts.js'));
+const queryable = lazy(() => require('./queryable.js'));
 const sharing = lazy(() => require('./shared-pool.js'));
 const streams = lazy(() => require('./stream.js'));
 const transactions = lazy(() => require('./transaction.js'));
 
-/** @import { Reading, StatementOptions } from './queryable.js' */
+/** @import { Parts } from './pool-parts.js' */
+/** @import { StatementOptions } from './queryable.js' */
 /** @import { Target } from '../types/internal.js' */
 /** @import { Pool as PoolInterface, PoolOptions, QueryResult, Rows } from '../types/pool.js' */
 /** @import { PoolStatus } from '../types/pool-extras.js' */
 /** @typedef {InstanceType<typeof import('./transaction.js').Transaction>} Transaction */
 /** @typedef {{ slot: number, generation: number, described: any }} Joined */
+/** @import { Tally } from './pool-events.js' */
 
-const DEFAULT_RETRY = Object.freeze({
-  ...{ maxAttempts: 3, baseDelayMs: 50, maxDelayMs: 1000 },
-  jitter: /** @type {'half' | 'decorrelated'} */ ('half'),
-});
 const DEFAULT_END_MS = 5000;
-const DEFAULT_ACQUIRE_MS = 5000;
-const DEFAULT_RESOLVE_MS = 10_000;
-/** Modes whose statements only read: run again unless they say otherwise. */
-const READS = new Set(['read-only', 'prefer-standby']);
 
 /** @implements {PoolInterface} */
 class Pool {
   #target;
-  /** @type {Reading} */
-  #reading;
-  #retry;
-  /** Statements that stand for themselves. */
-  #singles;
-  /** @type {InstanceType<typeof import('./commit-markers.js').Markers> | undefined} */
-  #markers;
-  /** @type {(() => void) | undefined} */
-  #letGo;
+  #given;
+  /** Made when something is asked of the pool: until then it is a handle. @type {Parts | undefined} */
+  #made;
+  #tally = newTally();
   /** Asks the primary where it is, for a pool that bounds how far its standbys lag. @type {Pool | undefined} */
   #leader;
-  #maxStatementMs;
   /** @type {Promise<void> | undefined} */
   #ending;
   /** What was counted, once the engine has forgotten it. @type {any} */
   #lastFigures;
-  #unlisten;
-  #events = new PoolEvents();
-  #probes;
   #ended = { drained: 0, rejected: 0, cancelled: 0 };
-
   /** Opened by another thread, which ends it. */
   #isGuest;
-  #given;
 
   /** @param {Record<string, any>} given checked options @param {Joined} [joined] the pool of another thread */
   constructor(given, joined) {
-    const { types, rowMode = 'object', retry, ...others } = given;
-    const { commitResolution = 'xid', exactlyOnce = false, commitMarkerTable, ...further } = others;
-    const { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment, ...more } = further;
-    const { unref = true, maxLagBytes, ...rest } = more;
-    const hooks = { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment };
-    const { tally } = this.#events;
-    const heard = hooksOf(hooks, failureCounter(tally));
-    const resolved = resolveTypes(types, PRESETS.lossless);
+    const heard = hooksOf(given, failureCounter(this.#tally));
+    const { types } = given;
+    // What is wrong with them is said before anything is opened.
+    if (typeof types === 'object') {
+      const { PRESETS, resolveTypes } = require('./rows/types.js');
+      resolveTypes(types, PRESETS.lossless);
+    }
     this.#given = given;
     this.#isGuest = joined !== undefined;
     this.#target =
       joined === undefined
-        ? openPool({ defaultMode: 'read-write', ...rest }, 'cluster', heard)
+        ? openPool(engineOptions(given), 'cluster', heard)
         : handles.joinPool(joined, 'cluster', heard);
-    const target = this.#target;
-    this.#probes = probesOf(target, this.#events);
-    this.#unlisten = hearEvents(target, this.#events, this.#probes);
-    forgotten.register(this, target, this);
-    const ask = askerOf(target);
-    const catalog = new TypeCatalog(ask);
-    const decoders = queryable.decodersFor(resolved, rowMode, catalog);
-    const resolves = commitResolution === 'xid';
-    this.#retry = { ...DEFAULT_RETRY, ...retry };
-    const leaks = leaksOf(this.#events);
-    this.#reading = { types: resolved, rowMode, catalog, decoders, resolves, tally, leaks };
-    const { acquireTimeoutMs = DEFAULT_ACQUIRE_MS, resolveTimeoutMs = DEFAULT_RESOLVE_MS } = rest;
-    if (commitMarkerTable !== undefined) {
-      const { Markers } = require('./commit-markers.js');
-      const tell = (/** @type {any} */ event) => this.#events.tell(event);
-      this.#markers = new Markers(commitMarkerTable, resolveTimeoutMs, ask, tell);
-      this.#reading.markers = this.#markers;
-    }
-    this.#singles = new Singles({
-      target,
-      reading: this.#reading,
-      retry: this.#retry,
-      retries: READS.has(rest.mode),
-      exactlyOnce,
-      acquireTimeoutMs,
-      positions: lazy(() => this.#positions(given, { acquireTimeoutMs, maxLagBytes })),
-      isLagLimited: maxLagBytes !== undefined,
-      marked: this.#markers && ((work) => this.transaction(work, { maxAttempts: 1 })),
-      onRetry: () => {
-        tally.retries += 1;
-      },
+    handles.hearPool(this.#target);
+    forgotten.register(this, this.#target, this);
+    // Then something happens, and is counted, although nobody asks.
+    const isBusy = joined !== undefined || given.minIdle > 0 || given.unref === false;
+    if (isBusy) this.#parts();
+  }
+
+  #parts() {
+    this.#made ??= parts().makeParts(this.#target, this.#given, this.#tally, {
+      positions: (limits) => this.#positions(limits),
+      transaction: (work) => this.transaction(work, { maxAttempts: 1 }),
     });
-    if (!unref) this.#letGo = keepAlive();
-    this.#maxStatementMs = /** @type {number | undefined} */ (rest.maxStatementMs);
+    return this.#made;
+  }
+
+  /** Something is about to be sent. While the rest of the code for it is loaded, its connection is opened. */
+  #use() {
+    if (this.#made !== undefined) return this.#made;
+    expect(this.#target);
+    return this.#parts();
   }
 
   /**
@@ -128,10 +91,23 @@ class Pool {
    * @returns {Promise<Rows<any>>}
    */
   query(sql, params, given) {
-    if (given !== undefined || this.#singles.isSpecial) {
-      return this.#singles.run(sql, params, given, queryable.toRows, 'query');
+    const made = this.#made;
+    if (made === undefined) return this.#queryFirst(sql, params, given);
+    const { reading, singles } = made;
+    if (given !== undefined || singles.isSpecial) {
+      return singles.run(sql, params, given, queryable().toRows, 'query');
     }
-    return queryable.runPlain(this.#target, sql, params, this.#reading, this.#singles.plain);
+    return queryable().runPlain(this.#target, sql, params, reading, singles.plain);
+  }
+
+  /**
+   * A file that cannot be loaded is a rejection like any other.
+   * @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} given
+   * @returns {Promise<Rows<any>>}
+   */
+  async #queryFirst(sql, params, given) {
+    this.#use();
+    return await this.query(sql, params, given);
   }
 
   /**
@@ -139,20 +115,21 @@ class Pool {
    * @returns {Promise<QueryResult<any>>}
    */
   async queryResult(sql, params, given) {
-    return this.#singles.run(sql, params, given, queryable.toResult, 'queryResult');
+    return this.#use().singles.run(sql, params, given, queryable().toResult, 'queryResult');
   }
 
-  /** @param {Record<string, any>} given @param {{ acquireTimeoutMs: number, maxLagBytes: number | undefined }} limits */
-  #positions(given, limits) {
+  /** @param {{ acquireTimeoutMs: number, maxLagBytes: number | undefined }} limits */
+  #positions(limits) {
     const { LogPositions, followLeader, leaderOptions } = require('./log-positions.js');
-    if (limits.maxLagBytes === undefined)
-      return new LogPositions(this.#target, this.#reading, limits);
-    const leader = new Pool(leaderOptions(given));
+    const { reading } = this.#parts();
+    if (limits.maxLagBytes === undefined) return new LogPositions(this.#target, reading, limits);
+    const leader = new Pool(leaderOptions(this.#given));
     this.#leader = leader;
-    const path = followLeader(leader.#target, this.#reading, given.mode, (sql) =>
-      askerOf(leader.#target)(sql, [], undefined),
+    const { ask } = leader.#parts();
+    const path = followLeader(leader.#target, reading, this.#given.mode, (sql) =>
+      ask(sql, [], undefined),
     );
-    return new LogPositions(this.#target, this.#reading, limits, path);
+    return new LogPositions(this.#target, reading, limits, path);
   }
 
   /**
@@ -162,7 +139,7 @@ class Pool {
    */
   async #position() {
     const { POSITION } = require('./log-positions.js');
-    const ask = async () => (await askerOf(this.#target)(POSITION, [], undefined))[0].lsn;
+    const ask = async () => (await this.#parts().ask(POSITION, [], undefined))[0].lsn;
     return ask().catch(() => null);
   }
 
@@ -176,10 +153,11 @@ class Pool {
     const { sql, params, limits, isIdempotent, lsn } = insertStatement(table, row, given);
     const ask = () => this.query(sql, params, limits);
     const onRetry = () => {
-      this.#events.tally.retries += 1;
+      this.#tally.retries += 1;
     };
     const { signal } = limits;
-    const terms = { retry: this.#retry, signal, onRetry, onlyReads: false, waitsOnce: false };
+    const { retry } = this.#parts();
+    const terms = { retry, signal, onRetry, onlyReads: false, waitsOnce: false };
     const rows = await (isIdempotent ? tryUntilDone(ask, terms) : ask());
     if (lsn) Object.defineProperty(rows, 'lsn', { value: await this.#position() });
     return rows;
@@ -190,25 +168,26 @@ class Pool {
     if (!Number.isFinite(olderThanMs) || olderThanMs < 0) {
       throw new TypeError('olderThanMs must be a number not below 0');
     }
-    if (this.#markers === undefined) throw wrong('commitMarkerTable', 'is not set on this pool');
-    return this.#markers.prune(olderThanMs);
+    const { markers } = this.#parts().reading;
+    if (markers === undefined) throw wrong('commitMarkerTable', 'is not set on this pool');
+    return markers.prune(olderThanMs);
   }
 
   /** @param {string} event @param {(detail: any) => void} listener */
   on(event, listener) {
-    this.#events.change('on', event, listener);
+    this.#parts().events.change('on', event, listener);
     return this;
   }
 
   /** @param {string} event @param {(detail: any) => void} listener */
   once(event, listener) {
-    this.#events.change('once', event, listener);
+    this.#parts().events.change('once', event, listener);
     return this;
   }
 
   /** @param {string} event @param {(detail: any) => void} listener */
   off(event, listener) {
-    this.#events.change('off', event, listener);
+    this.#parts().events.change('off', event, listener);
     return this;
   }
 
@@ -217,8 +196,9 @@ class Pool {
    * @returns {AsyncIterableIterator<any>}
    */
   stream(sql, params, given) {
-    queryable.checkText(sql);
+    queryable().checkText(sql);
     const { batchSize, ...rest } = options.readStreamOptions(given);
+    const { reading } = this.#use();
     const session = openSession(this.#target, 'cluster');
     let isFirst = true;
     const stream = new (streams().RowStream)({
@@ -227,11 +207,11 @@ class Pool {
       params,
       batchSize,
       options: rest,
-      reading: this.#reading,
+      reading,
       manner: () => {
         const begin = isFirst ? 'BEGIN' : undefined;
         isFirst = false;
-        return { flags: FLAG.TRANSACTION, begin, ...rest };
+        return { flags: mailbox().FLAG.TRANSACTION, begin, ...rest };
       },
       isOwner: true,
       onEnd: () => {
@@ -245,7 +225,7 @@ class Pool {
 
   /** @param {readonly unknown[]} statements @param {object} [given] @returns {Promise<any>} */
   async batch(statements, given) {
-    return batches().runBatch(this.#target, this.#reading, statements, given);
+    return batches().runBatch(this.#target, this.#use().reading, statements, given);
   }
 
   /**
@@ -255,19 +235,22 @@ class Pool {
   async insertMany(table, rows, given) {
     const query = (/** @type {string} */ sql, /** @type {unknown[]} */ params) =>
       this.query(sql, params, { types: 'lossless', rowMode: 'object' });
+    this.#use();
     return require('./insert-many.js').insertMany(this.#target, query, table, rows, given);
   }
 
   /** @param {string} sql @param {object} [given] */
   copyFrom(sql, given) {
-    queryable.checkText(sql);
+    queryable().checkText(sql);
+    this.#use();
     const { CopyFromStream, copyOnPool, readCopyOptions } = copies();
     return copyOnPool(this.#target, new CopyFromStream(sql, readCopyOptions(given)));
   }
 
   /** @param {string} sql @param {object} [given] */
   copyTo(sql, given) {
-    queryable.checkText(sql);
+    queryable().checkText(sql);
+    this.#use();
     const { CopyToStream, copyOnPool, readCopyOptions } = copies();
     return copyOnPool(this.#target, new CopyToStream(sql, readCopyOptions(given)));
   }
@@ -275,8 +258,9 @@ class Pool {
   /** @param {object} [given] */
   async begin(given) {
     const read = options.readBeginOptions(given);
+    const { reading } = this.#use();
     const { Transaction: TransactionClass } = transactions();
-    return TransactionClass.start(new TransactionClass(this.#target, this.#reading, read));
+    return TransactionClass.start(new TransactionClass(this.#target, reading, read));
   }
 
   /**
@@ -287,15 +271,16 @@ class Pool {
   async transaction(fn, given) {
     if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
     const read = options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
-    const { maxAttempts = this.#retry.maxAttempts, lsn, ...begin } = read;
-    const backoff = new (backoffs().Backoff)(this.#retry);
+    const { reading, retry } = this.#use();
+    const { maxAttempts = retry.maxAttempts, lsn, ...begin } = read;
+    const backoff = new (backoffs().Backoff)(retry);
     const { Transaction: TransactionClass, deadlineOf, mayRunAgain } = transactions();
     // All attempts together.
     const until = deadlineOf(begin.timeoutMs);
     /** @type {{ value: any } | undefined} */
     let done;
     for (let attempt = 1; done === undefined; attempt++) {
-      const tx = new TransactionClass(this.#target, this.#reading, { ...begin, until });
+      const tx = new TransactionClass(this.#target, reading, { ...begin, until });
       try {
         const value = await TransactionClass.run(tx, fn);
         if (!TransactionClass.isOver(tx)) await tx.commit();
@@ -308,7 +293,7 @@ class Pool {
           TransactionClass.mayHaveCommitted(tx) ||
           !TransactionClass.hasTime(tx);
         if (isLast || !mayRunAgain(error)) throw error;
-        this.#events.tally.retries += 1;
+        this.#tally.retries += 1;
         await backoff.pause(attempt, begin.signal);
       }
     }
@@ -320,19 +305,20 @@ class Pool {
    * @returns {Rows<any>}
    */
   querySync(sql, params, given) {
-    queryable.checkText(sql);
-    const read = queryable.readOptions(given);
+    queryable().checkText(sql);
+    const read = queryable().readOptions(given);
     if (read.signal !== undefined) {
       throw new TypeError('option "signal" has no effect on a blocking call; use timeoutMs');
     }
     const { block } = require('./blocking.js');
-    const answer = block(this.#target, this.#reading, this.#maxStatementMs, sql, params, read);
-    return queryable.toRows(answer);
+    const { maxStatementMs } = this.#given;
+    const answer = block(this.#target, this.#use().reading, maxStatementMs, sql, params, read);
+    return queryable().toRows(answer);
   }
 
   /** @returns {PoolStatus} */
   status() {
-    return figures().statusOf(this.#target, this.#events.tally);
+    return figures().statusOf(this.#target, this.#tally);
   }
 
   stats() {
@@ -365,8 +351,8 @@ class Pool {
 
   /** What a dialect needs to run statements itself. @param {Pool} pool */
   static engineOf(pool) {
-    const reading = pool.#reading;
-    const decoders = queryable.decodersFor(reading.types, 'object', reading.catalog);
+    const { reading } = pool.#parts();
+    const decoders = queryable().decodersFor(reading.types, 'object', reading.catalog);
     return { target: pool.#target, reading: { ...reading, decoders } };
   }
 
@@ -381,6 +367,8 @@ class Pool {
   }
 
   share() {
+    // What the other threads have it do is counted here.
+    this.#parts();
     return sharing().tokenOf(this.#target, this.#given);
   }
 
@@ -400,9 +388,10 @@ class Pool {
 
   /** @param {number} timeoutMs */
   async #end(timeoutMs) {
+    const made = this.#made;
     // What was asked for before is asked for before.
-    flush();
-    this.#letGo?.();
+    if (made !== undefined) mailbox().flush();
+    made?.letGo?.();
     const leader = this.#leader?.end({ timeoutMs });
     if (this.#isGuest) {
       this.#lastFigures = figures().figuresOf(this.#target);
@@ -413,14 +402,14 @@ class Pool {
       this.#ended = ended;
     }
     await leader;
-    this.#unlisten();
-    this.#events.end();
+    made?.unlisten();
+    made?.events.end();
     forgotten.unregister(this);
   }
 
   /** For pg-berth/health, which loads no native code. @param {number} timeoutMs */
   [Symbol.for('pg-berth.probe')](timeoutMs) {
-    return this.#probes().once(timeoutMs);
+    return this.#parts().probed().once(timeoutMs);
   }
 
   /**
@@ -428,7 +417,7 @@ class Pool {
    * @param {(report: any, skipped: number) => void} hear
    */
   [Symbol.for('pg-berth.monitor')](intervalMs, timeoutMs, keepsAlive, hear) {
-    return this.#probes().repeat(intervalMs, timeoutMs, keepsAlive, hear);
+    return this.#parts().probed().repeat(intervalMs, timeoutMs, keepsAlive, hear);
   }
 
   /** @param {number} timeoutMs */
@@ -447,16 +436,33 @@ class Pool {
   }
 }
 
-// Made apart: functions side by side share their variables, so listeners and decoders would hold a pool that is forgotten.
-/** @param {Target} target @returns {ReturnType<typeof import('./catalog-query.js').catalogQuery>} */
-function askerOf(target) {
-  const query = lazy(() => catalogs().catalogQuery(target));
-  return (...asked) => query()(...asked);
+/** What happened so often, for `status()`. @returns {Tally} */
+function newTally() {
+  return {
+    connects: 0,
+    failedConnects: 0,
+    evictions: {},
+    retries: 0,
+    cancels: 0,
+    inDoubt: 0,
+    resolved: 0,
+    failedLoggers: 0,
+  };
 }
 
-/** @param {Target} target @param {InstanceType<typeof PoolEvents>} events */
-function probesOf(target, events) {
-  return lazy(() => new (probes().Probes)(target, (hear) => events.atEnd(hear)));
+// Made apart: a function of the pool's own would hold one that is forgotten.
+/** @param {Tally} tally */
+function failureCounter(tally) {
+  return () => {
+    tally.failedLoggers += 1;
+  };
+}
+
+/** Without what is for this side. @param {Record<string, any>} given checked options */
+function engineOptions({ types, rowMode, retry, commitResolution, exactlyOnce, ...given }) {
+  const { commitMarkerTable, unref, maxLagBytes, ...others } = given;
+  const { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment, ...rest } = others;
+  return { defaultMode: 'read-write', ...rest };
 }
 
 /**

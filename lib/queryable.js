@@ -1,12 +1,14 @@
 // What pools and transactions have in common: options of one statement, and how its answer becomes rows.
 'use strict';
 
+const { lazy } = require('./lazy.js');
 const { StatementAnswer } = require('./answer.js');
-const { CancelledError, TimeoutError } = require('./error-classes.js');
 const { Decoders } = require('./decoders.js');
 const { readQueryOptions } = require('./options.js');
 const { resolveTypes } = require('./rows/types.js');
 const { ask, execute } = require('./request.js');
+
+const errors = lazy(() => require('./error-classes.js'));
 
 /** @typedef {InstanceType<typeof StatementAnswer>} Answered */
 /** @import { Manner } from './request.js' */
@@ -115,8 +117,8 @@ function count({ tally }, error) {
   if (tally === undefined || error?.outcome === 'not-sent') return;
   const cause = error?.outcomeUnknown ? error.cause : error;
   if (
-    cause instanceof TimeoutError ||
-    cause instanceof CancelledError ||
+    cause instanceof errors().TimeoutError ||
+    cause instanceof errors().CancelledError ||
     cause?.name === 'AbortError'
   )
     tally.cancels += 1;

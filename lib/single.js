@@ -1,12 +1,12 @@
 // Statements that stand for themselves: run again where that is allowed, bounded in their wait, and read where they must be.
 'use strict';
 
-const { AcquireTimeoutError } = require('./error-classes.js');
 const { leave, openSession, release } = require('./handles.js');
 const { lazy } = require('./lazy.js');
 const { FLAG, flush } = require('./mailbox.js');
 const options = require('./options.js');
 const queryable = require('./queryable.js');
+const errors = lazy(() => require('./error-classes.js'));
 
 const tries = lazy(() => require('./tries.js'));
 
@@ -116,7 +116,8 @@ class Singles {
         return await queryable.run(session, sql, params, read, reading, last, attempt);
       } catch (error) {
         if (hasLeft) throw tooLate(limitMs, error);
-        if (!(error instanceof AcquireTimeoutError) || performance.now() >= until) throw error;
+        if (!(error instanceof errors().AcquireTimeoutError) || performance.now() >= until)
+          throw error;
       } finally {
         clearTimeout(timer);
         release(session);
@@ -129,7 +130,10 @@ class Singles {
 function tooLate(waitedMs, cause) {
   const known = { code: '53300', outcome: /** @type {const} */ ('not-sent'), waitedMs };
   const message = `no connection available within ${waitedMs}ms`;
-  return new AcquireTimeoutError(message, { ...known, cause: /** @type {Error} */ (cause) });
+  return new (errors().AcquireTimeoutError)(message, {
+    ...known,
+    cause: /** @type {Error} */ (cause),
+  });
 }
 
 module.exports = { Singles };

@@ -5,9 +5,11 @@
 // for a core: after a look in vain one request goes without, then three, then seven, up to a thousand.
 'use strict';
 
+const { lazy } = require('./lazy.js');
 const os = require('node:os');
 const { setImmediate } = require('node:timers');
-const { argumentError } = require('./error-classes.js');
+
+const errors = lazy(() => require('./error-classes.js'));
 
 /** The environment variable with the length of a look in microseconds; 0: never. */
 const VARIABLE = 'PG_BERTH_SPIN_US';
@@ -27,7 +29,7 @@ function lookTime(environment, cores) {
   if (given === undefined || given === '') return cores > 1 ? USUAL_US : 0;
   if (!/^\d{1,4}$/.test(given) || Number(given) > LONGEST_US) {
     const problem = `${VARIABLE} must be a whole number of microseconds from 0 to ${LONGEST_US}`;
-    throw argumentError(new TypeError(problem), { code: 'ERR_CONFIG', option: VARIABLE });
+    throw errors().argumentError(new TypeError(problem), { code: 'ERR_CONFIG', option: VARIABLE });
   }
   return Number(given);
 }

@@ -1,8 +1,10 @@
 // SQL texts by number: a text crosses to the engine once, afterwards only its number.
 'use strict';
 
+const { lazy } = require('./lazy.js');
 const native = require('./native.js');
-const { argumentError } = require('./error-classes.js');
+
+const errors = lazy(() => require('./error-classes.js'));
 
 /** Texts held at the same time; least recently used ones are let go. */
 const MAX_TEXTS = 10_000;
@@ -63,7 +65,7 @@ function register(text) {
   // The engine reads UTF-8, which would turn half of a surrogate pair into another character without a word.
   if (!text.isWellFormed()) {
     const problem = new TypeError('the SQL text contains a lone surrogate');
-    throw argumentError(problem, { code: '22021' });
+    throw errors().argumentError(problem, { code: '22021' });
   }
   try {
     return native.statement(text);

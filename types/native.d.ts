@@ -32,6 +32,8 @@ export function poolStatus(slot: number, generation: number, withNodes?: true): 
 export function poolFigures(slot: number, generation: number): string | null;
 /** Has attempts to connect, failovers and commits that were looked into of the pool sent here. */
 export function poolHear(slot: number, generation: number): void;
+/** A statement for the pool is about to come: if it has no connection, and none on its way, one is opened. */
+export function poolExpect(slot: number, generation: number): void;
 /** What became of a transaction: `trace` is JSON of `CommitTrace`; JSON `{fate, status}`. */
 export function resolveCommit(
   slot: number,

@@ -2,18 +2,15 @@
 'use strict';
 
 const { constants } = require('node:buffer');
+const { TextTooLongError } = require('./failures.js');
 
-/** A value came whole, but no string can hold it. */
-class TextTooLongError extends Error {
-  /** @param {number} characters @param {unknown} cause what the runtime said */
-  constructor(characters, cause) {
-    const limit = constants.MAX_STRING_LENGTH;
-    super(
-      `a value of the result has ${characters} characters, and a string of JavaScript at most ${limit}; ` +
-        'ask for it in pieces with substr(), or as bytea',
-      { cause },
-    );
-  }
+/** @param {number} characters @param {unknown} cause what the runtime said */
+function tooLong(characters, cause) {
+  const limit = constants.MAX_STRING_LENGTH;
+  const message =
+    `a value of the result has ${characters} characters, and a string of JavaScript at most ${limit}; ` +
+    'ask for it in pieces with substr(), or as bytea';
+  return new TextTooLongError(message, { cause });
 }
 
 /**
@@ -24,7 +21,7 @@ function latinText(buffer, start, end) {
   try {
     return buffer.latin1Slice(start, end);
   } catch (error) {
-    throw new TextTooLongError(end - start, error);
+    throw tooLong(end - start, error);
   }
 }
 
@@ -36,8 +33,8 @@ function wideText(buffer, start, end) {
   try {
     return buffer.ucs2Slice(start, end);
   } catch (error) {
-    throw new TextTooLongError((end - start) / 2, error);
+    throw tooLong((end - start) / 2, error);
   }
 }
 
-module.exports = { TextTooLongError, latinText, wideText };
+module.exports = { latinText, wideText };

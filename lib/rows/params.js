@@ -1,9 +1,11 @@
 // Writes prepared parameter values as the body of a Bind message, straight into the outbox.
 'use strict';
 
-const { argumentError, parameterError } = require('../error-classes.js');
+const { lazy } = require('../lazy.js');
 const { ArrayText, assertAttached } = require('./prepare.js');
 const { SCALAR_BYTES, writeBoolean, writeNumber, writeString, writeUtf8 } = require('./scalars.js');
+
+const errors = lazy(() => require('../error-classes.js'));
 
 /** @import { Encoding } from './prepare.js' */
 /** @typedef {{ buffer: Buffer, view: DataView }} Outbox `view` covers exactly the bytes of `buffer`. */
@@ -112,7 +114,7 @@ function writeObject(buffer, view, at, limit, value, index, strict, format) {
     view.setUint16(format, EITHER);
     return writeArray(buffer, view, at, limit, value, index, strict);
   }
-  throw parameterError(index, 'changed while it was read');
+  throw errors().parameterError(index, 'changed while it was read');
 }
 
 /**
@@ -134,7 +136,7 @@ function lengthOf(bytes, index) {
   try {
     return realLength.call(bytes);
   } catch {
-    throw parameterError(index, 'looks like a byte array and is none');
+    throw errors().parameterError(index, 'looks like a byte array and is none');
   }
 }
 
@@ -183,7 +185,7 @@ function encodeToBuffer(values, encoding) {
   const end = encodeParams({ buffer, view }, 0, size, values, encoding);
   if (end < 0) {
     const problem = new TypeError('the parameters changed while they were read');
-    throw argumentError(problem, { code: 'ERR_ENCODE' });
+    throw errors().argumentError(problem, { code: 'ERR_ENCODE' });
   }
   return buffer.subarray(0, end);
 }
@@ -195,7 +197,7 @@ function tooMany(count) {
 
 /** @param {string} message */
 function limitError(message) {
-  return argumentError(new RangeError(message), { code: '54000' });
+  return errors().argumentError(new RangeError(message), { code: '54000' });
 }
 
 module.exports = { encodeParams, encodeToBuffer };

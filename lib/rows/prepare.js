@@ -2,8 +2,8 @@
 'use strict';
 
 const { isAnyArrayBuffer, isDate, isMap, isPromise, isSet } = require('node:util/types');
-const { parameterError } = require('../error-classes.js');
 const { lazy } = require('../lazy.js');
+const errors = lazy(() => require('../error-classes.js'));
 
 const dates = lazy(() => require('./date-text.js'));
 const json = lazy(() => require('./json-text.js'));
@@ -117,7 +117,7 @@ function assertAttached(view, index) {
 
 /** @param {number} index */
 function detached(index) {
-  return parameterError(index, 'is a view of a detached ArrayBuffer');
+  return errors().parameterError(index, 'is a view of a detached ArrayBuffer');
 }
 
 /**
@@ -126,15 +126,16 @@ function detached(index) {
  */
 function objectText(value, index) {
   if (typeof value === 'symbol' || typeof value === 'function') {
-    throw parameterError(index, `is a ${typeof value}, which has no SQL form`);
+    throw errors().parameterError(index, `is a ${typeof value}, which has no SQL form`);
   }
-  if (isPromise(value)) throw parameterError(index, 'is a Promise; is an await missing?');
+  if (isPromise(value)) throw errors().parameterError(index, 'is a Promise; is an await missing?');
   if ((isMap(value) || isSet(value) || isAnyArrayBuffer(value)) && !('toJSON' in value)) {
-    throw parameterError(index, 'is a Map, Set or ArrayBuffer, which JSON loses');
+    throw errors().parameterError(index, 'is a Map, Set or ArrayBuffer, which JSON loses');
   }
   const text = json().jsonText(value);
-  if (text === undefined) throw parameterError(index, 'has no JSON form');
-  if (text === null) throw parameterError(index, 'holds NaN or Infinity, which JSON lacks');
+  if (text === undefined) throw errors().parameterError(index, 'has no JSON form');
+  if (text === null)
+    throw errors().parameterError(index, 'holds NaN or Infinity, which JSON lacks');
   return text;
 }
 
@@ -145,7 +146,7 @@ function objectText(value, index) {
  */
 function appendArray(text, array, index, depth) {
   if (depth > MAX_DEPTH) {
-    throw parameterError(index, `is over ${MAX_DEPTH} arrays deep, or cyclic`);
+    throw errors().parameterError(index, `is over ${MAX_DEPTH} arrays deep, or cyclic`);
   }
   let literal = text.literal;
   let json = text.json;

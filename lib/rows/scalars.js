@@ -1,8 +1,10 @@
 // Writes one scalar parameter: an i32 length in bytes, then its text. The hottest code of the package.
 'use strict';
 
-const { parameterError } = require('../error-classes.js');
+const { lazy } = require('../lazy.js');
 const { numberText } = require('./prepare.js');
+
+const errors = lazy(() => require('../error-classes.js'));
 
 /** @typedef {Buffer & { utf8Write(text: string, offset: number, length: number): number }} Utf8Buffer */
 
@@ -165,10 +167,10 @@ function writeUtf8(buffer, at, limit, text, index, strict) {
   if (at + 3 * length > limit && at + Buffer.byteLength(text) > limit) return -1;
   const written = /** @type {Utf8Buffer} */ (buffer).utf8Write(text, at, limit - at);
   if (written !== length && !text.isWellFormed()) {
-    throw parameterError(index, 'holds half of a surrogate pair, which UTF-8 lacks');
+    throw errors().parameterError(index, 'holds half of a surrogate pair, which UTF-8 lacks');
   }
   if (strict && text.includes('\0')) {
-    throw parameterError(index, 'holds U+0000, which no text of PostgreSQL can');
+    throw errors().parameterError(index, 'holds U+0000, which no text of PostgreSQL can');
   }
   return written;
 }

@@ -5,9 +5,6 @@ const kinds = require('./kinds.js');
 
 /** @import { Shape } from '../../types/rows.js' */
 
-/** A value does not fit what is known about its type, which was altered. */
-class StaleTypeError extends Error {}
-
 /** OIDs from here on are of types made after the server was set up; what they mean is only in its catalog. */
 const FIRST_USER_OID = 16_384;
 
@@ -24,4 +21,4 @@ function needsLookup(shape) {
   return [...oids];
 }
 
-module.exports = { FIRST_USER_OID, StaleTypeError, needsLookup };
+module.exports = { FIRST_USER_OID, needsLookup };

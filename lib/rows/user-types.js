@@ -4,7 +4,8 @@
 const { parseArray, parseRecord } = require('./literals.js');
 const { isoDate, isoInstant, isoTime } = require('./iso-text.js');
 const { identity, parseBool, parseBytea } = require('./pg-types.js');
-const { FIRST_USER_OID, StaleTypeError } = require('./user-oids.js');
+const { StaleTypeError } = require('./failures.js');
+const { FIRST_USER_OID } = require('./user-oids.js');
 
 /** @import { TypeInfo } from '../../types/rows.js' */
 

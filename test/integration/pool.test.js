@@ -54,6 +54,14 @@ test('sec_p01: there are never more connections than allowed, and the counts say
   assert.deepEqual([maxSize, inUse, waiting, available], [4, 0, 0, size]);
 });
 
+test('a pool that is only made opens nothing, and tells its first user everything', async (t) => {
+  const pool = db.openPool(t);
+  assert.equal(pool.status().counters.connects, 0);
+  assert.equal((await pool.query('select 1 as n'))[0].n, 1);
+  await waitFor(() => pool.status().counters.connects === 1, { what: 'the count of connects' });
+  assert.equal(pool.status().size, 1);
+});
+
 test('idle connections end after their time, except those that are kept', async (t) => {
   const pool = db.openPool(t, { poolSize: 4, minIdle: 1, idleTimeoutMs: 50 });
   await Promise.all(Array.from({ length: 4 }, () => pool.query('select pg_sleep(0.05)')));

@@ -131,6 +131,22 @@ describe('TLS request', { concurrency: 8 }, () => {
     assert.ok(!error.message.includes('\x1b'));
   });
 
+  it('a refusal that nobody waited for is told to who comes next', TIMEOUT, async (context) => {
+    // The pool asks for a connection as soon as it is known that a statement will come, here a stream nobody reads yet.
+    const { pool, server } = await startUp(context, async (connection) => {
+      await declined(connection);
+      await connection.send(m.error({ C: '28P01', M: 'no' }));
+    });
+    pool.stream('select x');
+    const refused = new Promise((resolve) => pool.once('search', resolve));
+    assert.equal((await refused).error.code, '28P01');
+    const began = performance.now();
+    assert.equal((await failureOf(pool.query('select x'))).code, '28P01');
+    // A refusal holds for a tenth of a second: only a machine that was held up so long has tried again.
+    if (performance.now() - began < 50) assert.equal(server.connections, 1);
+    assert.equal(pool.status().counters.failedConnects, server.connections);
+  });
+
   it('sec_t04_error_text_instead_of_a_protocol_message', TIMEOUT, async (context) => {
     const { pool } = await startUp(context, async (connection) => {
       await connection.readStartup();

@@ -53,9 +53,27 @@ test('a pool is a third of the files, and no slow module of Node', () => {
 
 test('what reads rows is loaded while the connection is opened, not behind the answer', () => {
   const waiting = printed(`
-    require('./lib/index.js').createPool('postgres://localhost/x');
+    const pool = require('./lib/index.js').createPool('postgres://localhost/x');
+    pool.query('select 1').catch(() => {});
     console.log(JSON.stringify(process.getActiveResourcesInfo()));`);
   assert.ok(waiting.includes('Immediate'), String(waiting));
+});
+
+test('the first connection is asked for before what uses it is loaded', () => {
+  const [before, after] = printed(`
+    const native = require('./lib/native.js');
+    const { sep } = require('node:path');
+    const isLoaded = () => Object.keys(require.cache).some((file) => file.endsWith(sep + 'mailbox.js'));
+    const seen = [];
+    const { poolExpect } = native;
+    native.poolExpect = (...given) => {
+      seen.push(isLoaded());
+      return poolExpect(...given);
+    };
+    const pool = require('./lib/index.js').createPool('postgres://localhost/x');
+    pool.query('select 1').catch(() => {});
+    console.log(JSON.stringify([...seen, isLoaded()]));`);
+  assert.deepEqual([before, after], [false, true]);
 });
 
 test('the classes of errors need no engine', () => {

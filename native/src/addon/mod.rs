@@ -49,6 +49,7 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("poolStatus", objects::pool_status)?;
     cx.export_function("poolFigures", objects::pool_figures)?;
     cx.export_function("poolHear", objects::pool_hear)?;
+    cx.export_function("poolExpect", objects::pool_expect)?;
     cx.export_function("poolProbe", health::probe)?;
     cx.export_function("poolMonitor", health::monitor)?;
     cx.export_function("poolUnmonitor", health::unmonitor)?;

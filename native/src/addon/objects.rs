@@ -169,6 +169,15 @@ pub(super) fn pool_hear(mut cx: FunctionContext) -> JsResult<JsUndefined> {
     Ok(cx.undefined())
 }
 
+/// `poolExpect(slot, generation)`: a statement for the pool is about to come.
+pub(super) fn pool_expect(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    let handle = handle(&mut cx, 0)?;
+    if let Some(Object::Pool(pool) | Object::Guest(pool)) = registry::get(handle) {
+        pool.expect();
+    }
+    Ok(cx.undefined())
+}
+
 /// `sessionOpen(pool slot, pool generation) → handle`. Takes its connection with the first request.
 pub(super) fn session_open(mut cx: FunctionContext) -> JsResult<JsNumber> {
     let handle = handle(&mut cx, 0)?;

@@ -24,6 +24,8 @@ pub(super) struct Opening {
     pausing: bool,
     /// The last failure that decided, named by waiters that time out.
     last: Option<Error>,
+    /// One that nobody has waited for: who comes during the pause hears it.
+    untold: Option<Error>,
 }
 
 /// The right to search on behind a failure.
@@ -87,6 +89,7 @@ impl Pool {
     /// Starts as many attempts as waiters and bounds ask for; only one while no node is known.
     pub(super) fn open_as_needed(&self) {
         if self.opening().pausing {
+            self.tell_untold();
             return;
         }
         let limit = if self.seeker.knows() {
@@ -95,9 +98,21 @@ impl Pool {
             1
         };
         while self.books().may_open(limit) {
-            let Some(pool) = self.own.upgrade() else {
-                return;
-            };
+            self.open_another();
+        }
+    }
+
+    /// A statement is about to come: where nothing is open, its connection is opened meanwhile.
+    pub fn expect(&self) {
+        let pausing = self.opening().pausing;
+        if !pausing && self.books().may_open_first() {
+            self.open_another();
+        }
+    }
+
+    /// One more, which the books count already.
+    fn open_another(&self) {
+        if let Some(pool) = self.own.upgrade() {
             let attempt = Attempt { pool, open: true };
             self.runtime.spawn(attempt.run());
         }
@@ -196,15 +211,37 @@ impl Pool {
         } else {
             Vec::new()
         };
+        if alone && left.is_empty() {
+            self.opening().untold = Some(error.clone());
+        }
         for waiter in left {
             waiter.wanted.fail(error);
         }
         if let Some(pool) = self.own.upgrade() {
             self.runtime.spawn(async move {
                 tokio::time::sleep(PAUSE).await;
-                pool.opening().pausing = false;
+                {
+                    let mut opening = pool.opening();
+                    opening.pausing = false;
+                    opening.untold = None;
+                }
                 pool.open_as_needed();
             });
+        }
+    }
+
+    /// Those who wait now came after the failure that decided for them.
+    fn tell_untold(&self) {
+        let untold = self.opening().untold.clone();
+        let Some(error) = untold.filter(|_| self.books().counts().size == 0) else {
+            return;
+        };
+        let left = self.books().leave(|_| true);
+        if !left.is_empty() {
+            self.opening().untold = None;
+        }
+        for waiter in left {
+            waiter.wanted.fail(&error);
         }
     }
 

@@ -353,6 +353,13 @@ impl<C: Clone, H, W> Books<C, H, W> {
         open
     }
 
+    /// Should the first connection be opened for somebody who is about to come? Then it is counted at once.
+    pub fn may_open_first(&mut self) -> bool {
+        let open = self.is_empty() && !self.ended;
+        self.opening += usize::from(open);
+        open
+    }
+
     /// An attempt to open ended without a connection.
     pub fn open_failed(&mut self) {
         self.opening = self.opening.saturating_sub(1);

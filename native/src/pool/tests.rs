@@ -177,6 +177,29 @@ fn sec_p01_a_pool_that_is_dropped_while_it_opens_leaves_no_socket() {
 }
 
 #[test]
+fn sec_p01_what_is_expected_is_opened_once_and_closed_with_the_pool() {
+    beside(async |server: Rc<Server>| {
+        let pool_of_two = || pool(&server, &json!({ "poolSize": 2 }));
+        let pool = pool_of_two();
+        pool.expect();
+        pool.expect();
+        assert_eq!(pool.counts().opening, 1);
+        assert!(pool.execute("select 1").await.is_ok());
+        pool.expect();
+        until_rest(&pool).await;
+        assert_eq!(pool.counts().size, 1);
+        pool.end(Duration::from_secs(5)).await;
+        pool.expect();
+        assert_eq!(pool.counts().opening, 0);
+        let abandoned = pool_of_two();
+        abandoned.expect();
+        tokio::task::yield_now().await;
+        abandoned.abandon();
+        server.until_open(0).await;
+    });
+}
+
+#[test]
 fn sec_p01_sessions_that_are_abandoned_give_their_connection_back() {
     beside(async |server: Rc<Server>| {
         let pool = pool(&server, &json!({ "poolSize": 2 }));
@@ -271,7 +294,7 @@ fn sec_p01_random_uses_never_break_the_books() {
         let pool = pool(&server, &options);
         let (mut answers, mut sessions) = (Vec::new(), Vec::new());
         for _ in 0..2000 {
-            match roll(8) {
+            match roll(9) {
                 0..4 => answers.push(ask(&pool, "select 1")),
                 4 => {
                     let session = Session::new(&pool);
@@ -294,6 +317,7 @@ fn sec_p01_random_uses_never_break_the_books() {
                             .swap_remove(usize::try_from(roll(1 << 20)).unwrap() % answers.len()),
                     );
                 }
+                8 => pool.expect(),
                 _ => tokio::task::yield_now().await,
             }
             rests(&pool);

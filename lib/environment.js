@@ -1,0 +1,19 @@
+// The calling thread as one of the engine's environments: made before anything is opened, woken when something has arrived.
+'use strict';
+
+const native = require('./native.js');
+
+/** Until the mailbox is there nothing is asked for, so nothing can arrive. */
+let wake = () => {};
+
+// Deno and Bun have no libuv underneath, or none that an addon may use.
+const lends = !('deno' in process.versions || 'bun' in process.versions);
+/** First words of command tags by number − 1. */
+const words = native.setup(() => wake(), lends);
+
+/** @param {() => void} take called when something has arrived; must not throw */
+function onWake(take) {
+  wake = take;
+}
+
+module.exports = { onWake, words };
