@@ -286,7 +286,7 @@ class Client extends ClientFields {
 
   /** @param {Asked} asked @param {any} answer */
   #resultsOf(asked, answer) {
-    return toResults(answer, asked.rowMode, this.#formatOf(asked));
+    return toResults(answer, asked, this.#formatOf(asked));
   }
 
   /** @param {Asked} asked */

@@ -19,9 +19,9 @@ const PATIENCE_MS = 2000;
 /** How statements without a name of the program's are asked for; rarely anything else is needed. */
 const EXTENDED = Object.freeze({
   /** Outside transactions they stay prepared, under names of ours. */
-  named: manners(OPERATION.EXECUTE, FLAG.OUTSIDE),
+  named: manners(OPERATION.EXECUTE, FLAG.OUTSIDE | FLAG.OUTGOING),
   /** They leave nothing on the server. */
-  unnamed: manners(OPERATION.EXECUTE, FLAG.UNNAMED),
+  unnamed: manners(OPERATION.EXECUTE, FLAG.UNNAMED | FLAG.OUTGOING),
 });
 
 /** Without values, and perhaps of several statements. */

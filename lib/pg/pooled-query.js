@@ -96,7 +96,7 @@ class PooledQuery {
     if (this.clients.over(this)) return;
     const { answer } = this;
     if (answer === undefined) this.reject(this.reason);
-    else this.resolve(toResults(answer, this.asked.rowMode, this.format));
+    else this.resolve(toResults(answer, this.asked, this.format));
   }
 }
 

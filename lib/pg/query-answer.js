@@ -3,7 +3,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 const { StatementAnswer } = require('../answer.js');
-const { toResult, toFields } = require('./result.js');
+const { noteCopy, toResult, toFields } = require('./result.js');
 
 /** @import { FrameView } from '../../types/rows.js' */
 /** @typedef {InstanceType<typeof import('./query.js').Query>} Query */
@@ -80,6 +80,7 @@ class QueryAnswer extends StatementAnswer {
       const { rows } = seen;
       return Object.assign(seen, result, { rows });
     });
+    if (all.some(({ command }) => command === 'COPY')) noteCopy(this.#query.text);
     return all.length === 1 ? all[0] : all;
   }
 

@@ -92,13 +92,29 @@ function toResult(outcome, decoders, rowMode, format) {
 
 /**
  * What an answered request resolves to.
- * @param {StatementAnswer} answer @param {string | undefined} rowMode @param {string} [format]
+ * @param {StatementAnswer} answer @param {{ text: any, rowMode: any }} asked @param {string} format
  * @returns {any} one result, or an array of them when the text had several statements
  */
-function toResults({ earlier, result, decoders }, rowMode, format = 'text') {
+function toResults({ earlier, result, decoders }, { text, rowMode }, format) {
   const last = toResult(result, decoders, rowMode, format);
-  if (earlier === undefined) return last;
-  return [...earlier.map((one) => toResult(one, decoders, rowMode, format)), last];
+  if (earlier === undefined) {
+    if (last.command === 'COPY') noteCopy(text);
+    return last;
+  }
+  const all = [...earlier.map((one) => toResult(one, decoders, rowMode, format)), last];
+  if (all.some(({ command }) => command === 'COPY')) noteCopy(text);
+  return all;
+}
+
+let hasWarned = false;
+
+/** `pg` leaves out the data of a COPY TO STDOUT that comes as an ordinary query: here that is said once. @param {any} text */
+function noteCopy(text) {
+  if (hasWarned || !/\bto\s+stdout\b/i.test(text)) return;
+  hasWarned = true;
+  const advice =
+    'the data of a COPY TO STDOUT was left out, as in pg: client.copyTo(text) gives it';
+  process.emitWarning(advice, { code: 'PG_BERTH_COPY_DATA' });
 }
 
 /** @param {readonly ShapeField[]} fields @param {string} format @returns {Field[]} */
@@ -114,4 +130,4 @@ function toFields(fields, format) {
   }));
 }
 
-module.exports = { Result, toFields, toResult, toResults };
+module.exports = { Result, noteCopy, toFields, toResult, toResults };

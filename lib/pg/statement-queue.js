@@ -316,7 +316,8 @@ class StatementQueue {
     if (timeoutMs > 0 || name || utcDates || signal) {
       manner = { ...manner, timeoutMs, utcDates, signal };
       if (name && !simple) {
-        Object.assign(manner, { name: String(name), flags: isAhead ? FLAG.PIPELINED : 0 });
+        const ahead = isAhead ? FLAG.PIPELINED : 0;
+        Object.assign(manner, { name: String(name), flags: FLAG.OUTGOING | ahead });
       }
     }
     const id = link.ask(text, simple ? undefined : values || undefined, decoders, manner, answer);

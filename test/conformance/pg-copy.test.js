@@ -1,6 +1,7 @@
 // COPY streams against the package pg-copy-streams on `pg`: data, counts, errors, early ends.
 'use strict';
 
+const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const { Readable } = require('node:stream');
 const { buffer } = require('node:stream/consumers');
@@ -9,6 +10,11 @@ const reference = require('pg');
 const { from: referenceFrom, to: referenceTo } = require('pg-copy-streams');
 const ours = require('../../lib/index.js');
 const { pair, withForeign } = require('../support/pg-pair.js');
+const { freshDatabase } = require('../support/shared.js');
+const { test } = require('../support/timed-test.js');
+
+const warnings = [];
+process.on('warning', (warning) => warnings.push(warning));
 
 const { compareAll } = pair(`
   create table item (id int primary key, label text);
@@ -59,6 +65,43 @@ const GIVEN = [
     const bytes = await buffer(stream);
     const after = await client.query('select 1 as after');
     return [bytes, stream.rowCount, after];
+  },
+}));
+
+const OUT = 'copy (select n from generate_series(1, 3) n) to stdout';
+const ORDINARY = [
+  ['simple', OUT],
+  ['with no values', { text: OUT, values: [] }],
+  ['extended', { text: OUT, queryMode: 'extended' }],
+  ['named', { name: 'out', text: OUT }],
+  ['in batches', { text: OUT, rows: 2 }],
+  ['binary, as arrays', { text: OUT, queryMode: 'extended', binary: true, rowMode: 'array' }],
+  ['with values', { text: OUT, values: [1] }],
+  ['with a parameter', { text: 'copy (select $1::int) to stdout', values: [1] }],
+  ['among others', `select 1 as a; ${OUT}; select 2 as b`],
+  [
+    'of what it deletes',
+    { text: 'copy (delete from noted where id < 4 returning id) to stdout', name: 'gone' },
+  ],
+].map(([name, asked]) => ({
+  name: `COPY TO STDOUT as an ordinary query, ${name}: its count without its data, and the client goes on`,
+  run: async (driver, { connect, pool: make }) => {
+    const told = [];
+    for (const target of [await connect(), await connect({ pipeline: true }), make()]) {
+      // Twice: a statement may be kept prepared the second time.
+      for (const one of [asked, asked]) {
+        told.push(await target.query(one).catch((error) => [error.code, error.message]));
+        told.push((await target.query('select count(*) from noted')).rows);
+      }
+    }
+    const client = await connect();
+    const query = client.query(new driver.Query(asked));
+    told.push(
+      await new Promise((resolve) => {
+        query.on('end', resolve).on('error', ({ code }) => resolve(code));
+      }),
+    );
+    return told;
   },
 }));
 
@@ -155,3 +198,33 @@ const OTHERS = [
 const CASES = [...TAKEN, ...GIVEN, ...ERRORS, ...OTHERS];
 compareAll(CASES);
 compareAll(CASES.map(withForeign('pg-copy-streams')));
+
+compareAll(ORDINARY);
+
+test('a COPY TO STDOUT is refused where rows are read in batches, and what follows runs', async (t) => {
+  const { url, drop } = await freshDatabase();
+  const client = new ours.Client(url);
+  const pool = ours.createPool({ connectionString: url, poolSize: 1 });
+  t.after(async () => {
+    await Promise.all([client.end(), pool.end()]);
+    await drop();
+  });
+  await client.connect();
+  const refused = ({ cause, message }) =>
+    cause instanceof ours.ResultError &&
+    cause.code === 'ERR_RESULT_FORMAT' &&
+    /copyTo/.test(message);
+  await assert.rejects(client.query(new ours.Cursor(OUT)).read(2), refused);
+  assert.deepEqual((await client.query('select 1 as a')).rows, [{ a: 1 }]);
+  await assert.rejects(buffer(client.query(new ours.QueryStream(OUT))), refused);
+  assert.deepEqual((await client.query('select 1 as a')).rows, [{ a: 1 }]);
+  await assert.rejects(pool.stream(OUT).next(), refused);
+  assert.deepEqual(await pool.query('select 1 as a'), [{ a: 1 }]);
+});
+
+test('that data was left out is said once', () => {
+  assert.deepEqual(
+    warnings.filter(({ code }) => code === 'PG_BERTH_COPY_DATA').map(({ message }) => message),
+    ['the data of a COPY TO STDOUT was left out, as in pg: client.copyTo(text) gives it'],
+  );
+});

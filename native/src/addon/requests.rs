@@ -60,7 +60,7 @@ const TRANSACTION: u32 = 0x80;
 const COMMIT: u32 = 0x100;
 /// The last request of its session.
 const FINISH: u32 = 0x200;
-/// TO STDOUT.
+/// TO STDOUT; of a statement: the data of such a COPY is left out.
 const OUTGOING: u32 = 0x400;
 /// Kept prepared only outside transactions.
 const OUTSIDE: u32 = 0x800;
@@ -273,6 +273,7 @@ fn start(desk: &Desk, record: &Record<'_>, target: &Target, now: Instant, origin
     };
     request.finish = record.has(FINISH);
     request.told = record.has(TOLD);
+    request.leaves_copy = record.has(OUTGOING);
     request.timeout = timeout(record, pool);
     request.may_outlast = record.has(COMMIT) && record.word(5) == 0;
     request.probes = record.has(PROBE) && pool.is_none_or(Pool::takes_probes);

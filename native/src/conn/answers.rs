@@ -402,7 +402,8 @@ impl Sink for Answers {
         let begins = self.copy_begins(false, &format);
         if let Some(sent) = self.sent.front_mut()
             && !begins
-            && matches!(sent.request.work, Work::Execute { .. })
+            && !matches!(sent.request.work, Work::Simple { .. } | Work::Copy { .. })
+            && !sent.request.leaves_copy
         {
             sent.refusal = Some(homeless());
         }

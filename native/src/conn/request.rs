@@ -55,6 +55,8 @@ pub struct Request {
     pub may_outlast: bool,
     /// Its outcome is to be known even if its answer is lost (CP-4, CP-6).
     pub probes: bool,
+    /// The data of a COPY TO STDOUT may be left out, as `pg` does.
+    pub leaves_copy: bool,
     /// The keeper's: for this connection only, and in no caller's count.
     pub(super) is_upkeep: bool,
     /// Its statement is only prepared, not run.
@@ -91,6 +93,7 @@ impl Request {
             told: false,
             may_outlast: false,
             probes: false,
+            leaves_copy: false,
             is_upkeep: false,
             prepares: false,
             described: None,
