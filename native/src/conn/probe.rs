@@ -12,7 +12,7 @@ use tokio_util::io::poll_read_buf;
 use crate::conn::request::{LocalResult, Parameters, Reply, Request, Work};
 use crate::conn::role::Role;
 use crate::conn::statement::{Naming, NumberedProfile, Statement};
-use crate::conn::{Connection, State, stream, turn};
+use crate::conn::{Connection, State, turn};
 use crate::error::{Error, Outcome, Phase};
 use crate::wire::frontend;
 
@@ -105,10 +105,6 @@ pub(super) async fn converse(state: &mut State, patience: Duration) -> Result<()
 }
 
 fn round(state: &mut State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-    let failed = |error: &std::io::Error| Error::Io {
-        code: stream::code(error),
-        problem: error.to_string().into(),
-    };
     loop {
         let Some(stream) = &mut state.stream else {
             return Poll::Ready(Err(Error::Closed { what: "connection" }));
@@ -120,12 +116,12 @@ fn round(state: &mut State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
                     state.wrote(written);
                     continue;
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(failed(&error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(turn::broken(&error))),
                 Poll::Pending => {}
             }
         }
         if let Poll::Ready(Err(error)) = Pin::new(&mut *stream).poll_flush(cx) {
-            return Poll::Ready(Err(failed(&error)));
+            return Poll::Ready(Err(turn::broken(&error)));
         }
         if state.exchange.is_settled() {
             return Poll::Ready(Ok(()));
@@ -142,7 +138,7 @@ fn round(state: &mut State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
                 return Poll::Ready(Err(words.unwrap_or_else(turn::hung_up)));
             }
             Ok(_) => state.exchange.feed()?,
-            Err(error) => return Poll::Ready(Err(failed(&error))),
+            Err(error) => return Poll::Ready(Err(turn::broken(&error))),
         }
     }
 }

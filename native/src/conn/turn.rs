@@ -160,7 +160,18 @@ pub(super) fn hung_up() -> Error {
     }
 }
 
-fn broken(error: &io::Error) -> Error {
+pub(super) fn broken(error: &io::Error) -> Error {
+    match error.kind() {
+        // TLS misses the goodbye of a server that has died.
+        io::ErrorKind::UnexpectedEof => return hung_up(),
+        io::ErrorKind::InvalidData => {
+            return Error::Io {
+                code: "ERR_TLS",
+                problem: format!("TLS failed: {error}").into(),
+            };
+        }
+        _ => {}
+    }
     Error::Io {
         code: stream::code(error),
         problem: error.to_string().into(),
