@@ -111,3 +111,31 @@ test('sec_f08: the answer to a check in front of a statement is no part of its r
   t.after(() => pool.end());
   assert.deepEqual(await pool.query('select x'), [{ x: '1' }]);
 });
+
+test('sec_w05: a text that no string can hold is cut, and a notification that no server sends is refused', async (t) => {
+  const long = 'ä'.repeat(3 << 20);
+  const server = await scriptServer(async (connection) => {
+    await connection.accept();
+    await connection.readUntil('Q');
+    await connection.send(m.notice({ M: long }), m.error({ C: 'P0001', M: long }), m.ready());
+    await connection.readUntil('Q');
+    await connection.send(m.notification(7, 'news', long));
+    await connection.stall();
+  });
+  t.after(() => server.close());
+  const client = new Client(server.url);
+  client.on('error', () => {});
+  t.after(() => client.end());
+  const notices = [];
+  client.on('notice', (notice) => notices.push(notice));
+  await client.connect();
+  const error = await client.query('select 1').catch((thrown) => thrown);
+  await waitFor(() => notices.length > 0, { what: 'the notice' });
+  for (const { message } of [error, ...notices]) {
+    // Four megabytes of two each, and a sign that there was more.
+    assert.equal(message.length, (2 << 20) + 1);
+    assert.match(message, /^ä+…$/);
+  }
+  assert.equal(error.code, 'P0001');
+  await assert.rejects(client.query('select 2'), { code: 'ERR_PROTOCOL', outcome: 'unknown' });
+});

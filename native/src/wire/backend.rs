@@ -16,6 +16,13 @@ pub const HEADER: usize = 5;
 /// Source: libpq, `fe-protocol3.c`, which takes anything longer for a lost synchronisation.
 pub const SHORT_MESSAGE: usize = 30_000;
 
+/// Longest text of an error or notice that is kept, in bytes: all of them, escaped, fit a JS string.
+pub const LONGEST_TEXT: usize = 4 << 20;
+
+/// Longest notification, in bytes. The server's own limit for the payload is 8 000. Source: `NOTIFY_PAYLOAD_MAX_LENGTH`
+/// in `src/backend/commands/async.c`.
+const LONGEST_NOTIFICATION: usize = 1 << 20;
+
 /// One whole message, borrowed from the input.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
@@ -109,7 +116,8 @@ fn wrong_header(tag: u8, announced: i32, bounds: Option<Bounds>) -> Error {
 #[must_use]
 pub fn bounds(tag: u8, longest: usize) -> Option<Bounds> {
     let (min, max) = match tag {
-        b'D' | b'd' | b'T' | b'E' | b'N' | b'A' => (4, longest),
+        b'D' | b'd' | b'T' | b'E' | b'N' => (4, longest),
+        b'A' => (4, longest.min(LONGEST_NOTIFICATION)),
         // ParameterDescription: u16 count, then at most 65 535 OIDs
         b't' => (6, longest.min(4 + 2 + 4 * 65_535)),
         b'1' | b'2' | b'3' | b'c' | b'I' | b'n' | b's' => (4, 4),
@@ -214,6 +222,15 @@ impl<'a> Reader<'a> {
     /// Text up to the next NUL; bytes that are not UTF-8 become U+FFFD.
     pub(super) fn text(&mut self) -> Result<Box<str>, Error> {
         self.cstr().map(|text| String::from_utf8_lossy(text).into())
+    }
+
+    /// The same; of one that is too long the beginning.
+    pub(super) fn brief(&mut self) -> Result<Box<str>, Error> {
+        let text = self.cstr()?;
+        Ok(match text.split_at_checked(LONGEST_TEXT) {
+            Some((begin, [_, ..])) => format!("{}…", String::from_utf8_lossy(begin)).into(),
+            _ => String::from_utf8_lossy(text).into(),
+        })
     }
 
     /// Everything that is left.

@@ -7,7 +7,7 @@ use crate::error::{Error, ServerError};
 use crate::field::Field;
 
 /// Decodes `ErrorResponse` and `NoticeResponse`: (`u8` field type, text)*, 0. Unknown field types are skipped, as the
-/// protocol demands.
+/// protocol demands. A text of the server's may be as long as a gigabyte, which no JS string can hold: it is cut.
 pub(super) fn server_error(message: Message<'_>) -> Result<ServerError, Error> {
     let mut reader = Reader::new(message);
     let mut error = ServerError {
@@ -20,7 +20,7 @@ pub(super) fn server_error(message: Message<'_>) -> Result<ServerError, Error> {
         if field == 0 {
             break;
         }
-        let text = reader.text()?;
+        let text = reader.brief()?;
         match field {
             b'S' => error.severity = text,
             b'V' => untranslated = Some(text),
