@@ -2,7 +2,7 @@
 'use strict';
 
 const { setImmediate: nextTurn } = require('node:timers/promises');
-const { argumentError } = require('./error-classes.js');
+const { argumentError, wrongArgument } = require('./error-classes.js');
 const { openSession, release } = require('./handles.js');
 const { FLAG, OPERATION } = require('./mailbox.js');
 const { BATCH_OPTIONS, readOptions } = require('./options.js');
@@ -41,7 +41,7 @@ function readStatement(given, index) {
  */
 async function runBatch(pool, reading, statements, given) {
   if (!Array.isArray(statements)) {
-    throw new TypeError(`statements must be an array, got ${typeof statements}`);
+    throw wrongArgument(`statements must be an array, got ${typeof statements}`);
   }
   const { errors = 'isolated', ...options } = readOptions(BATCH_OPTIONS, given);
   const asked = statements.map(readStatement);

@@ -237,6 +237,11 @@ function argumentError(error, details) {
   return /** @type {E & api.ArgumentError} */ (error);
 }
 
+/** What a method was called with is no such thing. @param {string} message must not contain a value */
+function wrongArgument(message) {
+  return argumentError(new TypeError(message), { code: 'ERR_CONFIG' });
+}
+
 /**
  * @param {number} index 0-based place among the parameters
  * @param {string} problem completes `parameter $n …`; must not contain the value
@@ -249,4 +254,10 @@ function parameterError(index, problem) {
   });
 }
 
-module.exports = { ...classes, DatabaseError: ServerError, argumentError, parameterError };
+module.exports = {
+  ...classes,
+  DatabaseError: ServerError,
+  argumentError,
+  parameterError,
+  wrongArgument,
+};

@@ -4,7 +4,7 @@
 const { EventEmitter } = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Decoders } = require('./decoders.js');
-const { argumentError, ClosedError } = require('./error-classes.js');
+const { argumentError, ClosedError, wrongArgument } = require('./error-classes.js');
 const { fromNative } = require('./errors.js');
 const { end, hear, openPool, openSession, release } = require('./handles.js');
 const { quoteIdentifier } = require('./identifiers.js');
@@ -74,7 +74,7 @@ class Listener extends EventEmitter {
   async listen(channel, handler = () => {}) {
     checkChannel(channel);
     if (typeof handler !== 'function') {
-      throw new TypeError(`handler must be a function, got ${typeof handler}`);
+      throw wrongArgument(`handler must be a function, got ${typeof handler}`);
     }
     this.#checkOpen();
     // The same function may listen twice, and stops once for each.

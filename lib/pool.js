@@ -10,6 +10,7 @@ const { hooksOf } = require('./query-hooks.js');
 
 const { end, expect, forgotten, openPool, openSession, release } = handles;
 
+const errors = lazy(() => require('./error-classes.js'));
 const backoffs = lazy(() => require('./backoff.js'));
 const batches = lazy(() => require('./batch.js'));
 const copies = lazy(() => require('./copy.js'));
@@ -166,7 +167,7 @@ class Pool {
   /** @param {number} olderThanMs @returns {Promise<number>} */
   async pruneCommitMarkers(olderThanMs) {
     if (!Number.isFinite(olderThanMs) || olderThanMs < 0) {
-      throw new TypeError('olderThanMs must be a number not below 0');
+      throw errors().wrongArgument('olderThanMs must be a number not below 0');
     }
     const { markers } = this.#parts().reading;
     if (markers === undefined) throw wrong('commitMarkerTable', 'is not set on this pool');
@@ -269,7 +270,8 @@ class Pool {
    * @returns {Promise<any>}
    */
   async transaction(fn, given) {
-    if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
+    if (typeof fn !== 'function')
+      throw errors().wrongArgument(`fn must be a function, got ${typeof fn}`);
     const read = options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
     const { reading, retry } = this.#use();
     const { maxAttempts = retry.maxAttempts, lsn, ...begin } = read;
@@ -308,7 +310,7 @@ class Pool {
     queryable().checkText(sql);
     const read = queryable().readOptions(given);
     if (read.signal !== undefined) {
-      throw new TypeError('option "signal" has no effect on a blocking call; use timeoutMs');
+      throw wrong('signal', 'has no effect on a blocking call; use timeoutMs');
     }
     const { block } = require('./blocking.js');
     const { maxStatementMs } = this.#given;

@@ -81,7 +81,7 @@ function decodersOf(reading, options) {
 /** @param {unknown} sql */
 function checkText(sql) {
   if (typeof sql === 'string') return;
-  throw new TypeError(`sql must be a string, got ${sql === null ? 'null' : typeof sql}`);
+  throw errors().wrongArgument(`sql must be a string, got ${sql === null ? 'null' : typeof sql}`);
 }
 
 /**

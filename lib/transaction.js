@@ -6,6 +6,7 @@ const {
   TimeoutError,
   TransactionLostError,
   TransactionRolledBackError,
+  wrongArgument,
 } = require('./error-classes.js');
 const { openSession, release } = require('./handles.js');
 const { FLAG } = require('./mailbox.js');
@@ -270,7 +271,7 @@ class Transaction {
    * @returns {Promise<T>}
    */
   async savepoint(fn) {
-    if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
+    if (typeof fn !== 'function') throw wrongArgument(`fn must be a function, got ${typeof fn}`);
     this.#savepoints += 1;
     const name = `berth_${this.#savepoints}`;
     await this.query(`SAVEPOINT ${name}`);

@@ -93,7 +93,8 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   heartbeatErrorMode?: 'reconnect' | 'swallow' | 'throw';
   /**
    * A pooler in transaction mode lends connections that are not ours to lease: behind one there is no lease, no renewal
-   * and no reaper. `'auto'` (default) finds out on each connection.
+   * and no reaper. `'auto'` (default) finds out on each connection by its process number, and takes a pooler in session mode
+   * for one as well; `'off'` signs all the same, which is right there.
    */
   pooler?: 'auto' | 'on' | 'off';
   /** False: never ends expired connections of the same service. Default true. */
@@ -168,12 +169,15 @@ export interface ServerlessConnection {
   statement_timeout?: number | string | false | null;
   lock_timeout?: number | string | null;
   idle_in_transaction_session_timeout?: number | string | null;
-  /** Milliseconds; limit of the client. */
+  /** Milliseconds; limit of the client. Default 0: none. */
   query_timeout?: number | string | null;
-  /** Milliseconds for the whole of connecting. */
+  /** Milliseconds for the whole of one attempt to connect; 0: no limit. Default 2000, with `library` that driver's. */
   connectionTimeoutMillis?: number | null;
+  /** Default true. */
   keepAlive?: boolean;
+  /** Silence before the first probe, milliseconds; less than 1000 counts as 1000. Default 5000. */
   keepAliveInitialDelayMillis?: number | null;
+  /** UTF-8 under one of its names; anything else is an error. */
   client_encoding?: string | null;
   fallback_application_name?: string | null;
   /** Default `'pg'`. */

@@ -39,7 +39,8 @@ class ArrayText {
  */
 function prepareParams(values, encoding, utcDates = false) {
   if (values === null || values === undefined) return NONE;
-  if (!Array.isArray(values)) throw new TypeError(`params must be an array, got ${typeof values}`);
+  if (!Array.isArray(values))
+    throw errors().wrongArgument(`params must be an array, got ${typeof values}`);
   const count = values.length;
   for (let i = 0; i < count; i++) {
     const value = values[i];

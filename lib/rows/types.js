@@ -172,7 +172,8 @@ function typeOid(key) {
   const { TYPE_NAMES } = require('./builtins.js');
   const oids = TYPE_NAMES.get(name);
   if (oids === undefined) {
-    throw new TypeError(
+    const { wrongArgument } = require('../error-classes.js');
+    throw wrongArgument(
       `option "types": "${key}" is neither an OID nor the name of a built-in type`,
     );
   }

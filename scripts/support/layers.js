@@ -58,7 +58,7 @@ const INFRA = [...WORDS, ...SHARED];
 /** Modules of lib/: a file there, or a folder with everything in it. */
 const JS = {
   lazy: [],
-  identifiers: [],
+  identifiers: ['error-classes'],
   'stack-limit': [],
   'error-classes': [],
   errors: ['error-classes', 'stack-limit'],

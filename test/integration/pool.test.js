@@ -197,6 +197,33 @@ test('a stream that nothing was sent for waits for no connection', async (t) => 
   await holder.rollback();
 });
 
+test('what is called wrongly says so with a code, and nothing was sent', async (t) => {
+  const pool = db.openPool(t);
+  /** @type {any} */
+  const any = pool;
+  const wrong = {
+    'sql must be a string, got number': () => any.query(1),
+    'params must be an array, got object': () => any.query('select 1', {}),
+    'fn must be a function, got undefined': () => any.transaction(),
+    'statements must be an array, got string': () => any.batch('select 1'),
+    'a table must be a name, or an array of names': () => any.insert(undefined, {}),
+    'a name cannot contain U+0000': () => any.insert('a\0', {}),
+    'row must be an object with columns as keys': () => any.insert('a', 1),
+    'olderThanMs must be a number not below 0': () => any.pruneCommitMarkers(-1),
+    'option "signal" has no effect on a blocking call; use timeoutMs': async () =>
+      any.querySync('select 1', [], { signal: new AbortController().signal }),
+    'option "types": "nope" is neither an OID nor the name of a built-in type': () =>
+      any.query('select 1', [], { types: { nope: Number } }),
+  };
+  for (const [says, call] of Object.entries(wrong)) {
+    const { name, message, code, outcome, safeToRetry } = await failureOf(call());
+    const seen = { name, message, code, outcome, safeToRetry };
+    const told = { code: 'ERR_CONFIG', outcome: 'not-sent', safeToRetry: true };
+    assert.deepEqual(seen, { name: 'TypeError', message: says, ...told });
+  }
+  assert.equal(pool.getStats().queries, 0);
+});
+
 test('a pool that is forgotten ends with its connections, whatever was given to it', async () => {
   const gc = globalThis.gc;
   assert.ok(gc, 'run with --expose-gc');

@@ -5,6 +5,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
+const { createPool } = require('../../lib/index.js');
 const options = require('../../lib/options.js');
 const { listFiles } = require('../../scripts/support/files.js');
 
@@ -32,6 +33,17 @@ test('the README describes every option, and none that does not exist', () => {
     const missing = Object.keys(own).filter((option) => !line.includes(`\`${option}\``));
     assert.deepEqual(missing, [], name);
   }
+});
+
+test('the guide lists every metric of a pool, and none that does not exist', async () => {
+  const [, table = ''] = read('docs/observability.md').split('| metric (behind `pgberth_`) |');
+  const [rows = ''] = table.split('\n\n');
+  const cells = [...rows.matchAll(/^\| (`[^|]+) \|/gm)].map(([, cell]) => cell);
+  const listed = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name));
+  const pool = createPool({ host: 'localhost' });
+  const told = [...pool.metricsText().matchAll(/^# TYPE pgberth_(\S+)/gm)].map(([, name]) => name);
+  await pool.end();
+  assert.deepEqual(listed.sort(), told.sort());
 });
 
 /** Anchors as GitHub makes them of headings. @param {string} page */
