@@ -68,6 +68,9 @@ function asError(fields) {
   return fields === null ? null : require('./errors.js').fromNative(fields, 'cluster');
 }
 
+/** Nodes that refuse writes. */
+const READING = new Set(['standby', 'fenced']);
+
 /** Within the package only. */
 const ENDED = Symbol('ended');
 
@@ -76,6 +79,8 @@ const KNOWN = new Set(['committed', 'aborted']);
 
 class PoolEvents {
   #emitter = new EventEmitter();
+  /** What each address of a host has been last. @type {Map<string | undefined, Map<string, string>>} */
+  #roles = new Map();
   #tally;
 
   /** @param {Tally} tally */
@@ -101,14 +106,34 @@ class PoolEvents {
     this.#emitter.emit(ENDED);
   }
 
+  /**
+   * Does everything behind this name take no writes, as far as it has been heard of?
+   * @param {string | undefined} host @param {readonly { host: string, role: string }[]} nodes what was known before
+   */
+  readsOnly(host, nodes) {
+    const heard = this.#roles.get(host)?.values();
+    const roles = heard
+      ? [...heard]
+      : nodes.filter((node) => node.host === host).map(({ role }) => role);
+    return roles.length > 0 && roles.every((role) => READING.has(role));
+  }
+
   /** @param {any} event of the engine */
   tell(event) {
     this.#count(event);
+    this.#note(event);
     const told = Object.hasOwn(TOLD, event.event) ? TOLD[event.event] : [];
     for (const [name, detail, when] of told ?? []) {
       if (this.#emitter.listenerCount(name) === 0) continue;
       if (when === undefined || when(event)) this.#emitter.emit(name, detail(event));
     }
+  }
+
+  /** One that cannot be reached is still what it was when it could. @param {any} event */
+  #note({ event, host, address, to }) {
+    if (event !== 'hostChange' || to === 'unreachable') return;
+    const known = this.#roles.get(host) ?? new Map();
+    this.#roles.set(host, known.set(address, to));
   }
 
   /** @param {any} event */

@@ -10,6 +10,7 @@ const { resolveTypes, PRESETS } = require('./rows/types.js');
 const { TypeCatalog } = require('./type-catalog.js');
 
 const catalogs = lazy(() => require('./catalog-query.js'));
+const figures = lazy(() => require('./pool-figures.js'));
 const probes = lazy(() => require('./pool-probes.js'));
 
 /** @import { Reading } from './queryable.js' */
@@ -64,6 +65,7 @@ function makeParts(target, given, tally, own) {
     reading,
     retry,
     retries: READS.has(mode),
+    readsOnly: (host) => events.readsOnly(host, figures().statusOf(target, tally).nodes),
     exactlyOnce,
     acquireTimeoutMs,
     positions: lazy(() => own.positions({ acquireTimeoutMs, maxLagBytes })),

@@ -158,7 +158,8 @@ class Pool {
     };
     const { signal } = limits;
     const { retry } = this.#parts();
-    const terms = { retry, signal, onRetry, onlyReads: false, waitsOnce: false };
+    const isHarmless = () => false;
+    const terms = { retry, signal, onRetry, mayTwice: true, isHarmless, waitsOnce: false };
     const rows = await (isIdempotent ? tryUntilDone(ask, terms) : ask());
     if (lsn) Object.defineProperty(rows, 'lsn', { value: await this.#position() });
     return rows;

@@ -31,13 +31,15 @@ function singly(isProbed) {
  *   reading: Reading,
  *   retry: Policy & { maxAttempts: number },
  *   retries: boolean,
+ *   readsOnly: (host: string | undefined) => boolean,
  *   exactlyOnce: boolean,
  *   acquireTimeoutMs: number,
  *   positions: () => LogPositions,
  *   isLagLimited: boolean,
  *   marked: ((work: (tx: any) => Promise<any>) => Promise<any>) | undefined,
  *   onRetry: () => void,
- * }} Settings `retries`: unless a statement says otherwise; `marked` runs a transaction that leaves a marker
+ * }} Settings `retries`: unless a statement says otherwise; `readsOnly`: did
+ *   this host take no writes? `marked` runs a transaction that leaves a marker
  */
 
 class Singles {
@@ -73,10 +75,12 @@ class Singles {
     const ask = (/** @type {number} */ attempt) =>
       this.#ask(sql, params, rest, { once, acquireTimeoutMs, after }, attempt);
     if (!(retry ?? retries)) return shape(await ask(1));
-    const { retry: policy, onRetry } = this.#settings;
+    const { retry: policy, onRetry, readsOnly } = this.#settings;
     const { signal } = rest;
-    const terms = { retry: policy, signal, onRetry, onlyReads: retries, waitsOnce: true };
-    return shape(await tries().tryUntilDone(ask, terms));
+    // A pool that prefers standbys writes on the primary while there is none.
+    const isHarmless = (/** @type {any} */ { host }) => retries && readsOnly(host);
+    const terms = { retry: policy, signal, onRetry, mayTwice: retry === true, isHarmless };
+    return shape(await tries().tryUntilDone(ask, { ...terms, waitsOnce: true }));
   }
 
   /**

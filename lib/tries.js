@@ -17,9 +17,11 @@ const {
  *   retry: Policy & { maxAttempts: number },
  *   signal: AbortSignal | undefined,
  *   onRetry: () => void,
- *   onlyReads: boolean,
+ *   mayTwice: boolean,
+ *   isHarmless: (error: any) => boolean,
  *   waitsOnce: boolean,
- * }} Terms `onlyReads`: no try can have changed anything; `waitsOnce`: whoever waited for a connection in vain gives up
+ * }} Terms `mayTwice`: its effect is welcome twice, or there is none the second time; `isHarmless`: this try has changed nothing,
+ *   though its answer was lost; `waitsOnce`: whoever waited for a connection in vain gives up
  */
 
 /**
@@ -53,7 +55,7 @@ function verdict(last, open) {
  * @param {(attempt: number) => Promise<T>} ask @param {Terms} terms
  * @returns {Promise<T>}
  */
-async function tryUntilDone(ask, { retry, signal, onRetry, onlyReads, waitsOnce }) {
+async function tryUntilDone(ask, { retry, signal, onRetry, mayTwice, isHarmless, waitsOnce }) {
   const backoff = new Backoff(retry);
   /** @type {unknown} */
   let open;
@@ -61,8 +63,9 @@ async function tryUntilDone(ask, { retry, signal, onRetry, onlyReads, waitsOnce 
     try {
       return await ask(attempt);
     } catch (/** @type {any} */ error) {
-      if (error?.outcomeUnknown === true && !onlyReads) open ??= error;
-      const isLast = attempt >= retry.maxAttempts;
+      const isOpen = error?.outcomeUnknown === true && !isHarmless(error);
+      if (isOpen) open ??= error;
+      const isLast = attempt >= retry.maxAttempts || (isOpen && !mayTwice);
       const hasWaited = waitsOnce && error instanceof AcquireTimeoutError;
       if (isLast || hasWaited || !mayTryAgain(error)) throw verdict(error, open);
     }

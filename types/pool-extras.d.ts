@@ -79,7 +79,8 @@ export interface SingleOptions extends QueryOptions {
   exactlyOnce?: boolean;
   /**
    * Run it again, as `retry` of the pool says, when it failed for a reason that may go away: also when its answer was lost, so
-   * only for what may have its effect twice. Default true for modes `'read-only'` and `'prefer-standby'`, else false.
+   * only for what may have its effect twice. Default for modes `'read-only'` and `'prefer-standby'`: true, but where its answer was
+   * lost only if a standby was asked; for others false.
    */
   retry?: boolean;
   /** In place of the pool's, for this statement. */

@@ -131,6 +131,7 @@ const JS = {
     'commit-markers',
     'log-positions',
     'pool-events',
+    'pool-figures',
     'pool-probes',
     'queryable',
     'single',

@@ -68,6 +68,17 @@ test('CP-84: modes that read run a lost statement again unless they are told not
   }
 });
 
+test('CP-84: what prefers standbys and was asked of the primary is not run again by itself', async (t) => {
+  const prefers = await lossy(t, { mode: 'prefer-standby' });
+  const error = await failureOf(prefers.query('insert into applied values (3)'));
+  assert.deepEqual([error.code, error.outcome], ['IN_DOUBT', 'unknown'], error.stack);
+  assert.equal(prefers.status().counters.retries, 0);
+  assert.equal((await db.sql('select from applied where n = 3')).length, 1);
+  const eager = await lossy(t, { mode: 'prefer-standby' });
+  await eager.query('insert into applied values (4)', [], { retry: true });
+  assert.equal((await db.sql('select from applied where n = 4')).length, 2);
+});
+
 test('CP-51: acquireTimeoutMs of a statement is shorter or longer than the pool’s', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 300 });
   const tx = await pool.begin();
