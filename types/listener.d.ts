@@ -40,7 +40,8 @@ export interface ListenerEvents {
  * Listens to any number of channels on one connection of its own, beside those of any pool. When the connection is lost
  * it is opened anew, on the present primary if there are several hosts, and every channel is listened to again.
  *
- * While it listens to a channel it keeps the process alive.
+ * While it listens to a channel it keeps the process alive. Connect it to the server itself: behind a pooler in transaction mode
+ * `listen` resolves and nothing is heard.
  */
 export interface Listener extends EventEmitter<ListenerEvents>, AsyncDisposable {
   /**
