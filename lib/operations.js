@@ -32,6 +32,7 @@ const FLAG = Object.freeze({
   TOLD: 0x1000,
   PROBE: 0x2000,
   PIPELINED: 0x4000,
+  RENEWED: 0x8000,
 });
 
 /** What news of a COPY is about: the command word of its record. */

@@ -77,6 +77,7 @@ class Client extends ClientFields {
     this.connection = new ConnectionFacade(
       (reason) => this.#cut(reason),
       (isAwaited) => this.#keepAlive(isAwaited),
+      this.#queue.parsed,
     );
     hide(this, 'connection', this.connection);
     keepReal(this);

@@ -38,9 +38,13 @@ class StreamFacade extends EventEmitter {
 
 /** Tells of start-up parameters, columns, notices, notifications, errors and the end. */
 class ConnectionFacade extends EventEmitter {
-  /** @param {(reason?: Error) => void} cut @param {(isAwaited: boolean) => void} hold keeps the process alive, or not */
-  constructor(cut, hold) {
+  /**
+   * @param {(reason?: Error) => void} cut @param {(isAwaited: boolean) => void} hold keeps the process alive, or not
+   * @param {Record<string, string>} parsed named statements; programs that deallocate one delete it here
+   */
+  constructor(cut, hold, parsed) {
     super();
+    this.parsedStatements = parsed;
     this.stream = new StreamFacade(cut, hold);
     this.ref = this.stream.ref;
     this.unref = this.stream.unref;

@@ -41,6 +41,10 @@ class StatementQueue {
   #last;
   /** Texts of named statements, for queries that leave theirs out. @type {Map<string, string>} */
   #named = new Map();
+  /** Names the server knows, as programs find them at `client.connection`: what they delete there is parsed anew. */
+  parsed = /** @type {Record<string, string>} */ ({});
+  /** Names that were put there. @type {Set<string>} */
+  #everParsed = new Set();
   /** @type {(() => void)[]} */
   #whenQuiet = [];
   #reading;
@@ -231,7 +235,7 @@ class StatementQueue {
 
   /**
    * Nothing was sent: that is told when it would have been its turn, at once to whoever sends the next without waiting.
-   * @param {Asked} asked @param {() => void} tell
+   * @param {Asked} asked @param {() => void} tell runs no code of the program's: other answers of this turn come behind it
    */
   #refuse(asked, tell) {
     if (this.#unanswered === 0 || this.#isPipelined || asked.isAhead) process.nextTick(tell);
@@ -242,7 +246,7 @@ class StatementQueue {
   #tellRefusals(answered) {
     const due = this.#refusals.findIndex(({ behind }) => behind > answered);
     const told = this.#refusals.splice(0, due < 0 ? this.#refusals.length : due);
-    for (const { tell } of told) process.nextTick(tell);
+    for (const { tell } of told) tell();
   }
 
   /** @param {Asked} asked */
@@ -299,6 +303,7 @@ class StatementQueue {
   #ask(asked, timeoutMs, decoders, answer) {
     const link = /** @type {Link} */ (this.#link);
     const { name, values } = asked;
+    const isRenewed = name && this.#isGivenUp(name);
     const known = name && this.#named.get(name);
     if (known && asked.text && asked.text !== known) {
       throw new Error(
@@ -316,8 +321,9 @@ class StatementQueue {
     if (timeoutMs > 0 || name || utcDates || signal) {
       manner = { ...manner, timeoutMs, utcDates, signal };
       if (name && !simple) {
-        const ahead = isAhead ? FLAG.PIPELINED : 0;
-        Object.assign(manner, { name: String(name), flags: FLAG.OUTGOING | ahead });
+        const flags =
+          FLAG.OUTGOING | (isAhead ? FLAG.PIPELINED : 0) | (isRenewed ? FLAG.RENEWED : 0);
+        Object.assign(manner, { name: String(name), flags });
       }
     }
     const id = link.ask(text, simple ? undefined : values || undefined, decoders, manner, answer);
@@ -326,9 +332,22 @@ class StatementQueue {
     return id;
   }
 
+  /** Has the program taken a name out of those that are parsed? It has deallocated it then. @param {string} name */
+  #isGivenUp(name) {
+    if (!this.#everParsed.has(name) || this.parsed[name] !== undefined) return false;
+    this.#everParsed.delete(name);
+    this.#named.delete(name);
+    return true;
+  }
+
   /** @param {Asked & { mirror?: any }} asked @param {any} reason why it failed */
   answered(asked, reason) {
     this.#answered++;
+    const { name } = asked;
+    if (name && reason === undefined && !this.#everParsed.has(name)) {
+      this.#everParsed.add(name);
+      this.parsed[name] = asked.text ?? this.#named.get(name) ?? '';
+    }
     if (this.#refusals.length > 0) this.#tellRefusals(this.#answered);
     this.#heed(reason);
     if (reason !== undefined && asked.name) this.#named.delete(asked.name);
@@ -385,13 +404,13 @@ class StatementQueue {
     const begin = (/** @type {number} */ left) => {
       const problem = this.#complaint(asked);
       if (problem !== undefined) {
-        this.#refuse(asked, () => failed(problem));
+        this.#refuse(asked, () => process.nextTick(failed, problem));
         return;
       }
       try {
         this.#ask(asked, left, decoders, answer);
       } catch (error) {
-        this.#refuse(asked, () => failed(error));
+        this.#refuse(asked, () => process.nextTick(failed, error));
       }
     };
     if (this.#mayBegin) begin(limit);

@@ -326,6 +326,14 @@ compareAll([
       ask('renamed', { name: 'n', text: 'select 2' });
       ask('last', 'select 2');
       await Promise.all(heard);
+      // Answers that come in one turn of the event loop.
+      const end = performance.now() + 5;
+      ask('fast', 'select 1');
+      ask('refused', {});
+      ask('behind', 'select 2');
+      await new Promise((resolve) => setImmediate(resolve));
+      while (performance.now() < end);
+      await Promise.all(heard);
       const settled = [];
       await Promise.allSettled([
         client.query('select pg_sleep(0.02)').then(() => settled.push('first')),

@@ -103,6 +103,57 @@ compareAll([
       },
     },
   ]),
+  ...[{}, { pipeline: true }].map((config) => ({
+    name: `names that a program deallocates and deletes from parsedStatements ${JSON.stringify(config)}`,
+    run: async (_, { connect }) => {
+      const client = await connect(config);
+      const { parsedStatements } = client.connection;
+      const one = { name: 'mine', text: 'select 1 as a, $1::int[] as b', values: [[1]] };
+      const other = { ...one, text: 'select 2 as a, $1::int[] as b' };
+      const read = [];
+      const ask = async (...asked) =>
+        read.push(await client.query(...asked).catch((error) => error), { ...parsedStatements });
+      await ask(one);
+      await ask('deallocate mine');
+      await ask(one);
+      delete parsedStatements.mine;
+      await ask(one);
+      await ask(one);
+      await ask('begin');
+      await ask('deallocate mine');
+      delete parsedStatements.mine;
+      await ask(one);
+      await ask('commit');
+      await ask('deallocate mine');
+      delete parsedStatements.mine;
+      await ask(other);
+      await ask({ name: 'mine', values: [[2]] });
+      await ask(one);
+      await ask({ name: 'wrong', text: 'selec' });
+      return read;
+    },
+  })),
+  {
+    name: 'the few statements that PostGraphile keeps prepared, the oldest given up',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      const { parsedStatements } = client.connection;
+      const kept = [];
+      for (const n of [1, 2, 3, 1, 4, 3, 1]) {
+        const name = `s${n}`;
+        if (!kept.includes(name) && kept.push(name) > 2) {
+          const oldest = kept.shift();
+          delete parsedStatements[oldest];
+          await client.query(`deallocate ${oldest}`);
+        }
+        await client.query({ name, text: `select ${n} as n where $1`, values: [true] });
+      }
+      return [
+        (await client.query('select name from pg_prepared_statements order by name')).rows,
+        parsedStatements,
+      ];
+    },
+  },
   {
     name: 'what statements without a name leave in pg_prepared_statements',
     run: async (_, { connect }) => {

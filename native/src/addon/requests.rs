@@ -70,6 +70,8 @@ const TOLD: u32 = 0x1000;
 const PROBE: u32 = 0x2000;
 /// May be sent ahead of the answers to others that may.
 const PIPELINED: u32 = 0x4000;
+/// The caller has given up the name that he gives the statement again.
+const RENEWED: u32 = 0x8000;
 
 struct Record<'a> {
     words: [u32; 12],
@@ -274,6 +276,7 @@ fn start(desk: &Desk, record: &Record<'_>, target: &Target, now: Instant, origin
     request.finish = record.has(FINISH);
     request.told = record.has(TOLD);
     request.leaves_copy = record.has(OUTGOING);
+    request.renews_name = record.has(RENEWED);
     request.timeout = timeout(record, pool);
     request.may_outlast = record.has(COMMIT) && record.word(5) == 0;
     request.probes = record.has(PROBE) && pool.is_none_or(Pool::takes_probes);

@@ -208,6 +208,11 @@ fn open(
         return Err(Error::internal("nothing to be opened"));
     };
     let (statement, begin) = (Arc::clone(statement), begin.clone());
+    // Once: sent again, it finds what it has parsed.
+    if let (true, Naming::Own(name)) = (sent.request.renews_name, naming) {
+        answers.cache.forget_own(name);
+        sent.request.renews_name = false;
+    }
     let kept = kept(
         &statement,
         naming,

@@ -55,6 +55,8 @@ pub struct Request {
     pub may_outlast: bool,
     /// Its outcome is to be known even if its answer is lost (CP-4, CP-6).
     pub probes: bool,
+    /// The caller's own name of the statement was given up by him: it is parsed anew.
+    pub renews_name: bool,
     /// The data of a COPY TO STDOUT may be left out, as `pg` does.
     pub leaves_copy: bool,
     /// The keeper's: for this connection only, and in no caller's count.
@@ -93,6 +95,7 @@ impl Request {
             told: false,
             may_outlast: false,
             probes: false,
+            renews_name: false,
             leaves_copy: false,
             is_upkeep: false,
             prepares: false,

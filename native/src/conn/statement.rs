@@ -427,6 +427,11 @@ impl StatementCache {
         }
     }
 
+    /// Forgets a name of the caller's, who has deallocated it.
+    pub fn forget_own(&mut self, name: &str) {
+        self.own.remove(name);
+    }
+
     /// Do statements stay prepared? Not behind a pooler that changes the session between transactions: there each
     /// would be prepared anew, and none closed.
     #[must_use]
