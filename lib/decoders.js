@@ -1,8 +1,9 @@
 // The decoders of one way to read results: a profile for the engine, and a compiled decoder per shape.
 'use strict';
 
+const { loadAhead } = require('./environment.js');
 const native = require('./native.js');
-const { lazy, loadAhead } = require('./lazy.js');
+const { lazy } = require('./lazy.js');
 
 const decoding = lazy(() => require('./rows/decoder.js'));
 const userOids = lazy(() => require('./rows/user-oids.js'));

@@ -1,4 +1,5 @@
-// The calling thread as one of the engine's environments: made before anything is opened, woken when something has arrived.
+// The calling thread as one of the engine's environments: made before anything is opened, woken when something has arrived,
+// and free to load what it will need while the engine is busy for it.
 'use strict';
 
 const native = require('./native.js');
@@ -16,4 +17,19 @@ function onWake(take) {
   wake = take;
 }
 
-module.exports = { onWake, words };
+/**
+ * Loads something behind this turn, ahead of its use. A file that cannot be read now fails whoever needs it. The immediate
+ * keeps its reference: without one the event loop would wait for sockets first.
+ * @param {() => unknown} load
+ */
+function loadAhead(load) {
+  setImmediate(() => {
+    try {
+      load();
+    } catch {
+      // Told by the next call.
+    }
+  });
+}
+
+module.exports = { loadAhead, onWake, words };

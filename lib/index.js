@@ -1,6 +1,8 @@
 // The public names, each with the part of the package that it is loaded from when it is first read.
 'use strict';
 
+const { lazyExports } = require('./lazy.js');
+
 // A start pays for what it uses: a pool alone is a third of the files. The paths are literals, for bundlers.
 const errors = () => require('./error-classes.js');
 const listener = () => require('./listener.js');
@@ -82,20 +84,5 @@ module.exports = {
   withDebug: debug,
 };
 
-for (const [name, load] of Object.entries(module.exports)) {
-  // As in pg: whoever looks through the exports does not come across it.
-  const enumerable = name !== 'native';
-  Object.defineProperty(module.exports, name, {
-    configurable: true,
-    enumerable,
-    get() {
-      const value = Reflect.get(load(), name);
-      Object.defineProperty(module.exports, name, { enumerable, value, writable: true });
-      return value;
-    },
-    // As the plain property it stands for: a test may put something else there.
-    set(value) {
-      Object.defineProperty(module.exports, name, { enumerable, value, writable: true });
-    },
-  });
-}
+// As in pg: whoever looks through the exports does not come across it.
+lazyExports(module.exports, ['native']);

@@ -1,4 +1,4 @@
-// Loading a module when it is first used: a process that starts pays only for what it needs.
+// Loading a module when it, or one of its exports, is first used: a process that starts pays only for what it needs.
 'use strict';
 
 /**
@@ -16,18 +16,28 @@ function lazy(load) {
 }
 
 /**
- * Loads something behind this turn, ahead of its use. A file that cannot be read now fails whoever needs it. The immediate
- * keeps its reference: without one the event loop would wait for sockets first.
- * @param {() => unknown} load
+ * Turns exports that say where they are loaded from into those themselves, each loaded when it is first read.
+ * @param {Record<string, any>} names functions that load the module that has an export of that name
+ * @param {readonly string[]} [hidden] names that are not enumerable
  */
-function loadAhead(load) {
-  setImmediate(() => {
-    try {
-      load();
-    } catch {
-      // Told by the next call.
-    }
-  });
+function lazyExports(names, hidden = []) {
+  for (const [name, load] of Object.entries(names)) {
+    const enumerable = !hidden.includes(name);
+    const become = (/** @type {unknown} */ value) => {
+      Object.defineProperty(names, name, { enumerable, value, writable: true });
+    };
+    Object.defineProperty(names, name, {
+      configurable: true,
+      enumerable,
+      get() {
+        const value = Reflect.get(load(), name);
+        become(value);
+        return value;
+      },
+      // As the plain property it stands for: a test may put something else there.
+      set: become,
+    });
+  }
 }
 
-module.exports = { lazy, loadAhead };
+module.exports = { lazy, lazyExports };

@@ -5,8 +5,8 @@
 const { nextTick } = process;
 const { setImmediate } = require('node:timers');
 const now = performance.now.bind(performance);
-const { onWake: wakeBy, words } = require('./environment.js');
-const { lazy, loadAhead } = require('./lazy.js');
+const { loadAhead, onWake: wakeBy, words } = require('./environment.js');
+const { lazy } = require('./lazy.js');
 const native = require('./native.js');
 const { COPY_NEWS, FLAG, OPERATION } = require('./operations.js');
 const { spinner } = require('./spin.js');

@@ -3,9 +3,7 @@
 
 const { EventEmitter } = require('node:events');
 const { wrong } = require('../option-rules.js');
-const { runBatch } = require('./batch.js');
 const { ConnectionParameters, hide } = require('./connection-parameters.js');
-const { copyFrom, copyTo } = require('./copy.js');
 const { defaults } = require('./defaults.js');
 const { scramIterations } = require('./settings.js');
 const { escapeIdentifier, escapeLiteral } = require('./utils.js');
@@ -74,7 +72,7 @@ class ClientFields extends EventEmitter {
 
   /** @param {readonly any[]} queries texts and configs @param {unknown} [options] */
   batch(queries, options) {
-    return runBatch(this, queries, options);
+    return require('./batch.js').runBatch(this, queries, options);
   }
 
   /**
@@ -88,12 +86,12 @@ class ClientFields extends EventEmitter {
 
   /** @param {string} text of a COPY … FROM STDIN @param {unknown} [options] */
   copyFrom(text, options) {
-    return /** @type {any} */ (this).query(copyFrom(text, options));
+    return /** @type {any} */ (this).query(require('./copy.js').copyFrom(text, options));
   }
 
   /** @param {string} text of a COPY … TO STDOUT @param {unknown} [options] */
   copyTo(text, options) {
-    return /** @type {any} */ (this).query(copyTo(text, options));
+    return /** @type {any} */ (this).query(require('./copy.js').copyTo(text, options));
   }
 }
 

@@ -1,45 +1,31 @@
-// The exports of pg.
+// The exports of pg, each loaded when it is first read.
 'use strict';
 
-const connectionString = require('./connection-string.js');
-const { adoptCopy } = require('./adopted-copy.js');
-const { adoptCursor } = require('./adopted-cursor.js');
-const { Client } = require('./client.js');
-const { Connection } = require('./connection.js');
-const { copyFrom, copyTo } = require('./copy.js');
-const { Cursor } = require('./cursor.js');
-const { defaults } = require('./defaults.js');
-const { Pool } = require('./pool.js');
-const { Query } = require('./query.js');
-const { QueryStream } = require('./query-stream.js');
-const { Result } = require('./result.js');
-const { adopters } = require('./submittable.js');
-const { TypeOverrides, types } = require('./types.js');
-const utils = require('./utils.js');
+const { lazyExports } = require('../lazy.js');
 
-const { escapeIdentifier, escapeLiteral } = utils;
-
-adopters.push(adoptCursor, adoptCopy);
-
-/** There is no second implementation to choose. */
-const native = null;
+const copy = () => require('./copy.js');
+const types = () => require('./types.js');
+const utils = () => require('./utils.js');
 
 module.exports = {
-  Client,
-  Connection,
-  Cursor,
-  Pool,
-  Query,
-  QueryStream,
-  Result,
-  TypeOverrides,
-  connectionString,
-  copyFrom,
-  copyTo,
-  defaults,
-  escapeIdentifier,
-  escapeLiteral,
-  native,
+  Client: () => require('./client.js'),
+  Connection: () => require('./connection.js'),
+  Cursor: () => require('./cursor.js'),
+  Pool: () => require('./pool.js'),
+  Query: () => require('./query.js'),
+  QueryStream: () => require('./query-stream.js'),
+  Result: () => require('./result.js'),
+  TypeOverrides: types,
+  connectionString: () => ({ connectionString: require('./connection-string.js') }),
+  copyFrom: copy,
+  copyTo: copy,
+  defaults: () => require('./defaults.js'),
+  escapeIdentifier: utils,
+  escapeLiteral: utils,
+  // There is no second implementation to choose.
+  native: () => ({ native: null }),
   types,
-  utils,
+  utils: () => ({ utils: utils() }),
 };
+
+lazyExports(module.exports);

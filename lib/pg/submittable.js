@@ -25,8 +25,11 @@ const OCCUPY = Symbol('pg-berth.occupy');
  * @property {() => void} leave the next one may go on
  */
 
-/** Makers of a submittable of this package out of a foreign one, in order. @type {((foreign: any) => any)[]} */
-const adopters = [];
+/** Makers of a submittable of this package out of a foreign one, in order. @type {(() => (foreign: any) => any)[]} */
+const adopters = [
+  () => require('./adopted-cursor.js').adoptCursor,
+  () => require('./adopted-copy.js').adoptCopy,
+];
 
 /**
  * The submittable to run for what was given to `query()`.
@@ -35,8 +38,8 @@ const adopters = [];
  */
 function adopt(given) {
   if (typeof given[OCCUPY] === 'function') return given;
-  for (const make of adopters) {
-    const made = make(given);
+  for (const load of adopters) {
+    const made = load()(given);
     if (made !== undefined) return made;
   }
   return undefined;
@@ -83,4 +86,4 @@ function placeOf(lane) {
   return { target: lane.target, face: 'pg', onFail: lane.heed, onEnd: lane.leave };
 }
 
-module.exports = { OCCUPY, adopt, adopters, objection, placeOf };
+module.exports = { OCCUPY, adopt, objection, placeOf };

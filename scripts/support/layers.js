@@ -95,7 +95,7 @@ const JS = {
     'error-classes',
   ],
   'type-catalog': [],
-  decoders: ['lazy', 'native', 'rows', 'type-catalog'],
+  decoders: ['lazy', 'environment', 'native', 'rows', 'type-catalog'],
   answer: ['lazy', 'decoders', 'rows', 'error-classes'],
   'sql-text': [],
   'query-hooks': ['lazy', 'hooks', 'option-rules', 'sql-comment'],

@@ -33,7 +33,10 @@ function loadedBy(code) {
 }
 
 test('a name that nobody reads is not loaded', () => {
-  assert.deepEqual(loadedBy("require('./lib/index.js');"), { own: ['index.js'], slow: [] });
+  assert.deepEqual(loadedBy("require('./lib/index.js');"), {
+    own: ['index.js', 'lazy.js'],
+    slow: [],
+  });
 });
 
 test('a pool is a third of the files, and no slow module of Node', () => {
@@ -76,9 +79,19 @@ test('the first connection is asked for before what uses it is loaded', () => {
   assert.deepEqual([before, after], [false, true]);
 });
 
+test('a pool of the pg face loads neither cursors nor COPY, and no slow module of Node', () => {
+  const { own, slow } = loadedBy("const { Pool } = require('./lib/index.js'); new Pool();");
+  assert.deepEqual(slow, []);
+  const others = /cursor|copy|batch|query-stream|insert-many/;
+  assert.deepEqual(
+    own.filter((file) => others.test(file)),
+    [],
+  );
+});
+
 test('the classes of errors need no engine', () => {
   const { own } = loadedBy("const { PgError } = require('./lib/index.js');");
-  assert.deepEqual(own, ['index.js', 'error-classes.js']);
+  assert.deepEqual(own, ['index.js', 'lazy.js', 'error-classes.js']);
 });
 
 test('a program that imports one name as ESM loads no cryptography and no sockets of Node', () => {
