@@ -265,7 +265,10 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
   static readonly Query: typeof Query;
   readonly connectionParameters: ConnectionParameters;
   /** Emits `parameterStatus`, `notice`, `notification`, `error` and `end`; there is no socket behind it. */
-  readonly connection: EventEmitter & { readonly stream: EventEmitter & { destroy(): unknown } };
+  readonly connection: EventEmitter & {
+    readonly stream: EventEmitter & { destroy(): unknown };
+    readonly parsedStatements: Record<string, string>;
+  };
   user: string;
   database: string;
   host: string;
@@ -274,7 +277,6 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
   ssl: boolean | string | TlsOptions;
   binary: boolean;
   pipeline: boolean;
-  /** The options of these names, read when the client connects. */
   enableChannelBinding: boolean;
   scramMaxIterations: number;
   readonly sslNegotiation: 'postgres' | 'direct';
