@@ -8,6 +8,7 @@ const errors = lazy(() => require('../error-classes.js'));
 const dates = lazy(() => require('./date-text.js'));
 const json = lazy(() => require('./json-text.js'));
 const pgValues = lazy(() => require('./pg-value.js'));
+const temporal = lazy(() => require('./temporal-text.js'));
 
 /** @typedef {'lossless' | 'pg'} Encoding */
 
@@ -85,7 +86,18 @@ function prepareLossless(value, index) {
     appendArray(text, value, index, 1);
     return text;
   }
-  return objectText(value, index);
+  return temporalText(value) ?? objectText(value, index);
+}
+
+/**
+ * By the name that its class gives it, so that those of polyfills and other realms are known too.
+ * @param {any} value no primitive but a symbol
+ * @returns {string | undefined} undefined when it is none of Temporal's
+ */
+function temporalText(value) {
+  const tag = value[Symbol.toStringTag];
+  const isTemporal = typeof tag === 'string' && tag.startsWith('Temporal.');
+  return isTemporal ? temporal().temporalText(value) : undefined;
 }
 
 /**
@@ -184,8 +196,9 @@ function appendArray(text, array, index, depth) {
       literal += quoteElement(dates().dateText(item, index));
       json += JSON.stringify(item);
     } else {
-      const object = objectText(item, index);
-      literal += quoteElement(object);
+      const date = temporalText(item);
+      const object = date === undefined ? objectText(item, index) : JSON.stringify(item);
+      literal += quoteElement(date ?? object);
       json += object;
     }
   }
