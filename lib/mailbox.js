@@ -6,6 +6,7 @@ const { nextTick } = process;
 const { setImmediate } = require('node:timers');
 const now = performance.now.bind(performance);
 const { loadAhead, onWake: wakeBy, words } = require('./environment.js');
+const { listen, noteContext, tell } = require('./hearers.js');
 const { lazy } = require('./lazy.js');
 const native = require('./native.js');
 const { COPY_NEWS, FLAG, OPERATION } = require('./operations.js');
@@ -71,9 +72,6 @@ let flushing = false;
 let writing = false;
 let draining = false;
 let returning = false;
-
-/** Who hears events, by the slot of its handle. @type {Map<number, { generation: number, hear: (event: any) => void }>} */
-const listeners = new Map();
 
 wakeBy(onWake);
 
@@ -248,7 +246,7 @@ function submitUsed() {
   return 0;
 }
 
-const sentAlone = spinner((us) => awaited === 0 || native.look(us), onWake);
+const sentAlone = spinner((us) => awaited === 0 || native.look(us), wake);
 
 /** Submits what was asked for, and lets go of statements behind it. */
 function flush() {
@@ -302,8 +300,14 @@ function keepAlive() {
   };
 }
 
-/** Called by the engine, at most once per wake. Whatever goes wrong in here is the process's to hear of, not the engine's. */
+/** Called by the engine, at most once per wake. */
 function onWake() {
+  noteContext();
+  wake();
+}
+
+/** Whatever goes wrong in here is the process's to hear of, not the engine's. */
+function wake() {
   try {
     drain();
   } catch (error) {
@@ -370,11 +374,7 @@ function record(view, at, flags, body) {
   const size = /** @type {number} */ (inWords[place + 4]);
   if ((flags & EVENT) !== 0) {
     const event = JSON.parse(view.buffer.toString('utf8', body, body + size));
-    const listener = listeners.get(id);
-    // Outside of this turn's work: whatever the listener does, the other answers are delivered. A slot is used again: an
-    // event of its former owner is nobody's.
-    if (listener !== undefined && listener.generation === inWords[place + 3])
-      nextTick(listener.hear, event);
+    tell(id, inWords[place + 3], event);
     return;
   }
   const answer = pending[id];
@@ -465,18 +465,6 @@ function wait(isDone, timeoutMs) {
     }
   }
   return true;
-}
-
-/**
- * Hears the events of a handle until the returned function is called.
- * @param {Target} target @param {(event: any) => void} hear
- */
-function listen({ slot, generation }, hear) {
-  const listener = { generation, hear };
-  listeners.set(slot, listener);
-  return () => {
-    if (listeners.get(slot) === listener) listeners.delete(slot);
-  };
 }
 
 module.exports = {

@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { AsyncLocalStorage } = require('node:async_hooks');
 const { execFile } = require('node:child_process');
 const { once } = require('node:events');
 const { promisify } = require('node:util');
@@ -258,3 +259,19 @@ function hostOf(url) {
   const { port } = new URL(url);
   return { port: Number(port) };
 }
+
+test('handlers hear outside of what other statements are asked in', async (t) => {
+  const listener = open(t);
+  const pool = db.openPool(t);
+  const requests = new AsyncLocalStorage();
+  const heard = [];
+  await listener.listen('seen', () => heard.push(requests.getStore()));
+  // A thread that awaits one answer looks for it by itself, and finds the notification beside it.
+  for (let round = 0; round < 200; round++) {
+    await requests.run(`request ${round}`, () =>
+      pool.query("select pg_notify('seen', $1)", [round]),
+    );
+  }
+  await waitFor(() => heard.length === 200, { what: 'all notifications' });
+  assert.deepEqual(new Set(heard), new Set([undefined]));
+});
