@@ -1,6 +1,7 @@
 // Transactions of the cluster face: BEGIN travels with the first statement, COMMIT's tag is checked.
 'use strict';
 
+const { anySignal } = require('./any-signal.js');
 const {
   ClosedError,
   TimeoutError,
@@ -421,7 +422,7 @@ class Transaction {
     const signals = [this.#signal, options.signal].filter((signal) => signal !== undefined);
     if (signals.length > 0)
       limited.signal =
-        signals.length === 1 ? /** @type {AbortSignal} */ (signals[0]) : AbortSignal.any(signals);
+        signals.length === 1 ? /** @type {AbortSignal} */ (signals[0]) : anySignal(signals);
     return limited;
   }
 

@@ -1,6 +1,7 @@
 // A connection of the Kysely dialect: takes its place on the server with the first statement.
 'use strict';
 
+const { anySignal } = require('../any-signal.js');
 const { StatementAnswer } = require('../answer.js');
 const {
   ClosedError,
@@ -172,9 +173,7 @@ class BerthConnection {
       throw new Error('chunkSize must be a positive integer');
     }
     const stopper = new AbortController();
-    const signal = options?.signal
-      ? AbortSignal.any([stopper.signal, options.signal])
-      : stopper.signal;
+    const signal = options?.signal ? anySignal([stopper.signal, options.signal]) : stopper.signal;
     // A portal lives in a transaction: outside of one the stream has its own.
     const isOwn = !this.#transaction.isOpen;
     this.#goToStandby(compiled);

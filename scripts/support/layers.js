@@ -24,6 +24,7 @@ const RUST = {
 const KNOWS_NEON = ['addon', 'lib'];
 
 const WORDS = [
+  'any-signal',
   'lazy',
   'options',
   'option-rules',
@@ -58,6 +59,7 @@ const INFRA = [...WORDS, ...SHARED];
 
 /** Modules of lib/: a file there, or a folder with everything in it. */
 const JS = {
+  'any-signal': [],
   lazy: [],
   identifiers: ['error-classes'],
   'stack-limit': [],
