@@ -1,6 +1,7 @@
 // The tables that compare the pg face with `pg`, in every release of Node this package is for.
 'use strict';
 
+const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { exec } = require('../support/installed.js');
@@ -28,7 +29,11 @@ for (const version of ['20.20.2', '22.23.3', '24.21.0', '26.10.0']) {
       const node = path.join(await toolFrom(name, version), 'bin/node');
       const env = { ...process.env, NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined };
       const args = ['--test', '--test-concurrency=4', '--expose-gc', ...TABLES];
-      await exec(node, args, { cwd: ROOT, env, timeout: 200_000 });
+      await exec(node, args, { cwd: ROOT, env, timeout: 200_000 }).catch((error) => {
+        const { stdout, stderr } = error;
+        const at = stdout.indexOf('failing tests');
+        assert.fail(at < 0 ? error : `${stdout.slice(at)}\n${stderr}`);
+      });
     },
     LIMIT_MS,
   );
