@@ -16,8 +16,8 @@ const VERSION = '5.2.5';
 
 const exec = promisify(execFile);
 
-/** Installs moto on first use. */
-async function program() {
+/** Installs moto on first use: a minute or two, which no test's time has room for on a slow machine (install.mjs). */
+export async function program() {
   const installed = path.join(FOLDER, 'bin/moto_server');
   const stamp = path.join(FOLDER, `installed-${VERSION}`);
   if (fs.existsSync(stamp)) return installed;
