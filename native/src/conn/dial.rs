@@ -97,6 +97,15 @@ impl Route {
         &self.label
     }
 
+    /// What an address of the host is called among all nodes.
+    #[must_use]
+    pub fn name_of(&self, address: &Address) -> Box<str> {
+        match address {
+            Address::Tcp(address) => address.to_string().into(),
+            Address::Local => self.label.clone(),
+        }
+    }
+
     /// The longest a statement may take, where its connections have to see to that themselves.
     fn own_limit(&self) -> Option<Duration> {
         let refused = self.refuses_limit.load(Ordering::Relaxed);
@@ -256,6 +265,7 @@ fn assemble(
         node,
         driver,
         host: route.label.clone(),
+        name: route.name_of(&address),
         limit,
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         pid: session.pid,

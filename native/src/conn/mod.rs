@@ -92,6 +92,8 @@ pub struct Connection {
     pub slot: usize,
     /// `host:port` or the socket path, for messages.
     pub host: Box<str>,
+    /// What its address is called among all nodes.
+    pub name: Box<str>,
     /// Unlike that of any other connection of this process.
     pub serial: u32,
     /// Process number of the backend.

@@ -25,14 +25,14 @@ impl Pool {
             silence.is_some_and(|silence| silence >= least)
         });
         silent
-            .map(|connection| (self.seeker.key_of(&connection), connection))
+            .map(|connection| (connection.name.clone(), connection))
             .collect()
     }
 
     fn give_up(&self, key: &str) {
         self.seeker.view.falls_silent(key, true);
         for connection in self.all_connections() {
-            if *self.seeker.key_of(&connection) == *key {
+            if &*connection.name == key {
                 connection.discard(Error::Io {
                     code: "ETIMEDOUT",
                     problem: "the server does not answer any more".into(),

@@ -49,16 +49,16 @@ impl Pool {
         if self.settings.routing.mode == Mode::Any || role == Role::Unknown {
             return true;
         }
-        let key = self.seeker.key_of(connection);
-        let changed = self.seeker.view.note(&key, role).is_some();
+        let key = &connection.name;
+        let changed = self.seeker.view.note(key, role).is_some();
         if connection.is_news(role) {
             self.seeker
-                .heard(connection.node, &key, role, Duration::ZERO);
+                .heard(connection.node, key, role, Duration::ZERO);
         }
         let wrong = matches!(fit(&self.settings.routing, role), Fit::Wrong(_));
         if wrong && changed {
             // The others of this node are no better, they only have not said so yet.
-            let evicted = self.books().evict(|idle| self.seeker.key_of(idle) == key);
+            let evicted = self.books().evict(|idle| idle.name == *key);
             for idle in evicted {
                 idle.close();
             }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::config::{Mode, Routing};
-use crate::conn::dial::{Address, Route};
+use crate::conn::dial::Route;
 use crate::conn::role::Role;
 
 /// How well a node suits a mode.
@@ -84,15 +84,6 @@ pub struct Change {
     pub to: Role,
 }
 
-/// The name of an address in a view.
-#[must_use]
-pub fn key(route: &Route, address: &Address) -> Box<str> {
-    match address {
-        Address::Tcp(address) => address.to_string().into(),
-        Address::Local => route.label().into(),
-    }
-}
-
 impl View {
     /// The process's view of these hosts.
     #[must_use]
@@ -161,7 +152,11 @@ impl View {
             return None;
         }
         let mut known = self.known();
-        let seen = known.nodes.entry(key.into()).or_default();
+        // Asked at every turn of a connection: a name is copied for the first one only.
+        if !known.nodes.contains_key(key) {
+            known.nodes.insert(key.into(), Seen::default());
+        }
+        let seen = known.nodes.get_mut(key)?;
         if seen.role != role && role != Role::Primary {
             // What becomes a primary again later may have another timeline.
             seen.identity = None;

@@ -26,14 +26,14 @@ impl Owner for Pool {
             self.refuses_probes.store(true, Ordering::Relaxed);
         }
         if let Some(lag) = report.lag {
-            self.seeker.table.lags(&self.seeker.key_of(connection), lag);
+            self.seeker.table.lags(&connection.name, lag);
         }
         if report.tainted || report.is_late || !self.suits(connection, report.role) {
             self.books().condemn(slot, Instant::now());
         }
         if report.commit_fenced {
-            let address = self.seeker.key_of(connection);
-            self.seeker.tell(&Event::CommitFenced { address: &address });
+            let address = &connection.name;
+            self.seeker.tell(&Event::CommitFenced { address });
         }
         for doubt in std::mem::take(&mut report.doubts) {
             self.resolve(doubt);
@@ -94,10 +94,10 @@ impl Owner for Pool {
         self.count_closed(connection, cause);
         let usage = self.books().closed(connection.slot);
         if !matches!(cause, Error::Closed { .. }) {
-            let key = self.seeker.key_of(connection);
-            self.seeker.view.lost(&key);
+            let key = &connection.name;
+            self.seeker.view.lost(key);
             self.seeker
-                .went(connection.node, &key, cause, Duration::ZERO);
+                .went(connection.node, key, cause, Duration::ZERO);
         }
         match usage {
             Some(Use::Held(session)) => {

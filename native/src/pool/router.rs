@@ -19,7 +19,7 @@ use crate::conn::role::Role;
 use crate::conn::statement::NumberedProfile;
 use crate::error::{Counts, Error, Lack, NodeReport, is_final};
 use crate::frame::Shapes;
-use crate::pool::host::{Fit, View, fit, key};
+use crate::pool::host::{Fit, View, fit};
 use crate::pool::judge::Verdict;
 use crate::pool::search::{Search, Step, sleep_until};
 use crate::pool::table::{Former, Table, UNREACHABLE};
@@ -122,15 +122,6 @@ impl Seeker {
     pub fn knows(&self) -> bool {
         self.view
             .knows(|role| fit(&self.routing, role) == Fit::Right)
-    }
-
-    /// The name of a connection's address in the view.
-    #[must_use]
-    pub fn key_of(&self, connection: &Connection) -> Box<str> {
-        match self.routes.get(connection.node) {
-            Some(route) => key(route, connection.address()),
-            None => connection.host.clone(),
-        }
     }
 
     /// The hosts in the order in which a new connection tries them; `used`: connections in use by host.
@@ -302,7 +293,7 @@ impl Seeker {
         };
         let connection = self.open(route, address.clone(), host).await?;
         let mut guest = Guest(Some(Box::new(connection)));
-        let verdict = self.judge(&mut guest, &key(route, address)).await?;
+        let verdict = self.judge(&mut guest, &route.name_of(address)).await?;
         match guest.0.take() {
             Some(connection) => Ok((connection, verdict)),
             None => Err(Error::internal("a connection was lost in the house")),
@@ -351,7 +342,7 @@ impl Seeker {
         let key = self
             .routes
             .get(host)
-            .map(|route| key(route, address))
+            .map(|route| route.name_of(address))
             .unwrap_or_default();
         loop {
             tokio::time::sleep(WATCH).await;

@@ -19,7 +19,7 @@ use crate::conn::Connection;
 use crate::conn::dial::{self, Address};
 use crate::conn::role::Role;
 use crate::error::Error;
-use crate::pool::host::{Fit, fit, key};
+use crate::pool::host::{Fit, fit};
 use crate::pool::judge::Verdict;
 use crate::pool::router::{Guest, Seeker, is_decisive};
 
@@ -155,7 +155,7 @@ impl<'a> Search<'a> {
     fn rank(&self, host: usize, address: &Address) -> (u8, usize) {
         let seeker = self.seeker;
         let place = self.order.iter().position(|known| *known == host);
-        let key = seeker.routes.get(host).map(|route| key(route, address));
+        let key = seeker.routes.get(host).map(|route| route.name_of(address));
         let key = key.unwrap_or_default();
         let suits = |role| fit(&seeker.routing, role) == Fit::Right && role != Role::Unknown;
         // Where connections are to be spread, what is known must not attract them all.
@@ -276,7 +276,7 @@ impl<'a> Search<'a> {
             Step::Dialled(host, address, result, took) => {
                 self.dialling = self.dialling.saturating_sub(1);
                 self.may_start = true;
-                let key = seeker.routes.get(host).map(|route| key(route, &address));
+                let key = seeker.routes.get(host).map(|route| route.name_of(&address));
                 let key = key.unwrap_or_default();
                 match result {
                     Ok((connection, verdict)) => {
@@ -311,7 +311,7 @@ impl<'a> Search<'a> {
                 match result {
                     Ok(connection) => return Some(connection),
                     Err(error) => {
-                        let key = seeker.routes.get(host).map(|route| key(route, &address));
+                        let key = seeker.routes.get(host).map(|route| route.name_of(&address));
                         self.busy.remove(&(host, address));
                         seeker.failed(host, &key.unwrap_or_default(), error, Duration::ZERO);
                         self.again(host);
