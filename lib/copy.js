@@ -2,6 +2,7 @@
 'use strict';
 
 const { Readable, Writable } = require('node:stream');
+const { hearAbort } = require('./abort-hearers.js');
 const { Decoders } = require('./decoders.js');
 const { argumentError, CancelledError } = require('./error-classes.js');
 const { fromNative } = require('./errors.js');
@@ -58,7 +59,7 @@ class Transfer {
   #isComplete = false;
   /** @type {(() => void)[]} */
   #waiting = [];
-  #onAbort = () => {};
+  #stopHearing = () => {};
   /** @type {NodeJS.Timeout | undefined} */
   #timer;
 
@@ -98,8 +99,7 @@ class Transfer {
       this.#id = send(place.target, this.#text, undefined, decoders, manner, this);
       if (signal !== undefined) {
         // The answer says what came of it: the server may be faster.
-        this.#onAbort = () => cancel(place.target, this.#id, this);
-        signal.addEventListener('abort', this.#onAbort, { once: true });
+        this.#stopHearing = hearAbort(signal, () => cancel(place.target, this.#id, this));
       }
     } catch (error) {
       this.#end(/** @type {Error} */ (error));
@@ -153,7 +153,7 @@ class Transfer {
   #end(error) {
     this.#state = 'over';
     clearTimeout(this.#timer);
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#stopHearing();
     this.#place?.onEnd?.();
     this.#hooks.ended(error);
     for (const resolve of this.#waiting) resolve();

@@ -1,6 +1,7 @@
 // Bulk insert: rows of values as one COPY. Values are prepared as parameters are; the engine writes them as the columns want.
 'use strict';
 
+const { hearAbort } = require('./abort-hearers.js');
 const { Transfer, WINDOW } = require('./copy.js');
 const { argumentError } = require('./error-classes.js');
 const { openSession, release } = require('./handles.js');
@@ -140,18 +141,17 @@ class Source {
   async first(signal, lost) {
     const next = this.next();
     if (!(next instanceof Promise)) return next;
-    let onAbort = () => {};
+    let stopHearing = () => {};
     try {
       return await new Promise(
         (/** @type {(row: IteratorResult<any>) => void} */ resolve, reject) => {
-          onAbort = () => reject(signal?.reason);
-          signal?.addEventListener('abort', onAbort, { once: true });
+          if (signal) stopHearing = hearAbort(signal, () => reject(signal.reason));
           lost?.catch(reject);
           next.then(resolve, reject);
         },
       );
     } finally {
-      signal?.removeEventListener('abort', onAbort);
+      stopHearing();
     }
   }
 

@@ -9,30 +9,19 @@ const { loadAhead, onWake: wakeBy, words } = require('./environment.js');
 const { listen, noteContext, tell } = require('./hearers.js');
 const { lazy } = require('./lazy.js');
 const native = require('./native.js');
-const { COPY_NEWS, FLAG, OPERATION } = require('./operations.js');
+const { COPY_NEWS, FLAG, OPERATION, RECORD, REQUEST_HEADER } = require('./operations.js');
 const { spinner } = require('./spin.js');
-const { takeDropped } = require('./statements.js');
+const { submitDropped } = require('./statements.js');
 const { encodeParams, encodeToBuffer } = require('./rows/params.js');
 
 const errors = lazy(() => require('./error-classes.js'));
+const unreadable = lazy(() => require('./unreadable-answer.js'));
 
 /** @import { Answer, Target } from '../types/internal.js' */
 /** @import { Encoding } from './rows/prepare.js' */
 
-/** What a record holds (native/src/addon/records.rs). */
-const FRAME = 1;
-const COMPLETE = 2;
-const FINAL = 4;
-const ERROR = 8;
-const SUSPENDED = 16;
-const SPILL = 32;
-const EVENT = 64;
-const TAG = 128;
-const COPY = 256;
-const PLACED = 512;
-const QUICK = 1024;
+const { FRAME, COMPLETE, FINAL, ERROR, SUSPENDED, SPILL, EVENT, TAG, COPY, PLACED, QUICK } = RECORD;
 
-const REQUEST_HEADER = 48;
 const RECORD_HEADER = 32;
 const MORE = 2 ** 32;
 
@@ -255,21 +244,7 @@ function flush() {
   flushing = false;
   submitUsed();
   if (awaited === 1) sentAlone();
-  const dropped = takeDropped();
-  if (dropped.length > 0) submitDropped(dropped);
-}
-
-/**
- * Statements are let go in line with the requests, behind those that use them.
- * @param {number[]} numbers
- */
-function submitDropped(numbers) {
-  const records = new Uint32Array((numbers.length * REQUEST_HEADER) / 4);
-  for (const [i, number] of numbers.entries()) {
-    records[(i * REQUEST_HEADER) / 4 + 3] = number;
-    records[(i * REQUEST_HEADER) / 4 + 4] = OPERATION.DROP;
-  }
-  native.submit(new Uint8Array(records.buffer), records.byteLength, false);
+  submitDropped();
 }
 
 function hold() {
@@ -311,10 +286,15 @@ function wake() {
   try {
     drain();
   } catch (error) {
-    nextTick(() => {
-      throw error;
-    });
+    throwLater(error);
   }
+}
+
+/** @param {unknown} error */
+function throwLater(error) {
+  nextTick(() => {
+    throw error;
+  });
 }
 
 /** Takes what has arrived. */
@@ -342,15 +322,15 @@ function take() {
     const place = at >> 2;
     const flags = /** @type {number} */ (inWords[place + 1]);
     const length = /** @type {number} */ (inWords[place + 2]);
-    if ((flags & SPILL) === 0) {
-      record(inbox, at, flags, at + RECORD_HEADER);
-      at += RECORD_HEADER + length;
-    } else {
-      const spill = viewOf(new ArrayBuffer(length));
-      native.spilled(spill.buffer);
-      record(spill, at, flags, 0);
-      at += RECORD_HEADER;
+    const answer = pending[/** @type {number} */ (inWords[place])];
+    const isSpilled = (flags & SPILL) !== 0;
+    try {
+      if (isSpilled) record(spilled(length), at, flags, 0);
+      else record(inbox, at, flags, at + RECORD_HEADER);
+    } catch (error) {
+      unread(at, flags, answer, error);
     }
+    at += isSpilled ? RECORD_HEADER : RECORD_HEADER + length;
   }
   draining = false;
   failure.text = '';
@@ -358,9 +338,38 @@ function take() {
   letLoopEnd();
   if (!isComplete && awaited === 0) {
     isComplete = true;
-    loadAhead(() => require('./errors.js'));
+    loadAhead(() => [require('./errors.js'), unreadable()]);
   }
   return more;
+}
+
+/** A body that did not fit the inbox. @param {number} length */
+function spilled(length) {
+  let view = inbox;
+  try {
+    view = viewOf(new ArrayBuffer(length));
+  } finally {
+    // One there is no memory for is let go: the next one is another's.
+    native.spilled(view === inbox ? undefined : view.buffer);
+  }
+  return view;
+}
+
+/**
+ * A record could not be read, for want of memory or of stack: that costs its own request, not those behind it.
+ * @param {number} at @param {number} flags @param {Answer | undefined} answer @param {unknown} error
+ */
+function unread(at, flags, answer, error) {
+  if (answer === undefined || (flags & EVENT) !== 0) throwLater(error);
+  else {
+    const id = /** @type {number} */ (inWords[at >> 2]);
+    const isOver = (flags & (FINAL | ERROR)) !== 0;
+    const rest = new (unreadable().UnreadableAnswer)(answer, error);
+    if (isOver) {
+      if (pending[id] === answer) settled(id);
+      nextTick(() => rest.done());
+    } else if (pending[id] === answer) pending[id] = rest;
+  }
 }
 
 /**

@@ -1,5 +1,8 @@
-// What a request of the boundary asks for, and how.
+// The words of the boundary: what a request asks for, and how, and what a record of an answer holds.
 'use strict';
+
+/** Bytes of a request in front of its parameters (native/src/addon/requests.rs). */
+const REQUEST_HEADER = 48;
 
 /** What is asked; the low bits of a request's flags (native/src/addon/requests.rs). */
 const OPERATION = Object.freeze({
@@ -38,4 +41,19 @@ const FLAG = Object.freeze({
 /** What news of a COPY is about: the command word of its record. */
 const COPY_NEWS = Object.freeze({ STARTED: 1, DATA: 2, WRITTEN: 3 });
 
-module.exports = { COPY_NEWS, FLAG, OPERATION };
+/** What a record of an answer holds (native/src/addon/records.rs). */
+const RECORD = Object.freeze({
+  FRAME: 1,
+  COMPLETE: 2,
+  FINAL: 4,
+  ERROR: 8,
+  SUSPENDED: 16,
+  SPILL: 32,
+  EVENT: 64,
+  TAG: 128,
+  COPY: 256,
+  PLACED: 512,
+  QUICK: 1024,
+});
+
+module.exports = { COPY_NEWS, FLAG, OPERATION, RECORD, REQUEST_HEADER };

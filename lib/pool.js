@@ -32,6 +32,8 @@ const transactions = lazy(() => require('./transaction.js'));
 /** @import { Tally } from './pool-events.js' */
 
 const DEFAULT_END_MS = 5000;
+/** Of a transaction that nothing was asked of. @type {Record<string, any>} */
+const UNLIMITED = Object.freeze({});
 
 /** @implements {PoolInterface} */
 class Pool {
@@ -273,17 +275,21 @@ class Pool {
   async transaction(fn, given) {
     if (typeof fn !== 'function')
       throw errors().wrongArgument(`fn must be a function, got ${typeof fn}`);
-    const read = options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
+    const read =
+      given === undefined
+        ? UNLIMITED
+        : options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
     const { reading, retry } = this.#use();
-    const { maxAttempts = retry.maxAttempts, lsn, ...begin } = read;
-    const backoff = new (backoffs().Backoff)(retry);
+    const { maxAttempts = retry.maxAttempts, lsn } = read;
     const { Transaction: TransactionClass, deadlineOf, mayRunAgain } = transactions();
     // All attempts together.
-    const until = deadlineOf(begin.timeoutMs);
+    const begin = { ...read, until: deadlineOf(read.timeoutMs) };
+    /** @type {InstanceType<typeof import('./backoff.js').Backoff> | undefined} */
+    let backoff;
     /** @type {{ value: any } | undefined} */
     let done;
     for (let attempt = 1; done === undefined; attempt++) {
-      const tx = new TransactionClass(this.#target, reading, { ...begin, until });
+      const tx = new TransactionClass(this.#target, reading, begin);
       try {
         const value = await TransactionClass.run(tx, fn);
         if (!TransactionClass.isOver(tx)) await tx.commit();
@@ -297,7 +303,8 @@ class Pool {
           !TransactionClass.hasTime(tx);
         if (isLast || !mayRunAgain(error)) throw error;
         this.#tally.retries += 1;
-        await backoff.pause(attempt, begin.signal);
+        backoff ??= new (backoffs().Backoff)(retry);
+        await backoff.pause(attempt, read.signal);
       }
     }
     return lsn ? { ...done, lsn: await this.#position() } : done.value;

@@ -7,6 +7,7 @@ const { lazy } = require('./lazy.js');
 const { isTraced } = require('./tracing/channels.js');
 
 const { FLAG, OPERATION } = mailbox;
+const abortHearers = lazy(() => require('./abort-hearers.js'));
 const tracing = lazy(() => require('./tracing/queries.js'));
 const { ArrayText, prepareParams } = require('./rows/prepare.js');
 const { passingNumber, statementNumber } = require('./statements.js');
@@ -136,14 +137,15 @@ function ask(target, sql, params, decoders, manner = PLAIN, answer) {
  */
 async function executeAbortable(target, sql, params, decoders, manner) {
   const signal = /** @type {AbortSignal} */ (manner.signal);
+  const { hearAbort } = abortHearers();
   signal.throwIfAborted();
-  let giveUp = () => {};
+  let stopHearing = () => {};
   try {
     return await new Promise((resolve, reject) => {
       const answer = new StatementAnswer(decoders, resolve, reject);
       const id = ask(target, sql, params, decoders, manner, answer);
-      giveUp = () => mailbox.cancel(target, id, answer);
-      signal.addEventListener('abort', giveUp, { once: true });
+      const giveUp = () => mailbox.cancel(target, id, answer);
+      stopHearing = hearAbort(signal, giveUp);
       // By a toJSON among the parameters, which has just run.
       if (signal.aborted) giveUp();
     });
@@ -154,7 +156,7 @@ async function executeAbortable(target, sql, params, decoders, manner) {
     const isGivenUp = kind === 'cancelled' && outcome !== 'unknown' && signal.aborted;
     throw isGivenUp ? signal.reason : error;
   } finally {
-    signal.removeEventListener('abort', giveUp);
+    stopHearing();
   }
 }
 

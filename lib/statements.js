@@ -3,6 +3,7 @@
 
 const { lazy } = require('./lazy.js');
 const native = require('./native.js');
+const { OPERATION, REQUEST_HEADER } = require('./operations.js');
 
 const errors = lazy(() => require('./error-classes.js'));
 
@@ -88,11 +89,16 @@ function noteQuick(text, was) {
   if (number !== undefined) quick[number] = was;
 }
 
-/** The numbers to be let go behind the requests made so far. */
-function takeDropped() {
-  const taken = dropped;
-  if (taken.length > 0) dropped = [];
-  return taken;
+/** Statements are let go in line with the requests, behind those that use them. */
+function submitDropped() {
+  if (dropped.length === 0) return;
+  const records = new Uint32Array((dropped.length * REQUEST_HEADER) / 4);
+  for (const [i, number] of dropped.entries()) {
+    records[(i * REQUEST_HEADER) / 4 + 3] = number;
+    records[(i * REQUEST_HEADER) / 4 + 4] = OPERATION.DROP;
+  }
+  dropped = [];
+  native.submit(new Uint8Array(records.buffer), records.byteLength, false);
 }
 
-module.exports = { isQuick, noteQuick, passingNumber, statementNumber, takeDropped };
+module.exports = { isQuick, noteQuick, passingNumber, statementNumber, submitDropped };

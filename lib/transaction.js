@@ -1,6 +1,7 @@
 // Transactions of the cluster face: BEGIN travels with the first statement, COMMIT's tag is checked.
 'use strict';
 
+const { hearAbort } = require('./abort-hearers.js');
 const { anySignal } = require('./any-signal.js');
 const {
   ClosedError,
@@ -10,6 +11,7 @@ const {
   wrongArgument,
 } = require('./error-classes.js');
 const { openSession, release } = require('./handles.js');
+const { unwatch, watch } = require('./leaked-transactions.js');
 const { FLAG } = require('./mailbox.js');
 const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./options.js');
 const queryable = require('./queryable.js');
@@ -43,15 +45,6 @@ function beginText({ isolation, accessMode, deferrable }) {
   return modes.length === 0 ? 'BEGIN' : `BEGIN ${modes.join(', ')}`;
 }
 
-/**
- * Ends a transaction that was forgotten, with its connection, and says so (CP-86).
- * @type {FinalizationRegistry<{ target: Target, began: number, leaks: Reading['leaks'], stack: string | null }>}
- */
-const leaked = new FinalizationRegistry(({ target, began, leaks, stack }) => {
-  release(target);
-  leaks?.tell({ event: 'leaked-transaction', openMs: performance.now() - began, stack });
-});
-
 /** Where the caller is. */
 function stackOfHere() {
   const here = /** @type {{ stack?: string }} */ ({});
@@ -72,8 +65,8 @@ class Transaction {
   #savepoints = 0;
   /** Why a part that failed is still in it. @type {Error | undefined} */
   #notUndone;
-  /** Statements of a limited one that are not answered. @type {Set<Promise<unknown>>} */
-  #running = new Set();
+  /** Statements of a limited one that are not answered. @type {Set<Promise<unknown>> | undefined} */
+  #running;
   #writes;
   /** `fresh`: nothing asked; `open`; `over`. */
   #state = 'fresh';
@@ -83,6 +76,9 @@ class Transaction {
   #isBegun = false;
   #opened = () => {
     if (this.#state === 'fresh') this.#state = 'open';
+  };
+  #begun = () => {
+    this.#isBegun = true;
   };
 
   /**
@@ -103,7 +99,7 @@ class Transaction {
     enrol(this.#target, this.#trace);
     const { leaks } = reading;
     const stack = leaks?.stacks ? stackOfHere() : null;
-    leaked.register(this, { target: this.#target, began: performance.now(), leaks, stack }, this);
+    watch(this, { target: this.#target, began: performance.now(), leaks, stack });
   }
 
   /** Runs a closure as this transaction. @template T @param {Transaction} tx @param {(tx: any) => T | Promise<T>} fn */
@@ -122,7 +118,7 @@ class Transaction {
       const signal = this.#signal;
       /** @param {() => unknown} reason */
       const leave = async (reason) => {
-        await Promise.allSettled(this.#running);
+        await Promise.allSettled(this.#running ?? []);
         setImmediate(async () => {
           if (this.#state === 'over') return;
           await this.rollback().catch(() => {});
@@ -135,11 +131,11 @@ class Transaction {
         left === undefined
           ? undefined
           : setTimeout(leave, Math.ceil(left), () => this.#outOfTime('failed'));
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const stopHearing = signal && hearAbort(signal, onAbort);
       if (signal?.aborted) onAbort();
       const stop = () => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
+        stopHearing?.();
       };
       work.then(resolve, reject).finally(stop);
     });
@@ -180,10 +176,11 @@ class Transaction {
    * @returns {Promise<Rows<any>>}
    */
   query(sql, params, options) {
-    if (options === undefined && this.#isBegun && this.#state === 'open' && !this.#isLimited) {
-      return queryable.runPlain(this.#target, sql, params, this.#reading, this.#inside);
+    if (options !== undefined || this.#state === 'over' || this.#isLimited) {
+      return this.#rows(sql, params, options);
     }
-    return this.#rows(sql, params, options);
+    const begun = this.#isBegun ? undefined : this.#begun;
+    return queryable.runPlain(this.#target, sql, params, this.#reading, this.#manner(), begun);
   }
 
   /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} options */
@@ -251,12 +248,7 @@ class Transaction {
     const begun = this.#isBegun
       ? undefined
       : this.#run('', undefined, this.#limited(queryable.NO_OPTIONS), undefined);
-    begun?.then(
-      () => {
-        this.#isBegun = true;
-      },
-      () => {},
-    );
+    begun?.then(this.#begun, () => {});
     stream.begin({
       target: this.#target,
       face: 'cluster',
@@ -301,7 +293,7 @@ class Transaction {
 
   /** @param {{ timeoutMs?: number }} [options] */
   async commit(options) {
-    const limits = readTable(END_OPTIONS, options);
+    const limits = readEnd(options);
     this.#checkOpen();
     if (this.#notUndone !== undefined) {
       await this.rollback(options);
@@ -317,6 +309,8 @@ class Transaction {
       const { markers } = this.#reading;
       const read = this.#limited(limits);
       if (markers !== undefined && this.#writes) await this.#commitMarked(markers, read, flags);
+      else if (read === queryable.NO_OPTIONS)
+        await queryable.runEnd(this.#target, 'COMMIT', this.#reading, { flags });
       else await this.#run('COMMIT', undefined, read, { flags });
     } catch (error) {
       this.#close(isOpen(error) ? 'unknown' : 'failed', error);
@@ -354,7 +348,7 @@ class Transaction {
 
   /** @param {{ timeoutMs?: number }} [options] */
   async rollback(options) {
-    const limits = readTable(END_OPTIONS, options);
+    const limits = readEnd(options);
     this.#checkOpen();
     const isFresh = this.#state === 'fresh';
     this.#state = 'over';
@@ -389,8 +383,10 @@ class Transaction {
     const how = manner ?? this.#manner();
     const answer = queryable.run(this.#target, sql, params, options, this.#reading, how);
     if (this.#isLimited) {
-      this.#running.add(answer);
-      const over = () => this.#running.delete(answer);
+      this.#running ??= new Set();
+      const running = this.#running;
+      running.add(answer);
+      const over = () => running.delete(answer);
       answer.then(over, over);
     }
     return answer;
@@ -452,9 +448,14 @@ class Transaction {
     endTransaction(this.#trace, outcome, error);
     this.#trace = undefined;
     this.#state = 'over';
-    leaked.unregister(this);
+    unwatch(this);
     release(this.#target);
   }
+}
+
+/** @param {{ timeoutMs?: number } | undefined} options @returns {StatementOptions} */
+function readEnd(options) {
+  return options === undefined ? queryable.NO_OPTIONS : readTable(END_OPTIONS, options);
 }
 
 /** @param {number | undefined} timeoutMs */

@@ -7,7 +7,7 @@ export function submit(outbox: Uint8Array, length: number, alone: boolean): void
 /** Takes answers: bytes written, plus 2³² when more are waiting. */
 export function drain(inbox: Uint8Array): number;
 /** Takes the next body that did not fit the inbox. */
-export function spilled(buffer: Uint8Array): void;
+export function spilled(buffer: Uint8Array | undefined): void;
 /** Blocks the thread until answers have arrived; false when the time ran out. */
 export function park(ms: number): boolean;
 /** Looks for answers without letting the core sleep; false when the time ran out. */

@@ -1,6 +1,7 @@
 // A connection of the Kysely dialect: takes its place on the server with the first statement.
 'use strict';
 
+const { hearAbort } = require('../abort-hearers.js');
 const { anySignal } = require('../any-signal.js');
 const { StatementAnswer } = require('../answer.js');
 const {
@@ -122,7 +123,7 @@ class BerthConnection {
       flush();
       if (leave(session, true)) this.#forget();
     };
-    signal?.addEventListener('abort', leaveQueue, { once: true });
+    const stopHearing = signal && hearAbort(signal, leaveQueue);
     try {
       const answered = await promise;
       this.#transaction.answered();
@@ -133,7 +134,7 @@ class BerthConnection {
       const isWithin = (Number(manner.flags) & FLAG.TRANSACTION) !== 0;
       throw error instanceof TransactionLostError && !isWithin ? sessionLost(error) : error;
     } finally {
-      signal?.removeEventListener('abort', leaveQueue);
+      stopHearing?.();
       if (this.#running === running) this.#running = undefined;
       if (this.#watch) this.#watch.since = performance.now();
     }

@@ -1,6 +1,7 @@
 // Bulk insert of pg: rows by one COPY on a client, in its turn among the client's queries.
 'use strict';
 
+const { hearAbort } = require('../abort-hearers.js');
 const { StatementAnswer } = require('../answer.js');
 const { Decoders } = require('../decoders.js');
 const { load, readRequest } = require('../insert-many.js');
@@ -50,12 +51,12 @@ function turnOf(client, signal) {
     /** @type {(error: Error) => void} */
     let lose = reject;
     const onAbort = () => reject(/** @type {AbortSignal} */ (signal).reason);
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const stopHearing = signal && hearAbort(signal, onAbort);
     client.query({
       submit() {},
       /** @param {Lane} lane */
       [OCCUPY](lane) {
-        signal?.removeEventListener('abort', onAbort);
+        stopHearing?.();
         if (signal?.aborted) lane.leave();
         else {
           const lost = new Promise((_, notSo) => {
@@ -68,7 +69,7 @@ function turnOf(client, signal) {
       },
       /** @param {Error} error */
       handleError(error) {
-        signal?.removeEventListener('abort', onAbort);
+        stopHearing?.();
         lose(error);
       },
     });

@@ -1,6 +1,7 @@
 // The statements of one client, in the order they were asked for, and the submittable that has the client to itself.
 'use strict';
 
+const { hearAbort } = require('../abort-hearers.js');
 const { FLAG, cancel, wait } = require('../mailbox.js');
 const { BlockingAnswer, StatementAnswer } = require('../answer.js');
 const { isTraced } = require('../tracing/channels.js');
@@ -147,18 +148,18 @@ class StatementQueue {
     const signal = asked.signal;
     let isOver = false;
     let giveUp = () => settle(reject, signal.reason);
-    const onAbort = () => giveUp();
+    let stopHearing = () => {};
     const settle = (/** @type {(value: any) => void} */ how, /** @type {any} */ value) => {
       if (isOver) return;
       isOver = true;
-      signal.removeEventListener('abort', onAbort);
+      stopHearing();
       how(value);
     };
     if (signal.aborted) {
       process.nextTick(giveUp);
       return;
     }
-    signal.addEventListener('abort', onAbort, { once: true });
+    stopHearing = hearAbort(signal, () => giveUp());
     this.#last = asked;
     const done = (/** @type {any} */ answer) => settle(resolve, answer);
     const failed = (/** @type {any} */ reason) => {

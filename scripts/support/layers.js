@@ -24,6 +24,7 @@ const RUST = {
 const KNOWS_NEON = ['addon', 'lib'];
 
 const WORDS = [
+  'abort-hearers',
   'any-signal',
   'lazy',
   'options',
@@ -40,10 +41,11 @@ const WORDS = [
 const ENGINE = [
   'native',
   'environment',
-  'statements',
   'spin',
   'operations',
+  'statements',
   'hearers',
+  'unreadable-answer',
   'mailbox',
   'rows',
   'handles',
@@ -59,6 +61,7 @@ const INFRA = [...WORDS, ...SHARED];
 
 /** Modules of lib/: a file there, or a folder with everything in it. */
 const JS = {
+  'abort-hearers': [],
   'any-signal': [],
   lazy: [],
   identifiers: ['error-classes'],
@@ -83,10 +86,11 @@ const JS = {
   rows: ['lazy', 'errors', 'error-classes'],
   passwords: ['native'],
   handles: ['native', 'environment', 'passwords', 'errors', 'error-classes'],
-  statements: ['lazy', 'native', 'errors', 'error-classes'],
+  statements: ['lazy', 'native', 'operations', 'errors', 'error-classes'],
   spin: ['lazy', 'error-classes'],
   hearers: [],
   operations: [],
+  'unreadable-answer': [],
   mailbox: [
     'lazy',
     'native',
@@ -95,6 +99,7 @@ const JS = {
     'operations',
     'spin',
     'statements',
+    'unreadable-answer',
     'rows',
     'errors',
     'error-classes',
@@ -106,7 +111,16 @@ const JS = {
   'query-hooks': ['lazy', 'hooks', 'option-rules', 'sql-comment'],
   'sql-comment': ['hooks'],
   tracing: ['lazy', 'mailbox', 'sql-text', 'errors', 'error-classes'],
-  request: ['lazy', 'tracing', 'answer', 'decoders', 'mailbox', 'rows', 'statements'],
+  request: [
+    'lazy',
+    'abort-hearers',
+    'tracing',
+    'answer',
+    'decoders',
+    'mailbox',
+    'rows',
+    'statements',
+  ],
   // the cluster face
   queryable: [...BELOW, 'type-catalog', 'commit-markers'],
   stream: [...BELOW, 'queryable'],
@@ -124,7 +138,8 @@ const JS = {
   tries: [...WORDS, 'backoff'],
   single: [...BELOW, 'queryable', 'tries', 'log-positions', 'commit-markers'],
   'commit-resolver': BELOW,
-  transaction: [...BELOW, 'queryable', 'stream', 'copy'],
+  'leaked-transactions': [...BELOW, 'queryable'],
+  transaction: [...BELOW, 'leaked-transactions', 'queryable', 'stream', 'copy'],
   listener: BELOW,
   histogram: [],
   'metrics-text': ['option-rules', 'error-classes'],

@@ -128,10 +128,14 @@ fn drain(mut cx: FunctionContext) -> JsResult<JsNumber> {
     }))
 }
 
-/// `spilled(buffer: Uint8Array)`: the next body that did not fit the inbox, into a buffer of exactly its size.
+/// `spilled(buffer?: Uint8Array)`: the next body that did not fit the inbox, into a buffer of exactly its size; without one
+/// the body is let go.
 fn spilled(mut cx: FunctionContext) -> JsResult<JsUndefined> {
-    let mut buffer = cx.argument::<JsUint8Array>(0)?;
     let body = current(&mut cx)?.mailbox.spilled();
+    if cx.argument::<JsValue>(0)?.is_a::<JsUndefined, _>(&mut cx) {
+        return Ok(cx.undefined());
+    }
+    let mut buffer = cx.argument::<JsUint8Array>(0)?;
     let target = buffer.as_mut_slice(&mut cx);
     match body {
         Some(body) if body.len() == target.len() => target.copy_from_slice(&body),

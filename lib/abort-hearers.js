@@ -1,0 +1,50 @@
+// Who waits for an abort: one listener on each signal, because adding and removing one is a walk past all others.
+'use strict';
+
+/** @typedef {{ hears: Set<() => void>, listener: () => void }} Hearers */
+
+/** Those of signals that have not fired. @type {WeakMap<AbortSignal, Hearers>} */
+const waiting = new WeakMap();
+
+/**
+ * Calls `hear` once when the signal fires; not if it has fired already.
+ * @param {AbortSignal} signal
+ * @param {() => void} hear a function of its own for every call; what it throws is an uncaught exception
+ * @returns {() => void} takes it back
+ */
+function hearAbort(signal, hear) {
+  const hearers = waiting.get(signal) ?? listen(signal);
+  const { hears, listener } = hearers;
+  hears.add(hear);
+  return () => {
+    if (!hears.delete(hear) || hears.size > 0 || waiting.get(signal) !== hearers) return;
+    waiting.delete(signal);
+    signal.removeEventListener('abort', listener);
+  };
+}
+
+/** @param {AbortSignal} signal */
+function listen(signal) {
+  /** @type {Hearers} */
+  const hearers = { hears: new Set(), listener: () => fire(signal, hearers) };
+  waiting.set(signal, hearers);
+  signal.addEventListener('abort', hearers.listener, { once: true });
+  return hearers;
+}
+
+/** @param {AbortSignal} signal @param {Hearers} hearers */
+function fire(signal, { hears }) {
+  waiting.delete(signal);
+  for (const hear of hears) {
+    hears.delete(hear);
+    try {
+      hear();
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+module.exports = { hearAbort };

@@ -1,0 +1,47 @@
+// Ends a transaction that was forgotten, with its connection, and says so (CP-86).
+'use strict';
+
+// Taken now: a test may put another clock in its place.
+const { setTimeout } = require('node:timers');
+const { release } = require('./handles.js');
+
+/** @import { Target } from '../types/internal.js' */
+/** @typedef {NonNullable<import('./queryable.js').Reading['leaks']>} Leaks */
+/** @typedef {{ target: Target, began: number, leaks: Leaks | undefined, stack: string | null }} Facts */
+
+/** @type {FinalizationRegistry<Facts>} */
+const registry = new FinalizationRegistry(({ target, began, leaks, stack }) => {
+  release(target);
+  leaks?.tell({ event: 'leaked-transaction', openMs: performance.now() - began, stack });
+});
+
+/**
+ * Entering the registry and leaving it costs more than most of what a transaction does here, and few are open for so long:
+ * those that are enter it then.
+ */
+const YOUNG_MS = 250;
+
+/** Begun since the last look. @type {Map<object, Facts>} */
+const young = new Map();
+let isPlanned = false;
+
+function look() {
+  isPlanned = false;
+  for (const [transaction, facts] of young) registry.register(transaction, facts, transaction);
+  young.clear();
+}
+
+/** @param {object} transaction @param {Facts} facts which must not hold it */
+function watch(transaction, facts) {
+  young.set(transaction, facts);
+  if (isPlanned) return;
+  isPlanned = true;
+  setTimeout(look, YOUNG_MS).unref();
+}
+
+/** It has ended. @param {object} transaction */
+function unwatch(transaction) {
+  if (!young.delete(transaction)) registry.unregister(transaction);
+}
+
+module.exports = { unwatch, watch };

@@ -1,0 +1,61 @@
+// An answer that cannot be read, for want of memory: it costs its own statement, and those that arrive with it nothing.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { testDatabase } = require('../support/pools.js');
+const { failureOf } = require('../support/script-replies.js');
+const { test } = require('../support/timed-test.js');
+
+const db = testDatabase();
+
+const LARGE = `select repeat('x', 2000000) as x`;
+
+/** Memory is refused to whoever wants a megabyte of it at once. */
+function refuseMemory(t) {
+  const { ArrayBuffer: real } = globalThis;
+  t.after(() => Object.assign(globalThis, { ArrayBuffer: real }));
+  function Refusing(/** @type {number} */ length) {
+    if (length > 1_000_000) throw new RangeError('Array buffer allocation failed');
+    return new real(length);
+  }
+  Object.assign(globalThis, { ArrayBuffer: Refusing });
+  return () => Object.assign(globalThis, { ArrayBuffer: real });
+}
+
+for (const poolSize of [1, 4]) {
+  test(`a value there is no memory for fails alone, ${poolSize} connections`, async (t) => {
+    const pool = db.openPool(t, { poolSize });
+    await pool.query('select 1 as x');
+    const restore = refuseMemory(t);
+    const asked = [
+      pool.query('select 1 as x'),
+      failureOf(pool.query(LARGE)),
+      pool.query('select 2 as x'),
+      failureOf(pool.query(LARGE)),
+      pool.query('select 3 as x'),
+    ];
+    const [first, failed, second, again, third] = await Promise.all(asked);
+    assert.deepEqual([first, second, third], [[{ x: 1 }], [{ x: 2 }], [{ x: 3 }]]);
+    for (const error of [failed, again]) {
+      assert.equal(error.name, 'OutcomeUnknownError');
+      assert.equal(error.safeToRetry, false);
+      assert.match(error.message, /the answer could not be read: RangeError: Array buffer/);
+    }
+    restore();
+    const [{ x }] = await pool.query(LARGE);
+    assert.equal(x.length, 2_000_000);
+    assert.deepEqual(await pool.query('select 4 as x'), [{ x: 4 }]);
+    assert.deepEqual(pool.getStats().closed.error, 0);
+  });
+}
+
+test('a transaction survives an answer that could not be read', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const restore = refuseMemory(t);
+  await pool.transaction(async (tx) => {
+    const error = await failureOf(tx.query(LARGE));
+    assert.equal(error.name, 'OutcomeUnknownError');
+    restore();
+    assert.deepEqual(await tx.query('select 1 as x'), [{ x: 1 }]);
+  });
+});
