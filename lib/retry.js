@@ -101,7 +101,9 @@ async function withRetry(fn, options) {
 
 /** @param {number} attempt from 1 @param {ReturnType<typeof readRetryOptions>} options */
 function delayAfter(attempt, { delayMs, maxDelayMs, backoff, jitterFactor }) {
-  const plain = backoff ? delayMs * 2 ** (attempt - 1) : delayMs;
+  // Doubled a thousand times it is infinite, and no time at all times infinity would be no number.
+  const factor = backoff ? Math.min(2 ** (attempt - 1), Number.MAX_VALUE) : 1;
+  const plain = delayMs * factor;
   const capped = Math.min(plain, maxDelayMs);
   const jitter = capped * jitterFactor * (Math.random() * 2 - 1);
   return Math.min(capped + jitter, maxDelayMs);
