@@ -126,8 +126,10 @@ class CircuitBreaker {
       const left = this.#resetTimeMs - this.#since(this.#lastFailureTime, this.#lastFailureTick);
       if (left > 0)
         throw new CircuitBreakerError('Circuit breaker is open', { retryAfterMs: left });
-      this.#change('half-open');
-    } else if (this.#probeSince !== undefined) {
+      // The hook may call back: by then this call is the probe.
+      return this.#change('half-open', true);
+    }
+    if (this.#probeSince !== undefined) {
       const left = this.#probeTimeoutMs - this.#since(this.#probeSince, this.#probeTick);
       if (left > 0) {
         const message = 'Circuit breaker is testing recovery';
@@ -135,9 +137,13 @@ class CircuitBreaker {
       }
       this.#period++;
     }
+    this.#beginProbe();
+    return this.#period;
+  }
+
+  #beginProbe() {
     this.#probeSince = Date.now();
     this.#probeTick = performance.now();
-    return this.#period;
   }
 
   /** @param {boolean} isFailure what the call of the present period came to */
@@ -175,16 +181,21 @@ class CircuitBreaker {
     return Math.max(Date.now() - (time ?? 0), performance.now() - tick);
   }
 
-  /** @param {api.CircuitState} state */
-  #change(state) {
+  /**
+   * @param {api.CircuitState} state @param {boolean} [isProbing] whoever finds it changed is its probe
+   * @returns {number} the period that began, whatever the hook makes of it
+   */
+  #change(state, isProbing = false) {
     const previous = this.#state;
-    if (previous === state) return;
+    if (previous === state) return this.#period;
     this.#state = state;
-    this.#period++;
+    const period = ++this.#period;
     this.#probeSince = undefined;
+    if (isProbing) this.#beginProbe();
     callHook(this.#onStateChange, [state, previous], (error) => {
       this.#logger?.error(`onStateChange threw: ${messageOf(error)}`);
     });
+    return period;
   }
 
   getState() {

@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { mock, test } = require('node:test');
-const { withRetry } = require('../../lib/resilience.js');
+const { CircuitBreaker, withRetry } = require('../../lib/resilience.js');
 require('../support/stray-errors.js');
 
 const refuse = async () => {
@@ -26,4 +26,45 @@ test('R5: maxElapsedMs ends retries without delays after any number of attempts'
   const options = { maxAttempts: Number.POSITIVE_INFINITY, delayMs: 0, maxElapsedMs: 1100 };
   await assert.rejects(withRetry(fn, options), { code: 'ECONNREFUSED' });
   assert.ok(fn.mock.callCount() > 1050);
+});
+
+/** A breaker whose reset time is over at once, after a failure. */
+async function opened(onStateChange) {
+  const breaker = new CircuitBreaker({ threshold: 1, resetTimeMs: 0, onStateChange });
+  await assert.rejects(breaker.execute(refuse), { code: 'ECONNREFUSED' });
+  return breaker;
+}
+
+test('C10: a call made by onStateChange is no second probe', async () => {
+  const probe = mock.fn(async () => 'well');
+  let inner;
+  const breaker = await opened((state) => {
+    if (state === 'half-open') inner = breaker.execute(probe);
+    inner?.catch(() => {});
+  });
+  assert.equal(await breaker.execute(probe), 'well');
+  await assert.rejects(inner, { message: 'Circuit breaker is testing recovery' });
+  assert.equal(probe.mock.callCount(), 1);
+  assert.equal(breaker.isClosed(), true);
+});
+
+test('C8: what onStateChange forces holds against the probe that it hears of', async () => {
+  const forced = await opened((state) => {
+    if (state === 'half-open') forced.forceOpen();
+  });
+  await forced.execute(async () => 'well');
+  assert.equal(forced.isOpen(), true);
+  const reset = await opened((state) => {
+    if (state === 'half-open') reset.reset();
+  });
+  await assert.rejects(reset.execute(refuse), { code: 'ECONNREFUSED' });
+  const { state, failures, isTestingHalfOpen } = reset.getState();
+  assert.deepEqual(
+    { state, failures, isTestingHalfOpen },
+    {
+      state: 'closed',
+      failures: 0,
+      isTestingHalfOpen: false,
+    },
+  );
 });
