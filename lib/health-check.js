@@ -221,7 +221,11 @@ function figuresOf(givenPool) {
   /** @type {PoolMetrics | undefined} */
   let figures;
   const read = () => {
-    if (typeof givenPool?.getMetrics === 'function') figures = givenPool.getMetrics();
+    if (typeof givenPool?.getMetrics !== 'function') return;
+    const given = givenPool.getMetrics();
+    // A promise holds no figures now; whoever calls takes care that its rejection harms nobody.
+    if (typeof given?.then === 'function') return given;
+    figures = given;
   };
   callHook(read, []);
   return typeof figures === 'object' && figures !== null ? figures : undefined;

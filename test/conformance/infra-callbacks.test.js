@@ -3,6 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { mock, test } = require('node:test');
+const { checkDatabaseHealth } = require('../../lib/health.js');
 const { CircuitBreaker, withRetry } = require('../../lib/resilience.js');
 require('../support/stray-errors.js');
 
@@ -67,4 +68,13 @@ test('C8: what onStateChange forces holds against the probe that it hears of', a
       isTestingHalfOpen: false,
     },
   );
+});
+
+test('H3: a getMetrics that gives a promise gives no figures, and its rejection harms nobody', async () => {
+  const db = { selectNoFrom: () => ({ execute: async () => [{ ping: 1 }] }) };
+  for (const getMetrics of [refuse, async () => ({ total: 1, idle: 1, active: 0, waiting: 0 })]) {
+    const { status, metrics } = await checkDatabaseHealth(db, { getMetrics });
+    assert.equal(status, 'healthy');
+    assert.equal(metrics.poolMetrics, undefined);
+  }
 });
