@@ -80,7 +80,9 @@ async function end(signal) {
       const { error } = await begin(signal);
       let code = error === undefined ? 0 : 1;
       callHook(() => {
-        code = exitCode(error, signal);
+        const chosen = exitCode(error, signal);
+        if (Number.isInteger(chosen)) code = chosen;
+        return chosen;
       }, []);
       return code;
     }),

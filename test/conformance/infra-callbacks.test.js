@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
 const { mock, test } = require('node:test');
 const { checkDatabaseHealth } = require('../../lib/health.js');
 const { CircuitBreaker, withRetry } = require('../../lib/resilience.js');
@@ -76,5 +77,24 @@ test('H3: a getMetrics that gives a promise gives no figures, and its rejection 
     const { status, metrics } = await checkDatabaseHealth(db, { getMetrics });
     assert.equal(status, 'healthy');
     assert.equal(metrics.poolMetrics, undefined);
+  }
+});
+
+test('S10: an exitCode that gives no whole number leaves the status as it would be', () => {
+  const program = `
+    const { registerShutdownHandlers } = require(${JSON.stringify(require.resolve('../../lib/shutdown.js'))});
+    const refuse = async () => { throw new Error('refused'); };
+    const codes = { nothing: (error) => { if (error) return 3; }, promised: async () => 4, rejected: refuse };
+    const exitCode = codes[process.argv[1]];
+    registerShutdownHandlers({ destroy: async () => {} }, { exitCode, logger: {} });
+    registerShutdownHandlers({ destroy: refuse }, { exitCode, logger: {} });
+    setInterval(() => {}, 1000);
+    process.kill(process.pid, 'SIGTERM');`;
+  const expected = { nothing: 3, promised: 1, rejected: 1 };
+  for (const [how, code] of Object.entries(expected)) {
+    const { status, stderr } = spawnSync(process.execPath, ['-e', program, how], {
+      timeout: 20_000,
+    });
+    assert.deepEqual([how, status, String(stderr)], [how, code, '']);
   }
 });
