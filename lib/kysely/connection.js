@@ -335,13 +335,13 @@ class BerthConnection {
     leave(session, false);
   }
 
-  /** Closes the connection. */
+  /** Closes the connection; one that no statement has taken yet takes none any more. */
   discard() {
     this.#unwatch();
     const session = this.#session;
-    if (session === undefined || this.#isGone) return;
+    if (this.#isGone) return;
     this.#forget();
-    release(session);
+    if (session !== undefined) release(session);
   }
 
   #forget() {

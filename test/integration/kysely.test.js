@@ -437,6 +437,16 @@ test('a forgotten transaction is closed after idleInTransactionMs and reported w
   assert.deepEqual(await namesOf(), []);
 });
 
+test('a transaction that is forgotten before its first statement takes no connection any more', async (t) => {
+  const errors = [];
+  const db = open(t, { idleInTransactionMs: 50, onConnectionError: (error) => errors.push(error) });
+  const trx = await db.startTransaction().execute();
+  await waitFor(() => errors.length > 0);
+  assert.equal(errors[0].code, '25P03');
+  await assert.rejects(sql`select 1`.execute(trx), { code: 'ERR_CLOSED', outcome: 'not-sent' });
+  await trx.rollback().execute();
+});
+
 test('K9: a backend that ends under its user rejects with a code, and the pool recovers', async (t) => {
   const errors = [];
   const db = open(t, { onConnectionError: (error) => errors.push(error) });
