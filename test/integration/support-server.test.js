@@ -2,14 +2,18 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
+const { execFile, spawn } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
+const { promisify } = require('node:util');
 const { Client } = require('pg');
 const { startServer } = require('../support/server.js');
+const { account, runAsServer } = require('../support/server-account.js');
 const { freshDatabase, sharedServer } = require('../support/shared.js');
 const { waitFor } = require('../support/wait.js');
+const { withinReach } = require('../support/within-reach.js');
 
 test('a server has the settings asked for and lets its roles in by their methods', async (t) => {
   const server = await startServer({ conf: { work_mem: '9MB', cluster_name: "o'hara" } });
@@ -50,6 +54,26 @@ test('a TLS server proves itself with a certificate of its authority', async (t)
   const { rows } = await client.query('select ssl from pg_stat_ssl where pid = pg_backend_pid()');
   assert.deepEqual(rows, [{ ssl: true }]);
   await client.end();
+});
+
+test('a TLS server starts whatever the umask', async () => {
+  const start = `require('./test/support/server.js').startServer({ tls: true }).then((server) => server.stop())`;
+  const command = 'umask 077; exec "$0" -e "$1"';
+  const cwd = path.join(__dirname, '../..');
+  await promisify(execFile)('sh', ['-c', command, process.execPath, start], { cwd });
+});
+
+test('programs in a folder that is closed to the account of the servers are run all the same', async (t) => {
+  const closed = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-closed-'));
+  t.after(() => fs.rmSync(closed, { recursive: true, force: true }));
+  const folder = path.join(closed, 'with a space');
+  fs.mkdirSync(folder);
+  fs.writeFileSync(path.join(folder, 'program'), '#!/bin/sh\necho it runs\n', { mode: 0o700 });
+  const reached = await withinReach(folder, 'program');
+  assert.equal(reached === folder, account.uid === undefined);
+  assert.equal(await withinReach(folder, 'program'), reached);
+  const { stdout } = await runAsServer(path.join(reached, 'program'), []);
+  assert.equal(stdout, 'it runs\n');
 });
 
 test('a server keeps port and data over a restart and over kill −9', async (t) => {

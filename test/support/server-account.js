@@ -3,6 +3,7 @@
 
 const { execFile, spawnSync } = require('node:child_process');
 const { promisify } = require('node:util');
+const { isMainThread } = require('node:worker_threads');
 
 /**
  * @typedef {{ uid?: number, gid?: number }} Account empty when the present user will do
@@ -22,6 +23,9 @@ function stepDown() {
 }
 
 const account = stepDown();
+
+// The account reads what we write for it, whatever the umask of whoever started us. Threads have that of the process.
+if (account.uid !== undefined && isMainThread) process.umask(0o022);
 
 /** Runs a program under the server's account to its end; rejects with its output when it fails. */
 function runAsServer(command, args) {

@@ -110,12 +110,11 @@ class Server {
   #released;
 
   /** Use {@link startServer}. */
-  constructor(binaries, folder, tls, sockets) {
+  constructor(binaries, folder, sockets) {
     this.#binaries = binaries;
     this.version = binaries.major;
     this.socketDir = folder;
     this.dataDir = path.join(folder, 'data');
-    this.tls = tls;
     const all = [folder, ...sockets].join();
     this.#arguments = ['-D', this.dataDir, '-c', `unix_socket_directories=${all}`];
     this.#released = guard(folder);
@@ -280,9 +279,10 @@ async function startServer({
 } = {}) {
   const binaries = await findBinaries(version);
   const folder = makeFolder();
-  const certificates = tls ? await makeCertificates(folder) : undefined;
-  const server = new Server(binaries, folder, certificates, sockets);
+  const server = new Server(binaries, folder, sockets);
   try {
+    const certificates = tls ? await makeCertificates(folder) : undefined;
+    server.tls = certificates;
     await copyTemplate(binaries, server.dataDir);
     const security = certificates && {
       ssl: 'on',
