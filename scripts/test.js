@@ -6,7 +6,7 @@ const { API, CHECKS, cargoTest } = require('./support/checks.js');
 const { cli, Failure } = require('./support/cli.js');
 const { ensureInstalled } = require('./support/install.js');
 const { Steps } = require('./support/steps.js');
-const { filesOf, runFiles, SUITES } = require('./support/suites.js');
+const { filesOf, runFiles, suiteOf, SUITES } = require('./support/suites.js');
 
 const HELP = `
 Usage: npm test [-- options]
@@ -47,7 +47,9 @@ async function checksAndBuild(steps, { check, rust, build }) {
 }
 
 async function suitesOf(steps, { suites }, files) {
+  const { provide } = require('../test/support/provisions.js');
   const { shareServer } = require('../test/support/shared.js');
+  await provide(new Set([...suites, ...files.map(suiteOf)]));
   const server = await shareServer();
   try {
     if (files.length > 0) await steps.run('files', () => runFiles(files, 1));

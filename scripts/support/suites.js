@@ -1,8 +1,9 @@
 // The suites of node:test below test/, and how one is run and counted.
 'use strict';
 
+const path = require('node:path');
 const { listFiles } = require('./files.js');
-const { run } = require('./run.js');
+const { ROOT, run } = require('./run.js');
 
 /** In running order. Files of one suite run at the same time unless it measures time or ends servers. */
 const SUITES = {
@@ -21,6 +22,10 @@ const FILE_TIMEOUT_MS = 300_000;
 const MOST_RUN_AGAIN = 2;
 
 const filesOf = (suite) => listFiles(`test/${suite}`, ['.test.js', '.test.mjs']);
+
+/** The suite that a file belongs to, or nothing of this name. @param {string} file */
+const suiteOf = (file) =>
+  path.relative(path.join(ROOT, 'test'), path.resolve(file)).split(path.sep)[0];
 
 /** Reads a number from the summary that node's spec reporter ends with: `ℹ pass 12`. */
 const summary = (output, word) =>
@@ -99,4 +104,4 @@ async function runFiles(files, concurrency) {
   return { code: 0, passed: passed + failed, failed: 0, unsteady: failedFiles };
 }
 
-module.exports = { SUITES, filesOf, runFiles };
+module.exports = { SUITES, filesOf, runFiles, suiteOf };

@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { inspect } = require('node:util');
 const { Cluster, Node } = require('./cluster.js');
-const { installPatroni } = require('./patroni.js');
+const { patroniPython } = require('./patroni.js');
 const { findBinaries } = require('./postgres-binaries.js');
 const { freePort, killAll } = require('./server.js');
 const { account } = require('./server-account.js');
@@ -224,7 +224,7 @@ class ManagedCluster extends Cluster {
 
 /** Starts three nodes under Patroni, from empty folders, with quorum-synchronous commits. */
 async function startManagedCluster() {
-  const python = await installPatroni();
+  const python = await patroniPython();
   const { bin } = await findBinaries();
   if (!fs.existsSync(path.join(bin, 'pg_basebackup')))
     throw new Error(

@@ -5,6 +5,8 @@ const { execFile, execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { promisify } = require('node:util');
+const { retried } = require('./retried.js');
+const { withinReach } = require('./within-reach.js');
 
 const exec = promisify(execFile);
 const RELEASE = 'patroni[raft,psycopg2-binary]==4.1.5';
@@ -24,17 +26,25 @@ function findPython() {
   throw new Error('Patroni needs Python with venv (Debian: apt-get install python3-venv)');
 }
 
-/** @returns {Promise<string>} the interpreter to run `-m patroni` with */
+/** The interpreter inside the folder. */
+const PYTHON = 'bin/python';
+
+/** Installs it unless it is there. */
 async function installPatroni() {
-  const python = path.join(FOLDER, 'bin/python');
   const stamp = path.join(FOLDER, 'installed');
-  if (fs.existsSync(stamp)) return python;
+  if (fs.existsSync(stamp)) return;
   fs.rmSync(FOLDER, { recursive: true, force: true });
   fs.mkdirSync(path.dirname(FOLDER), { recursive: true });
   await exec(findPython(), ['-m', 'venv', FOLDER]);
-  await exec(python, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', RELEASE]);
+  const install = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', RELEASE];
+  await retried(RELEASE, () => exec(path.join(FOLDER, PYTHON), install));
   fs.writeFileSync(stamp, '');
-  return python;
 }
 
-module.exports = { installPatroni };
+/** @returns {Promise<string>} the interpreter to run `-m patroni` with */
+async function patroniPython() {
+  await installPatroni();
+  return path.join(await withinReach(FOLDER, PYTHON), PYTHON);
+}
+
+module.exports = { patroniPython };

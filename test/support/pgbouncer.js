@@ -5,6 +5,7 @@ const { execFile, spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { promisify } = require('node:util');
+const { retried } = require('./retried.js');
 const { freePort } = require('./server.js');
 const { account } = require('./server-account.js');
 const { makeFolder } = require('./server-template.js');
@@ -26,9 +27,8 @@ async function unpack() {
   fs.mkdirSync(folder, { recursive: true });
   try {
     // The downloader steps down to an account that must not need the folder.
-    await run('apt-get', ['-o', 'APT::Sandbox::User=root', 'download', ...PACKAGES], {
-      cwd: folder,
-    });
+    const download = ['-o', 'APT::Sandbox::User=root', 'download', ...PACKAGES];
+    await retried(PACKAGES.join(' '), () => run('apt-get', download, { cwd: folder }));
     const files = fs.readdirSync(folder).filter((file) => file.endsWith('.deb'));
     for (const file of files) await run('dpkg', ['-x', file, '.'], { cwd: folder });
     if (!fs.existsSync(CACHE)) fs.renameSync(folder, CACHE);
@@ -130,4 +130,4 @@ ignore_startup_parameters = extra_float_digits,options
   return { url: urlOf(pathname.slice(1)), urlOf, log: () => log };
 }
 
-module.exports = { startPgbouncer };
+module.exports = { findPgbouncer, startPgbouncer };

