@@ -210,7 +210,8 @@ class Pool extends PoolFields {
       }
       client.ref?.();
       this.#lend(client, /** @type {Waiter} */ (this.#waiting.shift()), idle.onError, false);
-      this.#serveJoining();
+      // Who waits beside idle clients gets one of those, with a pulse of their own.
+      if (this.#idle.length === 0) this.#serveJoining();
     } else if (!this.#isFull) {
       this.#open(/** @type {Waiter} */ (this.#waiting.shift()));
     }

@@ -62,6 +62,23 @@ async function sendsUpTo(limit, t, options) {
 test('a saturated pool sends quick queries ahead, eight on each connection', (t) =>
   sendsUpTo(8, t, {}));
 
+test('queries that are asked together have idle clients to themselves', async (t) => {
+  const pool = openPool(t, { max: 5 });
+  const text = 'select pg_backend_pid() as pid';
+  await warm(pool, text);
+  const clients = await Promise.all(Array.from({ length: 5 }, () => pool.connect()));
+  for (const client of clients) client.release();
+  for (const [count, least] of [
+    [2, 2],
+    [5, 5],
+    [9, 5],
+  ]) {
+    const asked = Array.from({ length: count }, () => pool.query(text));
+    const pids = (await Promise.all(asked)).map(({ rows }) => rows[0].pid);
+    assert.equal(new Set(pids).size, least, `${count} queries`);
+  }
+});
+
 test('pipelineDepth says how many; with 1 each waits for its turn', async (t) => {
   await sendsUpTo(3, t, { pipelineDepth: 3 });
   assert.equal(await sentAhead(t, { pipelineDepth: 1 }), 1);
