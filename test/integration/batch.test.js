@@ -110,7 +110,12 @@ test('a line that is cut before COMMIT leaves nothing, and the error says so', a
 });
 
 test('a signal that was given up and wrong arguments send nothing', async (t) => {
-  const pool = await open(t);
+  // There is no server: what was to be sent would fail with that. The pool tries to connect at its first use in any case.
+  const pool = await open(t, {
+    connectionString: undefined,
+    hosts: ['127.0.0.1:1'],
+    acquireTimeoutMs: 500,
+  });
   const signal = AbortSignal.abort(new Error('too late'));
   await assert.rejects(pool.batch([insert(1)], { signal }), /too late/);
   for (const [statements, message] of [
@@ -125,6 +130,5 @@ test('a signal that was given up and wrong arguments send nothing', async (t) =>
     message: /errors/,
   });
   assert.deepEqual(await pool.batch([]), []);
-  assert.deepEqual(await stored(), []);
-  assert.equal(pool.status().size, 0);
+  await assert.rejects(pool.batch([insert(1)], ALL), { name: 'NoPrimaryError' });
 });
