@@ -159,7 +159,10 @@ export interface ServerlessConnection {
   host?: string | null;
   port?: number | string | null;
   user?: string | null;
-  /** A function is asked for every new connection. */
+  /**
+   * A function is asked for every new connection. It has `connectionTimeoutMillis` where that is given, else what is left of
+   * the limits of the call.
+   */
   password?: string | (() => string | Promise<string>) | null;
   database?: string | null;
   ssl?: boolean | TlsOptions | null;
@@ -287,7 +290,10 @@ export class ServerlessClient implements AsyncDisposable {
     fn: (tx: ServerlessTransaction) => T | Promise<T>,
     options?: ServerlessTransactionOptions,
   ): Promise<T>;
-  /** Closes the connection. Never rejects, safe to call twice, and not final: the next `query` opens a new one. */
+  /**
+   * Closes the connection behind the statements under way, none of which is tried again afterwards. Never rejects, safe to
+   * call twice, and not final: the next `query` opens a new one.
+   */
   clean(): Promise<void>;
   /** The same as `clean()`. */
   end(): Promise<void>;

@@ -1,11 +1,11 @@
 // ServerlessClient: one connection that is opened when it is needed, kept by a lease, and opened again after a loss.
 'use strict';
 
-const { setTimeout: sleep } = require('node:timers/promises');
 const { inspect } = require('node:util');
 const errors = require('../errors.js');
 const { forgotten } = require('../handles.js');
 const { wrong } = require('../option-rules.js');
+const { beginAttempt } = require('./attempt.js');
 const { readConnection } = require('./config.js');
 const { Connection } = require('./connection.js');
 const { EngineSeam } = require('./engine.js');
@@ -21,6 +21,7 @@ const { Told } = require('./told.js');
 const { repeat, runTransaction } = require('./transaction.js');
 const { Turns } = require('./turns.js');
 
+/** @import { Attempt } from './attempt.js' */
 /** @import { AnyConnection, News } from './connection.js' */
 /** @import { Loss } from './loss.js' */
 /** @import { NativeError } from '../../types/native-error.js' */
@@ -28,8 +29,6 @@ const { Turns } = require('./turns.js');
 /** @import { ServerlessClient as Contract, ServerlessConfig, ServerlessTransaction } from '../../types/serverless.js' */
 /** @import { Runner, Scope } from './transaction.js' */
 /** @typedef {InstanceType<typeof Budget>} CallBudget */
-
-/** An attempt to connect, shared by all who wait for it. @typedef {{ opened: Promise<AnyConnection>, abandon: (reason: Error) => void }} Attempt */
 
 /** @implements {Contract} */
 class ServerlessClient {
@@ -51,6 +50,8 @@ class ServerlessClient {
   #attempt;
   /** @type {Promise<void> | undefined} */
   #closing;
+  /** Calls that are under way when the client is closed are tried no more. */
+  #closings = new AbortController();
   /** The loss that ended a transaction the caller has not ended yet. @type {Loss | undefined} */
   #lostTransaction;
   /** A failure in the background that the next call throws. @type {Error | undefined} */
@@ -64,6 +65,7 @@ class ServerlessClient {
     run: (args, part, scope) =>
       this.#alone === undefined ? this.#run(args, part, scope) : this.#perform(args, part, scope),
     trace: (text) => this.#told.begin(text),
+    closing: () => this.#closings.signal,
     resolve: (trace, budget) => findOut((own) => this.#open(own), trace, budget),
   };
   #names = new StatementNames();
@@ -97,7 +99,7 @@ class ServerlessClient {
   async connect() {
     this.#throwOwed();
     const { retry } = this.#options;
-    await this.#open(new Budget(retry, retry.maxConnectRetryTimeMs));
+    await this.#open(new Budget(retry, retry.maxConnectRetryTimeMs, this.#closings.signal));
   }
 
   /**
@@ -107,18 +109,7 @@ class ServerlessClient {
    */
   #open(budget) {
     if (this.#connection !== undefined) return Promise.resolve(this.#connection);
-    if (this.#attempt === undefined) {
-      /** @type {Attempt['abandon']} */
-      let abandon = () => {};
-      /** @type {Attempt['opened']} */
-      const opened = new Promise((resolve, reject) => {
-        abandon = reject;
-        // The attempt is registered before anything of it runs.
-        queueMicrotask(() => this.#establish(budget, attempt).then(resolve, reject));
-      });
-      const attempt = { opened, abandon };
-      this.#attempt = attempt;
-    }
+    this.#attempt ??= beginAttempt((attempt) => this.#establish(budget, attempt));
     return this.#attempt.opened;
   }
 
@@ -144,7 +135,7 @@ class ServerlessClient {
           const retries = budget.count('connects');
           this.#hooks.log(() => `connecting failed (${error.code}), again in ${delay} ms`);
           this.#hooks.call('onReconnect', { gen: generation, retries, delay, err: error });
-          await sleep(delay);
+          await budget.pause(delay);
           if (budget.leftMs <= 0) throw error;
         }
       }
@@ -297,7 +288,9 @@ class ServerlessClient {
    */
   async #perform(args, part, scope) {
     const asked = query.readQuery(args);
+    const { signal: closing } = this.#closings;
     if (part === undefined) while (this.#alone !== undefined) await this.#alone;
+    if (closing.aborted) throw closed();
     this.#throwOwed();
     const text = this.#names.textOf(asked);
     if (this.#lostTransaction !== undefined) return this.#endLost(text);
@@ -310,7 +303,7 @@ class ServerlessClient {
     /** @type {CallBudget | undefined} */
     let made;
     const budget = () => {
-      made ??= new Budget(retry, retry.maxQueryRetryTimeMs);
+      made ??= new Budget(retry, retry.maxQueryRetryTimeMs, closing);
       return made;
     };
     /** What is thrown when a repetition finds that it would write. @type {Error | undefined} */
@@ -357,7 +350,7 @@ class ServerlessClient {
     const delay = budget.delay();
     this.#hooks.call('onQueryRetry', { retries: budget.count('sends'), delay, err });
     this.#drop(connection);
-    await sleep(delay);
+    await budget.pause(delay);
   }
 
   /** The statement whose BEGIN was lost with the connection. */
@@ -400,6 +393,7 @@ class ServerlessClient {
    */
   #once(args, asked, text) {
     const { retry } = this.#options;
+    const { signal: closing } = this.#closings;
     return this.#runner.turns.take(async () => {
       // Somebody may have begun a transaction meanwhile.
       if (!this.#standsAlone(asked, text)) return this.#perform(args, 0);
@@ -410,7 +404,7 @@ class ServerlessClient {
       try {
         const run = (/** @type {ServerlessTransaction} */ tx) =>
           tx.query(.../** @type {[any, any?]} */ (args));
-        return await repeat(this.#runner, run, {}, retry);
+        return await repeat(this.#runner, run, {}, retry, closing);
       } finally {
         this.#alone = undefined;
         isOver();
@@ -467,6 +461,8 @@ class ServerlessClient {
     this.#connection = undefined;
     this.#attempt = undefined;
     if (connection !== undefined || attempt !== undefined) this.#generation++;
+    this.#closings.abort();
+    this.#closings = new AbortController();
     attempt?.abandon(closed());
     if (connection !== undefined) {
       forgotten.unregister(connection);

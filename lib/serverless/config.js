@@ -105,26 +105,27 @@ function readConnection(given) {
 /**
  * The password for one connection.
  * @param {ConnectionSettings} settings
+ * @param {number} limitMs what the call has left, beside the limit of the settings
  * @returns {Promise<string | undefined>} rejects with what the function threw
  */
-async function askPassword({ password, connectTimeoutMs = 0, engine }) {
+async function askPassword({ password, connectTimeoutMs, engine }, limitMs) {
   if (typeof password !== 'function') return password;
   const { user, database, host, port } = engine;
   const asked = /** @type {Function} */ (password)({ user, database, host, port });
-  const answer = await within(asked, connectTimeoutMs);
+  const answer = await within(asked, Math.min(connectTimeoutMs || limitMs, limitMs));
   if (answer === undefined || answer === null) return undefined;
   if (typeof answer !== 'string') throw new TypeError('Password must be a string');
   return answer;
 }
 
-/** @param {unknown} answer @param {number} ms 0: no limit */
+/** @param {unknown} answer @param {number} ms */
 async function within(answer, ms) {
-  if (ms === 0) return answer;
+  if (ms > MAX_MS) return answer;
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
   const late = new Promise((_, reject) => {
     const details = { code: 'ERR_TIMEOUT', phase: /** @type {const} */ ('connect'), afterMs: ms };
-    timer = setTimeout(() => reject(new TimeoutError('timeout expired', details)), ms);
+    timer = setTimeout(() => reject(new TimeoutError('timeout expired', details)), Math.max(1, ms));
   });
   try {
     return await Promise.race([answer, late]);

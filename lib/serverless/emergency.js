@@ -17,7 +17,7 @@ const PATIENCE_MS = 500;
  * @returns {Promise<News | undefined>} nothing when another pass of this process was not long ago
  */
 async function reapOnce(settings, lease, limitMs) {
-  const password = await askPassword(settings);
+  const password = await askPassword(settings, limitMs);
   const asked = { ...lease, reaper: true, reaperRunProbability: 1, heartbeatErrorMode: 'swallow' };
   const { target } = await openClient({ ...settings.engine, password, lease: asked }, 'pg');
   /** @type {NodeJS.Timeout | undefined} */

@@ -41,8 +41,9 @@ class EngineSeam {
       this.#log(() => 'application_name of the connectionString ignored: the lease is there');
     }
     const name = { applicationName: named ?? this.#name };
-    const password = await askPassword(this.#settings);
-    const left = Math.max(1, Math.ceil(limitMs));
+    const asked = performance.now();
+    const password = await askPassword(this.#settings, limitMs);
+    const left = Math.max(1, Math.ceil(limitMs - (performance.now() - asked)));
     const isShort = Number.isFinite(left) && !(connectTimeoutMs && connectTimeoutMs <= left);
     const timeout = isShort && left < 2000 ? { connectTimeoutMs: left } : {};
     return { ...engine, ...(lease === undefined ? name : { lease }), password, ...timeout };

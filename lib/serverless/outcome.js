@@ -1,7 +1,6 @@
 // What a failed statement of a ServerlessClient rejects with, and what is found out about a COMMIT without an answer.
 'use strict';
 
-const { setTimeout: sleep } = require('node:timers/promises');
 const { resolveCommit } = require('../commit-resolver.js');
 const errors = require('../errors.js');
 const { Connection } = require('./connection.js');
@@ -40,9 +39,9 @@ async function findOut(open, trace, budget) {
     } catch {
       // No connection now; that is told if it stays so.
     }
-    await sleep(Math.max(0, Math.min(ASK_AGAIN_MS, budget.leftMs)));
+    await budget.pause(Math.max(0, Math.min(ASK_AGAIN_MS, budget.leftMs)));
   }
-  return { fate: 'unknown', status };
+  return { fate: 'unknown', status: budget.isClosed ? 'closed before it was known' : status };
 }
 
 function closed() {

@@ -1,6 +1,7 @@
 // What is tried again, and after how long: the predecessor's table, the finer decision, and one budget per call.
 'use strict';
 
+const { setTimeout: sleep } = require('node:timers/promises');
 const { effectsOf } = require('./keywords.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
@@ -87,9 +88,10 @@ function decide(cause, error, request, { mode, isIdempotent }) {
   return mode === 'legacy' && RetryStrategy.isRetryable(error) ? 'again' : 'no';
 }
 
-/** Attempts and time of one call (rule SC-20). */
+/** Attempts and time of one call (rule SC-20), which ends with its client. */
 class Budget {
   #options;
+  #closing;
   #started = performance.now();
   #limitMs;
   #delay = 0;
@@ -99,19 +101,30 @@ class Budget {
   /**
    * @param {{ retries: number, minBackoff: number, maxBackoff: number }} options
    * @param {number} limitMs 0: no limit
+   * @param {AbortSignal} closing fires when the client is closed under the call
    */
-  constructor(options, limitMs) {
+  constructor(options, limitMs, closing) {
     this.#options = options;
+    this.#closing = closing;
     this.#limitMs = limitMs || Number.POSITIVE_INFINITY;
   }
 
+  get isClosed() {
+    return this.#closing.aborted;
+  }
+
   get leftMs() {
-    return this.#limitMs - (performance.now() - this.#started);
+    return this.isClosed ? 0 : this.#limitMs - (performance.now() - this.#started);
+  }
+
+  /** Waits, but not for a client that is closed. @param {number} ms */
+  async pause(ms) {
+    await sleep(ms, undefined, { signal: this.#closing }).catch(() => {});
   }
 
   /** Attempts of its own in the time that is left. */
   rest() {
-    return new Budget(this.#options, Math.max(1, this.leftMs));
+    return new Budget(this.#options, Math.max(1, this.leftMs), this.#closing);
   }
 
   countConnect() {

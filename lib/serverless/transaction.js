@@ -1,7 +1,6 @@
 // transaction(fn): begins, commits, runs again what certainly left nothing behind, and resolves a COMMIT in doubt.
 'use strict';
 
-const { setTimeout: sleep } = require('node:timers/promises');
 const { ClosedError, CommitAbortedError } = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
 const { count, flag, oneOf, readOptions } = require('../option-rules.js');
@@ -23,6 +22,7 @@ const { Budget } = require('./retry.js');
  * @typedef {{
  *   turns: InstanceType<typeof import('./turns.js').Turns>,
  *   run: (args: readonly any[], part: number, scope: Scope) => Promise<any>,
+ *   closing: () => AbortSignal,
  *   trace: (begin: string) => ReturnType<typeof import('../tracing/index.js').traceTransaction>,
  *   resolve: (trace: CommitTrace, budget: CallBudget) => Promise<{ fate: string, status: string }>,
  * }} Runner
@@ -90,6 +90,15 @@ function over() {
   });
 }
 
+/** Its turn came after the end of the client. */
+function closedBefore() {
+  return new ClosedError('the client was closed before this transaction began', {
+    code: 'ERR_CLIENT_CLOSED',
+    outcome: 'not-sent',
+    transient: false,
+  });
+}
+
 /**
  * One try, told of from its BEGIN to its end.
  * @param {Runner} runner @param {(tx: ServerlessTransaction) => any} fn
@@ -131,8 +140,8 @@ async function through(runner, begin, fn, options, budget, onLeft) {
     const { outcomeUnknown, transactionLost } = /** @type {any} */ (error);
     if (outcomeUnknown || transactionLost) {
       harmless.add(/** @type {Error} */ (error));
-      // The client forgets the transaction with this.
-      await run(['ROLLBACK']).catch(() => {});
+      // The client forgets the transaction with this, or has forgotten it when it was closed.
+      if (!budget.isClosed) await run(['ROLLBACK']).catch(() => {});
     }
     throw error;
   }
@@ -173,24 +182,28 @@ async function through(runner, begin, fn, options, budget, onLeft) {
 async function runTransaction(runner, fn, given, retry) {
   if (typeof fn !== 'function') throw new TypeError(`fn must be a function, got ${typeof fn}`);
   const read = readOptions(OPTIONS, given);
-  return runner.turns.take(() => repeat(runner, fn, read, retry), retry.maxQueryRetryTimeMs);
+  const closing = runner.closing();
+  const run = () => repeat(runner, fn, read, retry, closing);
+  return runner.turns.take(run, retry.maxQueryRetryTimeMs);
 }
 
 /**
  * @param {Runner} runner @param {(tx: ServerlessTransaction) => any} fn
- * @param {Record<string, any>} read @param {RetryOptions} retry
+ * @param {Record<string, any>} read @param {RetryOptions} retry @param {AbortSignal} closing of its client
  */
-async function repeat(runner, fn, read, retry) {
+async function repeat(runner, fn, read, retry, closing) {
   const limits = { ...retry, retries: read.retries ?? retry.retries };
-  const budget = new Budget(limits, retry.maxQueryRetryTimeMs);
+  const budget = new Budget(limits, retry.maxQueryRetryTimeMs, closing);
+  if (budget.isClosed) throw closedBefore();
   for (;;) {
     budget.countSend();
     try {
       return await attempt(runner, fn, read, budget);
     } catch (error) {
       if (!mayRunAgain(error) || !budget.allows('sends')) throw error;
+      await budget.pause(budget.delay());
+      if (budget.isClosed) throw error;
     }
-    await sleep(budget.delay());
   }
 }
 

@@ -1,0 +1,101 @@
+// A ServerlessClient that is closed under calls that would be tried again, and a password that never comes.
+'use strict';
+
+require('../support/stray-errors.js');
+const assert = require('node:assert/strict');
+const pg = require('pg');
+const { testDatabase } = require('../support/pools.js');
+const { openServerless } = require('../support/serverless.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+
+const db = testDatabase();
+/** Nothing ends such a wait but the end of the client. */
+const PATIENT = { minBackoff: 600_000, maxBackoff: 600_000, maxQueryRetryTimeMs: 0 };
+const open = (t, options = {}) =>
+  openServerless(t, { connectionString: db.url, ...PATIENT, ...options });
+
+/** Ends the backend of the statement that has this mark. */
+async function kill(mark) {
+  const [pid] = await db.running(mark);
+  await db.sql('select pg_terminate_backend($1)', [pid]);
+}
+
+for (const library of [undefined, pg]) {
+  const driver = library === undefined ? 'the engine' : 'a library';
+
+  test(`${driver}: end() during the wait for another try ends the statement and opens nothing`, async (t) => {
+    const { client, count } = open(t, { library });
+    const asked = client.query('select pg_sleep(600) /* closed in the wait */');
+    const rejected = assert.rejects(asked, { outcomeUnknown: true, code: '57P01' });
+    await kill('closed in the wait');
+    await waitFor(() => count('onQueryRetry') === 1);
+    await client.end();
+    await rejected;
+    assert.equal(client.getClient(), null);
+    assert.equal(count('onConnect'), 1);
+    assert.equal((await client.query('select 1 as n')).rows[0].n, 1);
+  });
+}
+
+test('end() between two tries of a transaction ends it with the error of the first', async (t) => {
+  const { client, count } = open(t);
+  let tries = 0;
+  const moved = client.transaction(async (tx) => {
+    tries++;
+    await tx.query('select pg_sleep(600) /* closed between tries */');
+  });
+  const rejected = assert.rejects(moved, { transactionLost: true });
+  await kill('closed between tries');
+  await waitFor(() => count('onQueryError') > 0 && client.getClient() === null);
+  // Behind the rollback, which the client answers by itself.
+  await new Promise((resolve) => setImmediate(resolve));
+  await client.end();
+  await rejected;
+  assert.equal(tries, 1);
+  assert.equal(count('onConnect'), 1);
+});
+
+test('end() turns away the transactions that wait for their turn', async (t) => {
+  const { client, count } = open(t);
+  const { promise: held, resolve: letGo } = Promise.withResolvers?.() ?? deferred();
+  const first = client.transaction(async (tx) => {
+    await tx.query('select 1');
+    await held;
+  });
+  const second = client.transaction(() => assert.fail('must not begin'));
+  const one = assert.rejects(first, { code: 'ERR_CLIENT_CLOSED' });
+  const two = assert.rejects(second, { code: 'ERR_CLIENT_CLOSED', outcome: 'not-sent' });
+  await waitFor(() => count('onQueryEnd') === 2);
+  await client.end();
+  letGo();
+  await Promise.all([one, two]);
+  assert.equal(count('onConnect'), 1);
+  assert.equal(client.getClient(), null);
+});
+
+test('end() while connecting waits for its next try leaves nothing that keeps the process', async (t) => {
+  const { client, count } = open(t, { connectionString: undefined, host: '127.0.0.1', port: 1 });
+  const rejected = assert.rejects(client.connect(), { code: 'ERR_CLIENT_CLOSED' });
+  await waitFor(() => count('onReconnect') === 1);
+  const timers = () => process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length;
+  const before = timers();
+  await client.end();
+  await rejected;
+  assert.ok(timers() < before);
+});
+
+test('a password function that never answers ends with the limit of the call', async (t) => {
+  for (const limit of [{ connectionTimeoutMillis: 50, retries: 0 }, { maxQueryRetryTimeMs: 50 }]) {
+    const { client } = open(t, { ...limit, password: () => new Promise(() => {}) });
+    await assert.rejects(client.query('select 1'), { code: 'ERR_TIMEOUT', phase: 'connect' });
+  }
+});
+
+function deferred() {
+  let resolve;
+  const promise = new Promise((yes) => {
+    resolve = yes;
+  });
+  return { promise, resolve };
+}
