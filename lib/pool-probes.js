@@ -54,14 +54,36 @@ class Probes {
    */
   repeat(intervalMs, timeoutMs, keepsAlive, hear) {
     const { slot, generation } = this.#pool;
-    const id = native.poolMonitor(slot, generation, whole(intervalMs), whole(timeoutMs));
-    this.#monitors.set(id, { hear, skipped: 0 });
+    const id = this.#begin(intervalMs, timeoutMs);
+    const monitor = { hear, skipped: 0 };
+    if (id === undefined) this.#report(monitor);
+    else this.#monitors.set(id, monitor);
     const letGo = keepsAlive ? keepAlive() : undefined;
     return () => {
       letGo?.();
+      monitor.hear = () => {};
+      if (id === undefined) return;
       this.#monitors.delete(id);
       native.poolUnmonitor(slot, generation, id);
     };
+  }
+
+  /** @param {number} intervalMs @param {number} timeoutMs @returns {number | undefined} nothing when the pool has ended */
+  #begin(intervalMs, timeoutMs) {
+    const { slot, generation } = this.#pool;
+    try {
+      return native.poolMonitor(slot, generation, whole(intervalMs), whole(timeoutMs));
+    } catch (error) {
+      const { fields } = /** @type {{ fields?: string }} */ (error);
+      if (fields === undefined) throw error;
+      return undefined;
+    }
+  }
+
+  /** What a probe says of a pool that has ended. @param {Monitor} monitor */
+  async #report(monitor) {
+    const last = await this.once(1);
+    monitor.hear(last, monitor.skipped);
   }
 
   /** The engine says that a monitor has a report. @param {number} id */
@@ -76,10 +98,8 @@ class Probes {
   }
 
   /** The engine's monitors have ended with the pool; the last word of each must not be that all is well. */
-  async #ended() {
-    if (this.#monitors.size === 0) return;
-    const last = await this.once(1);
-    for (const { hear, skipped } of this.#monitors.values()) hear(last, skipped);
+  #ended() {
+    for (const monitor of this.#monitors.values()) this.#report(monitor);
   }
 }
 

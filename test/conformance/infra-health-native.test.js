@@ -151,6 +151,24 @@ test('a server that refuses is unhealthy, and a closed pool as well', async () =
   assert.equal((await checkDatabaseHealth(pool)).status, 'unhealthy');
 });
 
+test('a monitor that starts when its pool has ended says so once', async (t) => {
+  const pool = database.openPool(t);
+  await pool.end();
+  const results = [];
+  const monitor = new HealthMonitor(pool, { intervalMs: 1, logger: {} });
+  monitor.start((result) => results.push(result));
+  t.after(() => monitor.stop());
+  assert.equal(monitor.isRunning(), true);
+  await waitFor(() => results.length > 0);
+  assert.equal(results[0].status, 'unhealthy');
+  assert.match(results[0].errors[0], /the pool is closed/);
+  monitor.stop();
+  monitor.start(() => assert.fail('stopped at once'));
+  monitor.stop();
+  assert.equal((await monitor.checkNow()).status, 'unhealthy');
+  assert.equal(results.length, 1);
+});
+
 test('a monitor whose pool has ended does not go on saying that all is well', async (t) => {
   const pool = createPool(database.url);
   const changes = [];
