@@ -124,7 +124,7 @@ test('sec_p07: a process without a free file descriptor says so, and goes on onc
     const fs = require('node:fs');
     const { Client, createPool } = require(${JSON.stringify(path.join(__dirname, '../../lib/index.js'))});
     const connectionString = ${JSON.stringify(db.url)};
-    const options = { connectionString, poolSize: 2, acquireTimeoutMs: 500 };
+    const options = { connectionString, poolSize: 2, acquireTimeoutMs: 2500 };
     (async () => {
       const pool = createPool(options);
       await pool.query('select 1');

@@ -104,6 +104,7 @@ for (const sslmode of ['prefer', 'require', 'allow']) {
     const { port, seen } = await middleman(t, () => false);
     const pool = createPool(options(port, { sslmode, user: 'only_tls' }));
     t.after(() => pool.end());
+    await pool.query('select 1'); // the time limit is for the statement alone
     await assert.rejects(pool.query('select pg_sleep(30)', [], { timeoutMs: 300 }), {
       name: 'TimeoutError',
       outcome: 'failed',
