@@ -44,4 +44,11 @@ function unwatch(transaction) {
   if (!young.delete(transaction)) registry.unregister(transaction);
 }
 
-module.exports = { unwatch, watch };
+/** Where the caller of `above` is. @param {Function} above */
+function stackOf(above) {
+  const here = /** @type {{ stack?: string }} */ ({});
+  Error.captureStackTrace(here, above);
+  return here.stack?.slice(here.stack.indexOf('\n') + 1) ?? null;
+}
+
+module.exports = { stackOf, unwatch, watch };

@@ -11,7 +11,7 @@ const {
   wrongArgument,
 } = require('./error-classes.js');
 const { openSession, release } = require('./handles.js');
-const { unwatch, watch } = require('./leaked-transactions.js');
+const { stackOf, unwatch, watch } = require('./leaked-transactions.js');
 const { FLAG } = require('./mailbox.js');
 const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./options.js');
 const queryable = require('./queryable.js');
@@ -35,6 +35,9 @@ const INSIDE = Object.freeze({ flags: FLAG.TRANSACTION });
 /** The same, with what their outcome can be found out by. @type {Manner} */
 const PROBED = Object.freeze({ flags: FLAG.TRANSACTION | FLAG.PROBE });
 
+/** What a ROLLBACK may take when the transaction's own time is over. */
+const PATIENCE_MS = 2000;
+
 /** @param {Begin} options */
 function beginText({ isolation, accessMode, deferrable }) {
   const modes = [];
@@ -43,13 +46,6 @@ function beginText({ isolation, accessMode, deferrable }) {
   if (accessMode !== undefined) modes.push(accessMode.replace('-', ' ').toUpperCase());
   if (deferrable !== undefined) modes.push(deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE');
   return modes.length === 0 ? 'BEGIN' : `BEGIN ${modes.join(', ')}`;
-}
-
-/** Where the caller is. */
-function stackOfHere() {
-  const here = /** @type {{ stack?: string }} */ ({});
-  Error.captureStackTrace(here, Transaction);
-  return here.stack?.slice(here.stack.indexOf('\n') + 1) ?? null;
 }
 
 /** @implements {TransactionInterface} */
@@ -98,7 +94,7 @@ class Transaction {
     this.#trace = traceTransaction(this.#target.about, this.#begin);
     enrol(this.#target, this.#trace);
     const { leaks } = reading;
-    const stack = leaks?.stacks ? stackOfHere() : null;
+    const stack = leaks?.stacks ? stackOf(Transaction) : null;
     watch(this, { target: this.#target, began: performance.now(), leaks, stack });
   }
 
@@ -118,6 +114,7 @@ class Transaction {
       const signal = this.#signal;
       /** @param {() => unknown} reason */
       const leave = async (reason) => {
+        stop();
         await Promise.allSettled(this.#running ?? []);
         setImmediate(async () => {
           if (this.#state === 'over') return;
@@ -132,11 +129,11 @@ class Transaction {
           ? undefined
           : setTimeout(leave, Math.ceil(left), () => this.#outOfTime('failed'));
       const stopHearing = signal && hearAbort(signal, onAbort);
-      if (signal?.aborted) onAbort();
       const stop = () => {
         clearTimeout(timer);
         stopHearing?.();
       };
+      if (signal?.aborted) onAbort();
       work.then(resolve, reject).finally(stop);
     });
   }
@@ -354,7 +351,8 @@ class Transaction {
     this.#state = 'over';
     try {
       if (isFresh) return;
-      await this.#run('ROLLBACK', undefined, limits, { flags: FLAG.TRANSACTION | FLAG.FINISH });
+      const flags = FLAG.TRANSACTION | FLAG.FINISH;
+      await this.#run('ROLLBACK', undefined, { ...this.#patience(), ...limits }, { flags });
     } catch (error) {
       // The server rolls back what it loses the connection of.
       if (!wasLost(error)) throw error;
@@ -420,6 +418,13 @@ class Transaction {
       limited.signal =
         signals.length === 1 ? /** @type {AbortSignal} */ (signals[0]) : anySignal(signals);
     return limited;
+  }
+
+  /** How long a limited one waits for its ROLLBACK: a server that is frozen would never answer. */
+  #patience() {
+    const until = this.#deadline ?? (this.#signal?.aborted ? 0 : Number.POSITIVE_INFINITY);
+    const left = Math.max(PATIENCE_MS, Math.ceil(until - performance.now()));
+    return left === Number.POSITIVE_INFINITY ? {} : { timeoutMs: left };
   }
 
   /** @param {'not-sent' | 'failed'} outcome */

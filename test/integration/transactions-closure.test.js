@@ -2,6 +2,8 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
+const { promisify } = require('node:util');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
 const { failureOf } = require('../support/script-replies.js');
@@ -285,6 +287,54 @@ test('CP-80: the signal of a transaction ends it although its function does not 
   );
   assert.equal(error, reason);
   assert.ok(!(await values()).includes(81));
+});
+
+for (const [limit, end] of /** @type {const} */ ([
+  ['timeoutMs', 'its function does not return'],
+  ['timeoutMs', 'its function throws'],
+  ['signal', 'its function does not return'],
+])) {
+  test(`CP-80: ${limit} ends a transaction of a server that is frozen, where ${end}`, async (t) => {
+    const proxy = await db.openProxy(t);
+    const pool = db.openPool(t, { connectionString: proxy.url(db.url), poolSize: 1 });
+    await pool.query('select 1 as x');
+    const abort = new AbortController();
+    const mine = new Error('mine');
+    const error = await failureOf(
+      pool.transaction(
+        async (tx) => {
+          await tx.query('insert into rows values (83)');
+          proxy.blackHole();
+          abort.abort(mine);
+          if (end === 'its function throws') throw mine;
+          await new Promise(() => {});
+        },
+        limit === 'signal' ? { signal: abort.signal } : { timeoutMs: 300 },
+      ),
+    );
+    if (error !== mine) assert.deepEqual([error.code, error.outcome], ['57014', 'failed']);
+    assert.equal(error === mine, limit === 'signal' || end === 'its function throws');
+    proxy.heal();
+    assert.ok(!(await values()).includes(83));
+  });
+}
+
+test('CP-80: a transaction that was left by its signal does not keep the process for the rest of its time', async () => {
+  const program = `
+    const { createPool } = require(${JSON.stringify(require.resolve('../../lib/index.js'))});
+    const pool = createPool(process.argv[1]);
+    const abort = new AbortController();
+    const fn = async (tx) => {
+      await tx.query('select 1');
+      abort.abort();
+      await new Promise(() => {});
+    };
+    pool.transaction(fn, { signal: abort.signal, timeoutMs: 10000000 }).catch((error) => {
+      console.log(error.name);
+      return pool.end();
+    });`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', program, db.url]);
+  assert.equal(stdout, 'AbortError\n');
 });
 
 test('CP-80: a function that has committed and goes on is not told that its transaction failed', async (t) => {
