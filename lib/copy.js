@@ -1,6 +1,8 @@
 // COPY as Node streams: a Writable for FROM STDIN, a Readable for TO STDOUT, both with back pressure to the server.
 'use strict';
 
+// Taken now: a test may put something else in its place later.
+const { nextTick } = process;
 const { Readable, Writable } = require('node:stream');
 const { hearAbort } = require('./abort-hearers.js');
 const { Decoders } = require('./decoders.js');
@@ -11,6 +13,7 @@ const { COPY_NEWS, COPY_PIECE, FLAG, OPERATION, cancel, copyStep } = require('./
 const { COPY_OPTIONS, readOptions } = require('./options.js');
 const { send } = require('./request.js');
 const { PRESETS, resolveTypes } = require('./rows/types.js');
+const { unreadable } = require('./unreadable-answer.js');
 
 /** @import { Face, NativeError } from '../types/native-error.js' */
 /** @import { Answer, Target } from '../types/internal.js' */
@@ -37,7 +40,10 @@ const decoders = new Decoders(resolveTypes(undefined, PRESETS.lossless), 'object
 
 /** @typedef {{ timeoutMs?: number | undefined, signal?: AbortSignal | undefined, highWaterMark?: number | undefined }} CopyOptions */
 
-/** @typedef {{ started: () => void, data?: (bytes: Buffer) => void, written?: (bytes: number) => void, ended: (error: Error | undefined) => void }} Hooks */
+/**
+ * Told outside of the turn in which answers are taken: whatever a listener of the stream does, the others arrive.
+ * @typedef {{ started: () => void, data?: (bytes: Buffer) => void, written?: (bytes: number) => void, ended: (error: Error | undefined) => void }} Hooks
+ */
 
 /**
  * One COPY between a stream and the engine.
@@ -57,6 +63,8 @@ class Transfer {
   #columns = 0;
   #rowCount = Number.NaN;
   #isComplete = false;
+  /** Why some of its data could not be read. @type {NativeError | undefined} */
+  #unread;
   /** @type {(() => void)[]} */
   #waiting = [];
   #stopHearing = () => {};
@@ -121,21 +129,29 @@ class Transfer {
   /** @param {number} news @param {number} size @param {Buffer} buffer @param {number} offset */
   copy(news, size, buffer, offset) {
     if (news === COPY_NEWS.WRITTEN) {
-      this.#hooks.written?.(size);
+      nextTick(() => this.#hooks.written?.(size));
     } else if (news === COPY_NEWS.STARTED) {
       this.#state = 'started';
       this.#columns = size >> 1;
       if (this.#isGivenUp) this.#fail('given up by the caller');
-      else this.#hooks.started();
+      else nextTick(this.#hooks.started);
     } else if (!this.#isGivenUp) {
       // The inbox is used again after this turn.
-      this.#hooks.data?.(Buffer.from(buffer.subarray(offset, offset + size)));
+      const bytes = Buffer.from(buffer.subarray(offset, offset + size));
+      nextTick(() => this.#hooks.data?.(bytes));
     }
+  }
+
+  /** Without some of its data the rest is nothing worth. @param {unknown} problem */
+  unread(problem) {
+    this.#unread ??= unreadable(problem);
+    nextTick(() => this.giveUp(undefined));
   }
 
   done() {
     const started = this.#state === 'started';
-    if (started && this.#isComplete) this.#end(undefined);
+    if (this.#unread !== undefined) this.fail(this.#unread);
+    else if (started && this.#isComplete) this.#end(undefined);
     else this.#end(notACopy());
   }
 
@@ -146,6 +162,8 @@ class Transfer {
     // The signal's own reason is thrown as it is, but a doubt about the outcome is never hidden by it.
     const isGivenUp = fields.kind === 'cancelled' && fields.outcome !== 'unknown';
     if (isGivenUp && signal?.aborted) this.#end(signal.reason);
+    else if (isGivenUp && this.#unread !== undefined)
+      this.#end(fromNative({ ...this.#unread, outcome: fields.outcome }, 'cluster'));
     else this.#end(fromNative(fields, this.#place?.face ?? 'cluster'));
   }
 
@@ -155,8 +173,10 @@ class Transfer {
     clearTimeout(this.#timer);
     this.#stopHearing();
     this.#place?.onEnd?.();
-    this.#hooks.ended(error);
-    for (const resolve of this.#waiting) resolve();
+    nextTick(() => {
+      for (const resolve of this.#waiting) resolve();
+      this.#hooks.ended(error);
+    });
   }
 
   /** @param {Buffer} bytes any number */
@@ -306,7 +326,14 @@ class CopyFromStream extends Writable {
     const reason = error ?? new Error('the stream was destroyed');
     this.#transfer.giveUp(reason.message).then(() => {
       // What is still to be written, and what Node keeps behind it.
-      this.#held?.(reason);
+      try {
+        this.#held?.(reason);
+      } catch (failure) {
+        // Of a callback that was given to \`write\`.
+        nextTick(() => {
+          throw failure;
+        });
+      }
       done(error);
     });
   }
@@ -327,7 +354,13 @@ class CopyToStream extends Readable {
       started: () => {},
       data: (bytes) => {
         this.#untaken += bytes.length;
-        this.push(bytes);
+        try {
+          this.push(bytes);
+        } catch (error) {
+          // Of a listener, which has kept Node from asking for more.
+          nextTick(() => this.read(0));
+          throw error;
+        }
       },
       ended: (error) => {
         if (error === undefined) this.push(null);

@@ -360,15 +360,16 @@ function spilled(length) {
  * @param {number} at @param {number} flags @param {Answer | undefined} answer @param {unknown} error
  */
 function unread(at, flags, answer, error) {
-  if (answer === undefined || (flags & EVENT) !== 0) throwLater(error);
-  else {
+  if ((flags & EVENT) !== 0) throwLater(error);
+  else if (answer !== undefined) {
     const id = /** @type {number} */ (inWords[at >> 2]);
     const isOver = (flags & (FINAL | ERROR)) !== 0;
     const rest = new (unreadable().UnreadableAnswer)(answer, error);
     if (isOver) {
       if (pending[id] === answer) settled(id);
       nextTick(() => rest.done());
-    } else if (pending[id] === answer) pending[id] = rest;
+    } else if (answer.unread !== undefined) answer.unread(error);
+    else if (pending[id] === answer) pending[id] = rest;
   }
 }
 
@@ -447,7 +448,8 @@ function settled(id) {
  * @param {Target} target @param {number} id @param {Answer} answer
  */
 function cancel(target, id, answer) {
-  if (pending[id] !== answer) return;
+  const waiting = pending[id];
+  if (waiting !== answer && (waiting === undefined || waiting.of !== answer)) return;
   if (writing) {
     nextTick(cancel, target, id, answer);
     return;

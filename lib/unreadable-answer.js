@@ -5,20 +5,12 @@
 /** @import { NativeError } from '../types/native-error.js' */
 
 class UnreadableAnswer {
-  #answer;
-  /** @type {NativeError} */
   #reason;
 
   /** @param {Answer} answer @param {unknown} problem what was thrown while it was read */
   constructor(answer, problem) {
-    this.#answer = answer;
-    this.#reason = {
-      kind: 'internal',
-      code: 'ERR_INTERNAL',
-      message: `the answer could not be read: ${problem}`,
-      outcome: 'unknown',
-      transient: false,
-    };
+    this.of = answer;
+    this.#reason = unreadable(problem);
   }
 
   frame() {}
@@ -34,13 +26,26 @@ class UnreadableAnswer {
   placed() {}
 
   done() {
-    this.#answer.fail(this.#reason);
+    this.of.fail(this.#reason);
   }
 
   /** @param {NativeError} fields the server's own error says more */
   fail(fields) {
-    this.#answer.fail(fields);
+    this.of.fail(fields);
   }
 }
 
-module.exports = { UnreadableAnswer };
+/** @param {unknown} problem what was thrown while an answer was read @returns {NativeError} */
+function unreadable(problem) {
+  // Anything may have been thrown, and not everything has a text.
+  const why = problem instanceof Error ? `${problem.name}: ${problem.message}` : typeof problem;
+  return {
+    kind: 'internal',
+    code: 'ERR_INTERNAL',
+    message: `the answer could not be read: ${why}`,
+    outcome: 'unknown',
+    transient: false,
+  };
+}
+
+module.exports = { UnreadableAnswer, unreadable };

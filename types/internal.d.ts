@@ -44,6 +44,10 @@ export interface Answer {
   copy?(news: number, size: number, buffer: Buffer, offset: number): void;
   /** The request has its connection; called when that was asked for. */
   placed?(waitedMs: number, place: string): void;
+  /** A part of it could not be read, and why; one that does not want to know hears of it as a failure at the end. */
+  unread?(problem: unknown): void;
+  /** The one this one stands in for. */
+  of?: Answer;
   /** `isQuick`: the statement may travel among others from now on. */
   done(isQuick: boolean): void;
   fail(fields: NativeError): void;

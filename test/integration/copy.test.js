@@ -317,3 +317,75 @@ test('end of the pool settles a COPY nobody feeds', async () => {
   await pool.end({ timeoutMs: 50 });
   assert.ok((await failed) instanceof Error);
 });
+
+/** What reaches the process while `work` runs. */
+async function uncaughtIn(work) {
+  const thrown = [];
+  const hear = (error) => thrown.push(error);
+  const others = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', hear);
+  try {
+    await work();
+  } finally {
+    process.removeListener('uncaughtException', hear);
+    for (const other of others) process.on('uncaughtException', other);
+  }
+  return thrown;
+}
+
+for (const mine of [new Error('mine'), Object.create(null)]) {
+  test(`sec_j05: what a listener of a COPY throws is the process's to hear of, as an ${typeof mine} ${mine.message}`, async (t) => {
+    const pool = db.openPool(t, { poolSize: 2 });
+    const to = pool.copyTo(
+      `copy (select repeat('y', 999) from generate_series(1, 20000)) to stdout`,
+    );
+    let bytes = 0;
+    let pieces = 0;
+    to.on('data', (piece) => {
+      bytes += piece.length;
+      pieces += 1;
+      if (pieces % 3 === 1) throw mine;
+    });
+    const beside = [];
+    to.on('data', () => beside.push(one(pool)));
+    const thrown = await uncaughtIn(() => once(to, 'end'));
+    assert.equal(bytes, 20_000_000);
+    assert.ok(thrown.length > 1 && thrown.every((error) => error === mine));
+    assert.ok((await Promise.all(beside)).every((value) => value === 1));
+  });
+}
+
+test('a listener of a COPY may block for another statement', async (t) => {
+  const pool = db.openPool(t, { poolSize: 2 });
+  const to = pool.copyTo('copy (select generate_series(1, 3)) to stdout');
+  const seen = [];
+  to.on('data', () => seen.push(pool.querySync('select 1 as one')[0].one));
+  await once(to, 'end');
+  assert.equal(seen[0], 1);
+});
+
+test('callbacks of a COPY FROM that throw keep it neither from going on nor from ending', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  const from = pool.copyFrom('copy t from stdin');
+  const mine = new Error('mine');
+  const fail = () => {
+    throw mine;
+  };
+  from.once('drain', fail);
+  const given = pool.copyFrom('copy t from stdin');
+  given.on('error', () => {});
+  const thrown = await uncaughtIn(async () => {
+    for (let i = 0; i < 400; i++)
+      from.write(`${i}\t${'a'.repeat(999)}\n`, i === 5 ? fail : undefined);
+    from.end();
+    await closed(from);
+    // One that waits for a connection which is refused.
+    given.write('nonsense\n', fail);
+    given.destroy();
+    await closed(given);
+  });
+  assert.deepEqual([from.rowCount, new Set(thrown)], [400, new Set([mine])]);
+  assert.equal(await one(pool), 1);
+});

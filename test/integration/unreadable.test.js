@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
@@ -58,4 +59,33 @@ test('a transaction survives an answer that could not be read', async (t) => {
     restore();
     assert.deepEqual(await tx.query('select 1 as x'), [{ x: 1 }]);
   });
+});
+
+test('a COPY with a row there is no memory for ends with an error, and its connection is usable', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  await pool.query('select 1 as x');
+  const restore = refuseMemory(t);
+  const copy = pool.copyTo(
+    `copy (select repeat('x', 2000000) from generate_series(1, 50)) to stdout`,
+  );
+  copy.resume();
+  const [error] = await once(copy, 'error');
+  assert.match(error.message, /the answer could not be read: RangeError: Array buffer/);
+  restore();
+  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+});
+
+test('a statement whose answer could not be read can still be given up', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  await pool.query('select 1 as x');
+  const restore = refuseMemory(t);
+  const abort = new AbortController();
+  const rows = `select repeat('x', 2000000) from generate_series(1, 8) union all select pg_sleep(600)::text`;
+  const asked = failureOf(pool.query(rows, [], { signal: abort.signal }));
+  await db.running('pg_sleep(600)');
+  abort.abort();
+  const error = await asked;
+  assert.ok(error === abort.signal.reason || error.name === 'OutcomeUnknownError', error.stack);
+  restore();
+  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
 });
