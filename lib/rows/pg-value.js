@@ -3,6 +3,7 @@
 
 const { deprecate } = require('node:util');
 const { isDate } = require('node:util/types');
+const { quoteElement } = require('./element-text.js');
 
 const warnInvalidDate = deprecate(
   () => {},
@@ -53,9 +54,10 @@ function arrayText(array, utcDates) {
   for (let i = 0; i < array.length; i++) {
     if (i > 0) text += ',';
     const item = array[i];
-    text += Array.isArray(item)
-      ? arrayText(item, utcDates)
-      : elementText(prepareValue(item, utcDates));
+    // Has nothing to escape: most elements by far.
+    if (typeof item === 'number' || typeof item === 'boolean') text += `"${item}"`;
+    else if (Array.isArray(item)) text += arrayText(item, utcDates);
+    else text += elementText(prepareValue(item, utcDates));
   }
   return `${text}}`;
 }
@@ -63,7 +65,7 @@ function arrayText(array, utcDates) {
 /** @param {string | Buffer | null | undefined} prepared */
 function elementText(prepared) {
   if (prepared === null || prepared === undefined) return 'NULL';
-  if (typeof prepared === 'string') return `"${prepared.replace(/["\\]/g, '\\$&')}"`;
+  if (typeof prepared === 'string') return quoteElement(prepared);
   return `\\\\x${prepared.toString('hex')}`;
 }
 

@@ -7,6 +7,7 @@ const errors = lazy(() => require('../error-classes.js'));
 
 const dates = lazy(() => require('./date-text.js'));
 const json = lazy(() => require('./json-text.js'));
+const elements = lazy(() => require('./element-text.js'));
 const pgValues = lazy(() => require('./pg-value.js'));
 const temporal = lazy(() => require('./temporal-text.js'));
 
@@ -161,6 +162,7 @@ function appendArray(text, array, index, depth) {
   if (depth > MAX_DEPTH) {
     throw errors().parameterError(index, `is over ${MAX_DEPTH} arrays deep, or cyclic`);
   }
+  const { quoteElement } = elements();
   let literal = text.literal;
   let json = text.json;
   let separator = '';
@@ -210,14 +212,6 @@ function appendArray(text, array, index, depth) {
 function bytesElement(bytes, index) {
   if (bytes.length === 0) assertAttached(bytes, index);
   return `"\\\\x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}"`;
-}
-
-/**
- * Always quoted: an element may be empty, `NULL`, or hold braces and commas.
- * @param {string} text
- */
-function quoteElement(text) {
-  return /["\\]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : `"${text}"`;
 }
 
 /**
