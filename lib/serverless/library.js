@@ -349,15 +349,29 @@ class LibraryConnection {
       this.#lost(error);
       return lost(UNSENT.test(String(error?.message)) ? 'not-sent' : 'unknown', error);
     }
-    if (error?.message === 'Query read timeout') {
-      this.#cancel();
-      const known = { code: 'ERR_QUERY_TIMEOUT', phase: /** @type {const} */ ('statement') };
-      return new errors.TimeoutError(error.message, { ...known, cause: error });
-    }
     const effects = effectsOf(request.text);
+    if (error?.message === 'Query read timeout') return this.#late(effects, error);
     const isLoneBegin = effects.length === 1 && effects[0] === 'begin';
     if (!isLoneBegin) this.#isOpen = isOpenAfter(request.text, this.#isOpen);
     return error;
+  }
+
+  /**
+   * A statement that was sent, and was not answered in time: the driver never tells what became of it.
+   * @param {ReturnType<typeof effectsOf>} effects @param {Error} error
+   */
+  #late(effects, error) {
+    const late = Object.assign(error, { code: 'ERR_QUERY_TIMEOUT' });
+    // A COMMIT on the wire is never cancelled.
+    if (!effects.includes('commit')) this.#cancel();
+    if (effects.every((effect) => effect === 'other')) {
+      const { code, message } = late;
+      const unknown = new errors.OutcomeUnknownError(message, { code, cause: late });
+      return Object.assign(unknown, { phase: 'statement' });
+    }
+    // Nor whether a transaction is open.
+    this.#lost(late);
+    return lost('unknown', late);
   }
 
   /** Ends the statement that nobody waits for any more, over another connection (rule SC-21). */
@@ -395,7 +409,7 @@ class LibraryConnection {
     this.#state = 'closing';
     const over = new AbortController();
     const patience = sleep(PATIENCE_MS, undefined, { ref: false, signal: over.signal });
-    await Promise.race([this.client.end(), patience]).catch(() => {});
+    await Promise.race([sayGoodbye(this.client), patience]);
     over.abort();
     patience.catch(() => {});
     this.#state = 'over';
@@ -405,9 +419,14 @@ class LibraryConnection {
   /** Whatever the driver still waits for, its socket must not stay. */
   #destroy() {
     this.#state = 'over';
-    this.client.end()?.catch?.(() => {});
+    sayGoodbye(this.client);
     this.client.connection?.stream?.destroy?.();
   }
+}
+
+/** What it says to that is nobody's business. @param {LibraryClient} client */
+async function sayGoodbye(client) {
+  await (async () => client.end())().catch(() => {});
 }
 
 /** What the engine would say of it. @param {'not-sent' | 'unknown'} outcome @param {Error | undefined} origin */

@@ -3,6 +3,7 @@
 
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
+const { EventEmitter } = require('node:events');
 const pg = require('pg');
 const { LeaseManager } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
@@ -188,6 +189,8 @@ test('SC-21: a statement that takes too long is cancelled, and the next one work
   await assert.rejects(client.query('select pg_sleep(60)'), {
     code: 'ERR_QUERY_TIMEOUT',
     message: 'Query read timeout',
+    outcome: 'unknown',
+    safeToRetry: false,
   });
   await waitFor(
     async () =>
@@ -196,6 +199,51 @@ test('SC-21: a statement that takes too long is cancelled, and the next one work
     { what: 'the end of the statement' },
   );
   assert.equal((await client.query(NAME)).rows[0].pid, pid);
+});
+
+test('a COMMIT that takes too long is not run again, and its outcome is unknown', async (t) => {
+  await db.sql('create table held (n int)');
+  await db.sql(`create function hold() returns trigger language plpgsql as
+    'begin perform pg_advisory_xact_lock(77); return null; end'`);
+  await db.sql(`create constraint trigger held after insert on held deferrable initially deferred
+    for each row execute function hold()`);
+  const { client: gate } = await holder(t, 'other', 60_000);
+  await gate.query('select pg_advisory_lock(77)');
+  const { client } = open(t, { query_timeout: 300, reaper: false });
+  let runs = 0;
+  const moved = client.transaction(async (tx) => {
+    runs++;
+    await tx.query('insert into held values (1)');
+  });
+  await assert.rejects(moved, {
+    name: 'OutcomeUnknownError',
+    code: 'ERR_QUERY_TIMEOUT',
+    phase: 'commit',
+    safeToRetry: false,
+  });
+  assert.equal(runs, 1);
+  // Nobody has cancelled it.
+  await gate.query('select pg_advisory_unlock(77)');
+  await waitFor(async () => (await db.sql('select from held')).length === 1);
+  assert.equal((await client.query('select 1 as n')).rows[0].n, 1);
+});
+
+test('a driver that throws at its end ends no process and no call', async () => {
+  class Client extends EventEmitter {
+    async connect() {}
+    async query() {
+      return { rows: [{}] };
+    }
+    end() {
+      throw new Error('no end');
+    }
+  }
+  const { client, of } = openServerless({ after() {} }, { library: { Client } });
+  await client.connect();
+  client.getClient().emit('error', new Error('boom'));
+  await waitFor(() => of('onClientDead').length === 1);
+  await client.connect();
+  await client.end();
 });
 
 test('transaction(fn) commits, rolls back and runs again; what only the engine does is refused', async (t) => {
