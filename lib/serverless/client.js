@@ -13,7 +13,8 @@ const { Hooks, metaOf } = require('./hooks.js');
 const { effectsOf, isOpenAfter, isRollback } = require('./keywords.js');
 const { LeaseManager, isWeak, newInstanceId } = require('./lease.js');
 const { readServerlessOptions } = require('./options.js');
-const { closed, findOut, stillWithin, transactionLost, verdict } = require('./outcome.js');
+const outcome = require('./outcome.js');
+const { again, closed, final, findOut, stillWithin, transactionLost, verdict } = outcome;
 const query = require('./query.js');
 const { Budget, decide, hasWritten, mayConnectAgain } = require('./retry.js');
 const { StatementNames } = require('./statement-names.js');
@@ -308,11 +309,13 @@ class ServerlessClient {
     };
     /** What is thrown when a repetition finds that it would write. @type {Error | undefined} */
     let doubt;
+    /** An earlier try that may have taken effect. @type {Error | undefined} */
+    let open;
     for (;;) {
       const request = { text, isWithin: false };
       const connection = scope?.isBegun
         ? stillWithin(scope, this.#connection)
-        : (this.#connection ?? (await this.#open(budget())));
+        : (this.#connection ?? (await again(this.#open(budget()), open)));
       if (scope !== undefined) {
         scope.connection = connection;
         this.#told.at(connection);
@@ -335,11 +338,12 @@ class ServerlessClient {
         budget().countSend();
         if (next === 'no' || this.#lostTransaction !== undefined || !budget().allows('sends')) {
           this.#names.remember(asked, false);
-          throw doubt ?? error;
+          throw doubt ?? final(error, open);
         }
         if (next === 'read-only') doubt = error;
+        if (/** @type {any} */ (error).outcomeUnknown) open = error;
         await this.#pause(budget(), error, connection);
-        if (budget().leftMs <= 0) throw doubt ?? error;
+        if (budget().leftMs <= 0) throw doubt ?? final(error, open);
         if (this.#lostTransaction !== undefined) return this.#endLost(text);
       }
     }

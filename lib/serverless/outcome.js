@@ -105,4 +105,31 @@ function verdict(cause, request) {
     : error;
 }
 
-module.exports = { closed, findOut, stillWithin, transactionLost, verdict };
+/**
+ * What a call rejects with: about an earlier try that may have taken effect, the last one says nothing.
+ * @param {any} last @param {Error | undefined} open
+ */
+function final(last, open) {
+  return open === undefined || last?.outcomeUnknown ? last : open;
+}
+
+/**
+ * The connection for another try. The first one waits no longer than it must, so that statements keep their order.
+ * @param {Promise<AnyConnection>} opening @param {Error | undefined} open
+ */
+function again(opening, open) {
+  if (open === undefined) return opening;
+  return opening.catch((last) => {
+    throw final(last, open);
+  });
+}
+
+module.exports = {
+  again,
+  closed,
+  final,
+  findOut,
+  stillWithin,
+  transactionLost,
+  verdict,
+};

@@ -112,6 +112,32 @@ test('SC-1: a statement that is declared idempotent is repeated; retryMode decid
   });
 });
 
+test('SC-1: what a first try leaves in doubt stays in doubt when there is no second one', async (t) => {
+  const asked = [
+    { text: 'insert into t select 300 from pg_sleep(600)', idempotent: true },
+    { text: 'select writes() from pg_sleep(600)' },
+    { text: 'insert into t select 300 from pg_sleep(600)', retryMode: 'legacy' },
+  ];
+  for (const [at, { text, retryMode = 'safe', ...more }] of asked.entries()) {
+    let asks = 0;
+    const password = () => {
+      if (asks++ > 0) throw new Error('no password for the second connection');
+      return 'any';
+    };
+    const { client, count } = open(t, { password, retryMode });
+    const mark = `no second try ${at}`;
+    const refused = assert.rejects(client.query({ text: `${text} /* ${mark} */`, ...more }), {
+      name: 'OutcomeUnknownError',
+      code: '57P01',
+      safeToRetry: false,
+    });
+    const [pid] = await db.running(mark);
+    await db.sql('select pg_terminate_backend($1)', [pid]);
+    await refused;
+    assert.equal(count('onQueryRetry'), 1);
+  }
+});
+
 test('SC-3: a connection that is dropped first and passes then is a connection', async (t) => {
   const proxy = await proxied(t);
   for (let round = 0; round < 20; round++) {
