@@ -15,6 +15,19 @@ const WINDOWS = process.platform === 'win32';
  * `timeoutMs`: it is killed after that; `live` hands the output through; otherwise it is kept, and `onText` sees it as it comes
  */
 
+/** Where people get what is not installed. @type {Record<string, string>} */
+const SOURCES = {
+  cargo: 'Rust comes from https://rustup.rs',
+  npm: 'it comes with Node.js',
+  readelf: 'Debian: apt-get install binutils',
+};
+
+/** @param {string} command */
+const missing = (command) => {
+  const source = SOURCES[command];
+  return `${command} is not installed, or not in PATH${source ? ` (${source})` : ''}\n`;
+};
+
 /**
  * Runs a program in the repository to its end, whatever its exit code.
  * @param {string} command
@@ -46,7 +59,8 @@ function run(command, args, { live = false, env = {}, onText, timeoutMs } = {}) 
   return new Promise((resolve) => {
     const end = (code) => resolve({ code, output, seconds: (performance.now() - started) / 1000 });
     child.once('error', (error) => {
-      output += `${command}: ${error.message}\n`;
+      const isMissing = /** @type {NodeJS.ErrnoException} */ (error).code === 'ENOENT';
+      output += isMissing ? missing(command) : `${command}: ${error.message}\n`;
       end(127);
     });
     /** @type {NodeJS.Timeout | undefined} */

@@ -12,7 +12,7 @@ const SUITES = {
   conformance: { concurrency: 2 },
   security: { concurrency: 2 },
   chaos: { concurrency: 1 },
-  runtimes: { concurrency: 1 },
+  runtimes: { concurrency: 1, fileTimeoutMs: 900_000 }, // a file runs others, in one Node after the other
 };
 
 /** A test file may take this long before it is ended and counted as failed. */
@@ -43,10 +43,11 @@ function withoutClientSettings() {
  * @returns {Promise<{ file: string, ok: boolean, passed: number, failed: number, skipped: number }>}
  */
 async function runFile(file) {
+  const { fileTimeoutMs = FILE_TIMEOUT_MS } = SUITES[suiteOf(file)] ?? {};
   const args = ['--test-reporter=spec', '--expose-gc', file];
   const { code, output } = await run(process.execPath, args, {
     env: withoutClientSettings(),
-    timeoutMs: FILE_TIMEOUT_MS,
+    timeoutMs: fileTimeoutMs,
   });
   const failed = summary(output, 'fail') + summary(output, 'cancelled');
   const skipped = summary(output, 'skipped') + summary(output, 'todo');

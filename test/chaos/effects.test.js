@@ -9,7 +9,8 @@ const { freshDatabase } = require('../support/shared.js');
 const { failureOf } = require('../support/script-replies.js');
 const { waitFor } = require('../support/wait.js');
 
-const TIMEOUT = { timeout: 60_000 };
+/** Every byte is cut in turn: no more than a guard against hanging, since it is all work and a slow machine has longer. */
+const TIMEOUT = { timeout: 200_000 };
 
 /** @type {Awaited<ReturnType<typeof freshDatabase>>} */
 let database;

@@ -29,7 +29,7 @@ for (const version of ['20.20.2', '22.23.3', '24.21.0', '26.10.0']) {
       const node = path.join(await toolFrom(name, version), 'bin/node');
       const env = { ...process.env, NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined };
       const args = ['--test', '--test-concurrency=4', '--expose-gc', ...TABLES];
-      await exec(node, args, { cwd: ROOT, env, timeout: 200_000 }).catch((error) => {
+      await exec(node, args, { cwd: ROOT, env, timeout: 280_000 }).catch((error) => {
         const { stdout, stderr } = error;
         const at = stdout.indexOf('failing tests');
         assert.fail(at < 0 ? error : `${stdout.slice(at)}\n${stderr}`);

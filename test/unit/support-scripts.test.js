@@ -7,6 +7,7 @@ const { jsImports, neonLines, rustImports, rustPath } = require('../../scripts/s
 const { complaint, JS, moduleOf, RUST } = require('../../scripts/support/layers.js');
 const { declarationsOf } = require('../../scripts/support/declarations.js');
 const { compareRules } = require('../../scripts/support/security-rules.js');
+const { run } = require('../../scripts/support/run.js');
 const { brokenClaim, snippetsOf } = require('../../scripts/support/snippets.js');
 
 /** What a Rust file is said to use wrongly. */
@@ -157,4 +158,13 @@ test('security rules: a rule needs a test with its number or an excuse, and no e
     complaints.map((line) => line.split(':')[0]),
     ['S04', 'E02', 'Q09'],
   );
+});
+
+test('a program that is not there is named, with where it comes from', async () => {
+  const { code, output } = await run('there-is-no-such-program', []);
+  assert.equal(code, 127);
+  assert.equal(output, 'there-is-no-such-program is not installed, or not in PATH\n');
+  const cargo = await run('cargo', [], { env: { PATH: '/nowhere' } });
+  assert.equal(cargo.code, 127);
+  assert.match(cargo.output, /^cargo is not installed.*https:\/\/rustup\.rs/);
 });
