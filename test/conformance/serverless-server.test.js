@@ -70,4 +70,4 @@ test('SC-6: in 1000 transactions no statement of the reaper comes between BEGIN 
     }
   }
   assert.equal(inside, 1000);
-});
+}, 120_000);
