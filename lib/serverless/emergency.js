@@ -2,14 +2,23 @@
 'use strict';
 
 const { end, openClient } = require('../handles.js');
-const { listen } = require('../mailbox.js');
+const { FLAG, OPERATION, listen } = require('../mailbox.js');
+const { decodersFor } = require('../queryable.js');
+const { execute } = require('../request.js');
+const { PRESETS, resolveTypes } = require('../rows/types.js');
 const { askPassword } = require('./config.js');
 
 /** @import { ConnectionSettings } from './config.js' */
 /** @import { News } from './connection.js' */
 
+/** A statement without rows. */
+const PLAIN = decodersFor(resolveTypes(undefined, PRESETS.pg), 'object', undefined);
+const UNNAMED = Object.freeze({ operation: OPERATION.EXECUTE, flags: FLAG.UNNAMED });
+
 /** How long its goodbye may take. */
 const PATIENCE_MS = 500;
+/** How far the news of a pass may be behind the answer to the statement that waited for it. */
+const NEWS_MS = 250;
 
 /**
  * @param {ConnectionSettings} settings of a role that may use reserved slots
@@ -29,14 +38,23 @@ async function reapOnce(settings, lease, limitMs) {
         if (news.event === 'reaped' || news.event === 'end')
           resolve(news.event === 'end' ? undefined : news);
       });
-      timer = setTimeout(resolve, Math.max(1, limitMs), undefined);
+      const waitFor = (/** @type {number} */ ms) => {
+        clearTimeout(timer);
+        timer = setTimeout(resolve, ms, undefined);
+      };
+      waitFor(Math.max(1, limitMs));
+      // A statement waits for the pass in front of it: behind its answer no pass comes any more.
+      execute(target, 'select', undefined, PLAIN, UNNAMED).then(
+        () => waitFor(NEWS_MS),
+        () => {},
+      );
     });
   } finally {
-    clearTimeout(timer);
     unlisten();
     await end(target, PATIENCE_MS).catch(() => {
       // The environment is being torn down, and its connections with it.
     });
+    clearTimeout(timer);
   }
 }
 
