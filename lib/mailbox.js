@@ -136,12 +136,12 @@ function ask(
         at = submitUsed();
         end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
       }
-      if (end < 0) large = encodeToBuffer(values, encoding);
+      if (end < 0) large = encodeToBuffer(values, encoding, REQUEST_HEADER);
     } finally {
       writing = false;
     }
   }
-  const length = large === undefined ? end - at - REQUEST_HEADER : large.length;
+  const length = (large === undefined ? end - at : large.length) - REQUEST_HEADER;
   const id = number(answer);
   const place = at >> 2;
   outWords[place] = target.slot;
@@ -173,15 +173,14 @@ function reentered() {
 
 /**
  * A request larger than the outbox goes by a call of its own, behind those that were asked before it.
- * @param {number} at where its header is @param {Uint8Array} section
+ * @param {number} at where its header is @param {Buffer} record with room for it, at the start of memory that goes on for 8 bytes
  */
-function submitLarge(at, section) {
-  const record = Buffer.alloc((REQUEST_HEADER + section.length + 7) & ~7);
+function submitLarge(at, record) {
   outbox.copy(record, 0, at, at + REQUEST_HEADER);
-  record.set(section, REQUEST_HEADER);
   submitUsed();
   hold();
-  native.submit(record, record.length, awaited === 1);
+  const length = (record.length + 7) & ~7;
+  native.submit(new Uint8Array(record.buffer, 0, length), length, awaited === 1);
   flushLater();
 }
 
@@ -205,7 +204,9 @@ function copyStep(target, request, operation, bytes, count) {
   outWords[place + 7] = length;
   outWords[place + 9] = count;
   if (bytes !== undefined && REQUEST_HEADER + length + 8 > OUTBOX_BYTES) {
-    submitLarge(at, bytes);
+    const record = Buffer.allocUnsafeSlow(REQUEST_HEADER + length + 8);
+    record.set(bytes, REQUEST_HEADER);
+    submitLarge(at, record.subarray(0, REQUEST_HEADER + length));
     return;
   }
   if (bytes !== undefined) outbox.set(bytes, at + REQUEST_HEADER);

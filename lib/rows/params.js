@@ -160,10 +160,11 @@ function writeArray(buffer, view, at, limit, array, index, strict) {
  * is copied exactly once.
  * @param {readonly unknown[]} values result of `prepareParams`
  * @param {Encoding} encoding
- * @returns {Buffer}
+ * @param {number} [front] bytes left free in front of it
+ * @returns {Buffer} up to the section's end, in memory that goes on for 8 bytes
  * @throws {RangeError | TypeError} as `encodeParams`
  */
-function encodeToBuffer(values, encoding) {
+function encodeToBuffer(values, encoding, front = 0) {
   if (values.length > MAX_PARAMS) throw tooMany(values.length);
   let size = 4 + 2 * values.length + 2 * SMALL;
   for (const [i, value] of values.entries()) {
@@ -180,9 +181,9 @@ function encodeToBuffer(values, encoding) {
       `the parameters take up to ${size} bytes, a message of PostgreSQL at most 1 GiB`,
     );
   }
-  const buffer = Buffer.allocUnsafeSlow(size);
+  const buffer = Buffer.allocUnsafeSlow(front + size + 8);
   const view = new DataView(buffer.buffer);
-  const end = encodeParams({ buffer, view }, 0, size, values, encoding);
+  const end = encodeParams({ buffer, view }, front, front + size, values, encoding);
   if (end < 0) {
     const problem = new TypeError('the parameters changed while they were read');
     throw errors().argumentError(problem, { code: 'ERR_ENCODE' });

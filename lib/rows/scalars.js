@@ -120,6 +120,12 @@ function writeAscii(buffer, view, at, text) {
   return at + 4 + length;
 }
 
+/** Bytes of UTF-8. */
+const LONGEST_CHARACTER = 4;
+const REPLACEMENT = Buffer.from('\ufffd');
+/** Texts of so many bytes are searched as bytes. */
+const LONG = 4096;
+
 /**
  * @param {Buffer} buffer @param {DataView} view @param {number} at @param {number} limit
  * @param {string} text @param {number} index @param {boolean} strict
@@ -163,16 +169,32 @@ function writeString(buffer, view, at, limit, text, index, strict) {
  */
 function writeUtf8(buffer, at, limit, text, index, strict) {
   const length = text.length;
-  // `utf8Write` cuts silently when the room is short.
-  if (at + 3 * length > limit && at + Buffer.byteLength(text) > limit) return -1;
   const written = /** @type {Utf8Buffer} */ (buffer).utf8Write(text, at, limit - at);
-  if (written !== length && !text.isWellFormed()) {
+  // It cuts silently when the room is short, in front of the character that does not fit.
+  const isFull = limit - at - written < LONGEST_CHARACTER;
+  if (isFull && Buffer.byteLength(text) > written) return -1;
+  if (written !== length && !isWellFormed(text, buffer, at, written)) {
     throw errors().parameterError(index, 'holds half of a surrogate pair, which UTF-8 lacks');
   }
-  if (strict && text.includes('\0')) {
+  if (strict && hasNul(text, buffer, at, written)) {
     throw errors().parameterError(index, 'holds U+0000, which no text of PostgreSQL can');
   }
   return written;
+}
+
+/**
+ * Half of a pair was written as U+FFFD, and bytes are searched at a twentieth of the cost of a text's units: only who has that
+ * character is looked at once more.
+ * @param {string} text @param {Buffer} buffer @param {number} at @param {number} written
+ */
+function isWellFormed(text, buffer, at, written) {
+  if (written >= LONG && !buffer.subarray(at, at + written).includes(REPLACEMENT)) return true;
+  return text.isWellFormed();
+}
+
+/** @param {string} text @param {Buffer} buffer @param {number} at @param {number} written */
+function hasNul(text, buffer, at, written) {
+  return written < LONG ? text.includes('\0') : buffer.subarray(at, at + written).includes(0);
 }
 
 module.exports = { SCALAR_BYTES, writeBoolean, writeNumber, writeString, writeUtf8 };
