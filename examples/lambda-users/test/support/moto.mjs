@@ -10,7 +10,9 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 const ROOT = path.join(import.meta.dirname, '../../../..');
-const { waitFor } = createRequire(import.meta.url)(path.join(ROOT, 'test/support/wait.js'));
+const require = createRequire(import.meta.url);
+const { retried } = require(path.join(ROOT, 'test/support/retried.js'));
+const { waitFor } = require(path.join(ROOT, 'test/support/wait.js'));
 const FOLDER = path.join(ROOT, '.cache/moto');
 const VERSION = '5.2.5';
 
@@ -21,10 +23,10 @@ export async function program() {
   const installed = path.join(FOLDER, 'bin/moto_server');
   const stamp = path.join(FOLDER, `installed-${VERSION}`);
   if (fs.existsSync(stamp)) return installed;
-  console.log(`installing moto ${VERSION} into ${path.relative(ROOT, FOLDER)}`);
   await exec('python3', ['-m', 'venv', '--clear', FOLDER]);
   const packages = ['install', '-q', `moto[server,secretsmanager]==${VERSION}`];
-  await exec(path.join(FOLDER, 'bin/pip'), packages);
+  const what = `moto ${VERSION} into ${path.relative(ROOT, FOLDER)}`;
+  await retried(what, () => exec(path.join(FOLDER, 'bin/pip'), packages));
   fs.writeFileSync(stamp, '');
   return installed;
 }
@@ -40,14 +42,15 @@ export async function freePort() {
 
 /** @returns {Promise<{ url: string, fetches: () => number, fail: (isFailing: boolean) => void, stop: () => Promise<void> }>} */
 export async function startSecretsManager() {
+  const command = await program();
   const port = await freePort();
-  const child = spawn(await program(), ['-H', '127.0.0.1', '-p', String(port)], {
-    stdio: 'ignore',
-  });
+  const child = spawn(command, ['-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' });
+  // However the tests end: it would stay for good.
+  process.once('exit', () => child.kill());
   const up = `http://127.0.0.1:${port}`;
   await waitFor(async () => (await fetch(`${up}/moto-api/`)).ok, {
     what: 'the start of moto',
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
     intervalMs: 50,
   });
 
