@@ -159,3 +159,25 @@ test('a pool that asks the primary on a login of its own stays with its thread',
   const pool = db.openPool(t, { mode: 'prefer-standby', maxLagBytes: 1000 });
   assert.throws(() => pool.share(), { message: /option "maxLagBytes" keeps a pool to its thread/ });
 });
+
+for (const direction of ['copyTo', 'copyFrom']) {
+  test(`a thread that is terminated in the middle of a ${direction} leaves its connection to the others`, async (t) => {
+    const pool = db.openPool(t, { poolSize: 1 });
+    await pool.query('create table if not exists copied (n int)');
+    const code = `
+      const { joinPool } = require(${JSON.stringify(require.resolve('../../lib/index.js'))});
+      const { parentPort, workerData } = require('node:worker_threads');
+      const pool = joinPool(workerData);
+      setInterval(() => {}, 1000);
+      const isTo = ${direction === 'copyTo'};
+      const copy = isTo
+        ? pool.copyTo('copy (select generate_series(1, 100000000)) to stdout')
+        : pool.copyFrom('copy copied from stdin');
+      if (isTo) copy.once('data', () => { copy.pause(); parentPort.postMessage(0); });
+      else copy.write('1\\n', () => parentPort.postMessage(0));`;
+    const worker = new Worker(code, { eval: true, workerData: pool.share() });
+    await new Promise((resolve) => worker.once('message', resolve));
+    await worker.terminate();
+    assert.deepEqual(await pool.query('select count(*)::int as n from copied'), [{ n: 0 }]);
+  });
+}

@@ -221,6 +221,15 @@ impl Exchange {
         self.answers.copy.stage = Stage::Over;
     }
 
+    /// Does a COPY on it need its caller, for data or for its end?
+    #[must_use]
+    pub fn has_open_copy(&self) -> bool {
+        let sent = self.answers.sent.iter().map(|sent| &sent.request);
+        let mut requests = sent.chain(&self.queue);
+        !self.answers.copy.completed
+            && requests.any(|request| matches!(request.work, Work::Copy { .. }))
+    }
+
     /// Must reading wait until JS has used up what it was given? A COPY that was given up is read to its end.
     #[must_use]
     pub fn copy_is_full(&self) -> bool {

@@ -229,6 +229,15 @@ impl Connection {
         state.wake();
     }
 
+    /// The thread of its user is gone: a COPY that waits for that thread would hold it for ever.
+    pub fn discard_copy(&self, reason: Error) {
+        let mut state = self.lock();
+        if state.exchange.has_open_copy() {
+            state.closing = Closing::Now(reason);
+            state.wake();
+        }
+    }
+
     /// Has the owner look again: its user has left without a last request.
     pub fn nudge(&self) {
         self.lock().wake();

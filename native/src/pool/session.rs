@@ -308,8 +308,9 @@ impl Session {
                 }
             }
             State::Active(connection) => connection.discard(closed),
-            // The last request gives the connection back by itself.
-            State::Finishing(_) | State::Fresh | State::Lost(_) | State::Over => {}
+            // The last request gives the connection back by itself, unless it needs the caller.
+            State::Finishing(connection) => connection.discard_copy(closed),
+            State::Fresh | State::Lost(_) | State::Over => {}
         }
     }
 }
