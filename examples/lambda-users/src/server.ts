@@ -12,6 +12,8 @@ const MAX_BODY = 1024 * 1024;
 const PATIENCE_MS = 10_000;
 const PORT = Number(process.env.PORT ?? 3000);
 
+let isStopping = false;
+
 /** undefined: it is too large. The rest of it is read and dropped, so that the client sees the answer. */
 async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
@@ -41,7 +43,9 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
         ...(body.length > 0 && { body: body.toString('base64') }),
         isBase64Encoded: body.length > 0,
       });
-  response.writeHead(statusCode, headers).end(text);
+  // A connection that is kept alive would go on being served: closing the server ends only those that are idle just then.
+  const last = isStopping && { connection: 'close' };
+  response.writeHead(statusCode, { ...headers, ...last }).end(text);
 }
 
 const servers = ['127.0.0.1', '::1'].map((host) => ({
@@ -67,6 +71,7 @@ function listen({ server, host }: (typeof servers)[number]): Promise<void> {
 
 /** Lets running requests finish, closes the connection to the database, and ends. */
 async function stop(): Promise<void> {
+  isStopping = true;
   const impatient = setTimeout(() => {
     for (const { server } of servers) server.closeAllConnections();
   }, PATIENCE_MS);

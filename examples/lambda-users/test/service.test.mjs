@@ -289,6 +289,9 @@ test('LX-12: running requests finish first', async (t) => {
     user: bed.pg.user,
     database: 'app',
   });
+  // A wait that fails ends the test's server under it, and is what should be heard of.
+  holder.on('error', () => {});
+  t.after(() => holder.end().catch(() => {}));
   await holder.connect();
   await holder.query('begin; lock table users');
   const answer = service.post(john());
