@@ -329,7 +329,7 @@ class CopyFromStream extends Writable {
       try {
         this.#held?.(reason);
       } catch (failure) {
-        // Of a callback that was given to \`write\`.
+        // Of a callback that was given to `write`.
         nextTick(() => {
           throw failure;
         });

@@ -1,7 +1,7 @@
 // What is tried again, and after how long: the predecessor's table, the finer decision, and one budget per call.
 'use strict';
 
-const { setTimeout: sleep } = require('node:timers/promises');
+const { hearAbort } = require('../abort-hearers.js');
 const { effectsOf } = require('./keywords.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
@@ -117,9 +117,18 @@ class Budget {
     return this.isClosed ? 0 : this.#limitMs - (performance.now() - this.#started);
   }
 
-  /** Waits, but not for a client that is closed. @param {number} ms */
-  async pause(ms) {
-    await sleep(ms, undefined, { signal: this.#closing }).catch(() => {});
+  /** Waits, but not for a client that is closed. @param {number} ms @returns {Promise<void>} */
+  pause(ms) {
+    if (this.isClosed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(over, ms);
+      const stopHearing = hearAbort(this.#closing, over);
+      function over() {
+        clearTimeout(timer);
+        stopHearing();
+        resolve();
+      }
+    });
   }
 
   /** Attempts of its own in the time that is left. */

@@ -4,8 +4,9 @@
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
 const net = require('node:net');
-const { once } = require('node:events');
+const { getEventListeners, once } = require('node:events');
 const { RetryStrategy } = require('../../lib/index.js');
+const { Budget } = require('../../lib/serverless/retry.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
 const { freePort } = require('../support/server.js');
@@ -292,4 +293,16 @@ test('SC-2, sec_x04: transfers through a relay that cuts at random points: every
   assert.equal(rows[0].balance + rows[1].balance, 1000);
   assert.equal(rows[1].balance, applied);
   assert.equal(doubts, 0, 'the server was reachable: nothing may stay unknown');
+});
+
+test('SC-20: calls that wait for another try share one listener, and end with the client', async () => {
+  const closing = new AbortController();
+  const limits = { retries: 1, minBackoff: 1, maxBackoff: 1 };
+  const budget = new Budget(limits, 0, closing.signal);
+  const waits = Array.from({ length: 20 }, () => budget.pause(600_000));
+  assert.equal(getEventListeners(closing.signal, 'abort').length, 1);
+  closing.abort();
+  await Promise.all(waits);
+  await budget.pause(600_000);
+  assert.equal(budget.leftMs, 0);
 });
