@@ -205,7 +205,7 @@ compareAll([
   {
     name: 'waiting too long for a client',
     run: async (_, { pool: make }) => {
-      const pool = make({ max: 1, connectionTimeoutMillis: 80 });
+      const pool = make({ max: 1, connectionTimeoutMillis: 500 });
       const client = await pool.connect();
       const failures = [await rejection(pool.connect()), await rejection(pool.query('select 1'))];
       failures.push(

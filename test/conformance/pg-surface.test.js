@@ -583,7 +583,7 @@ compareAll([
       await note(client.connect());
       await client.end();
       await note(client.query('select 1'));
-      const pool = make({ max: 1, connectionTimeoutMillis: 60 });
+      const pool = make({ max: 1, connectionTimeoutMillis: 500 });
       const lent = await pool.connect();
       await note(pool.connect());
       await note(pool.query('select 1'));

@@ -12,7 +12,7 @@ function openPool(t, options) {
   const pool = new Pool({
     connectionString: db.url,
     max: 2,
-    connectionTimeoutMillis: 200,
+    connectionTimeoutMillis: 500,
     ...options,
   });
   const lent = new Set();

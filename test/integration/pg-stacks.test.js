@@ -69,7 +69,7 @@ test('errors of connecting', async () => {
 });
 
 test('errors of a pool', async () => {
-  const full = new Pool({ connectionString: db.url, max: 1, connectionTimeoutMillis: 30 });
+  const full = new Pool({ connectionString: db.url, max: 1, connectionTimeoutMillis: 500 });
   const held = await full.connect();
   const pool = new Pool({ connectionString: db.url, max: 1 });
   await allLeadHere({
