@@ -15,10 +15,7 @@ const registry = new FinalizationRegistry(({ target, began, leaks, stack }) => {
   leaks?.tell({ event: 'leaked-transaction', openMs: performance.now() - began, stack });
 });
 
-/**
- * Entering the registry and leaving it costs more than most of what a transaction does here, and few are open for so long:
- * those that are enter it then.
- */
+/** Few are open for so long, and those that are not need not enter the registry only to leave it again. */
 const YOUNG_MS = 250;
 
 /** Begun since the last look. @type {Map<object, Facts>} */

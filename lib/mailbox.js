@@ -365,10 +365,12 @@ function unread(at, flags, answer, error) {
   else if (answer !== undefined) {
     const id = /** @type {number} */ (inWords[at >> 2]);
     const isOver = (flags & (FINAL | ERROR)) !== 0;
-    const rest = new (unreadable().UnreadableAnswer)(answer, error);
+    // What could not be read first says why, and whoever gives the request up knows it by its own answer.
+    const isKnown = answer.of !== undefined;
+    const rest = isKnown ? answer : new (unreadable().UnreadableAnswer)(answer, error);
     if (isOver) {
       if (pending[id] === answer) settled(id);
-      nextTick(() => rest.done());
+      nextTick(() => rest.done(false));
     } else if (answer.unread !== undefined) answer.unread(error);
     else if (pending[id] === answer) pending[id] = rest;
   }

@@ -7,6 +7,7 @@ const { once } = require('node:events');
 const { inspect } = require('node:util');
 const { pair, seen } = require('../support/pg-pair.js');
 const { waitFor } = require('../support/wait.js');
+const { uncaughtIn } = require('../support/uncaught.js');
 
 const { compareAll } = pair();
 
@@ -36,23 +37,6 @@ const rejection = (promise) => promise.then(() => 'no rejection', seen);
 /** Ends a session from outside. */
 const kill = ({ observer }, client) =>
   observer.query('select pg_terminate_backend($1)', [client.processID]);
-
-/** What nobody caught while something ran. */
-async function uncaught(run) {
-  const thrown = [];
-  const hear = (error) => thrown.push(error);
-  // The runner's own listener would fail the test.
-  const others = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  process.on('uncaughtException', hear);
-  try {
-    await run();
-  } finally {
-    process.removeListener('uncaughtException', hear);
-    for (const other of others) process.on('uncaughtException', other);
-  }
-  return thrown;
-}
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 60));
 
@@ -492,7 +476,7 @@ compareAll([
   {
     name: 'a listener of end that throws holds up nobody who waits for the end',
     run: async (_, { connect }) => {
-      const thrown = await uncaught(async () => {
+      const thrown = await uncaughtIn(async () => {
         for (const ended of [
           (client) => client.end(),
           (client) => new Promise((resolve) => client.end(resolve)),

@@ -10,6 +10,7 @@ const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
+const { uncaughtIn } = require('../support/uncaught.js');
 
 const db = testDatabase('create table t (id int primary key, label text)');
 
@@ -317,22 +318,6 @@ test('end of the pool settles a COPY nobody feeds', async () => {
   await pool.end({ timeoutMs: 50 });
   assert.ok((await failed) instanceof Error);
 });
-
-/** What reaches the process while `work` runs. */
-async function uncaughtIn(work) {
-  const thrown = [];
-  const hear = (error) => thrown.push(error);
-  const others = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  process.on('uncaughtException', hear);
-  try {
-    await work();
-  } finally {
-    process.removeListener('uncaughtException', hear);
-    for (const other of others) process.on('uncaughtException', other);
-  }
-  return thrown;
-}
 
 for (const mine of [new Error('mine'), Object.create(null)]) {
   test(`sec_j05: what a listener of a COPY throws is the process's to hear of, as an ${typeof mine} ${mine.message}`, async (t) => {

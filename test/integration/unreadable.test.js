@@ -6,6 +6,7 @@ const { once } = require('node:events');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 
 const db = testDatabase();
 
@@ -15,12 +16,15 @@ const LARGE = `select repeat('x', 2000000) as x`;
 function refuseMemory(t) {
   const { ArrayBuffer: real } = globalThis;
   t.after(() => Object.assign(globalThis, { ArrayBuffer: real }));
+  let refused = 0;
   function Refusing(/** @type {number} */ length) {
-    if (length > 1_000_000) throw new RangeError('Array buffer allocation failed');
-    return new real(length);
+    if (length <= 1_000_000) return new real(length);
+    refused++;
+    throw new RangeError('Array buffer allocation failed');
   }
   Object.assign(globalThis, { ArrayBuffer: Refusing });
-  return () => Object.assign(globalThis, { ArrayBuffer: real });
+  const restore = () => Object.assign(globalThis, { ArrayBuffer: real });
+  return Object.assign(restore, { refused: () => refused });
 }
 
 for (const poolSize of [1, 4]) {
@@ -82,7 +86,7 @@ test('a statement whose answer could not be read can still be given up', async (
   const abort = new AbortController();
   const rows = `select repeat('x', 2000000) from generate_series(1, 8) union all select pg_sleep(600)::text`;
   const asked = failureOf(pool.query(rows, [], { signal: abort.signal }));
-  await db.running('pg_sleep(600)');
+  await waitFor(() => restore.refused() > 1, { what: 'two records that cannot be read' });
   abort.abort();
   const error = await asked;
   assert.ok(error === abort.signal.reason || error.name === 'OutcomeUnknownError', error.stack);

@@ -2,9 +2,10 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { getEventListeners, once } = require('node:events');
+const { getEventListeners } = require('node:events');
 const { test } = require('node:test');
 const { hearAbort } = require('../../lib/abort-hearers.js');
+const { uncaughtIn } = require('../support/uncaught.js');
 
 /** A signal, what fires it, and how many listen to it. */
 function signalOf() {
@@ -74,16 +75,17 @@ test('signals are apart, and one that has fired is not heard of', () => {
 test('what one throws is uncaught, and the others hear all the same', async () => {
   const { signal, fire } = signalOf();
   const heard = [];
-  const others = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  const uncaught = once(process, 'uncaughtException');
-  hearAbort(signal, () => {
-    throw new Error('thrown by the first');
+  const thrown = await uncaughtIn(async () => {
+    hearAbort(signal, () => {
+      throw new Error('thrown by the first');
+    });
+    hearAbort(signal, () => heard.push('second'));
+    fire();
+    assert.deepEqual(heard, ['second']);
+    await new Promise((resolve) => setImmediate(resolve));
   });
-  hearAbort(signal, () => heard.push('second'));
-  fire();
-  assert.deepEqual(heard, ['second']);
-  const [error] = await uncaught;
-  assert.equal(error.message, 'thrown by the first');
-  for (const listener of others) process.on('uncaughtException', listener);
+  assert.deepEqual(
+    thrown.map(({ message }) => message),
+    ['thrown by the first'],
+  );
 });
