@@ -105,7 +105,7 @@ function build(fields, face) {
     case 'connect':
       return connectError(fields, details, face);
     case 'io':
-      if (cluster) details.code = '08006';
+      if (cluster && fields.code !== 'ERR_NO_THREAD') details.code = '08006';
       return new errors.ConnectError(fields.message, details);
     case 'acquire':
       return acquireError(fields, details, face);
@@ -198,7 +198,9 @@ function connectError(fields, details, face) {
   }
   if (code === 'ERR_AUTH')
     return new errors.AuthError(face === 'pg' ? problem : fields.message, details);
-  if (face === 'cluster') return new errors.ConnectError(fields.message, details);
+  if (face === 'cluster' || code === 'ERR_NO_THREAD') {
+    return new errors.ConnectError(fields.message, details);
+  }
   return nodeError(code, host, details);
 }
 
@@ -209,7 +211,7 @@ function connectError(fields, details, face) {
 function nodeError(code, host, details) {
   const [, name = host, port] = /^(.*):(\d+)$/.exec(host) ?? [];
   const address = name.replace(/^\[(.*)\]$/, '$1');
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+  if (code === 'ENOTFOUND' || code.startsWith('EAI_')) {
     const error = new errors.ConnectError(`getaddrinfo ${code} ${address}`, details);
     return Object.assign(error, errnoOf(code), { syscall: 'getaddrinfo', hostname: address });
   }

@@ -374,10 +374,13 @@ impl Error {
     }
 }
 
+/// The code of a thread that the system refuses.
+pub const NO_THREAD: &str = "ERR_NO_THREAD";
+
 /// Would connecting again fail the same way? Codes of certificates are Node's and have no common beginning.
 #[must_use]
 pub fn is_final(code: &str) -> bool {
-    code.starts_with("ERR_")
+    (code.starts_with("ERR_") && code != NO_THREAD)
         || code.starts_with("CERT_")
         || code.starts_with("CRL_")
         || code.starts_with("UNABLE_TO_")

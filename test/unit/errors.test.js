@@ -118,6 +118,13 @@ const TABLE = [
     'ENOTFOUND',
     'getaddrinfo ENOTFOUND no.host',
   ],
+  [
+    'pg',
+    { ...REFUSED, code: 'EAI_FAIL', host: 'no.host:1' },
+    'ConnectError',
+    'EAI_FAIL',
+    'getaddrinfo EAI_FAIL no.host',
+  ],
   ['pg', { ...REFUSED, code: 'ERR_TLS' }, 'TlsError', 'ERR_TLS', 'connection refused'],
   [
     'cluster',

@@ -6,6 +6,8 @@ use neon::prelude::*;
 use once_cell::sync::OnceCell;
 use tokio::runtime::{Builder, Handle};
 
+use crate::addon::settle::throw;
+use crate::error::{Error, NO_THREAD};
 use crate::frame::Shapes;
 use std::sync::Arc;
 
@@ -18,11 +20,19 @@ static RUNTIME: OnceCell<Handle> = OnceCell::new();
 /// JavaScript.
 ///
 /// # Errors
-/// A JS `Error` when the operating system refuses the thread.
+/// [`Error::Io`] when the operating system refuses the thread.
 pub(super) fn runtime<'cx>(cx: &mut impl Context<'cx>) -> NeonResult<&'static Handle> {
-    RUNTIME
-        .get_or_try_init(start)
-        .or_else(|error| cx.throw_error(format!("cannot start the engine: {error}")))
+    RUNTIME.get_or_try_init(start).or_else(|error| {
+        let problem = format!(
+            "cannot start the engine's thread: {error}; raise the limit of processes and threads (ulimit -u, or pids.max of \
+             the container)"
+        );
+        let error = Error::Io {
+            code: NO_THREAD,
+            problem: problem.into(),
+        };
+        throw(cx, &error)
+    })
 }
 
 fn start() -> std::io::Result<Handle> {

@@ -1,7 +1,7 @@
 //! Opens one connection: resolve, connect, TLS, log in, all under one deadline.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::BytesMut;
 
 use crate::config::{Config, Host};
+use crate::conn::aside::{HELPERS, Undone};
 use crate::conn::cancel::Target;
 use crate::conn::exchange::{Exchange, Manner};
 use crate::conn::login::log_in;
@@ -18,7 +19,7 @@ use crate::conn::seat::Seat;
 use crate::conn::stream::{self, Stream};
 use crate::conn::tls::{self, Connector};
 use crate::conn::{Closing, Connection, State};
-use crate::error::{Error, Phase};
+use crate::error::{Error, NO_THREAD, Phase};
 use crate::frame::Shapes;
 use crate::wire::{AuthMethods, Session};
 
@@ -170,6 +171,20 @@ impl Route {
         }
     }
 
+    /// What connecting needs could not be done on a thread of its own.
+    pub(super) fn undone(&self, work: &str, undone: Undone) -> Error {
+        match undone {
+            Undone::NoThread(error) => self.problem(
+                NO_THREAD,
+                format!(
+                    "the system refuses the thread that {work} needs ({error}); raise its limit of processes and threads \
+                     (ulimit -u, or pids.max of the container)"
+                ),
+            ),
+            Undone::Panicked => self.named(Error::internal(format!("{work} has panicked"))),
+        }
+    }
+
     /// Fills in the host the sans-IO start-up does not know.
     pub(super) fn named(&self, error: Error) -> Error {
         match error {
@@ -303,12 +318,40 @@ async fn resolve(route: &Route) -> Result<Vec<Address>, Error> {
             port,
             ..
         } => Ok(vec![Address::Tcp(SocketAddr::new(*ip, *port))]),
-        Host::Tcp { name, port, .. } => match tokio::net::lookup_host((&**name, *port)).await {
-            Ok(addresses) => alternate(addresses)
-                .ok_or_else(|| route.problem("ENOTFOUND", "the name has no address")),
-            Err(error) => Err(route.problem("ENOTFOUND", error.to_string())),
-        },
+        Host::Tcp { name, port, .. } => look_up(route, name.clone(), *port).await,
         Host::Unix { .. } | Host::Abstract { .. } => Ok(vec![Address::Local]),
+    }
+}
+
+/// Asks the system, which may take its time, unless the name is an address.
+async fn look_up(route: &Route, name: Box<str>, port: u16) -> Result<Vec<Address>, Error> {
+    if let Ok(ip) = name.parse::<IpAddr>() {
+        return Ok(vec![Address::Tcp(SocketAddr::new(ip, port))]);
+    }
+    let found = HELPERS
+        .run(move || (&*name, port).to_socket_addrs())
+        .await
+        .map_err(|undone| route.undone("looking up a name", undone))?;
+    match found {
+        Ok(addresses) => alternate(addresses)
+            .ok_or_else(|| route.problem("ENOTFOUND", "the name has no address")),
+        Err(error) => Err(route.problem(lookup_code(&error), error.to_string())),
+    }
+}
+
+/// What Node calls a lookup that failed. std says it in words only: those of glibc, musl and the BSDs, never translated,
+/// because Node leaves the language of messages alone.
+fn lookup_code(error: &std::io::Error) -> &'static str {
+    let text = error.to_string();
+    let says = |words: [&str; 2]| words.iter().any(|words| text.contains(words));
+    if says(["Temporary failure in name resolution", "Try again"]) {
+        "EAI_AGAIN"
+    } else if says(["Non-recoverable failure", "Non-recoverable error"]) {
+        "EAI_FAIL"
+    } else if says(["Memory allocation failure", "Out of memory"]) {
+        "EAI_MEMORY"
+    } else {
+        "ENOTFOUND"
     }
 }
 
@@ -332,5 +375,26 @@ fn alternate(addresses: impl Iterator<Item = SocketAddr>) -> Option<Vec<Address>
             return Some(mixed);
         }
         mixed.extend(pair.into_iter().flatten().map(Address::Tcp));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_lookup_has_the_code_of_node() {
+        for (said, code) in [
+            ("Name or service not known", "ENOTFOUND"),
+            ("No address associated with hostname", "ENOTFOUND"),
+            ("Name does not resolve", "ENOTFOUND"),
+            ("Temporary failure in name resolution", "EAI_AGAIN"),
+            ("Try again", "EAI_AGAIN"),
+            ("Non-recoverable failure in name resolution", "EAI_FAIL"),
+            ("Memory allocation failure", "EAI_MEMORY"),
+        ] {
+            let text = format!("failed to lookup address information: {said}");
+            assert_eq!(lookup_code(&std::io::Error::other(text)), code, "{said}");
+        }
     }
 }

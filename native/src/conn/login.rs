@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::{ChannelBinding, SslMode};
+use crate::conn::aside::HELPERS;
 use crate::conn::certificate::Certificate;
 use crate::conn::dial::{Address, Route};
 use crate::conn::passwords::Question;
@@ -204,11 +205,10 @@ async fn converse(
             Step::AskPassword => startup.password(asking.ask().await?),
             Step::Derive(derivation) => {
                 // Thousands of HMAC rounds: off the thread that serves every other connection (rule A03).
-                let derived = tokio::task::spawn_blocking(move || derivation.run())
+                let derived = HELPERS
+                    .run(move || derivation.run())
                     .await
-                    .map_err(|error| {
-                        Error::internal(format!("SCRAM derivation failed: {error}"))
-                    })?;
+                    .map_err(|undone| route.undone("the key of a password", undone))?;
                 startup
                     .derived(derived, &mut output)
                     .map_err(|error| route.named(error))?;

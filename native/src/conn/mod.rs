@@ -7,6 +7,7 @@
 pub mod account;
 pub mod alive;
 pub mod answers;
+mod aside;
 pub mod cancel;
 pub mod certificate;
 pub mod client;
