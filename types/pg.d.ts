@@ -264,9 +264,9 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
   constructor(config?: string | ClientConfig);
   static readonly Query: typeof Query;
   readonly connectionParameters: ConnectionParameters;
-  /** Emits `parameterStatus`, `notice`, `notification`, `error` and `end`; there is no socket behind it. */
+  /** Emits `parameterStatus`, `notice`, `notification`, `error` and `end`; there is no socket behind it. What ends or breaks it ends the client. */
   readonly connection: EventEmitter & {
-    readonly stream: EventEmitter & { destroy(): unknown };
+    readonly stream: EventEmitter & { destroy(reason?: Error): unknown; end(): unknown };
     readonly parsedStatements: Record<string, string>;
   };
   user: string;

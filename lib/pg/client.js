@@ -75,7 +75,7 @@ class Client extends ClientFields {
       described: (message) => this.connection.emit('rowDescription', message),
     });
     this.connection = new ConnectionFacade(
-      (reason) => this.#cut(reason),
+      (reason, isPolite) => this.#cut(reason, isPolite),
       (isAwaited) => this.#keepAlive(isAwaited),
       this.#queue.parsed,
     );
@@ -238,10 +238,7 @@ class Client extends ClientFields {
     }
     if (typeof config.submit === 'function') return this.#submit(config, values, callback);
     const asked = readQuery(config, values, callback);
-    if (!asked.callback) {
-      const answered = this.#answered(asked);
-      return promiseOf(this.#Promise, answered);
-    }
+    if (!asked.callback) return promiseOf(this.#Promise, this.#answered(asked));
     if (typeof asked.callback !== 'function') throw new TypeError('callback is not a function');
     this.#callBack(asked, bound(asked.callback));
     return undefined;
@@ -304,11 +301,8 @@ class Client extends ClientFields {
   /** @param {Asked} asked @param {Resolve} resolve @param {Reject} reject */
   #start(asked, resolve, reject) {
     const refusal = this.#refusal();
-    if (refusal !== undefined) {
-      process.nextTick(reject, refusal);
-      return;
-    }
-    this.#queue.start(asked, this.#limitOf(asked), resolve, reject);
+    if (refusal !== undefined) process.nextTick(reject, refusal);
+    else this.#queue.start(asked, this.#limitOf(asked), resolve, reject);
   }
 
   /** @param {any} given @param {any} values @param {any} callback */
@@ -358,18 +352,20 @@ class Client extends ClientFields {
     if (!isExpected) this._queryable = false;
     this.#queue.close(terminated(isExpected));
     if (isExpected) return;
-    const error = lossOf(cause, this.#queue.hasToldWhy);
+    this.#tellLoss(lossOf(cause, this.#queue.hasToldWhy));
+  }
+
+  /** @param {any} error */
+  #tellLoss(error) {
     // Behind the continuations of whoever waits for a statement.
     setImmediate(() => {
-      this.connection.emit('error', error);
-      // Nobody listens: the loss is known to whoever asks next, and ends no process.
-      if (this.listenerCount('error') > 0) {
-        try {
-          this.emit('error', error);
-        } finally {
-          process.nextTick(() => this.#tellEnd());
-        }
-      } else this.#tellEnd();
+      try {
+        this.connection.lost(error);
+        // Nobody listens: the loss is known to whoever asks next, and ends no process.
+        if (this.listenerCount('error') > 0) this.emit('error', error);
+      } finally {
+        process.nextTick(() => this.#tellEnd());
+      }
     });
   }
 
@@ -432,15 +428,17 @@ class Client extends ClientFields {
     this.#tellEnd();
   }
 
-  /** The program destroys the socket it thinks there is. @param {Error} [reason] */
-  #cut(reason) {
+  /** The program takes away the socket it thinks there is. @param {any} reason @param {boolean} isPolite */
+  #cut(reason = terminated(false), isPolite = false) {
     if (this.#state === 'connecting') {
-      this.#abandon(reason ?? terminated(false));
+      this.#abandon(reason);
     } else if (this.#state === 'open') {
       this._queryable = false;
       this.#state = 'over';
-      this.#queue.close(reason ?? terminated(false));
-      this.#link?.end(false).then(() => setImmediate(() => this.#tellEnd()));
+      this.#queue.close(reason);
+      this.#link?.end(isPolite).then(() => {
+        if (!this._ending) this.#tellLoss(reason);
+      });
     }
   }
 

@@ -4,11 +4,13 @@
 const { EventEmitter } = require('node:events');
 const { wrong } = require('../option-rules.js');
 
+/** Ends the connection: at once, or behind what runs. @typedef {(reason?: Error, isPolite?: boolean) => void} Cut */
+
 /** In place of the socket, which belongs to the engine. */
 class StreamFacade extends EventEmitter {
   #cut;
 
-  /** @param {(reason?: Error) => void} cut @param {(isAwaited: boolean) => void} hold keeps the process alive, or not */
+  /** @param {Cut} cut @param {(isAwaited: boolean) => void} hold keeps the process alive, or not */
   constructor(cut, hold) {
     super();
     this.#cut = cut;
@@ -27,6 +29,13 @@ class StreamFacade extends EventEmitter {
     return this;
   }
 
+  /** Ends the connection behind what runs. */
+  end() {
+    this.writable = false;
+    this.#cut(undefined, true);
+    return this;
+  }
+
   setKeepAlive() {
     return this;
   }
@@ -38,8 +47,10 @@ class StreamFacade extends EventEmitter {
 
 /** Tells of start-up parameters, columns, notices, notifications, errors and the end. */
 class ConnectionFacade extends EventEmitter {
+  #isLost = false;
+
   /**
-   * @param {(reason?: Error) => void} cut @param {(isAwaited: boolean) => void} hold keeps the process alive, or not
+   * @param {Cut} cut @param {(isAwaited: boolean) => void} hold keeps the process alive, or not
    * @param {Record<string, string>} parsed named statements; programs that deallocate one delete it here
    */
   constructor(cut, hold, parsed) {
@@ -48,15 +59,32 @@ class ConnectionFacade extends EventEmitter {
     this.stream = new StreamFacade(cut, hold);
     this.ref = this.stream.ref;
     this.unref = this.stream.unref;
-    // Whoever lacks a listener has no interest: nothing here may end the process.
-    this.on('error', () => {});
+    // A fault that the program plays, at either of them.
+    this.stream.on('error', (reason) => this.emit('error', reason));
+    this.on('error', (reason) => {
+      if (!this.#isLost) this.stream.destroy(reason);
+    });
+  }
+
+  /** What the program has not done itself. @param {Error} error */
+  lost(error) {
+    if (this.stream.destroyed) return;
+    this.#isLost = true;
+    this.emit('error', error);
+  }
+
+  /** For programs that end it below the client. */
+  end() {
+    this.stream.end();
   }
 
   /** There is nothing behind it any more. */
   over() {
-    this.stream.writable = false;
-    this.stream.destroyed = true;
-    this.stream.emit('close');
+    const { stream } = this;
+    if (!stream.destroyed) stream.emit('end');
+    stream.writable = false;
+    stream.destroyed = true;
+    stream.emit('close');
     this.emit('end');
   }
 }

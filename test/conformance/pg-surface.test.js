@@ -602,6 +602,17 @@ compareAll([
   },
 ]);
 
+const mine = () => new Error('played');
+
+/** What streams tell of their ends. */
+function ends() {
+  const log = [];
+  const watch = (stream) => {
+    for (const name of ['end', 'close']) stream.on(name, () => log.push(name));
+  };
+  return { log, watch };
+}
+
 // Section 11.5.
 compareAll([
   {
@@ -654,6 +665,49 @@ compareAll([
       const { message } = await running;
       await ended;
       return [message, (await failure(client.query('select 1'))).message];
+    },
+  },
+  ...[
+    ['connection.stream.destroy()', ({ connection }) => connection.stream.destroy()],
+    ['connection.stream.destroy(reason)', ({ connection }) => connection.stream.destroy(mine())],
+    ['connection.stream.end()', ({ connection }) => connection.stream.end()],
+    ['connection.end()', ({ connection }) => connection.end()],
+    ['an error of the stream', ({ connection }) => connection.stream.emit('error', mine())],
+    ['an error of the connection', ({ connection }) => connection.emit('error', mine())],
+  ].map(([name, act]) => ({
+    name: `§11.5 a client is told of a fault that its program plays: ${name}`,
+    run: async (_, { connect, pool: make }) => {
+      const client = await connect();
+      const told = new Promise((resolve) => client.once('error', resolve));
+      act(client);
+      const words = [(await told).message, (await failure(client.query('select 1'))).message];
+      const pool = make({ max: 1 });
+      const lost = new Promise((resolve) => pool.once('error', resolve));
+      const removed = new Promise((resolve) => pool.once('remove', resolve));
+      const lent = await pool.connect();
+      lent.release();
+      act(lent);
+      words.push((await lost).message, (await removed) === lent, pool.totalCount);
+      return [words, (await pool.query('select 1 as a')).rows];
+    },
+  })),
+  {
+    name: '§11.5 connection.stream tells of its end',
+    run: async (_, { connect }) => {
+      const { log, watch } = ends();
+      for (const act of [
+        (client) => client.end(),
+        ({ connection }) => connection.stream.end(),
+        ({ connection }) => connection.stream.destroy(),
+      ]) {
+        const client = await connect();
+        watch(client.connection.stream);
+        const ended = new Promise((resolve) => client.once('end', resolve));
+        act(client);
+        await ended;
+        log.push('over');
+      }
+      return log;
     },
   },
   {
