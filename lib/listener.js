@@ -79,6 +79,8 @@ class Listener extends EventEmitter {
     this.#checkOpen();
     // The same function may listen twice, and stops once for each.
     const own = (/** @type {Notification} */ notification) => handler(notification);
+    // The connection may be there already.
+    if (this.#channels.size === 0) this.#letExit = keepAlive();
     const handlers = this.#channels.get(channel) ?? new Set();
     handlers.add(own);
     this.#channels.set(channel, handlers);
@@ -108,8 +110,13 @@ class Listener extends EventEmitter {
 
   /** @param {string} channel @param {Handler} handler */
   async #unlisten(channel, handler) {
-    if (!this.#remove(channel, handler) || this.#live === undefined) return;
-    const { session } = this.#live;
+    if (this.#remove(channel, handler) && this.#live !== undefined) {
+      await this.#leave(this.#live.session, channel);
+    }
+  }
+
+  /** @param {Target} session @param {string} channel */
+  async #leave(session, channel) {
     try {
       await this.#run(session, `UNLISTEN ${quoteIdentifier(channel)}`);
     } catch (error) {
@@ -123,7 +130,11 @@ class Listener extends EventEmitter {
     const handlers = this.#channels.get(channel);
     if (!handlers?.delete(handler) || handlers.size > 0) return false;
     this.#channels.delete(channel);
-    if (this.#channels.size === 0) this.#letExit();
+    if (this.#channels.size === 0) {
+      this.#letExit();
+      // Whoever listens next has missed nothing.
+      this.#gap = undefined;
+    }
     return true;
   }
 
@@ -139,8 +150,6 @@ class Listener extends EventEmitter {
   async #connect() {
     const { signal } = this.#pause;
     let pauseMs = FIRST_PAUSE_MS;
-    this.#letExit();
-    this.#letExit = keepAlive();
     this.#attempt = newAttempt();
     while (!signal.aborted) {
       const attempt = /** @type {Attempt} */ (this.#attempt);
@@ -190,6 +199,9 @@ class Listener extends EventEmitter {
       throw error;
     }
     this.#live = link;
+    // Given up since it was asked for.
+    const left = channels.filter((channel) => !this.#channels.has(channel));
+    for (const channel of left) this.#leave(session, channel).catch(() => {});
     this.#announceGap(channels);
     const early = link.early ?? [];
     link.early = undefined;
@@ -202,7 +214,8 @@ class Listener extends EventEmitter {
     const gap = this.#gap;
     if (gap === undefined) return;
     this.#gap = undefined;
-    this.#tell('gap', { channels, since: gap.since, until: new Date(), cause: gap.cause });
+    const heard = channels.filter((channel) => this.#channels.has(channel));
+    this.#tell('gap', { channels: heard, since: gap.since, until: new Date(), cause: gap.cause });
   }
 
   /** @param {Link} link @param {any} event */
@@ -222,8 +235,11 @@ class Listener extends EventEmitter {
 
   /** @param {Notification} notification */
   #deliver(notification) {
-    for (const handler of this.#channels.get(notification.channel) ?? []) {
-      this.#guard(() => handler(notification));
+    const handlers = this.#channels.get(notification.channel);
+    // What was on its way when its channel was given up concerns nobody.
+    if (handlers === undefined) return;
+    for (const handler of handlers) {
+      if (this.#ending === undefined) this.#guard(() => handler(notification));
     }
     this.#tell('notification', notification);
   }
@@ -234,10 +250,15 @@ class Listener extends EventEmitter {
     this.#live = undefined;
     link.stop();
     release(link.session);
-    if (this.#channels.size === 0 || this.#ending !== undefined) return;
+    if (!this.#isWanted()) return;
     this.#gap ??= { since: this.#lastHeard, cause };
     this.#tell('lost', cause);
-    if (this.#attempt === undefined) this.#connect();
+    // Who was told may have given up the last channel, or the listener.
+    if (this.#isWanted() && this.#attempt === undefined) this.#connect();
+  }
+
+  #isWanted() {
+    return this.#channels.size > 0 && this.#ending === undefined;
   }
 
   /** @param {Target} session @param {string} sql */
@@ -269,7 +290,7 @@ class Listener extends EventEmitter {
     const listeners = this.rawListeners('error');
     if (listeners.length === 0) {
       if (isUsers)
-        process.emitWarning(`a handler of a Listener threw: ${error}`, {
+        process.emitWarning(`a handler of a Listener threw: ${textOf(error)}`, {
           code: 'PG_BERTH_HANDLER',
         });
       return;
@@ -278,7 +299,7 @@ class Listener extends EventEmitter {
       try {
         listener.call(this, error);
       } catch (failure) {
-        process.emitWarning(`an error handler of a Listener threw: ${failure}`, {
+        process.emitWarning(`an error handler of a Listener threw: ${textOf(failure)}`, {
           code: 'PG_BERTH_HANDLER',
         });
       }
@@ -317,6 +338,15 @@ class Listener extends EventEmitter {
 
   [Symbol.asyncDispose]() {
     return this.end();
+  }
+}
+
+/** Of whatever was thrown: not everything can be made a text. @param {unknown} thrown */
+function textOf(thrown) {
+  try {
+    return String(thrown);
+  } catch {
+    return 'what is no text';
   }
 }
 

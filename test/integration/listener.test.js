@@ -5,7 +5,6 @@ const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { execFile } = require('node:child_process');
 const { once } = require('node:events');
-const { promisify } = require('node:util');
 const { createListener } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
@@ -235,6 +234,19 @@ test('options about results and sizes of pools are refused by name', () => {
   }
 });
 
+/** What a process prints that runs this script, and its exit code; `onText` hears the output so far. */
+async function run(script, onText) {
+  const limit = { timeout: 30_000 };
+  const child = execFile(process.execPath, ['-e', script, db.url], limit);
+  let text = '';
+  child.stdout.on('data', (chunk) => {
+    text += chunk;
+    onText(text);
+  });
+  const [code] = await once(child, 'close');
+  return [code, text];
+}
+
 test('it keeps the process alive while it listens, and lets it end afterwards', async () => {
   const script = `
     const { createListener } = require('./lib/index.js');
@@ -243,16 +255,79 @@ test('it keeps the process alive while it listens, and lets it end afterwards', 
       console.log(payload);
       await listener.end();
     }).then(() => console.log('listening'));`;
-  const child = execFile(process.execPath, ['-e', script, db.url]);
-  const output = promisify((done) => {
-    let text = '';
-    child.stdout.on('data', (chunk) => {
-      text += chunk;
-      if (text === 'listening\n') notify('exit', 'bye');
-    });
-    child.on('close', (code) => done(null, [code, text]));
-  })();
-  assert.deepEqual(await output, [0, 'listening\nbye\n']);
+  const output = await run(script, (text) => text === 'listening\n' && notify('exit', 'bye'));
+  assert.deepEqual(output, [0, 'listening\nbye\n']);
+});
+
+test('it keeps the process alive when it listens again on the connection it has', async () => {
+  const script = `
+    const { createListener } = require('./lib/index.js');
+    const listener = createListener(process.argv[1]);
+    (async () => {
+      const stop = await listener.listen('before');
+      await stop();
+      await listener.listen('again', async ({ payload }) => {
+        console.log(payload);
+        await listener.end();
+      });
+      // Behind everything that could hold the process for a moment.
+      setTimeout(() => console.log('listening'), 100);
+    })();`;
+  const output = await run(script, (text) => text === 'listening\n' && notify('again', 'bye'));
+  assert.deepEqual(output, [0, 'listening\nbye\n']);
+});
+
+test('a process may end whose listener gave its last channel up when the connection was lost', async () => {
+  const script = `
+    const { createListener } = require('./lib/index.js');
+    const listener = createListener({ connectionString: process.argv[1], applicationName: 'gives up' });
+    listener.on('gap', () => console.log('gap'));
+    (async () => {
+      const stop = await listener.listen('given up');
+      listener.on('lost', stop);
+      console.log('listening');
+    })();`;
+  const output = await run(script, (text) => text === 'listening\n' && kill());
+  assert.deepEqual(output, [0, 'listening\n']);
+});
+
+test('who listens after a loss that concerned nobody is told of no gap', async (t) => {
+  const listener = open(t);
+  const told = [];
+  listener.on('gap', (gap) => told.push(gap));
+  const stop = await listener.listen('old');
+  listener.on('lost', stop);
+  const lost = next(listener, 'lost');
+  await kill();
+  await lost;
+  const heard = new Promise((resolve) => {
+    listener.listen('new', resolve).then(() => notify('new'));
+  });
+  await heard;
+  assert.deepEqual(told, []);
+});
+
+test('handlers may throw what is no text', async (t) => {
+  const listener = open(t);
+  const warnings = [];
+  const warned = (warning) => warnings.push(warning.message);
+  process.on('warning', warned);
+  t.after(() => process.off('warning', warned));
+  await listener.listen('odd', () => {
+    throw Symbol('odd');
+  });
+  await listener.listen('odd', async () => {
+    throw Object.create(null);
+  });
+  const heard = new Promise((resolve) => {
+    listener.listen('odd', resolve).then(() => notify('odd'));
+  });
+  await heard;
+  await waitFor(() => warnings.length >= 2, { what: 'both warnings' });
+  assert.deepEqual(warnings, [
+    'a handler of a Listener threw: Symbol(odd)',
+    'a handler of a Listener threw: what is no text',
+  ]);
 });
 
 function hostOf(url) {
