@@ -1,17 +1,23 @@
 // SQL texts for people who watch: without literals, and in a few words.
 'use strict';
 
-/** Texts that were looked at, so that a statement is read once. */
+/** Texts that were looked at, so that a statement is read once; and their characters in all. */
 const MAX_KNOWN = 1000;
+const MAX_KEPT = 4 * 1024 * 1024;
+/** Of a text no more is read: longer tokens are too much for the stack of a regular expression. */
+const MAX_READ = 1024 * 1024;
 /** Longer texts are cut: what watches is not an archive. */
 const MAX_TEXT = 4096;
 const MAX_SUMMARY = 255;
 
 const WORD = '[A-Za-z_\\u0080-\\uffff][\\w$\\u0080-\\uffff]*';
-/** Comments, literals, quoted names, parameters, numbers, words, and single characters; what is open at the end ends there. */
+/**
+ * Spaces and comments, literals, quoted names, parameters, numbers, words, and single characters; what is open at the end
+ * ends there. Source: the server's src/backend/parser/scan.l.
+ */
 const TOKENS = new RegExp(
   [
-    '(?<space>\\s+|--[^\\n]*|/\\*[\\s\\S]*?(?:\\*/|$))',
+    '(?<space>[ \\t\\n\\r\\f\\v]+|--[^\\n\\r]*|(?<comment>/\\*))',
     "(?<escaped>[eE]'(?:\\\\[\\s\\S]|''|[^'\\\\])*(?:'|$))",
     "(?<plain>(?:[bBxXnN]|[uU]&)?'(?:''|[^'])*(?:'|$))",
     `(?<name>(?:[uU]&)?"(?:""|[^"])*(?:"|$))`,
@@ -23,6 +29,9 @@ const TOKENS = new RegExp(
   ].join('|'),
   'g',
 );
+
+/** Of comments. */
+const EDGES = /\/\*|\*\//g;
 
 /** What a text does; anything else is not an operation. */
 const OPERATIONS = new Set(
@@ -63,6 +72,7 @@ const NO_STATEMENT = new Set(['FOR', 'DO', 'KEY', 'ON', 'OR']);
 
 /** @type {Map<string, Described>} */
 const known = new Map();
+let keptLength = 0;
 
 /**
  * A text without its literals, its operation, and its operations and relations in a few words.
@@ -72,17 +82,36 @@ const known = new Map();
 function describeText(sql) {
   const found = known.get(sql);
   if (found !== undefined) return found;
-  const described = read(sql);
-  if (known.size >= MAX_KNOWN) known.clear();
+  const described = read(sql.slice(0, MAX_READ));
+  if (sql.length > MAX_KEPT) return described;
+  keptLength += sql.length;
+  if (known.size >= MAX_KNOWN || keptLength > MAX_KEPT) {
+    known.clear();
+    keptLength = sql.length;
+  }
   known.set(sql, described);
   return described;
+}
+
+/** Where a comment ends: there may be others in it. @param {string} sql @param {number} from behind its beginning */
+function endOfComment(sql, from) {
+  let depth = 1;
+  EDGES.lastIndex = from;
+  for (let edge = EDGES.exec(sql); edge !== null; edge = EDGES.exec(sql)) {
+    depth += edge[0] === '/*' ? 1 : -1;
+    if (depth === 0) return EDGES.lastIndex;
+  }
+  return sql.length;
 }
 
 /** @param {string} sql @returns {Described} */
 function read(sql) {
   let text = '';
   const summary = new Summary();
-  for (const { 0: token, groups = {} } of sql.matchAll(TOKENS)) {
+  TOKENS.lastIndex = 0;
+  for (let found = TOKENS.exec(sql); found !== null; found = TOKENS.exec(sql)) {
+    const { 0: token, groups = {} } = found;
+    if (groups.comment !== undefined) TOKENS.lastIndex = endOfComment(sql, TOKENS.lastIndex);
     if (groups.space !== undefined) {
       if (text !== '' && !text.endsWith(' ')) text += ' ';
       continue;
