@@ -6,6 +6,7 @@ const { bound } = require('./bound.js');
 const { ClientFields } = require('./client-fields.js');
 const { ConnectionFacade } = require('./connection.js');
 const { hide } = require('./connection-parameters.js');
+const { tellDrained } = require('./drain.js');
 const { AHEAD, RUN, SETTLE, keepReal, realOf } = require('./for-pools.js');
 const { describe, lossOf, recaptured, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
@@ -65,9 +66,7 @@ class Client extends ClientFields {
     );
     this.#reading = new Reading(given.types);
     this.#queue = new StatementQueue(this.#reading, this, {
-      drained: () => {
-        if (this.listenerCount('drain') > 0) process.nextTick(() => this.emit('drain'));
-      },
+      drained: (hasFailed) => tellDrained(this, this.#queue, hasFailed),
       // No pool may hand this client out before the loss itself is heard of.
       ending: () => {
         this._queryable = false;
@@ -177,7 +176,7 @@ class Client extends ClientFields {
     this.#state = 'over';
     this._queryable = false;
     this.#queue.close(terminated(this._ending));
-    process.nextTick(() => this.#tellEnd());
+    setImmediate(() => this.#tellEnd());
     done(error);
   }
 

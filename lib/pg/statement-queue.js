@@ -60,7 +60,7 @@ class StatementQueue {
    * @param {Reading} reading
    * @param {{ replication: unknown, pipeline: boolean, binary: any }} client replication knows the simple protocol only; in a
    *   pipeline every statement is sent ahead of the answers to others; the default of `binary`
-   * @param {{ drained: () => void, ending: () => void, described: (message: { fields: any[] }) => void }} heard by the client:
+   * @param {{ drained: (hasFailed: boolean) => void, ending: () => void, described: (message: { fields: any[] }) => void }} heard by the client:
    *   everything asked for was done; the connection ends behind a statement; a cursor has columns
    */
   constructor(reading, client, heard) {
@@ -239,8 +239,12 @@ class StatementQueue {
    * @param {Asked} asked @param {() => void} tell runs no code of the program's: other answers of this turn come behind it
    */
   #refuse(asked, tell) {
-    if (this.#unanswered === 0 || this.#isPipelined || asked.isAhead) process.nextTick(tell);
-    else this.#refusals.push({ behind: this.#asked, tell });
+    if (this.#unanswered === 0 || this.#isPipelined || asked.isAhead) {
+      process.nextTick(() => {
+        tell();
+        this.#rest(false);
+      });
+    } else this.#refusals.push({ behind: this.#asked, tell });
   }
 
   /** Tells of refusals whose turn has come. @param {number} answered */
@@ -356,7 +360,7 @@ class StatementQueue {
       if (reason === undefined) process.nextTick(() => asked.mirror.emit('end'));
       else process.nextTick(() => asked.mirror.handleError(describe(reason)));
     }
-    this.#rest();
+    this.#rest(reason !== undefined);
   }
 
   /** @param {any} reason what the engine says of a failure */
@@ -365,12 +369,12 @@ class StatementQueue {
     if (reason?.kind === 'lost' && reason.cause?.kind === 'server') this.hasToldWhy = true;
   }
 
-  /** Tells that everything was done, if it was. */
-  #rest() {
+  /** Tells that everything was done, if it was. @param {boolean} hasFailed the last of it */
+  #rest(hasFailed) {
     if (this.isBusy) return;
     this.#last = undefined;
     for (const heard of this.#whenQuiet.splice(0)) process.nextTick(heard);
-    this.#heard.drained();
+    if (this.#link !== undefined) this.#heard.drained(hasFailed);
   }
 
   /** Begins what waits, up to the next submittable. */
@@ -449,7 +453,7 @@ class StatementQueue {
         if (this.#occupant !== occupant) return;
         this.#occupant = undefined;
         this.#proceed();
-        this.#rest();
+        this.#rest(false);
       },
     };
     occupant[OCCUPY](lane);

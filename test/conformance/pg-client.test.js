@@ -38,6 +38,10 @@ const rejection = (promise) => promise.then(() => 'no rejection', seen);
 const kill = ({ observer }, client) =>
   observer.query('select pg_terminate_backend($1)', [client.processID]);
 
+/** Once something is heard of a Query. */
+const ask = (client, Query, event, done) =>
+  client.query(new Query(event === 'error' ? 'selec' : 'select 1')).once(event, done);
+
 const settled = () => new Promise((resolve) => setTimeout(resolve, 60));
 
 compareAll([
@@ -174,6 +178,60 @@ compareAll([
       client.query('select 1');
       await client.query('select 2').then(() => note('second'));
       await client.query('select 3').then(() => note('third'));
+      return log;
+    },
+  },
+  ...[
+    ['a callback', (client, done) => client.query('select 1', done)],
+    ['a callback, with values', (client, done) => client.query('select $1::int', [1], done)],
+    ['the callback of a failure', (client, done) => client.query('selec', done)],
+    ['the callback of a refusal', (client, done) => client.query({}, done)],
+    ['the end of a Query', (client, done, { Query }) => ask(client, Query, 'end', done)],
+    ['a row of a Query', (client, done, { Query }) => ask(client, Query, 'row', done)],
+    ['the error of a Query', (client, done, { Query }) => ask(client, Query, 'error', done)],
+  ].flatMap(([name, first]) =>
+    // In pg's pipeline it comes before a refusal is told of.
+    (name.includes('refusal') ? [false] : [false, true]).map((pipeline) => ({
+      name: `drain does not come while ${name} asks for more${pipeline ? ', in a pipeline' : ''}`,
+      run: async (driver, { connect }) => {
+        const client = await connect({ pipeline });
+        const { log, hear, note } = recorder();
+        hear(client, 'drain', 'end');
+        client.on('drain', () => client.end());
+        const ended = once(client, 'end');
+        first(
+          client,
+          () => {
+            note('first');
+            client.query('select 2', (error) => note('second', error));
+          },
+          driver,
+        );
+        await ended;
+        return log;
+      },
+    })),
+  ),
+  {
+    name: 'drain comes after a query that was refused',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      const { log, hear, note } = recorder();
+      hear(client, 'drain');
+      await client.query({}).catch(() => note('refused'));
+      return log;
+    },
+  },
+  {
+    name: 'queries before a connect that fails hear of it before the end',
+    run: async (driver) => {
+      const client = new driver.Client({ host: '127.0.0.1', port: 1, user: 'u' });
+      const { log, hear, note } = recorder();
+      hear(client, 'error', 'end');
+      const ended = once(client, 'end');
+      client.query('select 1', (error) => note(error));
+      await rejection(client.connect());
+      await ended;
       return log;
     },
   },

@@ -1,0 +1,20 @@
+// The event of a client that has done everything asked for.
+'use strict';
+
+/** @typedef {InstanceType<typeof import('./statement-queue.js').StatementQueue>} StatementQueue */
+
+/**
+ * Ahead of whoever awaits the last answer; behind its callback, and behind whoever catches its failure. They may ask for
+ * more, and programs end the client at this event.
+ * @param {import('node:events').EventEmitter} client @param {StatementQueue} queue
+ * @param {boolean} hasFailed the last of it
+ */
+function tellDrained(client, queue, hasFailed) {
+  if (client.listenerCount('drain') === 0) return;
+  const later = hasFailed ? setImmediate : process.nextTick;
+  later(() => {
+    if (!queue.isBusy) client.emit('drain');
+  });
+}
+
+module.exports = { tellDrained };
