@@ -237,8 +237,9 @@ class Pool {
    * @returns {Promise<number>}
    */
   async insertMany(table, rows, given) {
-    const query = (/** @type {string} */ sql, /** @type {unknown[]} */ params) =>
-      this.query(sql, params, { types: 'lossless', rowMode: 'object' });
+    /** @type {import('./insert-many.js').Query} */
+    const query = (sql, params, limits) =>
+      this.query(sql, params, { types: 'lossless', rowMode: 'object', ...limits });
     this.#use();
     return require('./insert-many.js').insertMany(this.#target, query, table, rows, given);
   }

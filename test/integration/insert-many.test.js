@@ -200,6 +200,61 @@ test('a source that fails, a signal and a time limit give it up', async (t) => {
   assert.equal(pool.status().size, 1);
 });
 
+/** So many rows by hand, then `end`; what it is told when it is left. */
+function byHand(count, end, left) {
+  let id = 0;
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: async () => (id++ < count ? { done: false, value: { id } } : end()),
+      return: left,
+    }),
+  };
+}
+
+test('a source that has ended or failed is not told, and what one says that is told hides nothing', async (t) => {
+  const pool = open(t);
+  await pool.query('truncate t');
+  const told = [];
+  const left = () => {
+    told.push('left');
+    throw new Error('said when it was left');
+  };
+  const done = () => ({ done: true });
+  assert.equal(await pool.insertMany('t', byHand(3, done, left)), 3);
+  const broken = () => {
+    throw new Error('the source broke');
+  };
+  await assert.rejects(pool.insertMany('t', byHand(3, broken, left)), /the source broke/);
+  assert.deepEqual(told, []);
+  await assert.rejects(
+    pool.insertMany(
+      't',
+      byHand(3, () => ({ value: 'no row' }), left),
+    ),
+    {
+      message: /row 3 must be an object/,
+    },
+  );
+  assert.deepEqual(told, ['left']);
+  const [{ n }] = await pool.query('select count(*)::int as n from t');
+  assert.equal(n, 3);
+});
+
+test('a signal and a time limit hold on a server that is frozen', async (t) => {
+  const proxy = await db.openProxy(t);
+  const pool = open(t, { connectionString: proxy.url(db.url) });
+  await pool.query('select 1');
+  proxy.blackHole();
+  const controller = new AbortController();
+  const loads = [
+    assert.rejects(pool.insertMany('t', numbers(1), { signal: controller.signal }), /enough/),
+    assert.rejects(pool.insertMany('t', numbers(1), { timeoutMs: 50 }), /50 ?ms/),
+  ];
+  controller.abort(new Error('enough'));
+  await Promise.all(loads);
+  proxy.heal();
+});
+
 test('wrong arguments send nothing', async (t) => {
   // There is no server: what was to be sent would fail with that. The pool tries to connect at its first use in any case.
   const pool = open(t, {
