@@ -77,7 +77,7 @@ function statusHandler(pools, options) {
 
   /** @param {IncomingMessage} request @param {ServerResponse} response @param {() => void} [next] */
   function handle(request, response, next) {
-    const url = urlOf(request);
+    const url = urlOf(request.url);
     const inside = url.pathname === basePath || url.pathname.startsWith(`${basePath}/`);
     const place = url.pathname.slice(basePath.length) || '/';
     const route = inside && Object.hasOwn(routes, place) ? routes[place] : undefined;
@@ -91,9 +91,10 @@ function statusHandler(pools, options) {
       answer(response, 405, 'text/plain', 'GET or HEAD\n');
       return;
     }
-    // Relative references of the page need the slash at the end.
-    if (place === '/' && !url.pathname.endsWith('/')) {
-      response.setHeader('Location', `${url.pathname.slice(url.pathname.lastIndexOf('/') + 1)}/`);
+    // Relative references of the page need the slash at the end, which Express hides below the path of `app.use`.
+    const { pathname } = urlOf(/** @type {any} */ (request).originalUrl ?? request.url);
+    if (place === '/' && !pathname.endsWith('/')) {
+      response.setHeader('Location', `${pathname.slice(pathname.lastIndexOf('/') + 1)}/`);
       answer(response, 302, 'text/plain', '');
       return;
     }
@@ -104,8 +105,8 @@ function statusHandler(pools, options) {
   return Object.assign(handle, { close: () => sampler.stop() });
 }
 
-/** Clients send what they like: what is no URL is a place that does not exist. @param {IncomingMessage} request */
-function urlOf({ url = '/' }) {
+/** Clients send what they like: what is no URL is a place that does not exist. @param {string} [url] */
+function urlOf(url = '/') {
   const base = 'http://status';
   return new URL(URL.canParse(url, base) ? url : '/no-url', base);
 }

@@ -4,6 +4,7 @@
 const { tracingChannel } = require('node:diagnostics_channel');
 const { HealthMonitor } = require('../health-monitor.js');
 const { callHook } = require('../hooks.js');
+const { timerMs } = require('../infra-options.js');
 const { createMetricsPool } = require('../pool-metrics.js');
 
 /** @import { HealthCheckResult } from '../../types/health.js' */
@@ -54,6 +55,15 @@ class Timeline {
 function askable(pool) {
   if (typeof pool[Symbol.for('pg-berth.probe')] === 'function') return pool;
   return { selectNoFrom: () => ({ execute: () => pool.query('select 1') }) };
+}
+
+/** What pools and breakers of others say; undefined when they throw. @template T @param {() => T} ask */
+function asked(ask) {
+  try {
+    return ask();
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param {number} ms */
@@ -120,7 +130,7 @@ class PoolHistory {
   /** Where the pool's nodes are and what they are; of errors the code only. */
   nodes() {
     /** @type {any[]} */
-    const nodes = this.#pool.status?.().nodes ?? [];
+    const nodes = asked(() => this.#pool.status?.().nodes) ?? [];
     return nodes.map(({ host, role, open, error }) => ({
       host,
       role: role ?? 'unknown',
@@ -130,7 +140,7 @@ class PoolHistory {
   }
 
   metricsText(/** @type {any} */ options) {
-    return this.#pool.metricsText?.(options) ?? '';
+    return String(asked(() => this.#pool.metricsText?.(options)) ?? '');
   }
 
   stop() {
@@ -155,10 +165,12 @@ class Sampler {
   constructor(pools, settings) {
     this.#breakers = settings.breakers;
     this.#leaseSamples = new History(Math.ceil(settings.historyMs / settings.intervalMs));
+    // What is no pool is said before the first one is being checked.
+    for (const pool of Object.values(pools)) createMetricsPool(pool);
     this.pools = new Map(
       Object.entries(pools).map(([name, pool]) => [name, new PoolHistory(pool, settings)]),
     );
-    this.#timer = setInterval(() => this.#sample(), settings.intervalMs);
+    this.#timer = setInterval(() => this.#sample(), timerMs(settings.intervalMs));
     this.#timer.unref();
     const channel = tracingChannel('pg-berth:lease');
     const subscribers = /** @type {any} */ ({
@@ -173,7 +185,7 @@ class Sampler {
     const at = Date.now();
     for (const pool of this.pools.values()) callHook(() => pool.sample(at), []);
     for (const [name, breaker] of Object.entries(this.#breakers)) {
-      this.#states.note(at, name, breaker.getState().state);
+      this.#states.note(at, name, String(asked(() => breaker.getState().state) ?? 'unknown'));
     }
     const seconds = Math.max(0.001, (at - this.#sampledAt) / 1000);
     const { renewed, failed, killed } = this.#news;

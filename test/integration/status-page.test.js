@@ -171,9 +171,57 @@ test('a pool whose figures fail stops nobody', async (t) => {
   const broken = () => {
     throw new Error('no figures');
   };
-  const { ask } = await serve(t, { broken: { getMetrics: broken }, whole: database.openPool(t) });
-  for (const place of ['/metrics', '/data', '/']) assert.equal((await ask(place)).code, 200, place);
-  assert.match((await ask('/metrics')).body, /pool="whole"/);
+  const members = { getMetrics: broken, getStats: broken, status: broken, metricsText: broken };
+  for (const pool of [{ getMetrics: broken }, members]) {
+    const { ask } = await serve(t, { broken: pool, whole: database.openPool(t) });
+    for (const place of ['/metrics', '/data', '/'])
+      assert.equal((await ask(place)).code, 200, place);
+    assert.match((await ask('/metrics')).body, /pool="whole"/);
+  }
+});
+
+test('a breaker that fails is unknown as long as it does', async (t) => {
+  let isFailing = false;
+  const getState = () => {
+    if (isFailing) throw new Error('no state');
+    return { state: 'closed' };
+  };
+  const { ask } = await serve(t, {}, { breakers: { one: { getState } } });
+  const stateIs = (state) => async () =>
+    JSON.parse((await ask('/data')).body).breakers[0].state === state;
+  await waitFor(stateIs('closed'));
+  isFailing = true;
+  await waitFor(stateIs('unknown'));
+  isFailing = false;
+  await waitFor(stateIs('closed'));
+});
+
+test('what is no pool is refused before any other one is checked', async () => {
+  let checks = 0;
+  const query = async () => checks++;
+  const one = { query, getMetrics: () => ({ total: 1, idle: 1, active: 0, waiting: 0 }) };
+  assert.throws(() => statusHandler({ one, none: null }), /pool must be an object, got null/);
+  await new Promise(setImmediate);
+  assert.equal(checks, 0);
+});
+
+test('below a path of Express the page gets the slash that its references need', async (t) => {
+  const handler = statusHandler({});
+  const server = http.createServer((request, response) => {
+    // As `app.use('/status', handler)` does.
+    Object.assign(request, { originalUrl: request.url });
+    request.url = request.url.replace(/^\/status\/?/, '/');
+    handler(request, response);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => {
+    handler.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  const { url, status } = await fetch(`http://127.0.0.1:${server.address().port}/status`);
+  assert.equal(status, 200);
+  assert.match(url, /\/status\/$/);
 });
 
 test('a title is text, whatever it holds', async (t) => {
