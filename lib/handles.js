@@ -214,7 +214,7 @@ function serialOf(session) {
   return native.sessionConnection(session.slot, session.generation) ?? 0;
 }
 
-/** @param {Target} target @param {number} patienceMs @returns {Promise<string>} JSON `{drained, rejected, cancelled}` */
+/** @param {Target} target @param {number} patienceMs @returns {Promise<string>} JSON `{drained, rejected, cancelled, open}` */
 function end(target, patienceMs) {
   return native.end(target.slot, target.generation, patienceMs);
 }

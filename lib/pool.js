@@ -48,7 +48,7 @@ class Pool {
   #ending;
   /** What was counted, once the engine has forgotten it. @type {any} */
   #lastFigures;
-  #ended = { drained: 0, rejected: 0, cancelled: 0 };
+  #ended = { drained: 0, rejected: 0, cancelled: 0, open: 0 };
   /** Opened by another thread, which ends it. */
   #isGuest;
 
@@ -370,7 +370,7 @@ class Pool {
   /**
    * As `end`, and says what became of the statements.
    * @param {Pool} pool @param {number} [timeoutMs]
-   * @returns {Promise<{ drained: number, rejected: number, cancelled: number }>}
+   * @returns {Promise<{ drained: number, rejected: number, cancelled: number, open: number }>}
    */
   static async close(pool, timeoutMs = DEFAULT_END_MS) {
     await pool.end({ timeoutMs });

@@ -146,6 +146,11 @@ async function shutDown(db, { timeout, onShutdown, log }) {
     if (report === EXPIRED && failure?.error !== expired) note(expired);
     if (failure) throw failure.error;
     if (report === undefined) return undefined;
+    if (report.open > 0) {
+      log.warn(
+        `Shutdown: ${report.open} open transactions or streams were closed, none was committed`,
+      );
+    }
     return { ...report, elapsedMs: Math.round(performance.now() - start) };
   } finally {
     deadline.clear();

@@ -76,7 +76,7 @@ export function passwordAnswer(
 export function clientStatus(slot: number, generation: number): 'I' | 'T' | 'E' | null;
 /** Gives a request up; false when it is not known. */
 export function cancel(slot: number, generation: number, request: number): boolean;
-/** Ends a pool or client in bounded time. JSON `{drained, rejected, cancelled, figures}` of a pool: requests in flight, callers turned away, everything counted. */
+/** Ends a pool or client in bounded time. JSON `{drained, rejected, cancelled, open, figures}` of a pool: requests in flight, callers turned away, transactions and streams that stood open, everything counted. */
 export function end(slot: number, generation: number, patienceMs: number): Promise<string>;
 /** Lets an object go without waiting. */
 export function release(slot: number, generation: number): void;

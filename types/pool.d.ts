@@ -137,8 +137,9 @@ export interface TransactionOptions extends BeginOptions {
 /** Options of `end`, `commit` and `rollback`. */
 export interface EndOptions {
   /**
-   * Most milliseconds to wait, from 1. `Pool.end`: default 5000, then statements in flight are cancelled. `commit` and `rollback`:
-   * default the pool's `maxStatementMs` and two seconds more, else none.
+   * Most milliseconds to wait, from 1. `Pool.end`: default 5000, then statements in flight are cancelled, and transactions and
+   * streams that nobody has ended are closed: the server rolls them back. `commit` and `rollback`: default the pool's
+   * `maxStatementMs` and two seconds more, else none.
    */
   timeoutMs?: number;
 }

@@ -15,6 +15,11 @@ export interface ShutdownReport {
   rejected: number;
   /** Statements that still ran shortly before the time limit, and were cancelled on the server. */
   cancelled: number;
+  /**
+   * Transactions and streams that nobody had ended by then, and in which no statement ran: their connections were closed,
+   * so the server has rolled them back. Until then they may still commit.
+   */
+  open: number;
   elapsedMs: number;
 }
 
@@ -50,7 +55,7 @@ export interface ShutdownController {
 
 /**
  * Runs `onShutdown`, then `db.destroy()`, or `end()` where there is no `destroy`. What still runs on a native pool
- * shortly before the limit is cancelled on the server. Gives a report for native pools and for Kysely on one.
+ * shortly before the limit is cancelled on the server, and what stands open is closed. Gives a report for native pools and for Kysely on one.
  * Calls for the same database, controllers and signals share one shutdown.
  * @throws {Error} `Shutdown timeout after <n>ms`, what `onShutdown` threw, or what `destroy` rejected with
  */

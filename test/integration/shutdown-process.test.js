@@ -175,10 +175,82 @@ test('S12: a shutdown says what was drained, rejected and cancelled', async () =
   const queued = assert.rejects(sql`select 1`.execute(db), { code: 'ERR_CLOSED' });
   await new Promise((resolve) => setImmediate(resolve));
   const { elapsedMs, ...counts } = await gracefulShutdown(db, { timeout: 5000, logger: {} });
-  assert.deepEqual(counts, { drained: 1, rejected: 1, cancelled: 1 });
+  assert.deepEqual(counts, { drained: 1, rejected: 1, cancelled: 1, open: 0 });
   assert.ok(elapsedMs >= 3900 && elapsedMs <= 5000, `${elapsedMs} ms`);
   await Promise.all([short, cancelled, queued]);
   await database.idle('long one');
+});
+
+/** Ways of leaving something open: made before the shutdown, and used behind it. */
+const LEFT_OPEN = {
+  async begin(pool) {
+    const tx = await pool.begin();
+    await tx.query('create table left_open ()');
+    return () => assert.rejects(tx.commit(), { code: 'ERR_CLOSED', outcome: 'not-sent' });
+  },
+  async transaction(pool) {
+    let leave;
+    const left = new Promise((resolve) => {
+      leave = resolve;
+    });
+    let done;
+    await new Promise((begun) => {
+      done = pool.transaction(async (tx) => {
+        begun(await tx.query('create table left_open ()'));
+        await left;
+      });
+    });
+    return () => {
+      leave();
+      return assert.rejects(done, { code: 'ERR_CLOSED', outcome: 'not-sent' });
+    };
+  },
+  async stream(pool) {
+    const rows = pool.stream('select generate_series(1, 1000000)')[Symbol.asyncIterator]();
+    await rows.next();
+    return () =>
+      assert.rejects(
+        async () => {
+          while (!(await rows.next()).done);
+        },
+        { code: 'ERR_CLOSED' },
+      );
+  },
+};
+
+for (const [what, leave] of Object.entries(LEFT_OPEN)) {
+  test(`S12: a ${what} that nobody ends is closed and told, and is no timeout`, async (t) => {
+    const pool = database.openPool(t);
+    const warned = [];
+    const use = await leave(pool);
+    const logger = { warn: (text) => warned.push(text) };
+    const { elapsedMs, ...counts } = await gracefulShutdown(pool, { timeout: 1000, logger });
+    assert.deepEqual(counts, { drained: 0, rejected: 0, cancelled: 0, open: 1 });
+    assert.match(warned.join(), /^Shutdown: 1 .* closed/);
+    await use();
+    await waitFor(
+      async () => {
+        const held = `select from pg_stat_activity where datname = current_database() and state like 'idle in %'`;
+        return (await database.sql(held)).length === 0;
+      },
+      { what: 'the end of the transaction' },
+    );
+    const kept = await database.sql(`select 1 from pg_class where relname = 'left_open'`);
+    assert.deepEqual(kept, []);
+  });
+}
+
+test('S12: a transaction whose statement is cancelled is not waited for any longer', async (t) => {
+  const pool = database.openPool(t);
+  const tx = await pool.begin();
+  const cancelled = assert.rejects(tx.query('select pg_sleep(60) /* held */'), {
+    code: 'ABORT_ERR',
+  });
+  await database.running('held');
+  const { elapsedMs, ...counts } = await gracefulShutdown(pool, { timeout: 1000, logger: {} });
+  assert.deepEqual(counts, { drained: 0, rejected: 0, cancelled: 1, open: 0 });
+  await cancelled;
+  await assert.rejects(tx.query('select 1'), { code: 'ERR_CLOSED', outcome: 'not-sent' });
 });
 
 test('S12: a pool of createPool is shut down as well', async (t) => {

@@ -402,6 +402,7 @@ pub(super) fn end(mut cx: FunctionContext) -> JsResult<JsPromise> {
             "drained": ended.drained,
             "rejected": ended.rejected,
             "cancelled": ended.cancelled,
+            "open": ended.open,
             "figures": counted,
         });
         Ok(cx.string(text.to_string()).upcast())

@@ -192,7 +192,7 @@ impl Future for Driver {
                     let state = connection.lock();
                     let more = !state.exchange.output.is_empty() && reported
                         || matches!(state.closing, Closing::Now(_))
-                        || matches!(state.closing, Closing::Politely)
+                        || matches!(state.closing, Closing::Politely(_))
                             && state.exchange.pending() == 0;
                     if !more {
                         if !self.touched.is_empty() || matches!(turn, Turn::Again) {

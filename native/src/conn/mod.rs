@@ -153,8 +153,8 @@ pub(crate) struct State {
 enum Closing {
     /// Not at all.
     Open,
-    /// Say goodbye once the requests in flight are answered.
-    Politely,
+    /// Say goodbye once the requests in flight are answered; what its owner calls himself.
+    Politely(&'static str),
     /// At once, for this reason.
     Now(Error),
 }
@@ -206,19 +206,27 @@ impl Connection {
         state.wake();
     }
 
-    /// Cancels what runs and fails what waits: the pool's patience at `end()` is over.
-    pub fn interrupt(&self) {
+    /// Cancels what runs, fails what waits, and ends the connection once that is answered: its owner's patience is over.
+    ///
+    /// Gives whether it stood open without anything in flight: in the hands of a user who has not ended.
+    pub fn interrupt(&self, what: &'static str) -> bool {
         let mut state = self.lock();
+        let is_open = matches!(state.closing, Closing::Open);
+        let stood_open = is_open && state.exchange.pending() == 0;
         let running = state.exchange.interrupt_all();
         state.interrupt(running);
+        if matches!(state.closing, Closing::Open) {
+            state.closing = Closing::Politely(what);
+        }
         state.wake();
+        stood_open
     }
 
     /// Ends the connection once everything in flight is answered.
     pub fn close(&self) {
         let mut state = self.lock();
         if matches!(state.closing, Closing::Open) {
-            state.closing = Closing::Politely;
+            state.closing = Closing::Politely("connection");
         }
         state.wake();
     }

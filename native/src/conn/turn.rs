@@ -42,8 +42,10 @@ pub(super) fn turn(state: &mut State, cx: &mut Context<'_>) -> Turn {
         }
         match &state.closing {
             Closing::Now(reason) => return Turn::Over(reason.clone()),
-            Closing::Politely if state.exchange.pending() == 0 => return goodbye(state, cx),
-            Closing::Politely | Closing::Open => {}
+            Closing::Politely(what) if state.exchange.pending() == 0 => {
+                return goodbye(what, state, cx);
+            }
+            Closing::Politely(_) | Closing::Open => {}
         }
         if budget == 0 {
             return Turn::Again;
@@ -92,13 +94,13 @@ pub(super) fn turn(state: &mut State, cx: &mut Context<'_>) -> Turn {
 }
 
 /// Says Terminate and closes; whether the server still hears it does not matter.
-fn goodbye(state: &mut State, cx: &mut Context<'_>) -> Turn {
+fn goodbye(what: &'static str, state: &mut State, cx: &mut Context<'_>) -> Turn {
     frontend::terminate(&mut state.exchange.output);
     drop(flush(state, cx));
     if let Some(stream) = &mut state.stream {
         let _ = Pin::new(stream).poll_shutdown(cx);
     }
-    Turn::Over(Error::Closed { what: "connection" })
+    Turn::Over(Error::Closed { what })
 }
 
 fn flush(state: &mut State, cx: &mut Context<'_>) -> Result<(), Error> {

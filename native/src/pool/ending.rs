@@ -20,10 +20,13 @@ pub struct Ended {
     pub rejected: usize,
     /// Requests that were still running when the patience was over.
     pub cancelled: usize,
+    /// Transactions and streams that then stood open without a request in flight.
+    pub open: usize,
 }
 
 impl Pool {
-    /// Refuses new work at once, waits for the work in flight, then cancels what is left and closes everything.
+    /// Refuses new work at once, waits for the work in flight and for open transactions, then cancels what still runs and
+    /// closes everything.
     ///
     /// Bounded by `patience` plus the time a cancel may take; safe to call any number of times.
     /// Cancel-safe: dropping the future does not take the end back.
@@ -32,7 +35,7 @@ impl Pool {
         let mut ended = Ended {
             rejected: refused.len(),
             drained: self.unanswered(),
-            cancelled: 0,
+            ..Ended::default()
         };
         for waiter in refused {
             waiter.wanted.fail(&Error::Closed { what: "pool" });
@@ -52,7 +55,8 @@ impl Pool {
         ended.cancelled = self.unanswered();
         ended.drained = ended.drained.saturating_sub(ended.cancelled);
         for connection in self.all_connections() {
-            connection.interrupt();
+            // What stood open is closed at once: the server rolls it back.
+            ended.open += usize::from(connection.interrupt("pool"));
         }
         if tokio::time::timeout(crate::conn::cancel::PATIENCE, self.until_drained())
             .await
