@@ -166,11 +166,20 @@ class PgBerthInstrumentation {
       span.setAttribute('db.query.text', text);
     }
     if (trace.error !== undefined) {
-      span.setStatus({ code: SpanStatusCode.ERROR, message: String(trace.error.message) });
+      span.setStatus({ code: SpanStatusCode.ERROR, ...messageOf(trace.error) });
     }
     callHook(this.#config.spanHook, [span, trace]);
     span.end(trace.startTime + trace.durationMs);
   }
+}
+
+/**
+ * What the server says of data and of syntax quotes values and literals: the code has to do for these.
+ * @param {any} error
+ */
+function messageOf({ severity, code, message }) {
+  const isQuoting = severity !== undefined && /^(?:22|42601$)/.test(String(code));
+  return isQuoting ? {} : { message: String(message) };
 }
 
 /** @param {string} name @param {any} trace */

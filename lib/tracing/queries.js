@@ -55,7 +55,7 @@ function traced(target, sql, parameterCount, manner, answer, work) {
       portals?.delete(portal);
       over(trace);
     } else if (GOING_ON.has(operation)) {
-      watch(answer, trace, target, portal);
+      watch(answer, trace, target, portal, undefined);
     }
     return work();
   }
@@ -64,7 +64,7 @@ function traced(target, sql, parameterCount, manner, answer, work) {
   const trace = new QueryTrace(target.about, sql, kind, parameterCount);
   trace.transaction = transactions.get(target);
   hear(target, trace, manner.attempt);
-  watch(answer, trace, target, portal);
+  watch(answer, trace, target, portal, manner.signal);
   try {
     return begin(query, trace, work);
   } catch (error) {
@@ -109,8 +109,9 @@ function over(trace, error, settle) {
 /**
  * Has the answer tell its trace what comes. Its own methods do their work all the same.
  * @param {any} answer @param {OneTrace} trace @param {Target} target @param {number} portal
+ * @param {AbortSignal | undefined} signal
  */
-function watch(answer, trace, target, portal) {
+function watch(answer, trace, target, portal, signal) {
   const { complete, done, fail, refuse, settle } = answer;
   const face = target.about?.face ?? 'cluster';
   answer.placed = (/** @type {number} */ waitMs, /** @type {string} */ place) => {
@@ -133,7 +134,7 @@ function watch(answer, trace, target, portal) {
     if (!Number.isNaN(affected)) trace.rowCount = (trace.rowCount ?? 0) + affected;
   };
   const ended = (/** @type {unknown} */ reason, /** @type {() => void} */ settled) => {
-    const error = reason === undefined ? undefined : fromNative(/** @type {any} */ (reason), face);
+    const error = reason === undefined ? undefined : errorOf(reason, face, signal);
     if (isUnplaced(reason)) tellAcquired(trace, target, error);
     open.get(target)?.delete(portal);
     over(trace, error, settled);
@@ -156,6 +157,16 @@ function watch(answer, trace, target, portal) {
     open.set(target, portals.set(portal, trace));
     settle.call(answer);
   };
+}
+
+/**
+ * What the caller gets, who is given the signal's own reason (lib/request.js).
+ * @param {any} reason @param {import('../../types/native-error.js').Face} face @param {AbortSignal | undefined} signal
+ * @returns {Error}
+ */
+function errorOf(reason, face, signal) {
+  const isGivenUp = reason?.kind === 'cancelled' && reason.outcome !== 'unknown' && signal?.aborted;
+  return isGivenUp && signal.reason instanceof Error ? signal.reason : fromNative(reason, face);
 }
 
 /** Did it get no connection in time? @param {any} reason */

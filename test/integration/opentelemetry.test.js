@@ -140,7 +140,17 @@ test('O01: spans hold no value of a parameter', async (t) => {
   await client.connect();
   await client.query(`insert into seen values (7, '${CANARY}')`);
   await client.end();
-  const told = JSON.stringify(spans().map(({ name, attributes }) => [name, attributes]));
+  // What the server says of these quotes the value.
+  await assert.rejects(pool.query('select $1::int', [CANARY]), { code: '22P02' });
+  await assert.rejects(pool.query(`select 'x' '${CANARY}'`), { code: '42601' });
+  const failed = spans().filter(({ status }) => status.code === SpanStatusCode.ERROR);
+  assert.deepEqual(
+    failed.map(({ attributes }) => attributes['error.type']),
+    ['22P02', '42601'],
+  );
+  const told = JSON.stringify(
+    spans().map(({ name, attributes, status, events }) => [name, attributes, status, events]),
+  );
   assert.ok(!told.includes(CANARY), told);
 });
 

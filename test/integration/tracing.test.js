@@ -13,6 +13,7 @@ const { Kysely, sql } = require('kysely');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 const { ended, recordChannels } = require('../support/tracing.js');
 require('../support/stray-errors.js');
 
@@ -93,6 +94,25 @@ test('a statement that fails has its error, and a wait that fails as well', asyn
     refused.map(({ event }) => event),
     ['start', 'error', 'end'],
   );
+});
+
+test('a statement that its signal ended has the reason of the signal', async (t) => {
+  const events = recordChannels(t, 'query');
+  const logged = [];
+  const pool = database.openPool(t, { logger: ({ error }) => logged.push(error) });
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const sleeping = pool.query('select pg_sleep(60) as traced', [], { signal: controller.signal });
+  await waitFor(
+    async () =>
+      (await database.sql("select 1 from pg_stat_activity where query like '%sleep(60) as tr%'"))
+        .length > 1,
+  );
+  controller.abort(reason);
+  await assert.rejects(sleeping, reason);
+  const [{ error }] = own(events);
+  assert.equal(error, reason);
+  assert.deepEqual(logged, [reason]);
 });
 
 test('every face tells of its statements', async (t) => {
