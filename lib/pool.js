@@ -11,7 +11,7 @@ const { hooksOf } = require('./query-hooks.js');
 const { end, expect, forgotten, openPool, openSession, release } = handles;
 
 const errors = lazy(() => require('./error-classes.js'));
-const backoffs = lazy(() => require('./backoff.js'));
+const attempts = lazy(() => require('./transaction-attempts.js'));
 const batches = lazy(() => require('./batch.js'));
 const copies = lazy(() => require('./copy.js'));
 const figures = lazy(() => require('./pool-figures.js'));
@@ -281,34 +281,11 @@ class Pool {
         ? UNLIMITED
         : options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
     const { reading, retry } = this.#use();
-    const { maxAttempts = retry.maxAttempts, lsn } = read;
-    const { Transaction: TransactionClass, deadlineOf, mayRunAgain } = transactions();
-    // All attempts together.
-    const begin = { ...read, until: deadlineOf(read.timeoutMs) };
-    /** @type {InstanceType<typeof import('./backoff.js').Backoff> | undefined} */
-    let backoff;
-    /** @type {{ value: any } | undefined} */
-    let done;
-    for (let attempt = 1; done === undefined; attempt++) {
-      const tx = new TransactionClass(this.#target, reading, begin);
-      try {
-        const value = await TransactionClass.run(tx, fn);
-        if (!TransactionClass.isOver(tx)) await tx.commit();
-        done = { value };
-      } catch (error) {
-        // Whatever the rollback says, the caller wants to know why it was needed.
-        if (!TransactionClass.isOver(tx)) await tx.rollback().catch(() => {});
-        const isLast =
-          attempt >= maxAttempts ||
-          TransactionClass.mayHaveCommitted(tx) ||
-          !TransactionClass.hasTime(tx);
-        if (isLast || !mayRunAgain(error)) throw error;
-        this.#tally.retries += 1;
-        backoff ??= new (backoffs().Backoff)(retry);
-        await backoff.pause(attempt, read.signal);
-      }
-    }
-    return lsn ? { ...done, lsn: await this.#position() } : done.value;
+    const { runTransaction } = attempts();
+    const value = await runTransaction({ target: this.#target, reading, retry }, fn, read, () => {
+      this.#tally.retries += 1;
+    });
+    return read.lsn ? { value, lsn: await this.#position() } : value;
   }
 
   /**

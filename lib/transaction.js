@@ -1,11 +1,8 @@
 // Transactions of the cluster face: BEGIN travels with the first statement, COMMIT's tag is checked.
 'use strict';
 
-const { hearAbort } = require('./abort-hearers.js');
-const { anySignal } = require('./any-signal.js');
 const {
   ClosedError,
-  TimeoutError,
   TransactionLostError,
   TransactionRolledBackError,
   wrongArgument,
@@ -17,6 +14,7 @@ const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./op
 const queryable = require('./queryable.js');
 const { lazy } = require('./lazy.js');
 const { endTransaction, enrol, traceTransaction, within } = require('./tracing/index.js');
+const { Limits } = require('./transaction-limits.js');
 
 const copies = lazy(() => require('./copy.js'));
 const streams = lazy(() => require('./stream.js'));
@@ -35,9 +33,6 @@ const INSIDE = Object.freeze({ flags: FLAG.TRANSACTION });
 /** The same, with what their outcome can be found out by. @type {Manner} */
 const PROBED = Object.freeze({ flags: FLAG.TRANSACTION | FLAG.PROBE });
 
-/** What a ROLLBACK may take when the transaction's own time is over. */
-const PATIENCE_MS = 2000;
-
 /** @param {Begin} options */
 function beginText({ isolation, accessMode, deferrable }) {
   const modes = [];
@@ -53,16 +48,12 @@ class Transaction {
   #target;
   #reading;
   #begin;
-  #deadline;
-  #timeoutMs;
-  #signal;
+  #limits;
   #trace;
   #inside;
   #savepoints = 0;
   /** Why a part that failed is still in it. @type {Error | undefined} */
   #notUndone;
-  /** Statements of a limited one that are not answered. @type {Set<Promise<unknown>> | undefined} */
-  #running;
   #writes;
   /** `fresh`: nothing asked; `open`; `over`. */
   #state = 'fresh';
@@ -88,9 +79,7 @@ class Transaction {
     this.#begin = beginText(options);
     this.#writes = options.accessMode !== 'read-only';
     this.#inside = reading.resolves && this.#writes ? PROBED : INSIDE;
-    this.#timeoutMs = options.timeoutMs;
-    this.#deadline = options.until ?? deadlineOf(options.timeoutMs);
-    this.#signal = options.signal;
+    this.#limits = Limits.of(options);
     this.#trace = traceTransaction(this.#target.about, this.#begin);
     enrol(this.#target, this.#trace);
     const { leaks } = reading;
@@ -101,41 +90,12 @@ class Transaction {
   /** Runs a closure as this transaction. @template T @param {Transaction} tx @param {(tx: any) => T | Promise<T>} fn */
   static run(tx, fn) {
     const work = within(tx.#trace, async () => fn(tx));
-    return tx.#isLimited ? tx.#whileAllowed(work) : work;
-  }
-
-  /**
-   * A closure that does not return is left at the end of the transaction's time, or when its signal fires, unless it has
-   * ended the transaction. One that waits for a statement hears of that by the statement's own error, which knows more.
-   * @template T @param {Promise<T>} work @returns {Promise<T>}
-   */
-  #whileAllowed(work) {
-    return new Promise((resolve, reject) => {
-      const signal = this.#signal;
-      /** @param {() => unknown} reason */
-      const leave = async (reason) => {
-        stop();
-        await Promise.allSettled(this.#running ?? []);
-        setImmediate(async () => {
-          if (this.#state === 'over') return;
-          await this.rollback().catch(() => {});
-          reject(reason());
-        });
-      };
-      const onAbort = () => leave(() => signal?.reason);
-      const left = this.#deadline === undefined ? undefined : this.#deadline - performance.now();
-      const timer =
-        left === undefined
-          ? undefined
-          : setTimeout(leave, Math.ceil(left), () => this.#outOfTime('failed'));
-      const stopHearing = signal && hearAbort(signal, onAbort);
-      const stop = () => {
-        clearTimeout(timer);
-        stopHearing?.();
-      };
-      if (signal?.aborted) onAbort();
-      work.then(resolve, reject).finally(stop);
-    });
+    if (tx.#limits === undefined) return work;
+    return tx.#limits.leaveInTime(
+      work,
+      () => Transaction.isOver(tx),
+      () => tx.rollback(),
+    );
   }
 
   /** Sends BEGIN now instead of with the first statement. @param {Transaction} tx */
@@ -153,9 +113,9 @@ class Transaction {
     return tx;
   }
 
-  /** Is any of its time left? A timer may ring a little early. @param {Transaction} tx */
+  /** Is any of its time left? @param {Transaction} tx */
   static hasTime(tx) {
-    return tx.#deadline === undefined || performance.now() < tx.#deadline - 1;
+    return tx.#limits?.hasTime() ?? true;
   }
 
   /** Has it been ended by its owner? @param {Transaction} tx */
@@ -173,7 +133,7 @@ class Transaction {
    * @returns {Promise<Rows<any>>}
    */
   query(sql, params, options) {
-    if (options !== undefined || this.#state === 'over' || this.#isLimited) {
+    if (options !== undefined || this.#state === 'over' || this.#limits !== undefined) {
       return this.#rows(sql, params, options);
     }
     const begun = this.#isBegun ? undefined : this.#begun;
@@ -352,7 +312,7 @@ class Transaction {
     try {
       if (isFresh) return;
       const flags = FLAG.TRANSACTION | FLAG.FINISH;
-      await this.#run('ROLLBACK', undefined, { ...this.#patience(), ...limits }, { flags });
+      await this.#run('ROLLBACK', undefined, { ...this.#limits?.patience(), ...limits }, { flags });
     } catch (error) {
       // The server rolls back what it loses the connection of.
       if (!wasLost(error)) throw error;
@@ -380,13 +340,7 @@ class Transaction {
   #run(sql, params, options, manner) {
     const how = manner ?? this.#manner();
     const answer = queryable.run(this.#target, sql, params, options, this.#reading, how);
-    if (this.#isLimited) {
-      this.#running ??= new Set();
-      const running = this.#running;
-      running.add(answer);
-      const over = () => running.delete(answer);
-      answer.then(over, over);
-    }
+    this.#limits?.note(answer);
     return answer;
   }
 
@@ -400,41 +354,9 @@ class Transaction {
     return { ...this.#inside, begin: this.#begin, onAsked: this.#opened };
   }
 
-  /**
-   * A statement's own limits within those of the transaction.
-   * @param {StatementOptions} options
-   * @returns {StatementOptions}
-   */
+  /** @param {StatementOptions} options @returns {StatementOptions} */
   #limited(options) {
-    if (!this.#isLimited) return options;
-    const limited = /** @type {StatementOptions} */ ({ ...options });
-    if (this.#deadline !== undefined) {
-      const left = Math.ceil(this.#deadline - performance.now());
-      if (left <= 0) throw this.#outOfTime('not-sent');
-      limited.timeoutMs = Math.min(left, options.timeoutMs ?? left);
-    }
-    const signals = [this.#signal, options.signal].filter((signal) => signal !== undefined);
-    if (signals.length > 0)
-      limited.signal =
-        signals.length === 1 ? /** @type {AbortSignal} */ (signals[0]) : anySignal(signals);
-    return limited;
-  }
-
-  /** How long a limited one waits for its ROLLBACK: a server that is frozen would never answer. */
-  #patience() {
-    const until = this.#deadline ?? (this.#signal?.aborted ? 0 : Number.POSITIVE_INFINITY);
-    const left = Math.max(PATIENCE_MS, Math.ceil(until - performance.now()));
-    return left === Number.POSITIVE_INFINITY ? {} : { timeoutMs: left };
-  }
-
-  /** @param {'not-sent' | 'failed'} outcome */
-  #outOfTime(outcome) {
-    const message = `query: cancelled after timeout of ${this.#timeoutMs}ms`;
-    return new TimeoutError(message, { code: '57014', outcome, transient: true });
-  }
-
-  get #isLimited() {
-    return this.#deadline !== undefined || this.#signal !== undefined;
+    return this.#limits === undefined ? options : this.#limits.narrow(options);
   }
 
   #checkOpen() {
@@ -463,11 +385,6 @@ function readEnd(options) {
   return options === undefined ? queryable.NO_OPTIONS : readTable(END_OPTIONS, options);
 }
 
-/** @param {number | undefined} timeoutMs */
-function deadlineOf(timeoutMs) {
-  return timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
-}
-
 /** Does nobody know whether it was committed? @param {any} error */
 function isOpen(error) {
   return error?.outcome === 'unknown';
@@ -478,18 +395,4 @@ function wasLost(error) {
   return error instanceof TransactionLostError || error?.code === '08006';
 }
 
-/**
- * May the whole closure run again? Serialization failures, a read-only server, and everything that certainly neither
- * committed nor is the statement's own fault.
- * @param {any} error
- */
-function mayRunAgain(error) {
-  // What took longer than its caller allowed would again.
-  if (error instanceof TimeoutError) return false;
-  if (typeof error?.code !== 'string' || error.outcome === undefined || error.outcome === 'unknown')
-    return false;
-  if (['40001', '40P01', '25006', '26000'].includes(error.code)) return true;
-  return error.transient === true && error.name !== 'error';
-}
-
-module.exports = { Transaction, deadlineOf, mayRunAgain };
+module.exports = { Transaction };

@@ -1,0 +1,124 @@
+// How long a transaction may take: its own time limit and signal, within which its statements have theirs.
+'use strict';
+
+const { hearAbort } = require('./abort-hearers.js');
+const { anySignal } = require('./any-signal.js');
+const { TimeoutError } = require('./error-classes.js');
+
+/** @import { StatementOptions } from './queryable.js' */
+
+/** What a ROLLBACK may take when the transaction's own time is over. */
+const PATIENCE_MS = 2000;
+
+/** @param {number | undefined} timeoutMs @returns {number | undefined} when it ends, by `performance.now` */
+function deadlineOf(timeoutMs) {
+  return timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
+}
+
+class Limits {
+  #deadline;
+  #timeoutMs;
+  #signal;
+  /** Statements that are not answered. @type {Set<Promise<unknown>>} */
+  #running = new Set();
+
+  /** @param {{ timeoutMs?: number, signal?: AbortSignal }} options @param {number | undefined} deadline */
+  constructor({ timeoutMs, signal }, deadline) {
+    this.#deadline = deadline;
+    this.#timeoutMs = timeoutMs;
+    this.#signal = signal;
+  }
+
+  /**
+   * Those of a transaction, if it has any.
+   * @param {{ timeoutMs?: number, signal?: AbortSignal, until?: number | undefined }} options
+   * @returns {Limits | undefined}
+   */
+  static of(options) {
+    const deadline = options.until ?? deadlineOf(options.timeoutMs);
+    if (deadline === undefined && options.signal === undefined) return undefined;
+    return new Limits(options, deadline);
+  }
+
+  /** Is any time left? A timer may ring a little early. */
+  hasTime() {
+    return this.#deadline === undefined || performance.now() < this.#deadline - 1;
+  }
+
+  /** How long a ROLLBACK is waited for: a server that is frozen would never answer it. @returns {StatementOptions} */
+  patience() {
+    const until = this.#deadline ?? (this.#signal?.aborted ? 0 : Number.POSITIVE_INFINITY);
+    const left = Math.max(PATIENCE_MS, Math.ceil(until - performance.now()));
+    return left === Number.POSITIVE_INFINITY ? {} : { timeoutMs: left };
+  }
+
+  /**
+   * A statement's own limits within these.
+   * @param {StatementOptions} options
+   * @returns {StatementOptions}
+   */
+  narrow(options) {
+    const limited = /** @type {StatementOptions} */ ({ ...options });
+    if (this.#deadline !== undefined) {
+      const left = Math.ceil(this.#deadline - performance.now());
+      if (left <= 0) throw this.#outOfTime('not-sent');
+      limited.timeoutMs = Math.min(left, options.timeoutMs ?? left);
+    }
+    const signals = [this.#signal, options.signal].filter((signal) => signal !== undefined);
+    if (signals.length > 0)
+      limited.signal =
+        signals.length === 1 ? /** @type {AbortSignal} */ (signals[0]) : anySignal(signals);
+    return limited;
+  }
+
+  /** @param {Promise<unknown>} statement that a closure may be waiting for */
+  note(statement) {
+    this.#running.add(statement);
+    const over = () => this.#running.delete(statement);
+    statement.then(over, over);
+  }
+
+  /**
+   * A closure that does not return is left at the end of the transaction's time, or when its signal fires, unless it has
+   * ended the transaction. One that waits for a statement hears of that by the statement's own error, which knows more.
+   * @template T
+   * @param {Promise<T>} work @param {() => boolean} isOver @param {() => Promise<unknown>} undo
+   * @returns {Promise<T>}
+   */
+  leaveInTime(work, isOver, undo) {
+    return new Promise((resolve, reject) => {
+      const signal = this.#signal;
+      /** @param {() => unknown} reason */
+      const leave = async (reason) => {
+        stop();
+        await Promise.allSettled(this.#running);
+        setImmediate(async () => {
+          if (isOver()) return;
+          await undo().catch(() => {});
+          reject(reason());
+        });
+      };
+      const onAbort = () => leave(() => signal?.reason);
+      const left = this.#deadline === undefined ? undefined : this.#deadline - performance.now();
+      const timer =
+        left === undefined
+          ? undefined
+          : setTimeout(leave, Math.ceil(left), () => this.#outOfTime('failed'));
+      const stopHearing = signal && hearAbort(signal, onAbort);
+      const stop = () => {
+        clearTimeout(timer);
+        stopHearing?.();
+      };
+      if (signal?.aborted) onAbort();
+      work.then(resolve, reject).finally(stop);
+    });
+  }
+
+  /** @param {'not-sent' | 'failed'} outcome */
+  #outOfTime(outcome) {
+    const message = `query: cancelled after timeout of ${this.#timeoutMs}ms`;
+    return new TimeoutError(message, { code: '57014', outcome, transient: true });
+  }
+}
+
+module.exports = { Limits, deadlineOf };
