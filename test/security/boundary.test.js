@@ -322,7 +322,7 @@ test('sec_f05: worker threads may be terminated while answers arrive', async () 
     await Promise.all(busy);
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
-});
+}, 120_000); // sixty workers start
 
 /** What a program of its own does: its exit code and what it printed. */
 function program(code) {
