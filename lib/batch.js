@@ -2,6 +2,7 @@
 'use strict';
 
 const { setImmediate: nextTurn } = require('node:timers/promises');
+const { carriedOut, isOpen, withIndex } = require('./batch-error.js');
 const { argumentError, wrongArgument } = require('./error-classes.js');
 const { openSession, release } = require('./handles.js');
 const { FLAG, OPERATION } = require('./mailbox.js');
@@ -90,28 +91,24 @@ async function together(session, reading, asked, options) {
   const settled = Promise.allSettled(answers);
   // What cannot be sent at all is known now, and the rest must not be committed without it.
   await nextTurn();
+  let isCommitted = false;
   if (sent > 0) {
     const word = first === undefined ? 'COMMIT' : 'ROLLBACK';
     const commit = word === 'COMMIT' ? FLAG.COMMIT : 0;
     const flags = inside | FLAG.FINISH | commit;
     try {
       await execute(session, word, undefined, reading.decoders, { flags });
+      isCommitted = word === 'COMMIT';
     } catch (cause) {
       await settled;
-      if (first === undefined) throw queryable.asError(cause);
+      if (isOpen(first, cause)) throw queryable.asError(cause);
     }
   }
   const results = await settled;
-  if (first !== undefined) throw withIndex(first.error, first.index);
-  return results.map((result) => /** @type {PromiseFulfilledResult<Rows<any>>} */ (result).value);
-}
-
-/** Says which statement failed. @param {any} error @param {number} index */
-function withIndex(error, index) {
-  if (error instanceof Error && Object.isExtensible(error)) {
-    Object.defineProperty(error, 'index', { value: index, configurable: true, writable: true });
+  if (first !== undefined) {
+    throw isCommitted ? carriedOut(first) : withIndex(first.error, first.index);
   }
-  return error;
+  return results.map((result) => /** @type {PromiseFulfilledResult<Rows<any>>} */ (result).value);
 }
 
 module.exports = { runBatch };

@@ -1,6 +1,7 @@
 // Several queries in one go on one client: each for itself, or all or nothing.
 'use strict';
 
+const { carriedOut, isOpen, withIndex } = require('../batch-error.js');
 const { TransactionRolledBackError, argumentError } = require('../error-classes.js');
 const { oneOf, readOptions } = require('../option-rules.js');
 const { recaptured } = require('./failures.js');
@@ -71,7 +72,10 @@ async function together(client, asked) {
   const end = await ended;
   if (isInside && isGood && end.error !== undefined) await settled(run(endInside(false)));
   if (error !== undefined) throw recaptured(error);
-  if (first !== undefined) throw withIndex(recaptured(first.error), first.index);
+  const isCommitted = isGood && end.error === undefined && end.result.command !== 'ROLLBACK';
+  if (first !== undefined && !(end.error !== undefined && isOpen(first, end.error))) {
+    throw isCommitted ? carriedOut(first) : withIndex(recaptured(first.error), first.index);
+  }
   if (end.error !== undefined) throw recaptured(end.error);
   if (!isInside && end.result.command !== 'COMMIT') {
     const message = 'the batch was rolled back: the server answered COMMIT with ROLLBACK';
@@ -93,14 +97,6 @@ function settled(promise) {
     (result) => ({ result }),
     (error) => ({ error }),
   );
-}
-
-/** Says which query failed. @param {any} error @param {number} index */
-function withIndex(error, index) {
-  if (error instanceof Error && Object.isExtensible(error)) {
-    Object.defineProperty(error, 'index', { value: index, configurable: true, writable: true });
-  }
-  return error;
 }
 
 module.exports = { runBatch };

@@ -79,6 +79,36 @@ test('all or nothing: an error at COMMIT is no success', async (t) => {
   assert.deepEqual(await db.sql('select * from late'), []);
 });
 
+test('all or nothing: an error is no denial of what was committed all the same', async (t) => {
+  const pool = await open(t);
+  const mine = new Error('no number for me');
+  const types = {
+    int4: () => {
+      throw mine;
+    },
+  };
+  await assert.rejects(pool.batch([insert(1), insert(2)], { ...ALL, types }), {
+    name: 'OutcomeUnknownError',
+    message: 'the batch was committed, although statement 0 failed: no number for me',
+    outcome: 'unknown',
+    index: 0,
+    cause: mine,
+  });
+  assert.deepEqual(await stored(), [1, 2]);
+  await db.sql('truncate t');
+  const own = ['savepoint a', 'select 1 / 0', 'rollback to a', insert(3)];
+  await assert.rejects(pool.batch(own, ALL), ({ name, index, cause }) => {
+    assert.deepEqual([name, index, cause.code], ['OutcomeUnknownError', 1, '22012']);
+    return true;
+  });
+  assert.deepEqual(await stored(), [3]);
+  // What failed before it was sent takes everything with it.
+  await db.sql('truncate t');
+  const unsent = [insert(1), { sql: 'select $1', params: [Symbol('x')] }];
+  await assert.rejects(pool.batch(unsent, { ...ALL, types }), { name: 'Error', index: 0 });
+  assert.deepEqual(await stored(), []);
+});
+
 test('a thousand statements take their turns on the line together', async (t) => {
   const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
   t.after(() => proxy.close());

@@ -126,6 +126,28 @@ test('all or nothing: the results, or the first error with its place and nothing
   assert.deepEqual(await ids(), before);
 });
 
+test('all or nothing: what was committed although a result could not be read is said to be', async (t) => {
+  const client = await openClient(t);
+  const mine = new Error('no number for me');
+  const unreadable = {
+    ...insert(50),
+    types: {
+      getTypeParser: () => () => {
+        throw mine;
+      },
+    },
+  };
+  const both = { errors: 'all-or-nothing' };
+  await assert.rejects(client.batch([unreadable, insert(51)], both), {
+    name: 'OutcomeUnknownError',
+    message: 'the batch was committed, although statement 0 failed: no number for me',
+    index: 0,
+    cause: mine,
+  });
+  const kept = await ids();
+  assert.deepEqual([kept.includes(50), kept.includes(51)], [true, true]);
+});
+
 test("inside the caller's transaction a batch is a savepoint", async (t) => {
   const client = await openClient(t);
   const both = { errors: 'all-or-nothing' };

@@ -1,0 +1,35 @@
+// What a batch of all or nothing rejects with: the first error with its number, or that it was carried out all the same.
+'use strict';
+
+const { OutcomeUnknownError } = require('./error-classes.js');
+
+/** @typedef {{ index: number, error: any }} First the first statement that failed */
+
+/** Says which statement failed. @param {any} error @param {number} index */
+function withIndex(error, index) {
+  if (error instanceof Error && Object.isExtensible(error)) {
+    Object.defineProperty(error, 'index', { value: index, configurable: true, writable: true });
+  }
+  return error;
+}
+
+/**
+ * The end came, although a statement had failed: what failed was the reading of its result, or the batch has savepoints
+ * or a COMMIT of its own. Whoever runs it again does it twice.
+ * @param {First} first
+ */
+function carriedOut({ index, error }) {
+  const why = error instanceof Error ? error.message : typeof error;
+  const message = `the batch was committed, although statement ${index} failed: ${why}`;
+  return withIndex(new OutcomeUnknownError(message, { code: 'IN_DOUBT', cause: error }), index);
+}
+
+/**
+ * Is it open whether the batch was committed? Behind a statement that the server refused COMMIT rolls back.
+ * @param {First | undefined} first @param {any} end why COMMIT failed
+ */
+function isOpen(first, end) {
+  return first === undefined || (end?.outcome === 'unknown' && first.error?.outcome !== 'failed');
+}
+
+module.exports = { carriedOut, isOpen, withIndex };
