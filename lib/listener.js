@@ -88,7 +88,8 @@ class Listener extends EventEmitter {
       await this.#establish(channel);
     } catch (error) {
       this.#remove(channel, own);
-      throw asError(error);
+      // What it hears of its connection then is its own end; what the server has refused stays refused.
+      throw this.#ending !== undefined && isEnd(error) ? closed() : asError(error);
     }
     return () => this.#unlisten(channel, own);
   }
@@ -377,17 +378,25 @@ function checkChannel(channel) {
 }
 
 function closed() {
-  return new ClosedError('the listener is closed (end() was called)', {
-    code: 'ERR_CLOSED',
-    outcome: 'not-sent',
-    transient: false,
-  });
+  return new ClosedError(
+    'the listener is closed (end() was called); createListener makes another',
+    {
+      code: 'ERR_CLOSED',
+      outcome: 'not-sent',
+      transient: false,
+    },
+  );
 }
 
 /** Did the connection go, rather than the statement fail? @param {any} error */
 function isLoss(error) {
   const fields = /** @type {NativeError} */ (error);
   return ['lost', 'closed', 'transactionLost', 'io'].includes(fields?.kind);
+}
+
+/** May an `end` be why it failed? @param {any} error */
+function isEnd(error) {
+  return isLoss(error) || ['cancelled', 'connect', 'acquire'].includes(error?.kind);
 }
 
 /** @param {any} cause */

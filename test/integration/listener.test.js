@@ -213,6 +213,21 @@ test('end is idempotent, refuses new channels, and closes the connection politel
   await assert.rejects(listener.listen('late'), { name: 'ClosedError' });
 });
 
+test('listen that end interrupts says that the listener is closed, and what to do', async () => {
+  const message = /^the listener is closed .*createListener makes another/;
+  const wrong = { name: 'ClosedError', code: 'ERR_CLOSED', outcome: 'not-sent', message };
+  const unconnected = createListener(db.url);
+  const first = assert.rejects(unconnected.listen('first'), wrong);
+  await unconnected.end();
+  await first;
+  const connected = createListener(db.url);
+  await connected.listen('a');
+  const second = assert.rejects(connected.listen('b'), wrong);
+  await connected.end();
+  await second;
+  await assert.rejects(connected.listen('late'), wrong);
+});
+
 test('end while it connects and while it pauses settles every call', async () => {
   const listener = createListener({
     connectionString: 'postgres://x@127.0.0.1:1/x',
