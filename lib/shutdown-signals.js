@@ -18,6 +18,15 @@ const NUMBERS = /** @type {Record<string, number>} */ ({
   ...{ SIGTERM: 15, SIGBREAK: 21 },
 });
 
+/** Every name that some system knows: programs name those of all systems they run on. Sources: `os.constants.signals`, `signal(7)`. */
+const NAMES = new Set(
+  [
+    'SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGIOT SIGBUS SIGFPE SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM',
+    'SIGCHLD SIGSTKFLT SIGCONT SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGPOLL',
+    'SIGPWR SIGSYS SIGINFO SIGEMT SIGBREAK SIGLOST SIGUNUSED',
+  ].flatMap((names) => names.split(' ')),
+);
+
 /** @type {Map<string, { listener: () => void, registrations: Set<Registration> }>} */
 const listened = new Map();
 
@@ -37,6 +46,27 @@ function isWorker() {
   const threads = process?.getBuiltinModule?.('worker_threads');
   // Node marks what a worker may not call.
   return threads ? threads.isMainThread === false : process?.abort?.disabled === true;
+}
+
+/**
+ * What is wrong with the names: a listener for what never comes would be found out at the end of a program.
+ * @param {readonly string[]} signals
+ * @returns {string | undefined}
+ */
+function problemOf(signals) {
+  if (signals.length === 0) return 'must name a signal; without it they are SIGTERM and SIGINT';
+  for (const signal of signals) {
+    if (NAMES.has(signal)) continue;
+    if (signal === 'SIGKILL' || signal === 'SIGSTOP') {
+      return `must not have ${signal}, which no process can catch; SIGTERM is what asks one to end`;
+    }
+    const upper = signal.toUpperCase();
+    const meant = [upper, `SIG${upper}`].find((name) => NAMES.has(name));
+    const hint =
+      meant === undefined ? 'names are those of Node, as SIGTERM' : `did you mean ${meant}?`;
+    return `has ${JSON.stringify(signal.slice(0, 64))}, which is no signal; ${hint}`;
+  }
+  return undefined;
 }
 
 /**
@@ -90,4 +120,4 @@ async function end(signal) {
   if (registrations.some(({ exits }) => exits)) process.exit(codes.find((code) => code !== 0) ?? 0);
 }
 
-module.exports = { isWorker, onSignals, processOf };
+module.exports = { isWorker, onSignals, problemOf, processOf };

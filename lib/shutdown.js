@@ -4,8 +4,8 @@
 const { messageOf } = require('./hooks.js');
 const { aboveZero, logger, number, timerMs } = require('./infra-options.js');
 const { loggerOf } = require('./infra-logger.js');
-const { callback, flag, isText, readOptions } = require('./option-rules.js');
-const { isWorker, onSignals, processOf } = require('./shutdown-signals.js');
+const { callback, flag, isText, readOptions, wrong } = require('./option-rules.js');
+const { isWorker, onSignals, problemOf, processOf } = require('./shutdown-signals.js');
 
 /** @import * as api from '../types/shutdown.js' */
 
@@ -43,6 +43,8 @@ function readShutdownOptions(given) {
   const read = readOptions(SHUTDOWN_OPTIONS, given);
   const { timeout = 30_000, onShutdown, signals = ['SIGTERM', 'SIGINT'], exit = true } = read;
   aboveZero('timeout', timeout);
+  const problem = problemOf(signals);
+  if (problem !== undefined) throw wrong('signals', problem);
   return {
     timeout,
     onShutdown,

@@ -36,7 +36,7 @@ export interface ShutdownOptions {
 
 /** The options of registration may also be given to `gracefulShutdown`, where they have nothing to decide. */
 export interface RegisterShutdownOptions extends ShutdownOptions {
-  /** Default `['SIGTERM', 'SIGINT']`. */
+  /** At least one that a process can catch; naming one twice changes nothing. Default `['SIGTERM', 'SIGINT']`. */
   signals?: readonly NodeJS.Signals[];
   /** false: the process goes on, until a second signal. Default true. */
   exit?: boolean;

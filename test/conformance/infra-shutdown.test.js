@@ -61,6 +61,32 @@ test('options are checked', async () => {
   assert.throws(() => registerShutdownHandlers(stub(), { signals: 'SIGTERM' }), /signals/);
 });
 
+test('signals that cannot come are refused by name, and nothing is registered', async () => {
+  for (const [signals, message] of /** @type {[any, RegExp][]} */ ([
+    [[], /must name a signal/],
+    [['SIGTERM', 'SIGKILL'], /SIGKILL, which no process can catch/],
+    [['SIGSTOP'], /SIGSTOP, which no process can catch/],
+    [['SIGTERM', 'SIGNOTHING'], /"SIGNOTHING", which is no signal; names are/],
+    [['sigterm'], /"sigterm", which is no signal; did you mean SIGTERM\?/],
+    [['INT'], /did you mean SIGINT\?/],
+    [['exit'], /"exit", which is no signal/],
+  ])) {
+    const wrong = { name: 'TypeError', code: 'ERR_CONFIG', option: 'signals', message };
+    const before = process.eventNames();
+    assert.throws(() => registerShutdownHandlers(stub(), { signals }), wrong);
+    assert.throws(() => createShutdownController(stub(), { signals }), wrong);
+    assert.deepEqual(process.eventNames(), before);
+  }
+});
+
+test('a signal that is named twice has one listener, and one of another system harms nobody', () => {
+  const signals = /** @type {const} */ (['SIGUSR2', 'SIGUSR2', 'SIGBREAK']);
+  const unregister = registerShutdownHandlers(stub(), { signals });
+  assert.equal(process.listenerCount('SIGUSR2'), 1);
+  unregister();
+  assert.equal(process.listenerCount('SIGUSR2'), 0);
+});
+
 test('what cannot be closed is refused at once, and leaves nothing behind', async () => {
   for (const db of [undefined, null, 5, 'postgres://', {}]) {
     const wrong = { name: 'TypeError', message: /^db must have a method destroy or end/ };
