@@ -203,10 +203,12 @@ function release(target) {
 
 /**
  * Gives the connection of a session back once everything asked is answered, or its place in the queue.
- * @param {Target} session @param {boolean} onlyWaiting a session that has its connection stays, and `false` comes back
+ * @param {Target} session
+ * @param {number} [waitedMs] so long was waited for a connection: a session that has it stays, and `false` comes back; what was
+ *   asked of another one fails by what was in the way, after 0 because it left
  */
-function leave(session, onlyWaiting) {
-  return native.sessionLeave(session.slot, session.generation, onlyWaiting);
+function leave(session, waitedMs) {
+  return native.sessionLeave(session.slot, session.generation, waitedMs ?? null);
 }
 
 /** The number of a session's connection, unlike that of any other; 0 while it has none. @param {Target} session */

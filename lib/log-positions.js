@@ -106,7 +106,7 @@ class LogPositions {
     /** Connections to servers that are not there: while they are held, the pool gives others. @type {Target[]} */
     const held = [];
     const free = () => {
-      for (const session of held.splice(0)) leave(session, false);
+      for (const session of held.splice(0)) leave(session);
     };
     try {
       for (;;) {
@@ -139,7 +139,7 @@ class LogPositions {
     let hasLeft = false;
     const timer = setTimeout(() => {
       flush();
-      hasLeft = leave(session, true);
+      hasLeft = leave(session, patienceMs);
     }, patienceMs);
     let isLate = false;
     try {
@@ -160,7 +160,7 @@ class LogPositions {
       return { is: 'there', answer: answer.value };
     } finally {
       clearTimeout(timer);
-      if (!isLate) leave(session, false);
+      if (!isLate) leave(session);
     }
   }
 }

@@ -113,31 +113,20 @@ class Singles {
       const left = Math.max(1, Math.ceil(until - performance.now()));
       const timer = setTimeout(() => {
         flush();
-        hasLeft = leave(session, true);
+        hasLeft = leave(session, limitMs);
       }, left);
       try {
         const last = { flags: (manner?.flags ?? 0) | FLAG.FINISH };
         return await queryable.run(session, sql, params, read, reading, last, attempt);
       } catch (error) {
-        if (hasLeft) throw tooLate(limitMs, error);
-        if (!(error instanceof errors().AcquireTimeoutError) || performance.now() >= until)
-          throw error;
+        const isLack = error instanceof errors().AcquireTimeoutError;
+        if (hasLeft || !isLack || performance.now() >= until) throw error;
       } finally {
         clearTimeout(timer);
         release(session);
       }
     }
   }
-}
-
-/** @param {number} waitedMs @param {unknown} cause */
-function tooLate(waitedMs, cause) {
-  const known = { code: '53300', outcome: /** @type {const} */ ('not-sent'), waitedMs };
-  const message = `no connection available within ${waitedMs}ms`;
-  return new (errors().AcquireTimeoutError)(message, {
-    ...known,
-    cause: /** @type {Error} */ (cause),
-  });
 }
 
 module.exports = { Singles };

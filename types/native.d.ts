@@ -57,8 +57,8 @@ export function poolProbed(slot: number, generation: number, monitor: number): s
 export function sessionOpen(slot: number, generation: number): number;
 /** Number of its connection, unlike that of any other; null while it has none. */
 export function sessionConnection(slot: number, generation: number): number | null;
-/** Gives the connection back once all is answered, or the place in the queue; false: it only would have while waiting. */
-export function sessionLeave(slot: number, generation: number, onlyWaiting: boolean): boolean;
+/** Gives the connection back once all is answered, or the place in the queue; after `waitedMs` only the latter, false: it has none. */
+export function sessionLeave(slot: number, generation: number, waitedMs: number | null): boolean;
 /** Has events of the session's connection sent here; to be called before its first request. */
 export function sessionHear(slot: number, generation: number): void;
 /** JSON `{handle, pid, host, encrypted, parameters, warnings, about}`; `about`: database and user. */

@@ -121,7 +121,7 @@ class BerthConnection {
     const leaveQueue = () => {
       // What the statement does on its connection is Kysely's decision; a place in the queue is of no use any more.
       flush();
-      if (leave(session, true)) this.#forget();
+      if (leave(session, 0)) this.#forget();
     };
     const stopHearing = signal && hearAbort(signal, leaveQueue);
     try {
@@ -278,7 +278,7 @@ class BerthConnection {
     forgotten.unregister(this);
     this.#session = undefined;
     flush();
-    leave(session, false);
+    leave(session);
   }
 
   /**
@@ -332,7 +332,7 @@ class BerthConnection {
     if (session === undefined || this.#isGone) return;
     this.#forget();
     flush();
-    leave(session, false);
+    leave(session);
   }
 
   /** Closes the connection; one that no statement has taken yet takes none any more. */

@@ -98,6 +98,17 @@ test('CP-51: acquireTimeoutMs of a statement is shorter or longer than the poolâ
   await waitFor(() => pool.status().available === 1, { what: 'its connection back' });
 });
 
+test('CP-27, CP-51: acquireTimeoutMs of a statement that no primary takes says what each host answered', async (t) => {
+  const dead = await startNode('dead', 'dead');
+  const own = { user: 'u', database: 'd', sslmode: /** @type {const} */ ('disable') };
+  const pool = createPool({ hosts: [dead.host, dead.host], ...own });
+  t.after(() => pool.end({ timeoutMs: 100 }));
+  const error = await failureOf(pool.query('select 1', [], { acquireTimeoutMs: 100 }));
+  assert.deepEqual([error.name, error.code, error.safeToRetry], ['NoPrimaryError', '08006', true]);
+  assert.match(error.message, /^query: no writable primary available after 100ms: .*refused/);
+  assert.equal(error.nodes[0].host, dead.host);
+});
+
 test('CP-83: the pause doubles, or wanders between the base and three times the last', () => {
   const half = new Backoff({ baseDelayMs: 50, maxDelayMs: 1000, jitter: 'half' });
   assert.deepEqual(

@@ -210,13 +210,19 @@ pub(super) fn session_connection(mut cx: FunctionContext) -> JsResult<JsValue> {
     })
 }
 
-/// `sessionLeave(slot, generation, onlyWaiting) → boolean`: gives the connection, or the place in the queue, back.
+/// `sessionLeave(slot, generation, waitedMs) → boolean`: gives the connection, or the place in the queue, back; with a time only
+/// the latter.
 pub(super) fn session_leave(mut cx: FunctionContext) -> JsResult<JsBoolean> {
     let handle = handle(&mut cx, 0)?;
-    let only_waiting = cx.argument::<JsBoolean>(2)?.value(&mut cx);
+    let waited = match cx.argument_opt(2) {
+        Some(given) if given.is_a::<JsNumber, _>(&mut cx) => {
+            Some(Duration::from_millis(whole(&mut cx, 2)?.into()))
+        }
+        _ => None,
+    };
     drop(start_pending());
     let left = match registry::get(handle) {
-        Some(Object::Session(session)) => session.leave(only_waiting),
+        Some(Object::Session(session)) => session.leave(waited),
         _ => true,
     };
     if left {

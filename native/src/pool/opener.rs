@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::conn::driver::Driver;
 use crate::conn::request::Subscriber;
 use crate::conn::{Connection, Owner};
-use crate::error::{Error, Lack};
+use crate::error::{Counts, Error, Lack};
 use crate::pool::router::{Fruitless, Guest};
 use crate::pool::{Pool, Wanted};
 
@@ -257,17 +257,7 @@ impl Pool {
         }
         self.metrics
             .acquire_timeouts(u64::try_from(left.len()).unwrap_or(u64::MAX));
-        // Something was in the way of opening another connection, unless all that may be open are.
-        let met = self.seeker.met();
-        let hindered = counts.size + counts.opening.saturating_sub(1) < counts.max;
-        let failure = met.iter().rev().find_map(|node| node.error.clone());
-        let last = failure.or_else(|| self.opening().last.clone());
-        let lack = (hindered && !met.is_empty()).then(|| {
-            Box::new(Lack {
-                what: self.settings.routing.mode.lack(),
-                nodes: met,
-            })
-        });
+        let lack = self.lack(self.settings.acquire_timeout, counts);
         for waiter in left {
             let own_deadline = match &waiter.wanted {
                 Wanted::Request(request) => request
@@ -281,14 +271,35 @@ impl Pool {
                     after,
                     outcome: crate::error::Outcome::NotSent,
                 },
-                None => Error::Acquire {
-                    waited: self.settings.acquire_timeout,
-                    counts,
-                    last: last.clone().map(Box::new),
-                    search: lack.clone(),
-                },
+                None => lack.clone(),
             };
             waiter.wanted.fail(&error);
+        }
+    }
+
+    /// What is in the way of somebody who has waited for so long.
+    pub(super) fn lacks(&self, waited: Duration) -> Error {
+        let counts = self.books().counts();
+        self.lack(waited, counts)
+    }
+
+    fn lack(&self, waited: Duration, counts: Counts) -> Error {
+        // Something was in the way of opening another connection, unless all that may be open are.
+        let met = self.seeker.met();
+        let hindered = counts.size + counts.opening.saturating_sub(1) < counts.max;
+        let failure = met.iter().rev().find_map(|node| node.error.clone());
+        let last = failure.or_else(|| self.opening().last.clone());
+        let lack = (hindered && !met.is_empty()).then(|| {
+            Box::new(Lack {
+                what: self.settings.routing.mode.lack(),
+                nodes: met,
+            })
+        });
+        Error::Acquire {
+            waited,
+            counts,
+            last: last.map(Box::new),
+            search: lack,
         }
     }
 }

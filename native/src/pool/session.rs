@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::conn::request::{CopyStep, Outlet, Request, Subscriber};
 use crate::conn::{Connection, Origin};
@@ -274,15 +274,16 @@ impl Session {
     }
 
     /// Leaves: the connection goes back when everything asked is answered, out of a transaction first, and a place in
-    /// the queue is given up. With `only_waiting` a session that has its connection stays; `false` says that it did.
-    pub fn leave(self: &Arc<Self>, only_waiting: bool) -> bool {
+    /// the queue is given up. One that has `waited` for so long leaves only if it has no connection; `false` says that it has. After no time at all it
+    /// is not the waiting that was too long.
+    pub fn leave(self: &Arc<Self>, waited: Option<Duration>) -> bool {
         let mut state = self.lock();
-        if only_waiting && !matches!(&*state, State::Fresh | State::Waiting(_)) {
+        if waited.is_some() && !matches!(&*state, State::Fresh | State::Waiting(_)) {
             return false;
         }
         let State::Active(connection) = &*state else {
             drop(state);
-            self.abandon();
+            self.abandon_after(waited);
             return true;
         };
         let connection = Arc::clone(connection);
@@ -294,17 +295,25 @@ impl Session {
 
     /// Ends the session without a last request: an open transaction dies with its connection.
     pub fn abandon(self: &Arc<Self>) {
+        self.abandon_after(None);
+    }
+
+    fn abandon_after(self: &Arc<Self>, waited: Option<Duration>) {
         let closed = Error::Closed {
             what: "transaction",
         };
         let state = std::mem::replace(&mut *self.lock(), State::Over);
         match state {
             State::Waiting(queue) => {
-                if let Some(pool) = self.pool.upgrade() {
+                let pool = self.pool.upgrade();
+                // What was in the way, as everybody hears it who waits for as long as the pool says.
+                let waited = waited.filter(|waited| !waited.is_zero());
+                let lack = (pool.as_ref().zip(waited)).map(|(pool, waited)| pool.lacks(waited));
+                if let Some(pool) = pool {
                     pool.unwant_session(self);
                 }
                 for request in queue {
-                    request.fail(&closed);
+                    request.fail(lack.as_ref().unwrap_or(&closed));
                 }
             }
             State::Active(connection) => connection.discard(closed),
