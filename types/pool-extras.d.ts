@@ -186,7 +186,7 @@ export interface PoolNode {
   readonly tookMs: number;
   /** How far it replayed behind when it was last asked, in milliseconds; null: not asked (`maxLagMs` does), or no standby. */
   readonly lagMs: number | null;
-  /** The last failure. */
+  /** The last failure, or why a primary is not used that the cluster has left. */
   readonly error: { readonly code: string; readonly message: string; readonly at: string } | null;
 }
 

@@ -112,7 +112,8 @@ impl Pool {
         let (reason, word) = if is_ended {
             (Reason::Shutdown, "shutdown")
         } else if !is_worn && !matches!(cause, Error::Closed { what: "connection" }) {
-            (Reason::Error, "error")
+            let left = self.seeker.view.is_left_behind(&connection.name);
+            (Reason::Error, if left { "role" } else { "error" })
         } else {
             let (reason, word) = if is_worn {
                 (Reason::Lifetime, "lifetime")

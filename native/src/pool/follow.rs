@@ -1,13 +1,15 @@
 //! Keeps a pool on the nodes that suit it: what each connection says about its server, and how use is spread.
 
+use std::sync::Weak;
 use std::time::Duration;
 
 use crate::config::{Balance, Mode, Routing};
 use crate::conn::Connection;
 use crate::conn::guard::Demand;
 use crate::conn::role::Role;
+use crate::error::Error;
 use crate::pool::Pool;
-use crate::pool::host::{Fit, fit};
+use crate::pool::host::{Fit, Follower, LEFT_BEHIND, fit};
 use crate::pool::queue::Spread;
 
 /// What the servers of a mode must be when a statement runs.
@@ -64,5 +66,40 @@ impl Pool {
             }
         }
         !wrong
+    }
+
+    /// Hears from now on of primaries that were left behind, if it is primaries that it leads to.
+    pub(super) fn follow(&self) {
+        if demand(self.settings.routing.mode) != Demand::Nothing {
+            let own: Weak<dyn Follower> = self.own.clone();
+            self.seeker.view.follow(own);
+        }
+    }
+
+    /// A connection that was opened while its server was left behind: nobody else ends it.
+    pub(super) fn leave_behind(&self, connection: &Connection) {
+        let follows = demand(self.settings.routing.mode) != Demand::Nothing;
+        if follows && self.seeker.view.is_left_behind(&connection.name) {
+            connection.discard(left_behind());
+        }
+    }
+}
+
+impl Follower for Pool {
+    /// What stands on the others, a transaction perhaps, must not be acknowledged by them: the cluster would not have it.
+    fn superseded(&self, by: &str) {
+        for connection in self.all_connections() {
+            if *connection.name != *by {
+                connection.discard(left_behind());
+            }
+        }
+    }
+}
+
+/// Why such a connection ends.
+pub(super) fn left_behind() -> Error {
+    Error::Io {
+        code: "ECONNABORTED",
+        problem: format!("the server {LEFT_BEHIND}").into(),
     }
 }

@@ -10,6 +10,9 @@ use crate::config::{Mode, Routing};
 use crate::conn::dial::Route;
 use crate::conn::role::Role;
 
+/// Why a primary on an older timeline than the latest is not used.
+pub const LEFT_BEHIND: &str = "is a primary on a timeline that the cluster has left";
+
 /// How well a node suits a mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
@@ -59,12 +62,21 @@ struct Seen {
     identity: Option<Identity>,
     /// It was given up because it answered nobody: the others are tried first.
     silent: bool,
+    /// It was a primary when another one showed a later timeline. Until it shows that one itself, or is a standby.
+    left_behind: bool,
+}
+
+/// Somebody who must not go on with a primary that was left behind.
+pub trait Follower: Send + Sync {
+    /// This node is the primary now: whatever other primaries say, the cluster has left them.
+    fn superseded(&self, by: &str);
 }
 
 /// What is known about the nodes of one set of hosts.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct View {
     known: Mutex<Known>,
+    followers: Mutex<Vec<Weak<dyn Follower>>>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +85,17 @@ struct Known {
     /// The latest timeline a primary has shown: kept although that primary is lost, because one that was left behind
     /// comes back under its old timeline.
     latest: Option<Identity>,
+}
+
+/// What a primary's timeline says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The cluster is on a later one: it must not be used.
+    LeftBehind,
+    /// It is on the latest that is known.
+    Latest,
+    /// The same, and the first one there: all others were left behind.
+    Later,
 }
 
 /// A node's role has changed.
@@ -143,7 +166,7 @@ impl View {
         self.known()
             .nodes
             .values()
-            .any(|seen| seen.role != Role::Unknown && suits(seen.role))
+            .any(|seen| seen.role != Role::Unknown && !seen.left_behind && suits(seen.role))
     }
 
     /// A node says what it is. `Some` when that differs from what it said last.
@@ -161,6 +184,8 @@ impl View {
             // What becomes a primary again later may have another timeline.
             seen.identity = None;
         }
+        // A fenced one may be the former primary still.
+        seen.left_behind &= role != Role::Standby;
         let change = Change {
             from: seen.last,
             to: role,
@@ -194,17 +219,62 @@ impl View {
         self.known().nodes.get(key)?.identity.clone()
     }
 
-    /// A primary says which timeline it writes. `false`: the cluster is on a later one, so it was left behind.
-    pub fn admit(&self, key: &str, identity: Identity) -> bool {
+    /// A primary says which timeline it writes.
+    pub fn admit(&self, key: &str, identity: Identity) -> Standing {
         let mut known = self.known();
-        let left_behind = known.latest.as_ref().is_some_and(|latest| {
-            latest.system == identity.system && latest.timeline > identity.timeline
-        });
-        if !left_behind {
-            known.latest = Some(identity.clone());
-            known.nodes.entry(key.into()).or_default().identity = Some(identity);
+        let former = (known.latest.as_ref())
+            .filter(|latest| latest.system == identity.system)
+            .map(|latest| latest.timeline);
+        let is_later = former.is_some_and(|timeline| timeline < identity.timeline);
+        if former.is_some_and(|timeline| timeline > identity.timeline) {
+            known.nodes.entry(key.into()).or_default().left_behind = true;
+            return Standing::LeftBehind;
         }
-        !left_behind
+        if is_later {
+            // None of them has shown this timeline, so what they showed last is an older one.
+            let others = known.nodes.iter_mut().filter(|(other, _)| ***other != *key);
+            for (_, seen) in others.filter(|(_, seen)| seen.last != Role::Standby) {
+                seen.identity = None;
+                seen.left_behind = true;
+            }
+        }
+        known.latest = Some(identity.clone());
+        let seen = known.nodes.entry(key.into()).or_default();
+        seen.identity = Some(identity);
+        seen.left_behind = false;
+        if is_later {
+            Standing::Later
+        } else {
+            Standing::Latest
+        }
+    }
+
+    /// Was it a primary when another one showed a later timeline?
+    #[must_use]
+    pub fn is_left_behind(&self, key: &str) -> bool {
+        let known = self.known();
+        known.nodes.get(key).is_some_and(|seen| seen.left_behind)
+    }
+
+    /// Names one more who must not go on with a primary that was left behind.
+    pub fn follow(&self, follower: Weak<dyn Follower>) {
+        let mut followers = self.followers();
+        followers.retain(|known| known.strong_count() > 0);
+        followers.push(follower);
+    }
+
+    /// Tells all followers whom to follow. No lock may be held.
+    pub fn supersede(&self, by: &str) {
+        let followers: Vec<_> = self.followers().iter().filter_map(Weak::upgrade).collect();
+        for follower in followers {
+            follower.superseded(by);
+        }
+    }
+
+    fn followers(&self) -> MutexGuard<'_, Vec<Weak<dyn Follower>>> {
+        self.followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Roles by address, for status reports.
@@ -280,14 +350,35 @@ mod tests {
         let view = View::default();
         view.note("a", Role::Primary);
         assert!(view.needs_identity("a"));
-        assert!(view.admit("a", identity("1", 4)));
+        assert_eq!(view.admit("a", identity("1", 4)), Standing::Latest);
         assert!(!view.needs_identity("a"));
         view.lost("a");
         assert!(view.needs_identity("a"));
-        assert!(view.admit("b", identity("1", 5)));
-        assert!(!view.admit("a", identity("1", 4)));
-        assert!(view.admit("a", identity("1", 5)));
+        assert_eq!(view.admit("b", identity("1", 5)), Standing::Later);
+        assert_eq!(view.admit("a", identity("1", 4)), Standing::LeftBehind);
+        assert_eq!(view.admit("a", identity("1", 5)), Standing::Latest);
         // Another cluster under the same names starts anew.
-        assert!(view.admit("a", identity("2", 1)));
+        assert_eq!(view.admit("a", identity("2", 1)), Standing::Latest);
+    }
+
+    #[test]
+    fn sec_m04_what_was_believed_of_the_others_ends_with_a_later_timeline() {
+        let view = View::default();
+        let is_primary = |role| role == Role::Primary;
+        view.note("a", Role::Primary);
+        view.note("c", Role::Standby);
+        view.admit("a", identity("1", 4));
+        view.admit("b", identity("1", 5));
+        // It was not lost, so nobody would ask it again.
+        assert!(view.needs_identity("a") && view.is_left_behind("a"));
+        assert!(!view.is_left_behind("b") && !view.is_left_behind("c"));
+        assert!(!view.knows(is_primary));
+        view.note("a", Role::Primary);
+        view.note("a", Role::Fenced);
+        assert!(view.is_left_behind("a"));
+        view.note("a", Role::Standby);
+        assert!(!view.is_left_behind("a"));
+        view.note("b", Role::Primary);
+        assert!(view.knows(is_primary));
     }
 }

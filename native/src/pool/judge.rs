@@ -5,7 +5,7 @@ use crate::conn::Connection;
 use crate::conn::lag;
 use crate::conn::role::Role;
 use crate::error::Error;
-use crate::pool::host::{Fit, Identity, fit};
+use crate::pool::host::{Fit, Identity, LEFT_BEHIND, Standing, fit};
 use crate::pool::router::{Guest, PATIENCE, Seeker};
 
 /// The timeline a primary writes. Functions that every role may call.
@@ -76,9 +76,13 @@ impl Seeker {
             && self.view.needs_identity(key)
             && let Some(identity) = self.ask_identity(connection).await?
         {
-            if !self.view.admit(key, identity) {
-                let fit = Fit::Wrong("is a primary on a timeline that the cluster has left");
-                return Ok(Verdict { role, fit });
+            match self.view.admit(key, identity) {
+                Standing::LeftBehind => {
+                    let fit = Fit::Wrong(LEFT_BEHIND);
+                    return Ok(Verdict { role, fit });
+                }
+                Standing::Latest => {}
+                Standing::Later => self.view.supersede(key),
             }
             // The answer has told whether it still is what it was at login.
             role = connection.role();

@@ -159,6 +159,7 @@ impl Pool {
             refuses_probes: AtomicBool::new(false),
             own: Weak::clone(own),
         });
+        pool.follow();
         pool.watch_silence();
         pool.make_rounds();
         if bounds.min_idle > 0 {

@@ -158,6 +158,7 @@ impl Attempt {
                 pool.opening().last = None;
                 let connection = pool.adopt(*connection);
                 self.open = false;
+                pool.leave_behind(&connection);
                 pool.runtime.spawn(Driver::new(Arc::clone(&connection)));
                 // Its keeper comes behind those who wait: while it looks, another connection would be opened for them.
                 if pool.books().wants() {

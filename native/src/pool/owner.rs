@@ -96,8 +96,13 @@ impl Owner for Pool {
         if !matches!(cause, Error::Closed { .. }) {
             let key = &connection.name;
             self.seeker.view.lost(key);
-            self.seeker
-                .went(connection.node, key, cause, Duration::ZERO);
+            if self.seeker.view.is_left_behind(key) {
+                // It is there, and is what it was.
+                self.seeker.table.misfits(key, cause);
+            } else {
+                self.seeker
+                    .went(connection.node, key, cause, Duration::ZERO);
+            }
         }
         match usage {
             Some(Use::Held(session)) => {

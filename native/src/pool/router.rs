@@ -19,7 +19,8 @@ use crate::conn::role::Role;
 use crate::conn::statement::NumberedProfile;
 use crate::error::{Counts, Error, Lack, NodeReport, is_final};
 use crate::frame::Shapes;
-use crate::pool::host::{Fit, View, fit};
+use crate::pool::follow::left_behind;
+use crate::pool::host::{Fit, LEFT_BEHIND, View, fit};
 use crate::pool::judge::Verdict;
 use crate::pool::search::{Search, Step, sleep_until};
 use crate::pool::table::{Former, Table, UNREACHABLE};
@@ -393,6 +394,9 @@ impl Seeker {
             Fit::Wrong(reason) => Some(reason),
             Fit::Right | Fit::Second => None,
         };
+        if reason == Some(LEFT_BEHIND) {
+            self.table.misfits(key, &left_behind());
+        }
         self.report(
             key,
             NodeReport {
@@ -410,7 +414,9 @@ impl Seeker {
         if let Some(former) = self.table.heard(host, key, role, took) {
             self.tell_change(host, key, former, role.as_str());
         }
+        // One that was left behind leads nobody, whatever it says.
         if role == Role::Primary
+            && !self.view.is_left_behind(key)
             && let Some((from, took)) = self.table.leads(key)
         {
             self.tell(&Event::Failover {

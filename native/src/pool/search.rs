@@ -161,11 +161,15 @@ impl<'a> Search<'a> {
         // Where connections are to be spread, what is known must not attract them all.
         if seeker.routing.balance != Balance::Listed {
             let role = seeker.view.role(&key);
-            let wrong = role != Role::Unknown && !suits(role) || seeker.view.is_silent(&key);
+            let wrong = role != Role::Unknown && !suits(role)
+                || seeker.view.is_silent(&key)
+                || seeker.view.is_left_behind(&key);
             return (u8::from(wrong), place.unwrap_or(usize::MAX));
         }
         let class = if seeker.view.is_silent(&key) {
             4
+        } else if seeker.view.is_left_behind(&key) {
+            3
         } else if suits(seeker.view.role(&key)) {
             0
         } else if suits(seeker.view.last_role(&key)) {

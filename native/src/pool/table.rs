@@ -105,9 +105,24 @@ impl Table {
         (*former.0 != *key).then_some((former.0, took))
     }
 
+    /// A node answers, and what it is cannot be used.
+    pub fn misfits(&self, key: &str, why: &Error) {
+        if let Some(known) = self.nodes().by_address.get_mut(key) {
+            known.failure = Some((why.clone(), Instant::now()));
+        }
+    }
+
     /// A node does not answer, or not as it should. `Some` when that is new to this pool.
     pub fn failed(&self, host: usize, key: &str, error: &Error, took: Duration) -> Option<Former> {
         let mut nodes = self.nodes();
+        // One that lets nobody in any more is still what it said on the connections that are open.
+        if is_full(error)
+            && let Some(known) = nodes.by_address.get_mut(key)
+            && known.role.is_some()
+        {
+            known.failure = Some((error.clone(), Instant::now()));
+            return None;
+        }
         if let Some((primary, lost)) = &mut nodes.primary
             && **primary == *key
         {
@@ -159,6 +174,11 @@ impl Table {
             primary,
         }
     }
+}
+
+/// Does the server refuse one more connection, rather than be away?
+fn is_full(error: &Error) -> bool {
+    matches!(error, Error::Refused(server) if server.code.starts_with("53"))
 }
 
 #[cfg(test)]
