@@ -64,7 +64,9 @@ class Listener extends EventEmitter {
   constructor(options) {
     super();
     // One connection of its own, which is never retired for age or idleness.
-    this.#options = { ...options, poolSize: 1, minIdle: 0, idleTimeoutMs: 0, maxLifetimeMs: 0 };
+    const alone = { poolSize: 1, minIdle: 0, idleTimeoutMs: 0, maxLifetimeMs: 0 };
+    // A standby does not listen, and a primary that was demoted is told nothing any more.
+    this.#options = { defaultMode: 'read-write', ...options, ...alone };
   }
 
   /**

@@ -5,7 +5,13 @@ const assert = require('node:assert/strict');
 const net = require('node:net');
 const { once } = require('node:events');
 const { after, before } = require('node:test');
-const { createPool, NoNodeError, NoPrimaryError, NoStandbyError } = require('../../lib/index.js');
+const {
+  createListener,
+  createPool,
+  NoNodeError,
+  NoPrimaryError,
+  NoStandbyError,
+} = require('../../lib/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { failureOf } = require('../support/script-replies.js');
 const { startProxy } = require('../support/proxy.js');
@@ -75,6 +81,17 @@ for (const mode of ['read-write', 'rw', 'readwrite', 'primary']) {
     }
   });
 }
+
+test('CP-22: a listener listens on the primary wherever it stands in the list', async (t) => {
+  for (const hosts of [cluster.hosts, cluster.hosts.toReversed()]) {
+    const listener = createListener(cluster.options({ hosts }));
+    t.after(() => listener.end());
+    const heard = new Promise((resolve) => {
+      listener.listen('news', resolve).then(() => cluster.primary.sql(`notify news, 'x'`), resolve);
+    });
+    assert.equal((await heard).payload, 'x');
+  }
+});
 
 for (const mode of ['read-only', 'ro', 'readonly', 'standby', 'prefer-standby', 'preferstandby']) {
   test(`CP-13: mode ${mode} uses a standby`, async (t) => {
