@@ -2,7 +2,8 @@
 'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');
-const { NoStandbyError } = require('./errors.js');
+const { hearAbort } = require('./abort-hearers.js');
+const { NoStandbyError, TimeoutError } = require('./errors.js');
 const { leave, openSession } = require('./handles.js');
 const { flush } = require('./mailbox.js');
 const queryable = require('./queryable.js');
@@ -25,42 +26,99 @@ const PAUSE_MS = 5;
 /** How long another connection is waited for while late ones are held, and how many of those. */
 const LOOK_ON_MS = 100;
 const MOST_HELD = 16;
-/** A position of the primary is used for so long, and waited for when it is older than the second. */
+/** A position of the primary is used for so long, and waited for when it is older than the second: so long, or half of what the
+ * read may take. */
 const FRESH_MS = 50;
 const STALE_MS = 1000;
 
 /** Where the primary is, asked at most every 50 ms and only while somebody reads. */
 class Leader {
   #ask;
-  #position = START;
   #at = Number.NEGATIVE_INFINITY;
+  #isAway = false;
   /** @type {Promise<void> | undefined} */
   #asking;
+  /** The last that is known: while no primary answers, reading goes on by that. */
+  position = START;
 
-  /** @param {() => Promise<string>} ask */
+  /** @param {(timeoutMs: number) => Promise<string>} ask */
   constructor(ask) {
     this.#ask = ask;
   }
 
-  /** The last position that is known: while no primary answers, reading goes on by that. */
-  async position() {
+  /** What a read waits for: a primary that has just said nothing holds up no other one. @returns {Promise<void> | undefined} */
+  news() {
     const age = performance.now() - this.#at;
-    if (age > FRESH_MS) {
-      this.#asking ??= this.#refresh();
-      if (age > STALE_MS) await this.#asking;
-    }
-    return this.#position;
+    if (age <= FRESH_MS) return undefined;
+    this.#asking ??= this.#refresh();
+    return age > STALE_MS && !this.#isAway ? this.#asking : undefined;
   }
 
   async #refresh() {
     try {
-      this.#position = await this.#ask();
+      this.position = await this.#ask(STALE_MS);
       this.#at = performance.now();
+      this.#isAway = false;
     } catch {
-      // No primary now.
+      this.#isAway = true;
     } finally {
       this.#asking = undefined;
     }
+  }
+}
+
+/** What the caller of a read allows it, all its tries together. */
+class Allowance {
+  #until;
+  #acquireMs;
+  #timeoutMs;
+  #timeoutAt;
+  #options;
+
+  /** @param {StatementOptions} options @param {number} acquireMs for finding a server */
+  constructor(options, acquireMs) {
+    const now = performance.now();
+    this.#options = options;
+    this.#acquireMs = acquireMs;
+    this.#timeoutMs = options.timeoutMs;
+    this.#timeoutAt = now + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
+    this.#until = Math.min(now + acquireMs, this.#timeoutAt);
+  }
+
+  get leftMs() {
+    return Math.max(0, this.#until - performance.now());
+  }
+
+  /** Of one try. @returns {StatementOptions} */
+  get options() {
+    if (this.#timeoutMs === undefined) return this.#options;
+    const left = Math.max(1, Math.ceil(this.#timeoutAt - performance.now()));
+    return { ...this.#options, timeoutMs: left };
+  }
+
+  /** Throws when the caller has given up, or nothing is left. */
+  check() {
+    const { signal } = this.#options;
+    if (signal?.aborted) throw signal.reason;
+    if (this.leftMs > 0) return;
+    if (performance.now() < this.#timeoutAt) throw behind(this.#acquireMs);
+    const message = `query: cancelled after timeout of ${this.#timeoutMs}ms`;
+    throw new TimeoutError(message, { code: '57014', outcome: 'not-sent', transient: true });
+  }
+
+  /** Waits, but not for longer. @param {Promise<void>} promise @param {number} [mostMs] */
+  async wait(promise, mostMs = Number.POSITIVE_INFINITY) {
+    const { signal } = this.#options;
+    if (signal?.aborted) return;
+    /** @type {(() => void)[]} */
+    const undo = [];
+    const over = new Promise((resolve) => {
+      const timer = setTimeout(resolve, Math.min(this.leftMs, mostMs));
+      undo.push(() => clearTimeout(timer));
+      if (signal !== undefined) undo.push(hearAbort(signal, () => resolve(undefined)));
+    });
+    await Promise.race([promise, over]);
+    for (const take of undo) take();
   }
 }
 
@@ -102,7 +160,7 @@ class LogPositions {
     after = START,
     acquireTimeoutMs = this.#limits.acquireTimeoutMs,
   ) {
-    const until = performance.now() + acquireTimeoutMs;
+    const allowed = new Allowance(options, acquireTimeoutMs);
     /** Connections to servers that are not there: while they are held, the pool gives others. @type {Target[]} */
     const held = [];
     const free = () => {
@@ -110,17 +168,21 @@ class LogPositions {
     };
     try {
       for (;;) {
+        const news = this.#leader?.news();
+        if (news !== undefined) await allowed.wait(news, Math.min(STALE_MS, allowed.leftMs / 2));
+        allowed.check();
         const session = openSession(this.#target, 'cluster');
-        const patienceMs = held.length > 0 ? LOOK_ON_MS : acquireTimeoutMs;
-        const tried = await this.#try(session, sql, params, options, after, patienceMs);
+        const patienceMs = held.length > 0 ? LOOK_ON_MS : allowed.leftMs;
+        const tried = await this.#try(session, sql, params, allowed.options, after, patienceMs);
         if (tried.is === 'there') return tried.answer;
         if (tried.is === 'late') held.push(session);
         if (tried.is === 'late' && held.length < MOST_HELD) continue;
         // All that can be had now are late.
         free();
-        if (this.#elsewhere !== undefined) return await this.#elsewhere(sql, params, options);
-        if (performance.now() >= until) throw behind(acquireTimeoutMs);
-        await sleep(PAUSE_MS);
+        allowed.check();
+        if (this.#elsewhere !== undefined)
+          return await this.#elsewhere(sql, params, allowed.options);
+        await allowed.wait(sleep(PAUSE_MS));
       }
     } finally {
       free();
@@ -134,23 +196,25 @@ class LogPositions {
    * @returns {Promise<{ is: 'there', answer: any } | { is: 'late' | 'busy' }>} `'late'`: the session keeps its connection
    */
   async #try(session, sql, params, options, after, patienceMs) {
-    const lead = (await this.#leader?.position()) ?? START;
+    const lead = this.#leader?.position ?? START;
     const { maxLagBytes = 0 } = this.#limits;
     let hasLeft = false;
     const timer = setTimeout(() => {
       flush();
-      hasLeft = leave(session, patienceMs);
+      hasLeft = leave(session, Math.ceil(patienceMs));
     }, patienceMs);
     let isLate = false;
     try {
-      const plain = { types: 'lossless', rowMode: /** @type {const} */ ('object') };
+      const { timeoutMs, signal } = options;
+      const limits = { ...(timeoutMs && { timeoutMs }), ...(signal && { signal }) };
+      const plain = { types: 'lossless', rowMode: /** @type {const} */ ('object'), ...limits };
       const manner = { flags: 0 };
       const bounds = [after, lead, maxLagBytes];
       const check = queryable.run(session, REPLAYED, bounds, plain, this.#reading, manner);
       const asked = queryable.run(session, sql, params, options, this.#reading, manner);
       const [seen, answer] = await Promise.allSettled([check, asked]);
       if (seen.status === 'rejected') {
-        if (hasLeft) return { is: 'busy' };
+        if (hasLeft || isUnserved(seen.reason)) return { is: 'busy' };
         throw seen.reason;
       }
       const [row] = /** @type {{ there: boolean }[]} */ (seen.value.result.rows);
@@ -165,14 +229,19 @@ class LogPositions {
   }
 }
 
+/** Was there no connection in the time of one try? @param {any} error */
+function isUnserved(error) {
+  return error instanceof TimeoutError && error.outcome === 'not-sent';
+}
+
 /**
  * The way to the primary of a pool that bounds how far its standbys lag: where it is, and where reads go that prefer a
  * standby and find none near enough.
  * @param {Target} target a pool on the primary @param {Reading} reading @param {string} mode of the pool that reads
- * @param {(sql: string) => Promise<any[]>} ask
+ * @param {(sql: string, limits: { timeoutMs: number }) => Promise<any[]>} ask
  */
 function followLeader(target, reading, mode, ask) {
-  const leader = new Leader(async () => (await ask(POSITION))[0].lsn);
+  const leader = new Leader(async (timeoutMs) => (await ask(POSITION, { timeoutMs }))[0].lsn);
   /** @type {(sql: string, params: readonly unknown[] | undefined, options: StatementOptions) => Promise<any>} */
   const onPrimary = (sql, params, options) =>
     queryable.run(target, sql, params, options, reading, undefined);

@@ -129,8 +129,8 @@ class Pool {
     const leader = new Pool(leaderOptions(this.#given));
     this.#leader = leader;
     const { ask } = leader.#parts();
-    const path = followLeader(leader.#target, reading, this.#given.mode, (sql) =>
-      ask(sql, [], undefined),
+    const path = followLeader(leader.#target, reading, this.#given.mode, (sql, asked) =>
+      ask(sql, [], undefined, asked),
     );
     return new LogPositions(this.#target, reading, limits, path);
   }

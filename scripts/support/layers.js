@@ -135,7 +135,7 @@ const JS = {
   'pool-events': [...BELOW, 'pool-probes'],
   backoff: [],
   'commit-markers': [...BELOW, 'identifiers'],
-  'log-positions': [...BELOW, 'queryable'],
+  'log-positions': [...BELOW, 'abort-hearers', 'queryable'],
   tries: [...WORDS, 'backoff'],
   single: [...BELOW, 'queryable', 'tries', 'log-positions', 'commit-markers'],
   'commit-resolver': BELOW,

@@ -102,6 +102,30 @@ test('CP-15: maxLagBytes keeps reads off a standby that does not replay', async 
   await waitFor(async () => !(await prefers.query(WHERE))[0].standby, { what: 'the primary' });
 });
 
+test('CP-15, CP-51: a read that no standby can serve yet is given up when its caller gives it up', async (t) => {
+  const reads = open(t, { mode: 'read-only', acquireTimeoutMs: 60_000 });
+  const ask = (options) => failureOf(reads.query('select 1', [], { after: 'FFFF/0', ...options }));
+  const late = await ask({ timeoutMs: 100 });
+  assert.deepEqual([late.name, late.code, late.outcome], ['TimeoutError', '57014', 'not-sent']);
+  assert.match(late.message, /timeout of 100ms/);
+  const abort = new AbortController();
+  const asked = ask({ signal: abort.signal });
+  abort.abort(new Error('enough'));
+  assert.equal((await asked).message, 'enough');
+});
+
+test('CP-15: a primary that answers nobody holds up no read of a standby', async (t) => {
+  const limits = { maxLagBytes: 1_000_000, acquireTimeoutMs: 60_000 };
+  const known = open(t, { ...limits, mode: 'read-only' });
+  assert.equal((await known.query(WHERE))[0].standby, true);
+  const { primary } = cluster;
+  primary.freeze();
+  t.after(() => primary.thaw());
+  // Without a limit of its own, which does not shorten the wait for the primary, and with one.
+  for (const options of [{}, { timeoutMs: 20_000 }])
+    assert.equal((await known.query(WHERE, [], options))[0].standby, true);
+});
+
 test('CP-14: prefer-standby leaves the primary within rebalanceMs once a standby is there', async (t) => {
   const pool = open(t, { mode: 'prefer-standby', rebalanceMs: 200, poolSize: 4, raceDelayMs: 50 });
   /** @type {any[]} */
