@@ -3,6 +3,7 @@
 
 // Taken now: a test may put something else in its place later.
 const { nextTick } = process;
+const { AsyncResource } = require('node:async_hooks');
 const { Readable, Writable } = require('node:stream');
 const { hearAbort } = require('./abort-hearers.js');
 const { Decoders } = require('./decoders.js');
@@ -54,6 +55,8 @@ class Transfer {
   #options;
   /** @type {Hooks} */
   #hooks;
+  /** Of whoever asked: the stream's listeners and callbacks are called there. */
+  #context = new AsyncResource('pg-berth.copy');
   /** @type {Place | undefined} */
   #place;
   #id = -1;
@@ -129,16 +132,16 @@ class Transfer {
   /** @param {number} news @param {number} size @param {Buffer} buffer @param {number} offset */
   copy(news, size, buffer, offset) {
     if (news === COPY_NEWS.WRITTEN) {
-      nextTick(() => this.#hooks.written?.(size));
+      this.#later(() => this.#hooks.written?.(size));
     } else if (news === COPY_NEWS.STARTED) {
       this.#state = 'started';
       this.#columns = size >> 1;
       if (this.#isGivenUp) this.#fail('given up by the caller');
-      else nextTick(this.#hooks.started);
+      else this.#later(this.#hooks.started);
     } else if (!this.#isGivenUp) {
       // The inbox is used again after this turn.
       const bytes = Buffer.from(buffer.subarray(offset, offset + size));
-      nextTick(() => this.#hooks.data?.(bytes));
+      this.#later(() => this.#hooks.data?.(bytes));
     }
   }
 
@@ -173,10 +176,15 @@ class Transfer {
     clearTimeout(this.#timer);
     this.#stopHearing();
     this.#place?.onEnd?.();
-    nextTick(() => {
+    this.#later(() => {
       for (const resolve of this.#waiting) resolve();
       this.#hooks.ended(error);
     });
+  }
+
+  /** @param {() => void} tell */
+  #later(tell) {
+    nextTick(() => this.#context.runInAsyncScope(tell));
   }
 
   /** @param {Buffer} bytes any number */

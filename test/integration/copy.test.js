@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { AsyncLocalStorage } = require('node:async_hooks');
 const { once } = require('node:events');
 const { Readable, Writable } = require('node:stream');
 const { buffer, text } = require('node:stream/consumers');
@@ -56,6 +57,34 @@ test('pieces of any size arrive complete, single bytes and megabytes', async (t)
   assert.equal(
     await text(pool.copyTo('copy (select * from t order by id) to stdout')),
     `1\t${long}\n2\tsingle bytes\n`,
+  );
+});
+
+test('listeners and callbacks of a COPY are called in the context of whoever asked for it', async (t) => {
+  const pool = open(t, { poolSize: 2 });
+  await empty(pool);
+  const requests = new AsyncLocalStorage();
+  const seen = [];
+  const note = (name, what) => () => seen.push([name, requests.getStore(), what]);
+  const inAndOut = async (name) => {
+    const from = pool.copyFrom('copy t from stdin');
+    from.on('finish', note(name, 'finish')).on('close', note(name, 'close of FROM'));
+    from.write(`${name}\tlabel\n`, note(name, 'written'));
+    from.end(note(name, 'end'));
+    await closed(from);
+    const to = pool.copyTo(`copy (select id from t where id = ${name}) to stdout`);
+    to.on('data', note(name, 'data')).on('end', note(name, 'end of data'));
+    to.on('close', note(name, 'close of TO'));
+    await closed(to);
+    const none = pool.copyTo('copy nothing to stdout');
+    none.on('error', note(name, 'error'));
+    await closed(none);
+  };
+  await Promise.all([1, 2].map((name) => requests.run(name, inAndOut, name)));
+  assert.equal(seen.length, 2 * 8);
+  assert.deepEqual(
+    seen.filter(([name, store]) => name !== store),
+    [],
   );
 });
 
