@@ -57,8 +57,8 @@ class PgBerthInstrumentation {
   /** @type {Tracer} */
   #tracer;
   #metrics;
-  /** @type {WeakMap<object, Running>} */
-  #running = new WeakMap();
+  /** @type {Map<any, Running>} */
+  #running = new Map();
   /** @type {(() => void)[]} */
   #disable = [];
 
@@ -78,7 +78,7 @@ class PgBerthInstrumentation {
   setConfig(config) {
     const isEnabled = this.#disable.length > 0;
     const read = /** @type {api.PgBerthInstrumentationConfig} */ (readOptions(OPTIONS, config));
-    this.disable();
+    this.#stop();
     this.#config = read;
     this.#metrics.pools = read.pools ?? {};
     if (isEnabled) this.enable();
@@ -92,7 +92,7 @@ class PgBerthInstrumentation {
   /** @param {import('@opentelemetry/api').MeterProvider} provider */
   setMeterProvider(provider) {
     const isEnabled = this.#disable.length > 0;
-    this.disable();
+    this.#stop();
     this.#metrics = new DatabaseMetrics(provider.getMeter(NAME, version), this.#config.pools ?? {});
     if (isEnabled) this.enable();
   }
@@ -114,7 +114,13 @@ class PgBerthInstrumentation {
     this.#disable.push(this.#metrics.observe());
   }
 
+  /** What goes on gets the end of its span here, for nobody is told of its own. */
   disable() {
+    this.#stop();
+    for (const trace of this.#running.keys()) callHook(() => this.#finish(trace), []);
+  }
+
+  #stop() {
     for (const undo of this.#disable.splice(0)) undo();
   }
 
@@ -169,7 +175,7 @@ class PgBerthInstrumentation {
       span.setStatus({ code: SpanStatusCode.ERROR, ...messageOf(trace.error) });
     }
     callHook(this.#config.spanHook, [span, trace]);
-    span.end(trace.startTime + trace.durationMs);
+    span.end(trace.durationMs === undefined ? undefined : trace.startTime + trace.durationMs);
   }
 }
 

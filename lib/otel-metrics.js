@@ -1,6 +1,8 @@
 // The metrics of OpenTelemetry's conventions for database clients; labels come from lists and from configuration only.
 'use strict';
 
+const { callHook } = require('./hooks.js');
+
 /** @import { Meter, BatchObservableResult } from '@opentelemetry/api' */
 /** @import { Attributes, Trace } from '../types/tracing.js' */
 /** @import { ObservedPool } from '../types/opentelemetry.js' */
@@ -96,20 +98,23 @@ class DatabaseMetrics {
       description: 'Requests that got no connection in time.',
     });
     const all = [count, most, least, pending, timeouts];
+    /** @param {BatchObservableResult} result @param {string} name @param {ObservedPool} pool */
+    const lookAt = (result, name, pool) => {
+      const now = pool.getMetrics();
+      const lost = pool.getStats?.().acquisitionTimeouts;
+      const labels = { [POOL]: name };
+      const state = 'db.client.connection.state';
+      result.observe(count, now.idle, { ...labels, [state]: 'idle' });
+      result.observe(count, now.active, { ...labels, [state]: 'used' });
+      result.observe(pending, now.waiting, labels);
+      if (now.max !== undefined) result.observe(most, now.max, labels);
+      if (now.min !== undefined) result.observe(least, now.min, labels);
+      if (lost !== undefined) result.observe(timeouts, lost, labels);
+    };
     /** @param {BatchObservableResult} result */
     const look = (result) => {
-      for (const [name, pool] of Object.entries(this.pools)) {
-        const now = pool.getMetrics();
-        const labels = { [POOL]: name };
-        const state = 'db.client.connection.state';
-        result.observe(count, now.idle, { ...labels, [state]: 'idle' });
-        result.observe(count, now.active, { ...labels, [state]: 'used' });
-        result.observe(pending, now.waiting, labels);
-        if (now.max !== undefined) result.observe(most, now.max, labels);
-        if (now.min !== undefined) result.observe(least, now.min, labels);
-        const lost = pool.getStats?.().acquisitionTimeouts;
-        if (lost !== undefined) result.observe(timeouts, lost, labels);
-      }
+      // One that fails is missing, the others are not.
+      for (const [name, pool] of Object.entries(this.pools)) callHook(lookAt, [result, name, pool]);
     };
     meter.addBatchObservableCallback(look, all);
     return () => meter.removeBatchObservableCallback(look, all);

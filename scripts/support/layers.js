@@ -226,7 +226,7 @@ const JS = {
   shutdown: [...INFRA, 'shutdown-signals'],
   debug: INFRA,
   'status-page': [...INFRA, 'health-check', 'health-monitor', 'pool-metrics'],
-  'otel-metrics': [],
+  'otel-metrics': ['hooks'],
   'package.json': [],
   opentelemetry: [...INFRA, 'otel-metrics', 'package.json', 'tracing'],
   kysely: [...INFRA, ...BELOW, 'queryable', 'stream', 'pool'],

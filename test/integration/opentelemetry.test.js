@@ -131,6 +131,22 @@ test('options choose what is told', async (t) => {
   assert.throws(() => new PgBerthInstrumentation({ spans: ['querry'] }), /option "spans" must be/);
 });
 
+test('a span of what goes on ends with the instrumentation, and is not lost by other options', async (t) => {
+  const { instrumentation, spans } = instrument(t);
+  const pool = database.openPool(t);
+  const tx = await pool.begin();
+  instrumentation.setConfig({ metrics: false, requireParentSpan: true });
+  await tx.query('select n from seen');
+  instrumentation.disable();
+  const seen = () => spans().map(({ name, ended }) => [name, ended]);
+  assert.deepEqual(seen(), [
+    ['BEGIN', true],
+    ['TRANSACTION', true],
+  ]);
+  await tx.commit();
+  assert.equal(spans().length, 2);
+});
+
 test('O01: spans hold no value of a parameter', async (t) => {
   const { spans } = instrument(t, { spans: ['query', 'connect', 'acquire', 'transaction'] });
   const pool = database.openPool(t);
@@ -162,7 +178,12 @@ test('metrics are those of the conventions, with bounded labels (O03)', async (t
   });
   const meters = new MeterProvider({ readers: [reader] });
   const pool = database.openPool(t, { poolSize: 3, minIdle: 1 });
-  const instrumentation = new PgBerthInstrumentation({ spans: [], pools: { main: pool } });
+  const broken = {
+    getMetrics() {
+      throw new Error('no figures');
+    },
+  };
+  const instrumentation = new PgBerthInstrumentation({ spans: [], pools: { broken, main: pool } });
   instrumentation.setMeterProvider(meters);
   t.after(() => instrumentation.disable());
   await pool.query('select n from seen');
