@@ -25,11 +25,14 @@ function commenter(ask) {
     /** @type {string[]} */
     const parts = [];
     callHook(() => {
-      for (const [name, value] of Object.entries(ask() ?? {})) {
+      const pairs = ask();
+      for (const [name, value] of Object.entries(pairs ?? {})) {
         if (typeof value !== 'string' || value === '') continue;
         const short = value.slice(0, MAX_VALUE).toWellFormed();
         parts.push(`${encoded(name)}='${encoded(short)}'`);
       }
+      // Of an async function nothing is known now, and what it rejects with is its own.
+      return pairs;
     }, []);
     return parts.length === 0 ? '' : ` /*${parts.sort().join(',')}*/`;
   };

@@ -193,7 +193,11 @@ test('sec_o01, sec_o04: hooks get no value of a parameter, and what they throw s
     told.push(event);
     throw new Error('the hook’s own');
   };
-  const pool = database.openPool(t, { logger: hear, slowQueryMs: 0, onSlowQuery: hear });
+  const sqlComment = async () => {
+    throw new Error('the hook’s own');
+  };
+  const hooks = { logger: hear, slowQueryMs: 0, onSlowQuery: async (event) => hear(event) };
+  const pool = database.openPool(t, { ...hooks, sqlComment });
   assert.equal((await pool.query('select $1::text as seen', [canary]))[0].seen, canary);
   await pool.transaction((tx) => tx.query('insert into traced values (1, $1)', [canary]));
   await assert.rejects(pool.query('select $1::int / 0', [4711]), { code: '22012' });
