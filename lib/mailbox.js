@@ -287,15 +287,15 @@ function wake() {
   try {
     drain();
   } catch (error) {
-    throwLater(error);
+    nextTick(() => {
+      throw error;
+    });
   }
 }
 
-/** @param {unknown} error */
-function throwLater(error) {
-  nextTick(() => {
-    throw error;
-  });
+/** An event is nobody's request: nothing of it ends the process. @param {unknown} error */
+function warnOf(error) {
+  process.emitWarning(`an event could not be read: ${error}`, { code: 'PG_BERTH_EVENT' });
 }
 
 /** Takes what has arrived. */
@@ -326,7 +326,7 @@ function take() {
     const answer = pending[/** @type {number} */ (inWords[place])];
     const isSpilled = (flags & SPILL) !== 0;
     try {
-      if (isSpilled) record(spilled(length), at, flags, 0);
+      if (isSpilled) record(spilled(length, (flags & (EVENT | ERROR)) !== 0), at, flags, 0);
       else record(inbox, at, flags, at + RECORD_HEADER);
     } catch (error) {
       unread(at, flags, answer, error);
@@ -344,15 +344,18 @@ function take() {
   return more;
 }
 
-/** A body that did not fit the inbox. @param {number} length */
-function spilled(length) {
+/** A body that did not fit the inbox. @param {number} length @param {boolean} isText */
+function spilled(length, isText) {
   let view = inbox;
   try {
     view = viewOf(new ArrayBuffer(length));
-  } finally {
-    // One there is no memory for is let go: the next one is another's.
-    native.spilled(view === inbox ? undefined : view.buffer);
+  } catch (error) {
+    // One there is no memory for is let go, since the next one is another's. What it says is told, if not in full.
+    const text = native.spilled(undefined, isText);
+    if (!isText) throw error;
+    return { ...inbox, buffer: /** @type {typeof inbox.buffer} */ (Buffer.from(text)) };
   }
+  native.spilled(view.buffer);
   return view;
 }
 
@@ -361,7 +364,7 @@ function spilled(length) {
  * @param {number} at @param {number} flags @param {Answer | undefined} answer @param {unknown} error
  */
 function unread(at, flags, answer, error) {
-  if ((flags & EVENT) !== 0) throwLater(error);
+  if ((flags & EVENT) !== 0) nextTick(warnOf, error);
   else if (answer !== undefined) {
     const id = /** @type {number} */ (inWords[at >> 2]);
     const isOver = (flags & (FINAL | ERROR)) !== 0;

@@ -7,7 +7,9 @@ export function submit(outbox: Uint8Array, length: number, alone: boolean): void
 /** Takes answers: bytes written, plus 2³² when more are waiting. */
 export function drain(inbox: Uint8Array): number;
 /** Takes the next body that did not fit the inbox. */
-export function spilled(buffer: Uint8Array | undefined): void;
+export function spilled(buffer: Uint8Array): void;
+/** Lets it go; of a JSON text, what is left when its strings are cut. */
+export function spilled(buffer: undefined, isText: boolean): string;
 /** Blocks the thread until answers have arrived; false when the time ran out. */
 export function park(ms: number): boolean;
 /** Looks for answers without letting the core sleep; false when the time ran out. */

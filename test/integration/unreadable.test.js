@@ -3,6 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
+const { Client } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
@@ -53,6 +54,33 @@ for (const poolSize of [1, 4]) {
     assert.deepEqual(pool.getStats().closed.error, 0);
   });
 }
+
+test('a notice and an error there is no memory for are told shortened, those beside them in full', async (t) => {
+  const client = new Client(db.url);
+  t.after(() => client.end());
+  await client.connect();
+  const notices = [];
+  client.on('notice', ({ code, message }) => notices.push([code, message]));
+  const restore = refuseMemory(t);
+  await client.query(`do $$ begin
+    raise notice 'before';
+    raise notice '%', repeat('é', 1000000);
+    raise notice 'behind';
+  end $$`);
+  const error = await failureOf(
+    client.query(
+      `do $$ begin raise exception '%', repeat('x', 2000000) using errcode = 'ZZ001'; end $$`,
+    ),
+  );
+  assert.equal(restore.refused(), 2);
+  restore();
+  const [before, long, behind, ...more] = notices;
+  assert.deepEqual([before, behind, more], [['00000', 'before'], ['00000', 'behind'], []]);
+  assert.match(long[1], /^é{2048}… \(cut: no memory for the rest\)$/);
+  assert.deepEqual([error.code, error.outcome], ['ZZ001', 'failed']);
+  assert.match(error.message, /^x{4096}… \(cut: no memory for the rest\)$/);
+  assert.deepEqual((await client.query('select 1 as x')).rows, [{ x: 1 }]);
+});
 
 test('a transaction survives an answer that could not be read', async (t) => {
   const pool = db.openPool(t, { poolSize: 1 });

@@ -21,6 +21,7 @@ mod registry;
 mod requests;
 mod runtime;
 mod settle;
+mod shorten;
 mod submissions;
 
 use std::time::Duration;
@@ -128,12 +129,14 @@ fn drain(mut cx: FunctionContext) -> JsResult<JsNumber> {
     }))
 }
 
-/// `spilled(buffer?: Uint8Array)`: the next body that did not fit the inbox, into a buffer of exactly its size; without one
-/// the body is let go.
-fn spilled(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+/// `spilled(buffer: Uint8Array)`: the next body that did not fit the inbox, into a buffer of exactly its size.
+/// `spilled(undefined, isText) → string`: it is let go; of a text, what is left when its strings are cut.
+fn spilled(mut cx: FunctionContext) -> JsResult<JsValue> {
     let body = current(&mut cx)?.mailbox.spilled();
     if cx.argument::<JsValue>(0)?.is_a::<JsUndefined, _>(&mut cx) {
-        return Ok(cx.undefined());
+        let is_text = cx.argument::<JsBoolean>(1)?.value(&mut cx);
+        let text = body.filter(|_| is_text).map(|body| shorten::shorten(&body));
+        return Ok(cx.string(text.unwrap_or_default()).upcast());
     }
     let mut buffer = cx.argument::<JsUint8Array>(0)?;
     let target = buffer.as_mut_slice(&mut cx);
@@ -141,7 +144,7 @@ fn spilled(mut cx: FunctionContext) -> JsResult<JsUndefined> {
         Some(body) if body.len() == target.len() => target.copy_from_slice(&body),
         _ => return cx.throw_range_error("the buffer has not the size of the spilled body"),
     }
-    Ok(cx.undefined())
+    Ok(cx.undefined().upcast())
 }
 
 /// `park(ms) → boolean`: blocks the thread until answers have arrived; `false` when the time ran out.
