@@ -1,10 +1,12 @@
 // The open connection of a client: asked, watched, ended.
 'use strict';
 
+const { lazy } = require('../lazy.js');
 const native = require('../native.js');
 const { end, openClient, openClientSync, release } = require('../handles.js');
 const { FLAG, OPERATION, keepAlive, listen } = require('../mailbox.js');
 const { send } = require('../request.js');
+const { isTraced } = require('../tracing/channels.js');
 const { connecting } = require('../tracing/connecting.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
@@ -12,6 +14,8 @@ const { connecting } = require('../tracing/connecting.js');
 /** @import { Manner } from '../request.js' */
 /** @typedef {import('../handles.js').Hooks} Hooks */
 /** @typedef {InstanceType<typeof import('../decoders.js').Decoders>} Decoders */
+
+const tracing = lazy(() => require('../tracing/queries.js'));
 
 /** How long a polite end may take. */
 const PATIENCE_MS = 2000;
@@ -66,7 +70,7 @@ class Link {
     this.encrypted = opened.encrypted;
     this.parameters = opened.parameters;
     this.#unlisten = listen(opened.target, (event) => {
-      if (event.event === 'end') this.#over();
+      if (event.event === 'end') this.#over(event.error);
       onEvent(event);
     });
   }
@@ -108,8 +112,11 @@ class Link {
     }
   }
 
-  #over() {
+  /** @param {any} [reason] */
+  #over(reason) {
     if (this.#isOver) return;
+    const { about } = this.target;
+    if (isTraced() || about.told !== undefined) tracing().abandon(this.target, reason);
     this.#lastStatus = this.status;
     this.#isOver = true;
     this.hold(false);

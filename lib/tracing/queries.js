@@ -101,9 +101,25 @@ function eventOf(trace, attempt) {
 
 /** @param {OneTrace} trace @param {unknown} [error] @param {() => void} [settle] */
 function over(trace, error, settle) {
+  if (trace.durationMs !== undefined) {
+    settle?.();
+    return;
+  }
   trace.end(error);
   QueryTrace.told(trace);
   finish(query, trace, settle);
+}
+
+/**
+ * Ends what had more rows to come on a connection that is gone.
+ * @param {Target} target @param {any} [reason] why it is
+ */
+function abandon(target, reason) {
+  const portals = open.get(target);
+  if (portals === undefined) return;
+  open.delete(target);
+  const error = reason ? fromNative(reason, target.about.face) : undefined;
+  for (const trace of portals.values()) over(trace, error);
 }
 
 /**
@@ -187,4 +203,4 @@ function tellAcquired(trace, target, error) {
   past(acquire, acquired);
 }
 
-module.exports = { traced, transactions };
+module.exports = { abandon, traced, transactions };

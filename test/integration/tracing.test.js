@@ -7,7 +7,7 @@ const { execFile } = require('node:child_process');
 const { subscribe, tracingChannel, unsubscribe } = require('node:diagnostics_channel');
 const { pipeline } = require('node:stream/promises');
 const { inspect, promisify } = require('node:util');
-const { Client, Pool, ServerlessClient, createPool } = require('../../lib/index.js');
+const { Client, Cursor, Pool, ServerlessClient, createPool } = require('../../lib/index.js');
 const { BerthDialect } = require('../../lib/kysely/index.js');
 const { Kysely, sql } = require('kysely');
 const { testDatabase } = require('../support/pools.js');
@@ -189,6 +189,33 @@ test('rows in batches and COPY are one statement each, to their end', async (t) 
     ],
   );
   assert.equal(own(events)[2].rowCount, 1);
+});
+
+test('a cursor with more rows ends with its connection', async (t) => {
+  const events = recordChannels(t, 'query');
+  const open = async () => {
+    const client = new Client({ connectionString: database.url });
+    client.on('error', () => {});
+    await client.connect();
+    const { rows } = await client.query('select pg_backend_pid() as pid');
+    const cursor = client.query(new Cursor('select g as traced from generate_series(1, 99) g'));
+    assert.equal((await cursor.read(5)).length, 5);
+    return { client, pid: rows[0].pid };
+  };
+  const lost = await open();
+  assert.equal(own(events).length, 0, 'it goes on');
+  const gone = new Promise((resolve) => lost.client.once('end', resolve));
+  await database.sql('select pg_terminate_backend($1)', [lost.pid]);
+  await gone;
+  const closed = await open();
+  await closed.client.end();
+  assert.deepEqual(
+    own(events).map(({ kind, error }) => [kind, error?.code]),
+    [
+      ['stream', '57P01'],
+      ['stream', undefined],
+    ],
+  );
 });
 
 test('a transaction encloses its statements, and says how it ended', async (t) => {
