@@ -29,7 +29,7 @@ function readPoolOptions(options) {
   own.maxUses = own.maxUses || Number.POSITIVE_INFINITY;
   own.allowExitOnIdle = own.allowExitOnIdle || false;
   own.maxLifetimeSeconds = own.maxLifetimeSeconds || 0;
-  own.idleTimeoutMillis ??= DEFAULT_IDLE_MS;
+  if (own.idleTimeoutMillis === undefined) own.idleTimeoutMillis = DEFAULT_IDLE_MS;
   checkDepth(own.pipelineDepth);
   // Its clients read them; what is wrong with them is said here.
   readHooks(own);

@@ -228,6 +228,16 @@ compareAll([
       return [log.map(([name]) => name), counts(pool)];
     },
   },
+  ...[0, null, undefined, '20'].map((idleTimeoutMillis) => ({
+    name: `idleTimeoutMillis: ${idleTimeoutMillis}`,
+    run: async (_, { pool: make }) => {
+      const pool = make({ idleTimeoutMillis });
+      const removed = new Promise((resolve) => pool.once('remove', resolve));
+      await pool.query('select 1');
+      if (idleTimeoutMillis === '20') await removed;
+      return [pool.options.idleTimeoutMillis, ...counts(pool)];
+    },
+  })),
   {
     name: 'min keeps idle clients',
     run: async (_, { pool: make }) => {
