@@ -16,12 +16,13 @@ const { Query, isSimple, readQuery } = require('./query.js');
 const { toResults } = require('./result.js');
 const {
   PasswordSource,
+  limitOf,
   milliseconds,
   preparedStatements,
   refuseFunctions,
   toSettings,
 } = require('./settings.js');
-const { StatementQueue, limitOf } = require('./statement-queue.js');
+const { StatementQueue } = require('./statement-queue.js');
 const { adopt, objection } = require('./submittable.js');
 const { Reading } = require('./types.js');
 
@@ -358,6 +359,7 @@ class Client extends ClientFields {
   #tellLoss(error) {
     // Behind the continuations of whoever waits for a statement.
     setImmediate(() => {
+      this.#queue.over();
       try {
         this.connection.lost(error);
         // Nobody listens: the loss is known to whoever asks next, and ends no process.
@@ -414,12 +416,11 @@ class Client extends ClientFields {
     if (state === 'connecting') this.#abandon(terminated(true));
     const link = this.#link;
     if (link !== undefined && state === 'open') {
-      if (this.pipeline && !isCut && this.#queue.isBusy) {
-        await new Promise((resolve) => this.#queue.whenQuiet(() => resolve(undefined)));
-      }
+      if (this.pipeline && !isCut) await this.#queue.quiet();
       const isBusy = this.#queue.isRunning;
       this.#queue.close(terminated(true));
       await link.end(!isBusy && !isCut);
+      await this.#queue.quiet();
       this.#state = 'over';
     }
     // Failures that are on their way are told first.
@@ -435,7 +436,8 @@ class Client extends ClientFields {
       this._queryable = false;
       this.#state = 'over';
       this.#queue.close(reason);
-      this.#link?.end(isPolite).then(() => {
+      const ended = this.#link?.end(isPolite).then(() => this.#queue.quiet());
+      ended?.then(() => {
         if (!this._ending) this.#tellLoss(reason);
       });
     }

@@ -176,8 +176,14 @@ function preparedStatements(given = 'named', isStrict) {
   throw wrong('preparedStatements', 'must be one of "named", "unnamed"');
 }
 
+/** How long a query may take, in ms; 0 = for ever. @param {{ timeout?: any }} asked @param {any} ofClient */
+function limitOf(asked, ofClient) {
+  return asked.timeout || ofClient ? milliseconds(asked.timeout || ofClient) : 0;
+}
+
 module.exports = {
   PasswordSource,
+  limitOf,
   milliseconds,
   preparedStatements,
   refuseFunctions,

@@ -6,7 +6,7 @@ const { isQuick } = require('../statements.js');
 const { hasOwnQuery, runByClient } = require('./by-client.js');
 const { describe } = require('./failures.js');
 const { RUN, hostOf } = require('./for-pools.js');
-const { limitOf } = require('./statement-queue.js');
+const { limitOf } = require('./settings.js');
 
 /** @typedef {InstanceType<typeof import('./pooled-query.js').PooledQuery>} PooledQuery */
 

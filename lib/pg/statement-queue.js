@@ -11,7 +11,6 @@ const { describe, isFatal, timedOut } = require('./failures.js');
 const { PooledAnswer } = require('./pooled-query.js');
 const { Query, complaint, isSimple, readQuery } = require('./query.js');
 const { QueryAnswer } = require('./query-answer.js');
-const { milliseconds } = require('./settings.js');
 const { OCCUPY } = require('./submittable.js');
 
 /** @import { Asked } from './query.js' */
@@ -459,15 +458,28 @@ class StatementQueue {
     occupant[OCCUPY](lane);
   }
 
-  /** Nothing is begun any more; what was not begun is refused. @param {Error} error */
+  /** Nothing is begun any more; what was not begun is refused, behind what runs. @param {Error} error */
   close(error) {
     this.#link = undefined;
+    const refused = this.#waiting.splice(0).map((one) => () => one.refuse(error));
     const occupant = this.#occupant;
     this.#occupant = undefined;
-    const waiting = this.#waiting.splice(0);
+    if (occupant !== undefined) refused.unshift(() => occupant.handleError(error));
+    const later = this.#unanswered > 0 ? setImmediate : process.nextTick;
+    for (const refuse of refused) {
+      this.#refusals.push({ behind: this.#asked, tell: () => later(refuse) });
+    }
+    if (this.#unanswered === 0) this.over();
+  }
+
+  /** Everything has its answer. @returns {Promise<void>} */
+  async quiet() {
+    if (this.isBusy) await new Promise((resolve) => this.whenQuiet(() => resolve(undefined)));
+  }
+
+  /** Nothing more will be answered. */
+  over() {
     this.#tellRefusals(Number.POSITIVE_INFINITY);
-    if (occupant !== undefined) process.nextTick(() => occupant.handleError(error));
-    for (const one of waiting) process.nextTick(() => one.refuse(error));
   }
 
   /** A Query object that stands for the statement asked last; null when there is none. */
@@ -484,9 +496,4 @@ function rowModeOf({ rowMode }) {
   return rowMode === 'array' ? 'array' : 'object';
 }
 
-/** How long a query may take, in ms; 0 = for ever. @param {Asked} asked @param {any} ofClient */
-function limitOf(asked, ofClient) {
-  return asked.timeout || ofClient ? milliseconds(asked.timeout || ofClient) : 0;
-}
-
-module.exports = { StatementQueue, limitOf };
+module.exports = { StatementQueue };

@@ -223,6 +223,25 @@ compareAll([
     },
   },
   {
+    name: 'whatever was asked for before an end hears of it before that, in order',
+    run: async ({ Query }, { connect }) => {
+      const found = [];
+      for (const pause of [0, 1, 30]) {
+        const client = await connect();
+        const { log, hear, note } = recorder();
+        hear(client, 'end');
+        client.query('select pg_sleep(10)', (error) => note('first', error));
+        client.query('select 2', (error) => note('second', error));
+        client.query(new Query('select 3')).on('error', (error) => note('third', error));
+        if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
+        await client.end();
+        note('over');
+        found.push(log);
+      }
+      return found;
+    },
+  },
+  {
     name: 'queries before a connect that fails hear of it before the end',
     run: async (driver) => {
       const client = new driver.Client({ host: '127.0.0.1', port: 1, user: 'u' });

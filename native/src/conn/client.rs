@@ -81,8 +81,7 @@ impl Client {
             .await
             .is_err();
         if late {
-            self.connection.interrupt("client");
-            self.connection.discard(Error::Closed { what: "client" });
+            self.connection.cut(Error::Closed { what: "client" });
             // The driver's next turn ends it; the sender lives as long as this borrow.
             drop(over.wait_for(|over| *over).await);
         }

@@ -166,6 +166,11 @@ impl Exchange {
             self.answers.finished +=
                 fail_where(queue, |_| true, |_| Error::Closed { what: "pool" });
         }
+        self.interrupt_running()
+    }
+
+    /// The same, with those that wait left to whoever ends the connection: they hear of it behind what runs.
+    pub fn interrupt_running(&mut self) -> Running {
         let running = self
             .answers
             .sent

@@ -222,6 +222,15 @@ impl Connection {
         stood_open
     }
 
+    /// Cancels what runs and ends the connection at once. What waits is its owner's.
+    pub fn cut(&self, reason: Error) {
+        let mut state = self.lock();
+        let running = state.exchange.interrupt_running();
+        state.interrupt(running);
+        state.closing = Closing::Now(reason);
+        state.wake();
+    }
+
     /// Ends the connection once everything in flight is answered.
     pub fn close(&self) {
         let mut state = self.lock();
