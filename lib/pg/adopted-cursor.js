@@ -151,6 +151,8 @@ function adoptCursor(foreign) {
     /** @param {Lane} lane */
     [OCCUPY](lane) {
       connection = new CursorConnection(lane, foreign);
+      const { _result: result } = foreign;
+      if (result && !result._types) result._types = lane.parsers;
       foreign.submit(connection);
     },
     /** @param {Error} error */

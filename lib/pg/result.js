@@ -40,6 +40,15 @@ class Result {
     this.#types = types;
   }
 
+  /** Where clients of pg put their parsers for what reads rows by itself. */
+  get _types() {
+    return this.#types;
+  }
+
+  set _types(types) {
+    this.#types = types;
+  }
+
   /** @param {unknown} row */
   addRow(row) {
     this.rows.push(row);

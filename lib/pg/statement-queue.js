@@ -444,6 +444,7 @@ class StatementQueue {
         };
         return link.ask(sql, values, decoders, manner, answer);
       },
+      parsers: this.#reading.parsers,
       describe: (message) => this.#heard.described(message),
       status: () => link.status,
       heed: (reason) => this.#heed(reason),

@@ -19,6 +19,7 @@ const OCCUPY = Symbol('pg-berth.occupy');
  * @property {(types: any, rowMode: 'object' | 'array') => Decoders} decodersOf
  * @property {(sql: string | undefined, values: readonly unknown[] | undefined, decoders: Decoders, manner: Manner, answer: Answer) => number} ask
  *   throws what a value threw; then nothing was asked
+ * @property {any} parsers of the client, for what parses rows by itself; undefined where those of the process do
  * @property {(message: { fields: any[] }) => void} describe to whoever listens to the connection
  * @property {() => 'I' | 'T' | 'E' | null} status of the transaction, with the last answer
  * @property {(reason: any) => void} heed what the engine says of a failure: it may be the end of the connection

@@ -59,6 +59,12 @@ class Reading {
     return this.#own;
   }
 
+  /** For what parses rows by itself; undefined where the parsers of the process do. */
+  get parsers() {
+    const isSource = typeof this.#option?.getTypeParser === 'function';
+    return isSource || this.#own !== undefined ? this.overrides : undefined;
+  }
+
   /**
    * @param {any} ofQuery option `types` of the query: in place of everything the client has
    * @param {'object' | 'array'} rowMode @param {boolean} [isBinary]

@@ -110,6 +110,21 @@ const CONFIGS = [
   ),
 );
 
+const PARSERS = [
+  ['of its option', { types: { getTypeParser: () => (text) => `<${text}>` } }, () => {}],
+  ['set on it', {}, (client) => client.setTypeParser(23, (text) => `<${text}>`)],
+].map(([name, config, prepare]) => ({
+  name: `parsers of a client, ${name}, read rows of cursors`,
+  run: async (driver, { connect }) => {
+    const client = await connect(config);
+    prepare(client);
+    const Cursor = cursorOf(driver);
+    const rows = await client.query(new Cursor('select 1 as a, true as b')).read(10);
+    const own = { types: { getTypeParser: () => () => 'own' } };
+    return [rows, await client.query(new Cursor('select 1 as a', [], own)).read(10)];
+  },
+}));
+
 const ERRORS = [
   ['selekt 1'],
   ['select nothing'],
@@ -293,6 +308,15 @@ const OTHERS = [
   },
 ];
 
-const CASES = [...READS, ...REST, ...STATEMENTS, ...VALUES, ...CONFIGS, ...ERRORS, ...OTHERS];
+const CASES = [
+  ...READS,
+  ...REST,
+  ...STATEMENTS,
+  ...VALUES,
+  ...CONFIGS,
+  ...PARSERS,
+  ...ERRORS,
+  ...OTHERS,
+];
 compareAll(CASES);
 compareAll(CASES.map(withForeign('pg-cursor')));

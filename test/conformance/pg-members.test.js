@@ -255,6 +255,15 @@ compareAll([
     },
   },
   {
+    name: 'a Result that a program feeds reads rows with the parsers it was given later',
+    run: async ({ Result }) => {
+      const result = new Result();
+      result._types = { getTypeParser: (oid) => (text) => `${oid}: ${text}` };
+      result.addFields([{ name: 'a', dataTypeID: 23, format: 'text' }]);
+      return [result.parseRow(['1']), Object.keys(result).includes('rows')];
+    },
+  },
+  {
     name: 'utils.normalizeQueryConfig',
     run: ({ utils }) => {
       const given = Object.freeze({ text: 'a', values: [1] });
