@@ -90,8 +90,7 @@ async function load({ path, source, options }, loader) {
     const first = await source.first(signal, loader.lost);
     if (first.done) return 0;
     const columns = named ?? columnsOf(first.value);
-    const described = await loader.query(COLUMNS, [path], limits);
-    const types = new Map(described.map(({ name, oid }) => [name, oid]));
+    const types = await typesOf(path, loader, limits);
     // A column that is not there is refused by the server, with its own words.
     const wants = columns.map((/** @type {string} */ name) => WANTS[types.get(name)] ?? 0);
     const list = columns.map(quoteIdentifier).join(', ');
@@ -99,6 +98,17 @@ async function load({ path, source, options }, loader) {
     return await copy.run(first, source, columns);
   } finally {
     await source.leave();
+  }
+}
+
+/** @param {string} path @param {Loader} loader @param {{ timeoutMs?: number, signal?: AbortSignal }} limits */
+async function typesOf(path, loader, limits) {
+  try {
+    const described = await loader.query(COLUMNS, [path], limits);
+    return new Map(described.map(({ name, oid }) => [name, oid]));
+  } catch (error) {
+    // Whatever became of the question: no row was sent.
+    throw limits.signal?.aborted ? limits.signal.reason : error;
   }
 }
 

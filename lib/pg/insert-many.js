@@ -5,7 +5,7 @@ const { hearAbort } = require('../abort-hearers.js');
 const { StatementAnswer } = require('../answer.js');
 const { Decoders } = require('../decoders.js');
 const { load, readRequest } = require('../insert-many.js');
-const { FLAG, OPERATION } = require('../mailbox.js');
+const { FLAG, OPERATION, cancel } = require('../mailbox.js');
 const { PRESETS, resolveTypes } = require('../rows/types.js');
 const { defaults } = require('./defaults.js');
 const { describe, recaptured } = require('./failures.js');
@@ -77,14 +77,28 @@ function turnOf(client, signal) {
   });
 }
 
+/**
+ * @param {Lane} lane @param {string} sql @param {unknown[]} values
+ * @param {{ timeoutMs?: number, signal?: AbortSignal }} limits
+ * @returns {Promise<any[]>}
+ */
+async function ask(lane, sql, values, { timeoutMs, signal }) {
+  let stopHearing = () => {};
+  try {
+    return await new Promise((resolve, reject) => {
+      const answer = new StatementAnswer(decoders, ({ result }) => resolve(result.rows), reject);
+      const id = lane.ask(sql, values, decoders, { ...MANNER, timeoutMs }, answer);
+      if (signal) stopHearing = hearAbort(signal, () => cancel(lane.target, id, answer));
+    });
+  } finally {
+    stopHearing();
+  }
+}
+
 /** @param {Turn} turn @param {ReturnType<typeof readRequest>} request */
 function loadIn({ lane, lost }, request) {
   return load(request, {
-    query: (sql, values) =>
-      new Promise((resolve, reject) => {
-        const answer = new StatementAnswer(decoders, ({ result }) => resolve(result.rows), reject);
-        lane.ask(sql, values, decoders, MANNER, answer);
-      }),
+    query: (sql, values, limits) => ask(lane, sql, values, limits),
     place: () => ({ ...placeOf(lane), onEnd: () => {} }),
     encoding: 'pg',
     lost,

@@ -4,6 +4,7 @@
 const assert = require('node:assert/strict');
 const { testDatabase } = require('../support/pools.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 
 const db = testDatabase(`
   create domain document as jsonb;
@@ -242,14 +243,15 @@ test('a source that has ended or failed is not told, and what one says that is t
 
 test('a signal and a time limit hold on a server that is frozen', async (t) => {
   const proxy = await db.openProxy(t);
-  const pool = open(t, { connectionString: proxy.url(db.url) });
-  await pool.query('select 1');
+  const pool = open(t, { connectionString: proxy.url(db.url), poolSize: 2 });
+  await Promise.all([pool.query('select 1'), pool.query('select pg_sleep(0.01)')]);
   proxy.blackHole();
   const controller = new AbortController();
   const loads = [
     assert.rejects(pool.insertMany('t', numbers(1), { signal: controller.signal }), /enough/),
     assert.rejects(pool.insertMany('t', numbers(1), { timeoutMs: 50 }), /50 ?ms/),
   ];
+  await waitFor(() => proxy.held('toServer') > 0, { what: 'the question for the types' });
   controller.abort(new Error('enough'));
   await Promise.all(loads);
   proxy.heal();

@@ -5,6 +5,7 @@ const assert = require('node:assert/strict');
 const { Client, Pool } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 
 const db = testDatabase(`
   create domain document as jsonb;
@@ -155,6 +156,29 @@ async function* stuckAfter(count, isStuck) {
   isStuck();
   await never;
 }
+
+test('a signal and a time limit hold on a server that is frozen', async (t) => {
+  const proxy = await db.openProxy(t);
+  const connectionString = proxy.url(db.url);
+  const clients = [
+    await openClient(t, { connectionString }),
+    await openClient(t, { connectionString }),
+  ];
+  proxy.blackHole();
+  const controller = new AbortController();
+  const [limited, aborted] = clients.map((client, index) =>
+    client.insertMany(
+      'item',
+      [{ id: 9 }],
+      index === 0 ? { timeoutMs: 50 } : { signal: controller.signal },
+    ),
+  );
+  const ends = [assert.rejects(limited, /timeout/), assert.rejects(aborted, /enough/)];
+  await waitFor(() => proxy.held('toServer') > 0, { what: 'the question for the types' });
+  controller.abort(new Error('enough'));
+  await Promise.all(ends);
+  proxy.heal();
+});
 
 test('a source that makes no more rows holds nobody up when the connection is lost', async (t) => {
   for (const before of [0, 3]) {
