@@ -60,3 +60,22 @@ test('CP-50: behind a frozen primary the pool goes on with the promoted one, wit
   assert.equal(pool.status().primary, cluster.primary.host);
   await old.kill();
 });
+
+test('CP-52: behind a frozen primary one limit is waited for, not one for each idle connection', async (t) => {
+  const cluster = await startCluster({ nodes: 2, synchronous: false });
+  t.after(() => cluster.stop());
+  await cluster.primary.server.sql('create table t (n int)');
+  const pool = createPool(cluster.options({ poolSize: 4, maxStatementMs: 300 }));
+  t.after(() => pool.end({ timeoutMs: 100 }));
+  const sleeping = () => pool.query('select pg_sleep(0.1)::text');
+  await Promise.all(Array.from({ length: 4 }, sleeping));
+  assert.equal(pool.status().available, 4);
+  const old = cluster.primary;
+  old.freeze();
+  await cluster.promoteBest(old);
+  const error = await failureOf(pool.query('insert into t values (1)'));
+  assert.ok(error instanceof OutcomeUnknownError, error.stack);
+  await pool.query('insert into t values (2)');
+  assert.equal(pool.status().primary, cluster.primary.host);
+  await old.kill();
+});

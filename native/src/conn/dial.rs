@@ -304,6 +304,7 @@ fn assemble(
             waker: None,
             closing: Closing::Open,
             cancel: None,
+            is_deaf: false,
             changed: false,
             active: (Instant::now(), SystemTime::now()),
             read_first: false,

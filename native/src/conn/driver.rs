@@ -64,7 +64,8 @@ impl Driver {
                     code: "ETIMEDOUT",
                     problem: "the server did not answer a cancel request".into(),
                 });
-                state.cancel = None;
+                let cancel = state.cancel.take();
+                state.is_deaf = cancel.is_some_and(|cancel| !cancel.delivered);
                 return;
             }
             if let Some(cancel) = (state.cancel.as_mut())

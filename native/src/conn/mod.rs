@@ -140,6 +140,8 @@ pub(crate) struct State {
     waker: Option<Waker>,
     closing: Closing,
     cancel: Option<Cancelling>,
+    /// A cancel request was not even taken: it is not this backend alone that is silent.
+    is_deaf: bool,
     /// The owner must hear of a change that no answer announces.
     changed: bool,
     /// When bytes last went either way, by the clock that counts from boot and by the one on the wall.
@@ -264,6 +266,11 @@ impl Connection {
     /// Requests that are not answered yet.
     pub fn unanswered(&self) -> usize {
         self.lock().exchange.pending()
+    }
+
+    /// Did it end because its server takes no other connection either?
+    pub fn is_deaf(&self) -> bool {
+        self.lock().is_deaf
     }
 
     /// Is it over, or about to be?

@@ -131,6 +131,7 @@ impl Connection {
         let State {
             stream: Some(stream),
             cancel: None,
+            is_deaf: false,
             ..
         } = state
         else {

@@ -29,16 +29,30 @@ impl Pool {
             .collect()
     }
 
+    /// A server that took not even a cancel request: those who come next need not find that out one by one, each on another of
+    /// its idle connections.
+    pub(super) fn avoid(&self, key: &str) {
+        self.seeker.view.falls_silent(key, true);
+        let idle = self.books().evict(|connection| *connection.name == *key);
+        for connection in idle {
+            connection.discard(silent());
+        }
+    }
+
     fn give_up(&self, key: &str) {
         self.seeker.view.falls_silent(key, true);
         for connection in self.all_connections() {
             if &*connection.name == key {
-                connection.discard(Error::Io {
-                    code: "ETIMEDOUT",
-                    problem: "the server does not answer any more".into(),
-                });
+                connection.discard(silent());
             }
         }
+    }
+}
+
+fn silent() -> Error {
+    Error::Io {
+        code: "ETIMEDOUT",
+        problem: "the server does not answer any more".into(),
     }
 }
 

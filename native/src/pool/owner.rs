@@ -104,6 +104,9 @@ impl Owner for Pool {
                     .went(connection.node, key, cause, Duration::ZERO);
             }
         }
+        if connection.is_deaf() {
+            self.avoid(&connection.name);
+        }
         match usage {
             Some(Use::Held(session)) => {
                 session.lose(cause);
