@@ -239,8 +239,9 @@ class Pool extends PoolFields {
   #remove(client, done) {
     const place = this.#idle.findIndex((idle) => idle.client === client);
     if (place >= 0) clearTimeout(this.#idle.splice(place, 1)[0]?.timer);
-    this.#clients.delete(client);
     this.#expired.delete(client);
+    // One that was given back dead says so only then.
+    if (!this.#clients.delete(client)) return;
     client.end(() => {
       this.emit('remove', client);
       done?.();

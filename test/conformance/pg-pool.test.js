@@ -219,6 +219,25 @@ compareAll([
     },
   },
   {
+    name: 'a client that dies in use is removed once, also when it was given back by then',
+    run: async (_, { pool: make, observer }) => {
+      const pool = make({ max: 1 });
+      const log = watch(pool);
+      const client = await pool.connect();
+      client.on('error', () => {});
+      const { pid } = (await client.query('select pg_backend_pid() as pid')).rows[0];
+      const sleeping = rejection(client.query('select pg_sleep(20)'));
+      await observer.query('select pg_terminate_backend($1)', [pid]);
+      await sleeping;
+      client.release();
+      await waitFor(() => log.filter(([name]) => /remove|error/.test(name)).length > 1, 'both');
+      await new Promise((resolve) => setImmediate(resolve));
+      const next = (await pool.query('select 1 as a')).rows;
+      await pool.end();
+      return [log.map(([name]) => name).sort(), next];
+    },
+  },
+  {
     name: 'idle clients are closed',
     run: async (_, { pool: make }) => {
       const pool = make({ idleTimeoutMillis: 30 });
