@@ -16,6 +16,7 @@ const queryable = require('../queryable.js');
 const { send } = require('../request.js');
 const { RowStream } = require('../stream.js');
 const { endTransaction, enrol, traceTransaction, within } = require('../tracing/index.js');
+const { isLogged, logged, workOf } = require('./kysely-log.js');
 const { hasSeveral } = require('./several.js');
 const { mayReadFromStandby } = require('./standby-reads.js');
 const { TransactionState } = require('./transaction-state.js');
@@ -38,6 +39,10 @@ class BerthConnection {
   /** @type {Target | undefined} */
   #session;
   #transaction = new TransactionState();
+  /** The BEGIN that Kysely's log has not heard of yet. @type {string | undefined} */
+  #unlogged;
+  /** The statement that was to bring it was never sent. */
+  #isUnsent = false;
   #onError;
   /** What stops the statement that runs. @type {{ stop: () => void, ended: Promise<unknown> } | undefined} */
   #running;
@@ -60,9 +65,16 @@ class BerthConnection {
   }
 
   /**
-   * @param {Compiled} compiled @param {{ signal?: AbortSignal }} [options]
+   * @param {Compiled} query @param {{ signal?: AbortSignal }} [options]
    */
-  async executeQuery({ sql, parameters, ...compiled }, options) {
+  async executeQuery(query, options) {
+    const work = workOf(query);
+    if (work !== undefined) {
+      await work();
+      return { rows: [] };
+    }
+    const { sql, parameters, ...compiled } = query;
+    this.#isUnsent = false;
     const isAway = this.#goToStandby(compiled);
     try {
       const manner = this.#transaction.manner();
@@ -80,10 +92,25 @@ class BerthConnection {
       const { command = '', affected, rows } = result;
       return CHANGING.has(command) ? { numAffectedRows: BigInt(affected), rows } : { rows };
     } catch (error) {
+      this.#noteUnsent(error);
       throw withCaller(error);
     } finally {
       if (isAway) this.#comeHome();
+      if (this.#unlogged !== undefined) await this.#logBegin();
     }
+  }
+
+  /** @param {any} error */
+  #noteUnsent(error) {
+    this.#isUnsent = this.#unlogged !== undefined && error?.outcome === 'not-sent';
+  }
+
+  /** BEGIN has travelled with a statement: it stands in the log before that. */
+  async #logBegin() {
+    const text = this.#unlogged;
+    if (text === undefined || this.#isUnsent || !this.#transaction.isKnown) return;
+    this.#unlogged = undefined;
+    await logged(this, text, async () => {});
   }
 
   /**
@@ -178,6 +205,7 @@ class BerthConnection {
     // A portal lives in a transaction: outside of one the stream has its own.
     const isOwn = !this.#transaction.isOpen;
     this.#goToStandby(compiled);
+    this.#isUnsent = false;
     if (isOwn) this.#transaction.begin('begin', false);
     const stream = new RowStream({
       target: this.#place(),
@@ -200,12 +228,16 @@ class BerthConnection {
         yield { rows };
       }
       failed = false;
-    } catch (error) {
-      throw withCaller(this.#report(queryable.asError(error)));
+    } catch (cause) {
+      const error = this.#report(queryable.asError(cause));
+      this.#noteUnsent(error);
+      throw withCaller(error);
     } finally {
       const wasLeft = failed && !stream.isOver;
       await stream.return();
-      if (isOwn) await (failed && !wasLeft ? this.rollback() : this.#end('commit'));
+      if (isOwn)
+        await (failed && !wasLeft ? pardonLoss(this.#end('rollback')) : this.#end('commit'));
+      else await this.#logBegin();
       end(undefined);
       if (this.#running === running) this.#running = undefined;
     }
@@ -232,27 +264,32 @@ class BerthConnection {
       this.#engine = this.#readers;
     }
     this.#transaction.begin(text, this.#engine.reading.resolves === true && !reads);
+    this.#unlogged = isLogged(this) ? text : undefined;
     this.#trace = traceTransaction(this.#engine.target.about, text);
     if (this.#session !== undefined) enrol(this.#session, this.#trace);
     within(this.#trace, async () => {});
   }
 
   commit() {
-    return this.#end('commit');
+    return this.#endLogged('commit');
   }
 
-  async rollback() {
-    try {
-      await this.#end('rollback');
-    } catch (error) {
-      // The server rolls back what it loses the connection of.
-      if (!(error instanceof TransactionLostError || error instanceof ClosedError)) throw error;
-    }
+  rollback() {
+    return pardonLoss(this.#endLogged('rollback'));
+  }
+
+  /** What the server has never heard of has no place in the log. @param {'commit' | 'rollback'} text */
+  async #endLogged(text) {
+    if (this.#isUnsent || !this.#transaction.isKnown) return this.#end(text);
+    await this.#logBegin();
+    return logged(this, text, () => this.#end(text));
   }
 
   /** @param {'commit' | 'rollback'} text */
   async #end(text) {
     this.#unwatch();
+    this.#unlogged = undefined;
+    this.#isUnsent = false;
     const { flags } = this.#transaction;
     const isKnown = this.#transaction.end();
     const commit = text === 'commit' ? FLAG.COMMIT : 0;
@@ -381,6 +418,15 @@ function sessionLost({ cause }) {
 
 function stopped() {
   return Object.assign(new Error('canceling statement due to user request'), { code: '57014' });
+}
+
+/** The server rolls back what it loses the connection of. @param {Promise<unknown>} rollback */
+async function pardonLoss(rollback) {
+  try {
+    await rollback;
+  } catch (error) {
+    if (!(error instanceof TransactionLostError || error instanceof ClosedError)) throw error;
+  }
 }
 
 /** Appends the caller's stack, as Kysely's own dialects do. @param {any} error */

@@ -48,9 +48,14 @@ class TransactionState {
 
   /** Ends it; returns whether the server knows of it. */
   end() {
-    const isKnown = this.#phase === 'asked' || this.#phase === 'begun';
+    const { isKnown } = this;
     this.#phase = 'none';
     return isKnown;
+  }
+
+  /** May the server know of it? */
+  get isKnown() {
+    return this.#phase === 'asked' || this.#phase === 'begun';
   }
 
   get isOpen() {

@@ -32,7 +32,11 @@ for (const [version, node] of [
   ['0.29.9', NODE_22],
   ['0.28.14', undefined],
 ]) {
-  const suites = ['integration/kysely.test.js', 'conformance/kysely-postgres-dialect.test.js'];
+  const suites = [
+    'integration/kysely.test.js',
+    'integration/kysely-log.test.js',
+    'conformance/kysely-postgres-dialect.test.js',
+  ];
   // Signals came with 0.29.
   if (version.startsWith('0.29')) suites.push('runtimes/kysely-abort.js');
   if (version !== '0.29.0') suites.push('conformance/kysely-cluster.test.js');
