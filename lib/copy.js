@@ -7,7 +7,7 @@ const { AsyncResource } = require('node:async_hooks');
 const { Readable, Writable } = require('node:stream');
 const { hearAbort } = require('./abort-hearers.js');
 const { Decoders } = require('./decoders.js');
-const { argumentError, CancelledError } = require('./error-classes.js');
+const { CancelledError, OutcomeUnknownError } = require('./error-classes.js');
 const { fromNative } = require('./errors.js');
 const { openSession, release } = require('./handles.js');
 const { COPY_NEWS, COPY_PIECE, FLAG, OPERATION, cancel, copyStep } = require('./mailbox.js');
@@ -430,9 +430,10 @@ function givenUp() {
   });
 }
 
+/** It may be an INSERT that has taken effect: whoever runs it again must not be told that nothing was sent. */
 function notACopy() {
   const problem = 'the statement was executed and is no COPY in this direction';
-  return argumentError(new TypeError(problem), { code: 'ERR_CONFIG' });
+  return new OutcomeUnknownError(problem, { code: 'ERR_CONFIG', cause: new TypeError(problem) });
 }
 
 module.exports = { CopyFromStream, CopyToStream, Transfer, WINDOW, copyOnPool, readCopyOptions };

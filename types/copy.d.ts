@@ -12,7 +12,10 @@ export interface CopyOptions {
   highWaterMark?: number;
 }
 
-/** Takes the data of a COPY … FROM STDIN, in any pieces. */
+/**
+ * Takes the data of a COPY … FROM STDIN, in any pieces. What is no COPY, or one in the other direction, is executed; then the
+ * stream is destroyed with an `OutcomeUnknownError` (`code`: `'ERR_CONFIG'`).
+ */
 export interface CopyFromStream extends Writable {
   /** The SQL text. */
   readonly text: string;

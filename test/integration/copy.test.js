@@ -240,6 +240,14 @@ test('what is no COPY, or one in the other direction, is said so', async (t) => 
     assert.match((await failed).message, expected, sql);
     assert.equal(await one(pool), 1, sql);
   }
+  await empty(pool);
+  const insert = pool.copyFrom("insert into t values (1, 'done')");
+  const { name, code, outcome, safeToRetry } = await failure(insert);
+  assert.deepEqual(
+    [name, code, outcome, safeToRetry],
+    ['OutcomeUnknownError', 'ERR_CONFIG', 'unknown', false],
+  );
+  assert.deepEqual(await pool.query('select label from t'), [{ label: 'done' }]);
 });
 
 test('a signal destroys with its reason, a time limit with a TimeoutError', async (t) => {
