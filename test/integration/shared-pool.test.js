@@ -181,3 +181,35 @@ for (const direction of ['copyTo', 'copyFrom']) {
     assert.deepEqual(await pool.query('select count(*)::int as n from copied'), [{ n: 0 }]);
   });
 }
+
+/** What a thread runs when it is terminated, the marked statement as `sql`; a part of them on connections of its own. */
+const LEFT_RUNNING = {
+  'a statement': 'await pool.query(sql)',
+  'statements that wait for a connection':
+    'await Promise.all([1, 2, 3, 4].map(() => pool.query(sql)))',
+  'a batch': 'await pool.batch([{ sql }])',
+  'a transaction': 'await pool.transaction((tx) => tx.query(sql))',
+  'a stream': 'for await (const row of pool.stream(sql)) row;',
+  'a client': 'const client = new Client(url); await client.connect(); await client.query(sql)',
+};
+
+for (const [what, code] of Object.entries(LEFT_RUNNING)) {
+  test(`what a terminated thread has running is cancelled on the server: ${what}`, async (t) => {
+    const pool = db.openPool(t, { poolSize: 2 });
+    const sql = 'select pg_sleep(600) /* forsaken */';
+    const ours = pool.query('select pg_sleep(1)::text as done');
+    const { worker } = startMember(t, pool);
+    worker.postMessage(`
+      const { Client } = require(workerData.lib);
+      const [sql, url] = ${JSON.stringify([sql, db.url])};
+      ${code};
+    `);
+    await db.running('forsaken');
+    await worker.terminate();
+    await db.idle('forsaken');
+    assert.deepEqual([...(await ours)], [{ done: '' }]);
+    await db.released(pool);
+    assert.deepEqual([...(await pool.query('select 1 as x'))], [{ x: 1 }]);
+    await db.idle('forsaken');
+  });
+}

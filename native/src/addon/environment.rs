@@ -12,6 +12,7 @@ use crate::addon::desk::Desk;
 use crate::addon::event_loop;
 use crate::addon::mailbox::Mailbox;
 use crate::addon::registry::{self, Handle, Object};
+use crate::addon::submissions::start_pending;
 use crate::config::Driver;
 use crate::conn::event_loop::EventLoop;
 use crate::conn::request::Outlet;
@@ -124,10 +125,15 @@ impl Environment {
 impl Drop for Environment {
     /// The thread ends: nobody will read or end what it has opened.
     fn drop(&mut self) {
+        drop(start_pending());
         self.mailbox.close();
+        let outlet = self.outlet();
         let owned = std::mem::take(&mut *self.owned());
         for (slot, generation) in owned {
             if let Some(object) = registry::remove(Handle { slot, generation }) {
+                if let Object::Guest(pool) = &object {
+                    pool.forsake(&outlet);
+                }
                 super::objects::abandon(object);
             }
         }

@@ -89,8 +89,9 @@ impl Client {
 }
 
 impl Drop for Client {
+    /// Nobody can end it any more: what runs is cancelled on the server, and the connection closed behind that.
     fn drop(&mut self) {
-        self.connection.discard(Error::Closed { what: "client" });
+        self.connection.interrupt("client");
     }
 }
 

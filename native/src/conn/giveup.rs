@@ -30,15 +30,20 @@ pub(super) fn interrupt(
         Some(sent) => {
             let reason = reason(sent);
             sent.cancelled = Some(reason);
-            let statement = sent.request.work.statement();
-            let by_hand = statement.is_some_and(|statement| statement.class == Class::Commit);
-            if by_hand || sent.request.part == Part::Commit {
+            if commits(sent) {
                 Running::GiveUp
             } else {
                 Running::Cancel
             }
         }
     }
+}
+
+/// Is it a COMMIT, of ours or by hand? On the wire it is never cancelled (CP-2).
+fn commits(sent: &InFlight) -> bool {
+    let statement = sent.request.work.statement();
+    let by_hand = statement.is_some_and(|statement| statement.class == Class::Commit);
+    by_hand || sent.request.part == Part::Commit
 }
 
 /// Fails the requests that match and keeps the order of the others; returns how many failed.
@@ -160,11 +165,28 @@ impl Exchange {
         }))
     }
 
-    /// Something is in flight that may be cancelled on the server when the pool ends.
-    pub fn interrupt_all(&mut self) -> Running {
+    /// The environment is gone: what it has asked for is not sent any more, and what runs for nobody else is cancelled. A
+    /// COMMIT runs to its end, and so does what has statements of others beside it, which the cancel request could hit.
+    pub fn forsake(&mut self, environment: &Arc<dyn Outlet>) -> Running {
+        let is_forsaken = |request: &Request| request.reply.is_of(environment);
         for queue in [&mut self.queue, &mut self.cursor_queue] {
-            self.answers.finished +=
-                fail_where(queue, |_| true, |_| Error::Closed { what: "pool" });
+            self.answers.finished += fail_where(queue, is_forsaken, |_| Error::Cancelled {
+                outcome: Outcome::NotSent,
+            });
+        }
+        let sent = &mut self.answers.sent;
+        let alone = sent
+            .iter()
+            .all(|sent| is_forsaken(&sent.request) && sent.cancelled.is_none() && !commits(sent));
+        interrupt(sent.front_mut().filter(|_| alone), |_| Error::Cancelled {
+            outcome: Outcome::Failed,
+        })
+    }
+
+    /// Something is in flight that may be cancelled on the server when its owner, who calls himself so, ends.
+    pub fn interrupt_all(&mut self, what: &'static str) -> Running {
+        for queue in [&mut self.queue, &mut self.cursor_queue] {
+            self.answers.finished += fail_where(queue, |_| true, |_| Error::Closed { what });
         }
         self.interrupt_running()
     }
@@ -252,7 +274,7 @@ mod tests {
         assert_eq!(exchange.expire(soon), Running::Nothing);
         assert_eq!(exchange.pending(), 2);
         assert!(exchange.next_deadline().unwrap() > soon);
-        exchange.interrupt_all();
+        exchange.interrupt_all("pool");
         assert_eq!(exchange.next_deadline(), None);
         exchange.push(request(None));
         assert_eq!(exchange.next_deadline(), None);

@@ -201,6 +201,14 @@ impl Connection {
         true
     }
 
+    /// The thread that has asked is gone: nothing is begun for it any more, and what runs for it alone is cancelled.
+    pub fn forsake(&self, environment: &Arc<dyn Outlet>) {
+        let mut state = self.lock();
+        let running = state.exchange.forsake(environment);
+        state.interrupt(running);
+        state.wake();
+    }
+
     /// A step of the COPY that runs for a request of that environment; one that comes too late changes nothing.
     pub fn copy_step(&self, environment: &Arc<dyn Outlet>, of: u32, step: CopyStep) {
         let mut state = self.lock();
@@ -215,7 +223,7 @@ impl Connection {
         let mut state = self.lock();
         let is_open = matches!(state.closing, Closing::Open);
         let stood_open = is_open && state.exchange.pending() == 0;
-        let running = state.exchange.interrupt_all();
+        let running = state.exchange.interrupt_all(what);
         state.interrupt(running);
         if matches!(state.closing, Closing::Open) {
             state.closing = Closing::Politely(what);

@@ -342,6 +342,11 @@ impl Reply {
     pub fn is(&self, environment: &Arc<dyn Outlet>, number: u32) -> bool {
         matches!(self, Self::Outlet { outlet, id } if *id == number && Arc::ptr_eq(outlet, environment))
     }
+
+    /// Does this answer go to that environment?
+    pub fn is_of(&self, environment: &Arc<dyn Outlet>) -> bool {
+        matches!(self, Self::Outlet { outlet, .. } if Arc::ptr_eq(outlet, environment))
+    }
 }
 
 #[cfg(test)]

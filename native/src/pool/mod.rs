@@ -414,6 +414,28 @@ impl Pool {
             || self.leave_doubt(environment, id)
     }
 
+    /// A thread that shares the pool is gone: whatever it has asked for is given up.
+    pub fn forsake(&self, environment: &Arc<dyn Outlet>) {
+        let (left, connections) = {
+            let mut books = self.books();
+            let left = books.leave(
+                |waiter| matches!(&waiter.wanted, Wanted::Request(request) if request.reply.is_of(environment)),
+            );
+            let connections: Vec<_> = (books.connections())
+                .map(|entry| Arc::clone(&entry.connection))
+                .collect();
+            (left, connections)
+        };
+        for waiter in left {
+            waiter.wanted.fail(&Error::Cancelled {
+                outcome: crate::error::Outcome::NotSent,
+            });
+        }
+        for connection in connections {
+            connection.forsake(environment);
+        }
+    }
+
     /// Runs a statement of the engine itself and gives its rows as text.
     ///
     /// Cancel-safe: dropping the future leaves the statement to run to its end; its answer is thrown away.

@@ -316,7 +316,10 @@ impl Session {
                     request.fail(lack.as_ref().unwrap_or(&closed));
                 }
             }
-            State::Active(connection) => connection.discard(closed),
+            // What runs is cancelled on the server.
+            State::Active(connection) => {
+                connection.interrupt("transaction");
+            }
             // The last request gives the connection back by itself, unless it needs the caller.
             State::Finishing(connection) => connection.discard_copy(closed),
             State::Fresh | State::Lost(_) | State::Over => {}
