@@ -1,6 +1,7 @@
 // Cursors and streams of the packages pg-cursor and pg-query-stream: they believe to speak with the server themselves.
 'use strict';
 
+const { AsyncResource } = require('node:async_hooks');
 const { EventEmitter } = require('node:events');
 const { StatementAnswer } = require('../answer.js');
 const { OPERATION } = require('../mailbox.js');
@@ -18,6 +19,7 @@ const RAW = { getTypeParser: () => (/** @type {string} */ text) => text };
 class CursorConnection extends EventEmitter {
   #lane;
   #foreign;
+  #context;
   #decoders;
   #text = '';
   /** @type {any[] | undefined} */
@@ -26,11 +28,12 @@ class CursorConnection extends EventEmitter {
   #wanted;
   #isOver = false;
 
-  /** @param {Lane} lane @param {any} foreign */
-  constructor(lane, foreign) {
+  /** @param {Lane} lane @param {any} foreign @param {AsyncResource} context of whoever asked */
+  constructor(lane, foreign, context) {
     super();
     this.#lane = lane;
     this.#foreign = foreign;
+    this.#context = context;
     this.#decoders = lane.decodersOf(RAW, 'array');
   }
 
@@ -71,16 +74,21 @@ class CursorConnection extends EventEmitter {
   #ask(operation, batch) {
     const answer = new StatementAnswer(
       this.#decoders,
-      (done) => process.nextTick(() => this.#answered(done, operation)),
-      (reason) => process.nextTick(() => this.fail(describe(reason))),
+      (done) => this.#later(() => this.#answered(done, operation)),
+      (reason) => this.#later(() => this.fail(describe(reason))),
     );
     const isOpening = operation === OPERATION.CURSOR_OPEN;
     const [text, values] = isOpening ? [this.#text, this.#values] : [];
     try {
       this.#lane.ask(text, values, this.#decoders, { operation, batch }, answer);
     } catch (error) {
-      process.nextTick(() => this.fail(error));
+      this.#later(() => this.fail(error));
     }
+  }
+
+  /** @param {() => void} tell */
+  #later(tell) {
+    process.nextTick(() => this.#context.runInAsyncScope(tell));
   }
 
   /** @param {Answer} answer @param {number} operation */
@@ -147,18 +155,21 @@ function adoptCursor(foreign) {
   if (!isCursor(foreign) && !(foreign.cursor && isCursor(foreign.cursor))) return undefined;
   /** @type {InstanceType<typeof CursorConnection> | undefined} */
   let connection;
+  const context = new AsyncResource('pg-berth.Cursor');
   return {
     /** @param {Lane} lane */
     [OCCUPY](lane) {
-      connection = new CursorConnection(lane, foreign);
+      connection = new CursorConnection(lane, foreign, context);
       const { _result: result } = foreign;
       if (result && !result._types) result._types = lane.parsers;
       foreign.submit(connection);
     },
     /** @param {Error} error */
     handleError(error) {
-      if (connection === undefined) foreign.handleError(error);
-      else connection.fail(error);
+      context.runInAsyncScope(() => {
+        if (connection === undefined) foreign.handleError(error);
+        else connection.fail(error);
+      });
     },
   };
 }
