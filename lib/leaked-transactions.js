@@ -4,14 +4,16 @@
 // Taken now: a test may put another clock in its place.
 const { setTimeout } = require('node:timers');
 const { release } = require('./handles.js');
+const { endTransaction } = require('./tracing/index.js');
 
 /** @import { Target } from '../types/internal.js' */
 /** @typedef {NonNullable<import('./queryable.js').Reading['leaks']>} Leaks */
-/** @typedef {{ target: Target, began: number, leaks: Leaks | undefined, stack: string | null }} Facts */
+/** @typedef {{ target: Target, began: number, leaks: Leaks | undefined, stack: string | null, trace: Parameters<typeof endTransaction>[0] }} Facts */
 
 /** @type {FinalizationRegistry<Facts>} */
-const registry = new FinalizationRegistry(({ target, began, leaks, stack }) => {
+const registry = new FinalizationRegistry(({ target, began, leaks, stack, trace }) => {
   release(target);
+  endTransaction(trace, 'rolled-back');
   leaks?.tell({ event: 'leaked-transaction', openMs: performance.now() - began, stack });
 });
 

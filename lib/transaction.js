@@ -84,7 +84,8 @@ class Transaction {
     enrol(this.#target, this.#trace);
     const { leaks } = reading;
     const stack = leaks?.stacks ? stackOf(Transaction) : null;
-    watch(this, { target: this.#target, began: performance.now(), leaks, stack });
+    const [target, trace] = [this.#target, this.#trace];
+    watch(this, { target, began: performance.now(), leaks, stack, trace });
   }
 
   /** Runs a closure as this transaction. @template T @param {Transaction} tx @param {(tx: any) => T | Promise<T>} fn */

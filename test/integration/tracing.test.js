@@ -251,6 +251,23 @@ test('a transaction encloses its statements, and says how it ended', async (t) =
   assert.equal(starts.length, 3);
 });
 
+test('a forgotten transaction ends when it is found', async (t) => {
+  const events = recordChannels(t, 'transaction');
+  const pool = database.openPool(t);
+  await (async () => {
+    await (await pool.begin()).query('insert into traced values (8)');
+  })();
+  await waitFor(
+    () => {
+      globalThis.gc?.();
+      return ended(events, 'transaction').length > 0;
+    },
+    { what: 'the end of the forgotten transaction' },
+  );
+  assert.equal(ended(events, 'transaction')[0].outcome, 'rolled-back');
+  assert.deepEqual(await database.sql('select n from traced where n = 8'), []);
+});
+
 test('transactions of ServerlessClient are told of, and how they ended', async (t) => {
   const events = recordChannels(t, 'query', 'transaction');
   const settings = { connectionString: database.url, leaseMode: 'optional' };
