@@ -30,6 +30,9 @@ export interface PgBerthInstrumentationConfig {
  * Subscribes to the channels of this package; nothing is patched, and the order of imports does not matter. Has the members
  * that `registerInstrumentations` of `@opentelemetry/instrumentation` asks for.
  *
+ * The status of a span that failed has the error's message, unless the server quotes values and literals in it (SQLSTATE
+ * class 22 and 42601). `disable` ends the spans of what goes on.
+ *
  * Metrics: `db.client.operation.duration`, `db.client.connection.create_time`, `.wait_time`, and for `pools` `.count`,
  * `.max`, `.idle.min`, `.pending_requests`, `.timeouts`.
  *
