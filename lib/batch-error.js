@@ -16,11 +16,11 @@ function withIndex(error, index) {
 /**
  * The end came, although a statement had failed: what failed was the reading of its result, or the batch has savepoints
  * or a COMMIT of its own. Whoever runs it again does it twice.
- * @param {First} first
+ * @param {First} first @param {string} [what] inside a transaction of the caller's it is not committed yet
  */
-function carriedOut({ index, error }) {
+function carriedOut({ index, error }, what = 'committed') {
   const why = error instanceof Error ? error.message : typeof error;
-  const message = `the batch was committed, although statement ${index} failed: ${why}`;
+  const message = `the batch was ${what}, although statement ${index} failed: ${why}`;
   return withIndex(new OutcomeUnknownError(message, { code: 'IN_DOUBT', cause: error }), index);
 }
 

@@ -72,9 +72,10 @@ async function together(client, asked) {
   const end = await ended;
   if (isInside && isGood && end.error !== undefined) await settled(run(endInside(false)));
   if (error !== undefined) throw recaptured(error);
-  const isCommitted = isGood && end.error === undefined && end.result.command !== 'ROLLBACK';
+  const isDone = isGood && end.error === undefined && end.result.command !== 'ROLLBACK';
   if (first !== undefined && !(end.error !== undefined && isOpen(first, end.error))) {
-    throw isCommitted ? carriedOut(first) : withIndex(recaptured(first.error), first.index);
+    if (!isDone) throw withIndex(recaptured(first.error), first.index);
+    throw isInside ? carriedOut(first, 'carried out') : carriedOut(first);
   }
   if (end.error !== undefined) throw recaptured(end.error);
   if (!isInside && end.result.command !== 'COMMIT') {

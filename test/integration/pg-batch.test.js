@@ -144,8 +144,17 @@ test('all or nothing: what was committed although a result could not be read is 
     index: 0,
     cause: mine,
   });
+  await client.query('begin');
+  const inside = { ...insert(52), types: unreadable.types };
+  await assert.rejects(client.batch([inside], both), {
+    message: 'the batch was carried out, although statement 0 failed: no number for me',
+  });
+  await client.query('rollback');
   const kept = await ids();
-  assert.deepEqual([kept.includes(50), kept.includes(51)], [true, true]);
+  assert.deepEqual(
+    [50, 51, 52].map((id) => kept.includes(id)),
+    [true, true, false],
+  );
 });
 
 test("inside the caller's transaction a batch is a savepoint", async (t) => {
