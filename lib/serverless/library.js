@@ -36,11 +36,16 @@ function isLoss(error) {
   return RetryStrategy.isRetryable(error) || GONE.test(String(error?.message));
 }
 
-/** The connection string without a name: the lease wins over it (rule SC-17). @param {string} text */
+/**
+ * The connection string without a name, however often and in whatever spelling it has one: the lease wins over it (rule SC-17).
+ * @param {string} text
+ */
 function withoutName(text) {
-  return text.replace(/([?&])application_name=[^&#]*(&?)/g, (_, before, behind) =>
-    behind === '' ? '' : before,
-  );
+  const [, before, query = '', behind] = /^([^?]*)\?([^#]*)(.*)$/s.exec(text) ?? [];
+  const pairs = query.split('&');
+  const kept = pairs.filter((pair) => !new URLSearchParams(pair).has('application_name'));
+  if (kept.length === pairs.length) return text;
+  return `${before}${kept.length > 0 ? `?${kept.join('&')}` : ''}${behind}`;
 }
 
 /** Opens connections of one client. */

@@ -57,6 +57,22 @@ test('the lease is on the server, verifies, and wins over a name in the connecti
   assert.ok(client.getClient() instanceof pg.Client);
 });
 
+for (const query of [
+  'application_name=a&application_name=b',
+  'application%5Fname=a',
+  'statement_timeout=7000&application_name=a&application_name=b&application_name=c&lock_timeout=9000',
+]) {
+  test(`the lease wins over every name in the connectionString: ${query}`, async (t) => {
+    const connectionString = `${db.url}?${query}`;
+    const { client } = open(t, { connectionString, serviceName: 'seam9', reaper: false });
+    const { rows } = await client.query(NAME);
+    const lease = new LeaseManager('seam9', 'reader', SECRET).parseAndVerify(rows[0].name);
+    assert.deepEqual([lease?.svc, lease?.isExpired], ['seam9', false]);
+    const [limits] = (await client.query(`select current_setting('statement_timeout') as s`)).rows;
+    assert.equal(limits.s, query.includes('statement_timeout') ? '7s' : '0');
+  });
+}
+
 test('a lease in the soft window is renewed, and the server shows what the client believes', async (t) => {
   const { client, count } = open(t, { leaseTtlMs: 300, reaper: false, serviceName: 'seam2' });
   const manager = new LeaseManager('seam2', 'reader', SECRET);
