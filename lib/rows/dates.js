@@ -4,6 +4,9 @@
 const ISO =
   /^(\d+)-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(\.\d+)?(?:Z|([+-]\d\d)(?::?(\d\d))?(?::?(\d\d))?)?)?( BC)?$/;
 
+/** A moment as a bound of a range, which libraries cut out and have read: with the quotes that its space asks for. */
+const QUOTED = /^"(\d+-[^" ]+ [^"]+)"$/;
+
 /**
  * A moment. The infinities have no Date and stay numbers.
  * @param {number} ms since 1970 UTC
@@ -30,7 +33,7 @@ function localDateOf(ms) {
 function parseDate(text) {
   if (text === 'infinity') return Number.POSITIVE_INFINITY;
   if (text === '-infinity') return Number.NEGATIVE_INFINITY;
-  const match = ISO.exec(text);
+  const match = ISO.exec(text.replace(QUOTED, '$1'));
   if (match === null) return null;
   const [, year = '', month = '', day = '', hour, minute, second, fraction, ...rest] = match;
   const [zoneHour, zoneMinute, zoneSecond, era] = rest;

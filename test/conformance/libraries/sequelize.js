@@ -14,6 +14,7 @@ module.exports = async ({ pg, url, isInjected }) => {
       data: DataTypes.JSONB,
       seen: DataTypes.DATE,
       span: DataTypes.RANGE(DataTypes.INTEGER),
+      while: DataTypes.RANGE(DataTypes.DATE),
     },
     { timestamps: false },
   );
@@ -25,6 +26,7 @@ module.exports = async ({ pg, url, isInjected }) => {
     data: { k: 1 },
     seen: new Date(0),
     span: [1, 5],
+    while: [new Date(0), new Date(1_700_000_000_123)],
   });
   const failed = await Person.create({ name: 'a' }).catch((error) => [
     error instanceof UniqueConstraintError,
