@@ -150,9 +150,12 @@ impl Settings {
         surroundings: &Surroundings,
         warnings: &mut Vec<String>,
     ) -> Result<Config, Error> {
-        let user = match values.get("user") {
-            Some(user) => user.to_owned(),
-            None => surroundings.os_user.clone().unwrap_or_default(),
+        let given = values.get("user").map(str::to_owned);
+        let Some(user) = given.or_else(|| surroundings.os_user.clone()) else {
+            // As in a container that runs under a number.
+            let problem =
+                "is missing, and the account of this process has no name; give it, or set PGUSER";
+            return Err(values.error("user", problem));
         };
         if user.is_empty() {
             return Err(values.error("user", "must not be empty"));

@@ -191,6 +191,15 @@ fn startup_parameters_carry_what_was_asked_and_nothing_else() {
         expected.map(|(name, value)| (name.into(), value.into()))
     );
     assert!(problem(&json!({ "user": "" })).contains("\"user\" must not be empty"));
+    let nameless = Surroundings {
+        os_user: None,
+        ..surroundings(&[])
+    };
+    let error = build_in(&json!({}), &nameless).map(|_| ()).unwrap_err();
+    assert!(
+        error.to_string().contains("\"user\" is missing, and"),
+        "{error}"
+    );
 }
 
 #[test]
