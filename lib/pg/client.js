@@ -11,7 +11,7 @@ const { AHEAD, RUN, SETTLE, keepReal, realOf } = require('./for-pools.js');
 const { describe, lossOf, recaptured, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
 const { noticeOf, notificationOf, parameterOf } = require('./messages.js');
-const { promiseOf } = require('./promises.js');
+const { promiseOf, tellRefusal } = require('./promises.js');
 const { Query, isSimple, readQuery } = require('./query.js');
 const { toResults } = require('./result.js');
 const {
@@ -301,7 +301,7 @@ class Client extends ClientFields {
   /** @param {Asked} asked @param {Resolve} resolve @param {Reject} reject */
   #start(asked, resolve, reject) {
     const refusal = this.#refusal();
-    if (refusal !== undefined) process.nextTick(reject, refusal);
+    if (refusal !== undefined) tellRefusal(this, () => reject(refusal));
     else this.#queue.start(asked, this.#limitOf(asked), resolve, reject);
   }
 
@@ -311,7 +311,7 @@ class Client extends ClientFields {
     if (!given.callback && done) given.callback = bound(done);
     const refusal = this.#refusal() ?? objection(given, this.pipeline);
     if (refusal !== undefined) {
-      process.nextTick(() => given.handleError?.(refusal));
+      tellRefusal(this, () => given.handleError?.(refusal));
     } else if (given instanceof Query) {
       const asked = readQuery(given, undefined, undefined);
       this.#queue.startQuery(given, this.#formatOf(asked), this.#limitOf(asked));

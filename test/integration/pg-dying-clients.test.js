@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
-const { Cursor, Pool, Query, QueryStream, copyTo } = require('../../lib/index.js');
+const { Client, Cursor, Pool, Query, QueryStream, copyTo } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
@@ -88,5 +88,26 @@ test('the same behind a connection that was reset', async (t) => {
     assert.equal((await next.query('select 1 as n')).rows[0].n, 1, name);
     next.release();
     await db.idle('dying');
+  }
+});
+
+test('what is asked right behind the failure fails behind the events that tell of the loss', async (t) => {
+  for (const ask of [
+    (client) => failure(client.query('select 1')),
+    (client) => new Promise((done) => client.query('select 1', done)),
+    (client) => new Promise((done) => client.query(new Query('select 1', done))),
+  ]) {
+    const client = new Client({ connectionString: db.url });
+    t.after(() => client.end());
+    await client.connect();
+    const told = [];
+    for (const name of ['error', 'end']) client.on(name, () => told.push(name));
+    const { processID } = client;
+    const failed = failure(client.query(SQL));
+    await db.running('dying');
+    await db.sql('select pg_terminate_backend($1)', [processID]);
+    await failed;
+    await ask(client);
+    assert.deepEqual(told, ['error', 'end']);
   }
 });
