@@ -3,6 +3,8 @@
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { after, before, test: plain } = require('node:test');
 const { promisify } = require('node:util');
@@ -10,15 +12,27 @@ const { account } = require('../support/server-account.js');
 const { startServer } = require('../support/server.js');
 const { test } = require('../support/timed-test.js');
 
+const ROOT = path.join(__dirname, '../..');
+
 /** @type {Awaited<ReturnType<typeof startServer>>} */
 let server;
+/** A copy of the package: the account that root steps down to may have no way into the checkout. */
+let within = '';
 before(async () => {
+  within = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-copy-'));
+  for (const part of ['lib', 'build', 'package.json']) {
+    fs.cpSync(path.join(ROOT, part), path.join(within, part), { recursive: true });
+  }
+  await promisify(execFile)('chmod', ['-R', 'a+rX', within]);
   server = await startServer({ hba: ['host all lonely all scram-sha-256'] });
   await server.sql(
     `set password_encryption = 'scram-sha-256'; create role lonely login password 'pw'`,
   );
 });
-after(() => server.stop());
+after(async () => {
+  fs.rmSync(within, { recursive: true, force: true });
+  await server.stop();
+});
 
 /** What a child gets; `threadless()` in it takes the right to make threads from it, for which root steps down. */
 const PRELUDE = `
@@ -56,7 +70,7 @@ async function inChild(script, url) {
     {
       env: {
         ...process.env,
-        LIBRARY: path.resolve(__dirname, '../../lib/index.js'),
+        LIBRARY: path.join(within, 'lib/index.js'),
         GIVEN: JSON.stringify({ ...account, url }),
       },
     },
