@@ -27,6 +27,8 @@ class CursorConnection extends EventEmitter {
   /** What the next flush asks for. @type {{ operation: number, batch: number } | undefined} */
   #wanted;
   #isOver = false;
+  /** What was asked and has no answer: the first read may be sent right behind the opening. */
+  #unanswered = 0;
 
   /** @param {Lane} lane @param {any} foreign @param {AsyncResource} context of whoever asked */
   constructor(lane, foreign, context) {
@@ -35,6 +37,11 @@ class CursorConnection extends EventEmitter {
     this.#foreign = foreign;
     this.#context = context;
     this.#decoders = lane.decodersOf(RAW, 'array');
+  }
+
+  /** Nothing of it is on its way. */
+  get isIdle() {
+    return this.#unanswered === 0;
   }
 
   /** @param {{ text: string }} message */
@@ -78,6 +85,7 @@ class CursorConnection extends EventEmitter {
       (reason) => this.#later(() => this.fail(describe(reason))),
     );
     const isOpening = operation === OPERATION.CURSOR_OPEN;
+    this.#unanswered++;
     const [text, values] = isOpening ? [this.#text, this.#values] : [];
     try {
       this.#lane.ask(text, values, this.#decoders, { operation, batch }, answer);
@@ -94,6 +102,7 @@ class CursorConnection extends EventEmitter {
   /** @param {Answer} answer @param {number} operation */
   #answered({ result, isSuspended, decoders }, operation) {
     if (this.#isOver) return;
+    this.#unanswered--;
     const { shape, rows, command, affected } = result;
     if (operation === OPERATION.CURSOR_OPEN) {
       if (shape === 0) this.emit('noData');
@@ -163,6 +172,9 @@ function adoptCursor(foreign) {
       const { _result: result } = foreign;
       if (result && !result._types) result._types = lane.parsers;
       foreign.submit(connection);
+    },
+    get isIdle() {
+      return connection?.isIdle ?? true;
     },
     /** @param {Error} error */
     handleError(error) {

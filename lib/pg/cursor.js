@@ -64,6 +64,11 @@ class Cursor extends EventEmitter {
     this.occupy(lane);
   }
 
+  /** Nothing of it is on its way. */
+  get isIdle() {
+    return !this.#isBusy;
+  }
+
   /** Its turn has come. @param {Lane} lane */
   occupy(lane) {
     if (this.state === 'done') {

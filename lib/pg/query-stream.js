@@ -51,6 +51,10 @@ class QueryStream extends Readable {
     this.cursor.occupy(lane);
   }
 
+  get isIdle() {
+    return this.cursor.isIdle;
+  }
+
   /** @param {Error} error */
   handleError(error) {
     this.cursor.handleError(error);

@@ -256,7 +256,8 @@ class StatementQueue {
   /** @param {Asked} asked */
   #decodersOf(asked) {
     const isBinary = Boolean(asked.binary || this.#client.binary) && !this.#isSimple(asked);
-    return this.#reading.decodersOf(asked.types, rowModeOf(asked), isBinary);
+    const rowMode = asked.rowMode === 'array' ? 'array' : 'object';
+    return this.#reading.decodersOf(asked.types, rowMode, isBinary);
   }
 
   /** @param {Asked} asked */
@@ -464,8 +465,11 @@ class StatementQueue {
     this.#link = undefined;
     const refused = this.#waiting.splice(0).map((one) => () => one.refuse(error));
     const occupant = this.#occupant;
-    this.#occupant = undefined;
-    if (occupant !== undefined) refused.unshift(() => occupant.handleError(error));
+    // What a cursor has asked for is answered by the engine, which knows what became of that.
+    if (occupant !== undefined && occupant.isIdle !== false) {
+      this.#occupant = undefined;
+      refused.unshift(() => occupant.handleError(error));
+    }
     const later = this.#unanswered > 0 ? setImmediate : process.nextTick;
     for (const refuse of refused) {
       this.#refusals.push({ behind: this.#asked, tell: () => later(refuse) });
@@ -490,11 +494,6 @@ class StatementQueue {
     asked.mirror ??= new Query({ text: asked.text, name: asked.name });
     return asked.mirror;
   }
-}
-
-/** @param {Asked} asked @returns {'array' | 'object'} */
-function rowModeOf({ rowMode }) {
-  return rowMode === 'array' ? 'array' : 'object';
 }
 
 module.exports = { StatementQueue };

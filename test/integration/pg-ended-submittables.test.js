@@ -1,0 +1,79 @@
+// What cursors and streams say of a statement that was under way when their client was ended or cut.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { after, before } = require('node:test');
+const ForeignCursor = require('pg-cursor');
+const ForeignStream = require('pg-query-stream');
+const { Client, Cursor, QueryStream } = require('../../lib/index.js');
+const { freshDatabase } = require('../support/shared.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+
+const SLOW = 'insert into item select 1 from pg_sleep(10) returning id';
+
+let database;
+let observer;
+before(async () => {
+  database = await freshDatabase();
+  observer = new Client(database.url);
+  await observer.connect();
+  await observer.query('create table item (id int)');
+});
+after(async () => {
+  await observer.end();
+  await database.drop();
+});
+
+const ended = (stream) =>
+  new Promise((resolve, reject) => {
+    stream.on('error', reject).on('close', resolve).resume?.();
+  });
+
+/** What asks, and what is known of it when the client goes. */
+const ASKING = {
+  Cursor: [(client) => client.query(new Cursor(SLOW)).read(1), 'unknown'],
+  'a Cursor of pg-cursor': [(client) => client.query(new ForeignCursor(SLOW)).read(1), 'unknown'],
+  QueryStream: [(client) => ended(client.query(new QueryStream(SLOW))), 'unknown'],
+  'a stream of pg-query-stream': [
+    (client) => ended(client.query(new ForeignStream(SLOW))),
+    'unknown',
+  ],
+};
+
+const GOING = {
+  'end()': (client) => client.end(),
+  'connection.stream.destroy()': (client) => client.connection.stream.destroy(),
+};
+
+for (const [what, [ask, outcome]] of Object.entries(ASKING)) {
+  for (const [how, go] of Object.entries(GOING)) {
+    test(`${what} under ${how}: the outcome is ${outcome}`, async () => {
+      const client = new Client(database.url);
+      client.on('error', () => {});
+      await client.connect();
+      const { processID } = client;
+      const told = assert.rejects(ask(client), { outcome, safeToRetry: false });
+      const behind = assert.rejects(client.query('select 1'), { outcome: 'not-sent' });
+      // Only then it runs: columns may have been asked for ahead of it.
+      await waitFor(async () => {
+        const text = 'select state, query, wait_event from pg_stat_activity where pid = $1';
+        const [row] = (await observer.query(text, [processID])).rows;
+        return row.state === 'active' && row.query.includes('item') && row.wait_event === 'PgSleep';
+      }, 'the statement');
+      const over = new Promise((resolve) => client.once('end', resolve));
+      go(client);
+      await Promise.all([told, behind, over]);
+    });
+  }
+}
+
+test('a cursor that waits for a read when its client ends tells of it with the next one', async () => {
+  const client = new Client(database.url);
+  await client.connect();
+  const cursor = client.query(new Cursor('select generate_series(1, 9) as n'));
+  assert.equal((await cursor.read(2)).length, 2);
+  await client.end();
+  await assert.rejects(cursor.read(2), { message: 'Connection terminated' });
+  await cursor.close();
+});
