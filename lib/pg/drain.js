@@ -3,6 +3,9 @@
 
 /** @typedef {InstanceType<typeof import('./statement-queue.js').StatementQueue>} StatementQueue */
 
+/** The last notice of each queue: one that comes late is out of date. @type {WeakMap<StatementQueue, object>} */
+const newest = new WeakMap();
+
 /**
  * Ahead of whoever awaits the last answer; behind its callback, and behind whoever catches its failure. They may ask for
  * more, and programs end the client at this event.
@@ -11,9 +14,11 @@
  */
 function tellDrained(client, queue, hasFailed) {
   if (client.listenerCount('drain') === 0) return;
+  const notice = {};
+  newest.set(queue, notice);
   const later = hasFailed ? setImmediate : process.nextTick;
   later(() => {
-    if (!queue.isBusy) client.emit('drain');
+    if (newest.get(queue) === notice && !queue.isBusy) client.emit('drain');
   });
 }
 
