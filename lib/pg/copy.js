@@ -2,7 +2,7 @@
 'use strict';
 
 const { CopyFromStream, CopyToStream, readCopyOptions } = require('../copy.js');
-const { describe, originOf, tracedTo } = require('./failures.js');
+const { describe, interrupted, originOf, tracedTo } = require('./failures.js');
 const { OCCUPY, placeOf } = require('./submittable.js');
 
 /** @import { Lane } from './submittable.js' */
@@ -11,7 +11,7 @@ const { OCCUPY, placeOf } = require('./submittable.js');
 /**
  * What both directions have.
  * @typedef {import('node:stream').Stream & {
- *   destroyed: boolean, errored: Error | null, destroy(error: Error): unknown, begin(place: Place): void,
+ *   destroyed: boolean, errored: Error | null, writableEnded?: boolean, destroy(error: Error): unknown, begin(place: Place): void,
  *   _destroy(error: Error | null, done: (error?: Error | null) => void): void,
  * }} CopyStream
  */
@@ -25,6 +25,7 @@ function submittable(Stream, maker) {
   return class extends Stream {
     /** @type {((error?: Error | null) => void) | undefined} */
     callback;
+    #hasBegun = false;
     #origin = originOf(maker);
 
     /** @param {any[]} given */
@@ -42,12 +43,17 @@ function submittable(Stream, maker) {
     /** Its turn has come. @param {Lane} lane */
     [OCCUPY](lane) {
       if (this.destroyed) lane.leave();
-      else this.begin(placeOf(lane));
+      else {
+        this.#hasBegun = true;
+        this.begin(placeOf(lane));
+      }
     }
 
     /** @param {Error} error */
     handleError(error) {
-      this.destroy(describe(error));
+      // Without its end the server takes nothing of what was written.
+      const mayHaveRun = this.#hasBegun && this.writableEnded !== false;
+      this.destroy(mayHaveRun ? interrupted(error) : describe(error));
     }
 
     /** @override @param {Error | null} error @param {(error?: Error | null) => void} done */

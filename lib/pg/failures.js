@@ -91,6 +91,12 @@ function terminated(isExpected, cause) {
   return new errors.ConnectError(message, { code: 'ERR_CONNECTION_LOST', cause });
 }
 
+/** The same of what was on its way: the server may have carried it out. @param {Error} error */
+function interrupted(error) {
+  const { message, code, cause } = /** @type {any} */ (error);
+  return new errors.OutcomeUnknownError(message, { code, cause });
+}
+
 /** Why nothing can be asked any more. @param {boolean} isLost */
 function unusable(isLost) {
   return isLost
@@ -125,6 +131,7 @@ function lossOf(cause, isKnown) {
 
 module.exports = {
   describe,
+  interrupted,
   isFatal,
   lossOf,
   originOf,
