@@ -65,7 +65,7 @@ test('CP-52: behind a frozen primary one limit is waited for, not one for each i
   const cluster = await startCluster({ nodes: 2, synchronous: false });
   t.after(() => cluster.stop());
   await cluster.primary.server.sql('create table t (n int)');
-  const pool = createPool(cluster.options({ poolSize: 4, maxStatementMs: 300 }));
+  const pool = createPool(cluster.options({ poolSize: 4, maxStatementMs: 1000 }));
   t.after(() => pool.end({ timeoutMs: 100 }));
   const sleeping = () => pool.query('select pg_sleep(0.1)::text');
   await Promise.all(Array.from({ length: 4 }, sleeping));

@@ -121,6 +121,8 @@ test('CP-22, CP-90: a primary that was left behind is told of as that, and is no
   // Only the one that was left behind lets anybody in.
   nextProxy.refuse();
   await nextProxy.cutAll();
+  // One that is dead unnoticed would lose the statement.
+  await waitFor(() => pool.status().available === 0, { what: 'the end of the idle ones' });
   const error = await failureOf(pool.query('select 1', [], { acquireTimeoutMs: 500 }));
   assert.deepEqual([error.name, error.code, error.safeToRetry], ['NoPrimaryError', '08006', true]);
   assert.match(error.message, /^query: no writable primary available after 500ms/);

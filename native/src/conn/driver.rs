@@ -90,9 +90,14 @@ impl Driver {
     /// Settles everything and tells the owner.
     fn finish(&mut self, cause: Error) {
         self.over = true;
-        let (cause, left) = self.close(cause);
         let owner = self.connection.owner.get();
-        if let Some(owner) = owner.and_then(std::sync::Weak::upgrade) {
+        let owner = owner.and_then(std::sync::Weak::upgrade);
+        // Before anybody hears of the end: he may ask for the next one at once.
+        if let Some(owner) = owner.as_ref().filter(|_| self.connection.is_deaf()) {
+            owner.avoid(&self.connection);
+        }
+        let (cause, left) = self.close(cause);
+        if let Some(owner) = owner {
             owner.closed(&self.connection, &cause, left);
             return;
         }

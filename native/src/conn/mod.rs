@@ -77,6 +77,8 @@ pub trait Owner: Send + Sync {
     fn progressed(&self, connection: &Arc<Connection>, report: Report);
     /// The keeper of a connection that nobody listens to did something.
     fn kept(&self, _news: &keeper::News) {}
+    /// Its server takes no cancel request either: others are better asked elsewhere. Comes before anybody hears of the end.
+    fn avoid(&self, _connection: &Arc<Connection>) {}
     /// The connection is over.
     fn closed(&self, connection: &Arc<Connection>, cause: &Error, left: Left);
     /// Lets the connection's keeper have it, if nobody else does.

@@ -31,7 +31,7 @@ impl Pool {
 
     /// A server that took not even a cancel request: those who come next need not find that out one by one, each on another of
     /// its idle connections.
-    pub(super) fn avoid(&self, key: &str) {
+    pub(super) fn fall_silent(&self, key: &str) {
         self.seeker.view.falls_silent(key, true);
         let idle = self.books().evict(|connection| *connection.name == *key);
         for connection in idle {

@@ -90,6 +90,10 @@ impl Owner for Pool {
         self.look_after(connection);
     }
 
+    fn avoid(&self, connection: &Arc<Connection>) {
+        self.fall_silent(&connection.name);
+    }
+
     fn closed(&self, connection: &Arc<Connection>, cause: &Error, left: Left) {
         self.count_closed(connection, cause);
         let usage = self.books().closed(connection.slot);
@@ -103,9 +107,6 @@ impl Owner for Pool {
                 self.seeker
                     .went(connection.node, key, cause, Duration::ZERO);
             }
-        }
-        if connection.is_deaf() {
-            self.avoid(&connection.name);
         }
         match usage {
             Some(Use::Held(session)) => {
