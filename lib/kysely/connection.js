@@ -5,6 +5,7 @@ const { hearAbort } = require('../abort-hearers.js');
 const { anySignal } = require('../any-signal.js');
 const { StatementAnswer } = require('../answer.js');
 const {
+  CancelledError,
   ClosedError,
   ConnectError,
   OutcomeUnknownError,
@@ -143,7 +144,12 @@ class BerthConnection {
     const { promise, resolve, reject } = deferred();
     const answer = new StatementAnswer(this.#engine.reading.decoders, resolve, reject);
     const id = send(session, sql, parameters, this.#engine.reading.decoders, manner, answer);
-    const running = { stop: () => cancel(session, id, answer), ended: promise };
+    let isStopped = false;
+    const stop = () => {
+      isStopped = true;
+      cancel(session, id, answer);
+    };
+    const running = { stop, ended: promise };
     this.#running = running;
     const leaveQueue = () => {
       // What the statement does on its connection is Kysely's decision; a place in the queue is of no use any more.
@@ -158,6 +164,7 @@ class BerthConnection {
     } catch (cause) {
       if (signal?.aborted && this.#isGone) throw signal.reason;
       const error = this.#report(queryable.asError(cause));
+      if (isStopped && error instanceof CancelledError) throw stoppedHere(error);
       const isWithin = (Number(manner.flags) & FLAG.TRANSACTION) !== 0;
       throw error instanceof TransactionLostError && !isWithin ? sessionLost(error) : error;
     } finally {
@@ -414,6 +421,12 @@ function sessionLost({ cause }) {
     transient: true,
     cause,
   });
+}
+
+/** By cancelQuery or killSession, not by the end of the pool. @param {InstanceType<typeof CancelledError>} error */
+function stoppedHere({ code, outcome, transient }) {
+  const message = 'query: cancelled through its connection';
+  return new CancelledError(message, { code, outcome, transient });
 }
 
 function stopped() {
