@@ -33,7 +33,7 @@ function localDateOf(ms) {
 function parseDate(text) {
   if (text === 'infinity') return Number.POSITIVE_INFINITY;
   if (text === '-infinity') return Number.NEGATIVE_INFINITY;
-  const match = ISO.exec(text.replace(QUOTED, '$1'));
+  const match = ISO.exec(text) ?? ISO.exec(text.replace(QUOTED, '$1'));
   if (match === null) return null;
   const [, year = '', month = '', day = '', hour, minute, second, fraction, ...rest] = match;
   const [zoneHour, zoneMinute, zoneSecond, era] = rest;

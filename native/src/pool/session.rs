@@ -274,8 +274,8 @@ impl Session {
     }
 
     /// Leaves: the connection goes back when everything asked is answered, out of a transaction first, and a place in
-    /// the queue is given up. One that has `waited` for so long leaves only if it has no connection; `false` says that it has. After no time at all it
-    /// is not the waiting that was too long.
+    /// the queue is given up. One that has `waited` for so long leaves only if it has no connection; `false` says that it has.
+    /// After no time at all it is not the waiting that was too long.
     pub fn leave(self: &Arc<Self>, waited: Option<Duration>) -> bool {
         let mut state = self.lock();
         if waited.is_some() && !matches!(&*state, State::Fresh | State::Waiting(_)) {
