@@ -2,7 +2,8 @@
 //
 // Where cores sleep, waking one costs more than a short statement. So a thread that awaits one answer alone looks for it
 // once its other work is done. A server that is further away than the look takes is not looked for, nor one that has to wait
-// for a core: after a look in vain one request goes without, then three, then seven, up to a thousand.
+// for a core: after a look in vain one request goes without, then three, then seven, up to a thousand. A server that usually
+// answers in time is forgiven one look in vain in five.
 'use strict';
 
 const { lazy } = require('./lazy.js');
@@ -13,11 +14,14 @@ const errors = lazy(() => require('./error-classes.js'));
 
 /** The environment variable with the length of a look in microseconds; 0: never. */
 const VARIABLE = 'PG_BERTH_SPIN_US';
-const USUAL_US = 120;
+const USUAL_US = 250;
 const LONGEST_US = 1000;
 const MOST_DOUBLINGS = 10;
 /** What takes longer than this share of a look costs more than sleeping would have: it was in vain as well. */
 const WORTH_IT = 0.75;
+/** So many answers in time make good for one look in vain, and so many of them are remembered. */
+const FORGIVEN_FOR = 4;
+const REMEMBERED = 4 * FORGIVEN_FOR;
 
 /**
  * How long a look takes here: without a second core the server could not answer meanwhile.
@@ -48,6 +52,7 @@ function spinner(look, take, us = lookTime(process.env, os.availableParallelism(
   const worthUs = us * WORTH_IT;
   let planned = false;
   let inVain = 0;
+  let inTime = 0;
   /** Requests that go without. */
   let without = 0;
 
@@ -57,6 +62,9 @@ function spinner(look, take, us = lookTime(process.env, os.availableParallelism(
     const found = look(us);
     if (found && now() - began <= worthUs / 1000) {
       inVain = 0;
+      inTime = Math.min(inTime + 1, REMEMBERED);
+    } else if (inTime >= FORGIVEN_FOR) {
+      inTime -= FORGIVEN_FOR;
     } else {
       inVain = Math.min(inVain + 1, MOST_DOUBLINGS);
       without = 2 ** inVain - 1;

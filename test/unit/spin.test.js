@@ -40,7 +40,8 @@ test('after looks in vain 1, 3, 7, … requests go without', async () => {
   assert.equal(taken, 0);
 });
 
-test('what is found late was in vain as well, and is taken', async () => {
+/** At which requests is looked, when the look of request n takes `tookMs(n)` of 0.12 ms, and how often something is taken. */
+async function looksThatTake(tookMs, requests) {
   let time = 0;
   let taken = 0;
   const at = [];
@@ -48,19 +49,40 @@ test('what is found late was in vain as well, and is taken', async () => {
   const sent = spinner(
     () => {
       at.push(request);
-      time += request < 10 ? 0.091 : 0.089;
+      time += tookMs(request);
       return true;
     },
     () => taken++,
     120,
     () => time,
   );
-  for (; request < 20; request++) {
+  for (; request < requests; request++) {
     sent();
     await turn();
   }
+  return { at, taken };
+}
+
+test('what is found late was in vain as well, and is taken', async () => {
+  const { at, taken } = await looksThatTake((request) => (request < 10 ? 0.091 : 0.089), 20);
   assert.deepEqual(at, [0, 2, 6, 14, 15, 16, 17, 18, 19]);
   assert.equal(taken, at.length);
+});
+
+test('a server that is late once in five times is looked for every time', async () => {
+  const { at } = await looksThatTake((request) => (request % 5 === 4 ? 0.1 : 0.05), 200);
+  assert.equal(at.length, 200);
+});
+
+test('one that is late more often is not, nor one that has become slow', async () => {
+  const often = await looksThatTake((request) => (request % 3 === 2 ? 0.1 : 0.05), 200);
+  assert.ok(often.at.length < 200, `${often.at.length} of 200`);
+  const slower = await looksThatTake((request) => (request < 100 ? 0.05 : 0.1), 1100);
+  // four are forgiven, then 1, 3, 7, … go without
+  assert.deepEqual(
+    slower.at.slice(100),
+    [100, 101, 102, 103, 104, 106, 110, 118, 134, 166, 230, 358, 614],
+  );
 });
 
 test('looks in vain become as rare as one in a thousand, and no rarer', async () => {
@@ -81,11 +103,11 @@ test('one look is planned at a time', async () => {
 });
 
 test('its time: the variable, else none where there is one core', () => {
-  assert.equal(lookTime({}, 8), 120);
+  assert.equal(lookTime({}, 8), 250);
   assert.equal(lookTime({}, 1), 0);
-  assert.equal(lookTime({ PG_BERTH_SPIN_US: '' }, 2), 120);
+  assert.equal(lookTime({ PG_BERTH_SPIN_US: '' }, 2), 250);
   assert.equal(lookTime({ PG_BERTH_SPIN_US: '0' }, 2), 0);
-  assert.equal(lookTime({ PG_BERTH_SPIN_US: '250' }, 1), 250);
+  assert.equal(lookTime({ PG_BERTH_SPIN_US: '120' }, 1), 120);
   for (const given of ['-1', '1001', 'soon', '1.5', '99999']) {
     assert.throws(() => lookTime({ PG_BERTH_SPIN_US: given }, 2), {
       code: 'ERR_CONFIG',
