@@ -4,7 +4,7 @@
 const assert = require('node:assert/strict');
 const { finished } = require('node:stream/promises');
 const { after, before } = require('node:test');
-const { CommitAbortedError, OutcomeUnknownError } = require('../../lib/index.js');
+const { CommitAbortedError, OutcomeUnknownError, createPool } = require('../../lib/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { poolInDoubt, seenSession } = require('../support/doubt.js');
 const { failureOf } = require('../support/script-replies.js');
@@ -87,6 +87,68 @@ test('CP-4: committed, the answer lost, the primary crashed and restarted: commi
   assert.deepEqual(
     resolved.map((event) => [event.status, event.xid]),
     [['committed', xid]],
+  );
+});
+
+test('CP-4: of several in doubt at once each one is told what became of itself', async (t) => {
+  const fixture = await poolInDoubt(t, [server], { poolSize: 4 });
+  const { pool, resolved, loseConnections, letAsk } = fixture;
+  await server.sql(`
+    create table gated (id int, is_good boolean);
+    create function pass() returns trigger language plpgsql as $$ begin
+      perform pg_advisory_xact_lock(new.id);
+      if not new.is_good then raise 'refused'; end if;
+      return null;
+    end $$;
+    create constraint trigger gate after insert on gated deferrable initially deferred
+      for each row execute function pass()`);
+  const gates = createPool({ connectionString: server.url, poolSize: 5 });
+  t.after(() => gates.end());
+  /** A COMMIT that waits on the server until its gate is opened. */
+  const commit = async (id, isGood) => {
+    const gate = await gates.begin();
+    await gate.query('select pg_advisory_xact_lock($1)', [id]);
+    const tx = await pool.begin();
+    await tx.query('insert into gated values ($1, $2)', [id, isGood]);
+    const told = tx.commit().then(
+      () => 'committed',
+      (error) => error.code,
+    );
+    const waits = `wait_event_type = 'Lock' and query = 'COMMIT'`;
+    const count = `select count(*)::int as n from pg_stat_activity where ${waits}`;
+    await waitFor(async () => (await gates.query(count))[0].n === waiting.length + 1, {
+      what: 'COMMIT at its gate',
+    });
+    const doubt = { told, open: () => gate.rollback() };
+    waiting.push(doubt);
+    return doubt;
+  };
+  const waiting = [];
+  const first = await commit(1, true);
+  const second = await commit(2, true);
+  const third = await commit(3, true);
+  await loseConnections();
+  letAsk();
+  waiting.shift();
+  await first.open();
+  assert.equal(await first.told, 'committed');
+  const last = await commit(4, false);
+  await loseConnections();
+  letAsk();
+  waiting.pop();
+  await last.open();
+  await waitFor(() => resolved.length === 2, { what: 'the second resolution' });
+  await second.open();
+  await third.open();
+  assert.deepEqual(await Promise.all([second, third, last].map((doubt) => doubt.told)), [
+    'committed',
+    'committed',
+    '40000',
+  ]);
+  const there = await server.sql('select id from gated order by id');
+  assert.deepEqual(
+    there.map(({ id }) => id),
+    [1, 2, 3],
   );
 });
 

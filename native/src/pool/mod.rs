@@ -98,7 +98,7 @@ pub struct Pool {
     /// Ends the attempts to open a connection: nobody waits for them once the pool is ended.
     ended: Notify,
     /// Transactions whose end nobody has heard, while it is looked for.
-    doubts: Mutex<Vec<resolve::Open>>,
+    doubts: Mutex<resolve::Doubts>,
     warmth: Mutex<warmth::Warmth>,
     /// The servers do not answer probes.
     refuses_probes: AtomicBool,

@@ -143,11 +143,30 @@ pub async fn find_out(witness: &impl Witness, trace: &Trace, until: Instant) -> 
     }
 }
 
-/// A doubt that is being looked into, under its number.
-pub(super) type Open = (u64, Doubt);
+/// The doubts that are being looked into. No number is given twice, or one would hear what became of another.
+#[derive(Default)]
+pub(super) struct Doubts {
+    open: Vec<(u64, Doubt)>,
+    numbered: u64,
+}
+
+impl Doubts {
+    /// One more; gives its number.
+    fn enter(&mut self, doubt: Doubt) -> u64 {
+        self.numbered += 1;
+        self.open.push((self.numbered, doubt));
+        self.numbered
+    }
+
+    /// That one is resolved.
+    fn leave(&mut self, number: u64) -> Option<Doubt> {
+        let at = self.open.iter().position(|(known, _)| *known == number)?;
+        Some(self.open.swap_remove(at).1)
+    }
+}
 
 impl Pool {
-    pub(super) fn open_doubts(&self) -> MutexGuard<'_, Vec<Open>> {
+    pub(super) fn open_doubts(&self) -> MutexGuard<'_, Doubts> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -165,12 +184,7 @@ impl Pool {
             .filter(|request| !request.may_outlast);
         let deadline = waiting.and_then(Request::deadline);
         let until = deadline.map_or(until, |deadline| deadline.min(until));
-        let number = {
-            let mut open = self.open_doubts();
-            let number = open.last().map_or(0, |(last, _)| last + 1);
-            open.push((number, doubt));
-            number
-        };
+        let number = self.open_doubts().enter(doubt);
         self.runtime.spawn(async move {
             let (fate, status) = find_out(&*pool, &trace, until).await;
             pool.resolved(number, fate, status, now.elapsed());
@@ -178,11 +192,7 @@ impl Pool {
     }
 
     fn resolved(&self, number: u64, fate: Fate, status: &'static str, took: Duration) {
-        let found = {
-            let mut open = self.open_doubts();
-            let at = open.iter().position(|(known, _)| *known == number);
-            at.map(|at| open.swap_remove(at).1)
-        };
+        let found = self.open_doubts().leave(number);
         let Some(doubt) = found else {
             return;
         };
@@ -200,12 +210,12 @@ impl Pool {
 
     /// The caller of a request in doubt gives it up; its outcome is still looked for.
     pub(super) fn leave_doubt(&self, environment: &Arc<dyn Outlet>, id: u32) -> bool {
-        let mut open = self.open_doubts();
+        let mut doubts = self.open_doubts();
         let waits = |doubt: &Doubt| {
             let request = doubt.request.as_ref();
             request.is_some_and(|request| request.reply.is(environment, id))
         };
-        let Some((_, doubt)) = open.iter_mut().find(|(_, doubt)| waits(doubt)) else {
+        let Some((_, doubt)) = doubts.open.iter_mut().find(|(_, doubt)| waits(doubt)) else {
             return false;
         };
         let request = doubt.request.take();
@@ -216,7 +226,7 @@ impl Pool {
             },
             trace: doubt.trace.clone(),
         };
-        drop(open);
+        drop(doubts);
         told.leave_open(None);
         true
     }
