@@ -37,7 +37,7 @@ export interface ClientConfig extends QueryHooks {
   statement_timeout?: false | number | string | undefined;
   lock_timeout?: false | number | string | undefined;
   idle_in_transaction_session_timeout?: false | number | string | undefined;
-  /** Milliseconds a query may take; a late one is cancelled on the server. Default: none. */
+  /** Milliseconds a query, or a read of a cursor, may take; a late one is cancelled on the server. Default: none. */
   query_timeout?: number | undefined;
   /** Milliseconds for all of connecting, login included; of a pool for waiting too. Default 0: no limit. */
   connectionTimeoutMillis?: number | undefined;

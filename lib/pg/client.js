@@ -316,7 +316,7 @@ class Client extends ClientFields {
       const asked = readQuery(given, undefined, undefined);
       this.#queue.startQuery(given, this.#formatOf(asked), this.#limitOf(asked));
     } else {
-      this.#queue.occupy(adopt(given));
+      this.#queue.occupy(adopt(given), this.#limitOf({ timeout: given.query_timeout }));
     }
     return given;
   }

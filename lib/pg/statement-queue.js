@@ -422,15 +422,15 @@ class StatementQueue {
     else this.#wait(limit, begin, (reason) => process.nextTick(failed, reason));
   }
 
-  /** Gives the client to a submittable when its turn has come. @param {any} submittable */
-  occupy(submittable) {
-    const begin = () => this.#occupy(submittable);
+  /** Gives the client to a submittable in its turn. @param {any} submittable @param {number} limit in ms, of its wait and of each thing it asks */
+  occupy(submittable, limit) {
+    const begin = () => this.#occupy(submittable, limit);
     if (this.#mayBegin) begin();
-    else this.#wait(0, begin, (error) => submittable.handleError(error));
+    else this.#wait(limit, begin, (error) => submittable.handleError(error));
   }
 
-  /** @param {any} occupant */
-  #occupy(occupant) {
+  /** @param {any} occupant @param {number} timeoutMs */
+  #occupy(occupant, timeoutMs) {
     const link = /** @type {Link} */ (this.#link);
     this.#occupant = occupant;
     /** @type {Lane} */
@@ -443,7 +443,7 @@ class StatementQueue {
           lane.heed(fields);
           fail.call(answer, fields);
         };
-        return link.ask(sql, values, decoders, manner, answer);
+        return link.ask(sql, values, decoders, { ...manner, timeoutMs }, answer);
       },
       parsers: this.#reading.parsers,
       describe: (message) => this.#heard.described(message),

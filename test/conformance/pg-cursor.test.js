@@ -279,6 +279,51 @@ const OTHERS = [
     },
   },
   {
+    name: 'query_timeout ends a read that is late: the first one, and a later one',
+    run: async (driver, { connect }) => {
+      const client = await connect({ query_timeout: 700 });
+      const slowly = (i) =>
+        `select i, case when i = ${i} then pg_sleep(1.5) end from generate_series(1, 5) i`;
+      const outcomes = [];
+      for (const sql of [slowly(1), slowly(3)]) {
+        const cursor = client.query(new (cursorOf(driver))(sql));
+        outcomes.push(await failing(cursor.read(2)), await failing(cursor.read(9)));
+        outcomes.push(await client.query({ text: 'select 1 as after', query_timeout: 10_000 }));
+      }
+      return outcomes;
+    },
+  },
+  {
+    name: 'query_timeout ends a cursor that waits too long for its turn',
+    run: async (driver, { connect }) => {
+      const client = await connect();
+      const before = client.query('select pg_sleep(1)');
+      const cursor = new (cursorOf(driver))(SERIES);
+      cursor.query_timeout = 100;
+      client.query(cursor);
+      const error = await failing(cursor.read(3));
+      await before;
+      return [error, await client.query('select 1 as after')];
+    },
+  },
+  {
+    name: 'query_timeout and a cursor that is read slowly',
+    differs: 'the limit is of each read; pg ends the cursor, and later reads give nothing',
+    run: async (driver, { connect }) => {
+      const client = await connect({ query_timeout: 1000 });
+      const cursor = client.query(new (cursorOf(driver))('select generate_series(1, 4) as n'));
+      const first = await cursor.read(2);
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+      return [first, await cursor.read(2)];
+    },
+    expect: {
+      value: [
+        [{ n: 1 }, { n: 2 }],
+        [{ n: 3 }, { n: 4 }],
+      ],
+    },
+  },
+  {
     name: 'two hundred cursors one after the other',
     run: async (driver, { connect }) => {
       const client = await connect();

@@ -137,6 +137,17 @@ const ERRORS = [
 
 const POOLS = [
   {
+    name: 'query_timeout ends a stream whose rows are late',
+    run: async (driver, { connect }) => {
+      const client = await connect({ query_timeout: 700 });
+      const stream = client.query(new (streamOf(driver))('select pg_sleep(1.5)'));
+      const failed = failure(stream);
+      stream.resume();
+      const after = { text: 'select 1 as after', query_timeout: 10_000 };
+      return [await failed, await client.query(after)];
+    },
+  },
+  {
     name: 'two streams one after the other on one client',
     run: async (driver, { connect }) => {
       const client = await connect();
