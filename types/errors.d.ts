@@ -167,7 +167,7 @@ export class CancelledError extends PgError {}
  * `'ERR_TIMEOUT'`. If that cannot be known, an {@link OutcomeUnknownError} is thrown with this as `cause`.
  */
 export class TimeoutError extends PgError {
-  readonly phase: 'connect' | 'acquire' | 'statement' | 'drain' | undefined;
+  readonly phase: 'connect' | 'acquire' | 'statement' | undefined;
   /** Length of the deadline in milliseconds. */
   readonly afterMs: number | undefined;
 }

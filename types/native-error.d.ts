@@ -60,7 +60,7 @@ export interface NativeError {
   /** `host:port` or the path of the socket. */
   host?: string | null;
   /** What a deadline was waiting for. */
-  phase?: 'connect' | 'acquire' | 'statement' | 'drain';
+  phase?: 'connect' | 'acquire' | 'statement';
   afterMs?: number;
   /** What was ended: `pool`, `client`, `transaction` or `stream`. */
   what?: string;

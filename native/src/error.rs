@@ -5,8 +5,8 @@
 
 mod lack;
 mod trace;
+mod words;
 
-use std::fmt;
 use std::time::Duration;
 
 pub use self::lack::{Lack, NodeReport};
@@ -88,8 +88,6 @@ pub enum Phase {
     Acquire,
     /// The answer to a statement.
     Statement,
-    /// `end()`.
-    Drain,
 }
 
 impl Phase {
@@ -100,7 +98,6 @@ impl Phase {
             Self::Connect => "connect",
             Self::Acquire => "acquire",
             Self::Statement => "statement",
-            Self::Drain => "drain",
         }
     }
 }
@@ -348,12 +345,6 @@ impl Error {
         }
     }
 
-    /// May the same statement be sent again without any risk of a second effect?
-    #[must_use]
-    pub fn safe_to_retry(&self) -> bool {
-        matches!(self.outcome(), Outcome::NotSent)
-    }
-
     /// May waiting help?
     #[must_use]
     pub fn transient(&self) -> bool {
@@ -384,101 +375,6 @@ pub fn is_final(code: &str) -> bool {
         || code.starts_with("CERT_")
         || code.starts_with("CRL_")
         || code.starts_with("UNABLE_TO_")
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Server(server) | Self::Refused(server) => f.write_str(&server.message),
-            Self::Connect { host, problem, .. } => write!(f, "cannot connect to {host}: {problem}"),
-            Self::Acquire {
-                waited,
-                search: Some(lack), ..
-            } => {
-                write!(f, "{} after {}ms", lack.what, waited.as_millis())?;
-                for (place, node) in lack.nodes.iter().enumerate() {
-                    write!(f, "{}{node}", if place == 0 { ": " } else { "; " })?;
-                }
-                Ok(())
-            }
-            Self::Acquire {
-                waited,
-                counts,
-                last,
-                search: None,
-            } => {
-                write!(
-                    f,
-                    "no connection available within {}ms ({} open, {} idle, {} opening, {} waiting, at most {})",
-                    waited.as_millis(),
-                    counts.size,
-                    counts.available,
-                    counts.opening,
-                    counts.waiting,
-                    counts.max
-                )?;
-                match last {
-                    Some(last) => write!(f, "; last failure: {last}"),
-                    None => f.write_str("; raise poolSize or acquireTimeoutMs, or look for connections that are held too long"),
-                }
-            }
-            Self::Closed { what } => write!(f, "the {what} is closed"),
-            Self::Cancelled { .. } => f.write_str("cancelled by the caller"),
-            Self::Timeout { phase, after, .. } => match phase {
-                Phase::Connect => write!(f, "no usable connection within {}ms", after.as_millis()),
-                Phase::Acquire => write!(f, "no connection available within {}ms", after.as_millis()),
-                Phase::Statement => write!(f, "cancelled after timeout of {}ms", after.as_millis()),
-                Phase::Drain => write!(f, "still busy {}ms after end() was called", after.as_millis()),
-            },
-            Self::Lost {
-                outcome,
-                host,
-                cause,
-            } => match outcome {
-                Outcome::Unknown => write!(
-                    f,
-                    "connection to {host} lost before the answer came, the statement may have taken effect: {cause}"
-                ),
-                Outcome::Failed => write!(
-                    f,
-                    "connection to {host} lost inside a transaction that cannot commit any more: {cause}"
-                ),
-                Outcome::NotSent => {
-                    write!(f, "connection to {host} lost before the statement was sent: {cause}")
-                }
-            },
-            Self::Io { problem, .. } | Self::Encode { problem } | Self::Lease { problem } => {
-                f.write_str(problem)
-            }
-            Self::TransactionLost { cause } => write!(
-                f,
-                "the transaction's connection was lost, nothing of it was committed: {cause}"
-            ),
-            Self::NotReplicated => f.write_str(
-                "committed on this server, but no synchronous standby has confirmed it: a failover may lose it",
-            ),
-            Self::Doubt { cause, trace } => match &trace.status {
-                None => write!(f, "{cause}"),
-                Some(status) => write!(f, "{cause}; what became of transaction {}: {status}", trace.xid),
-            },
-            Self::CommitAborted { cause } => {
-                write!(f, "the transaction did not commit, as the server says now: {cause}")
-            }
-            Self::Fenced => f.write_str(
-                "the transaction's node takes no writes any more (default_transaction_read_only is on): it was rolled back",
-            ),
-            Self::TransactionRolledBack => f.write_str(
-                "COMMIT was answered with ROLLBACK: an earlier statement of the transaction failed and nothing was committed",
-            ),
-            Self::Result { problem, .. } => f.write_str(problem),
-            Self::Protocol { problem } => write!(f, "the server broke the protocol: {problem}"),
-            Self::Config { option, problem } => write!(f, "option \"{option}\" {problem}"),
-            Self::Internal { problem } => write!(
-                f,
-                "internal error: {problem}; this is a bug in pg-berth, please report it"
-            ),
-        }
-    }
 }
 
 impl std::error::Error for Error {

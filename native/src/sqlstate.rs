@@ -2,9 +2,6 @@
 
 use tokio_postgres::error::SqlState;
 
-/// `transaction_timeout` of PostgreSQL 17 ended the session; the crate has no name for it.
-const TRANSACTION_TIMEOUT: &str = "25P04";
-
 fn is_one_of(code: &str, states: &[SqlState]) -> bool {
     states.iter().any(|state| state.code() == code)
 }
@@ -31,24 +28,6 @@ pub fn is_transient(code: &str) -> bool {
                 SqlState::T_R_DEADLOCK_DETECTED,
                 SqlState::LOCK_NOT_AVAILABLE,
                 SqlState::READ_ONLY_SQL_TRANSACTION,
-            ],
-        )
-}
-
-/// Does the code say that the session itself has ended or never began?
-#[must_use]
-pub fn ends_session(code: &str) -> bool {
-    code.starts_with("08")
-        || code == TRANSACTION_TIMEOUT
-        || is_one_of(
-            code,
-            &[
-                SqlState::ADMIN_SHUTDOWN,
-                SqlState::CRASH_SHUTDOWN,
-                SqlState::CANNOT_CONNECT_NOW,
-                SqlState::DATABASE_DROPPED,
-                SqlState::IDLE_SESSION_TIMEOUT,
-                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
             ],
         )
 }

@@ -29,7 +29,7 @@ export function answer(error: unknown): string {
     return `${error.counts?.waiting} waited ${error.waitedMs}`;
   }
   if (error instanceof TimeoutError)
-    same<typeof error.phase, 'connect' | 'acquire' | 'statement' | 'drain' | undefined>(true);
+    same<typeof error.phase, 'connect' | 'acquire' | 'statement' | undefined>(true);
   if (error instanceof TransactionLostError) same<typeof error.transactionLost, true>(true);
   if (error instanceof PgError) {
     same<typeof error.outcome, 'not-sent' | 'failed' | 'unknown'>(true);

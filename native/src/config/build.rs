@@ -191,7 +191,6 @@ impl Settings {
             database: database.into(),
             user: user.into(),
             password,
-            password_function,
             passfile,
             application_name: application_name.map(Into::into),
             options: options.map(Into::into),

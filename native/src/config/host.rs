@@ -10,7 +10,7 @@ use super::keyword::Values;
 use super::value::{check_text, parse_integer};
 
 /// Port of a server when none is given (`DEF_PGPORT` of libpq).
-pub const DEFAULT_PORT: u16 = 5432;
+const DEFAULT_PORT: u16 = 5432;
 
 /// Host when none is given, as in `pg`. (libpq would try a socket directory that was fixed when it was built.)
 pub(super) const DEFAULT_HOST: &str = "localhost";

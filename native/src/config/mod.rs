@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub use build::{Built, Surroundings};
 pub use driver::Driver;
-pub use host::{DEFAULT_PORT, Host};
+pub use host::Host;
 pub use lease::{LeaseConfig, Pooler, ReaperConfig, RenewalFailure};
 pub use login::{ChannelBinding, Login};
 pub use pass::PassFile;
@@ -54,8 +54,6 @@ pub struct Config {
     pub database: Box<str>,
     /// The configured password; see [`Config::password_for`].
     pub password: Option<Secret>,
-    /// Passwords come from a function of the caller's; then there is no other.
-    pub password_function: bool,
     /// Passwords by host, used when there is no other.
     pub passfile: PassFile,
     /// `application_name`. Default: none.

@@ -284,7 +284,6 @@ fn assemble(
         limit,
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         pid: session.pid,
-        opened: Instant::now(),
         parameters: session.parameters,
         told: std::sync::atomic::AtomicU8::new(0),
         target: Target {

@@ -30,7 +30,7 @@ pub enum Demand {
 impl Demand {
     /// Does a role meet it? An unknown one is not held against the server.
     #[must_use]
-    pub const fn is_met_by(self, role: Role) -> bool {
+    const fn is_met_by(self, role: Role) -> bool {
         match self {
             Self::Nothing => true,
             Self::Writable => matches!(role, Role::Primary | Role::Unknown),

@@ -184,7 +184,7 @@ impl Exchange {
     }
 
     /// The keeper is done: callers go on.
-    pub fn let_go(&mut self) {
+    fn let_go(&mut self) {
         self.kept = false;
         self.pump();
     }
@@ -196,7 +196,7 @@ impl Exchange {
     }
 
     /// Fails what was not sent yet; returns how many requests that were.
-    pub fn refuse_waiting(&mut self, error: &Error) -> usize {
+    fn refuse_waiting(&mut self, error: &Error) -> usize {
         let refused = fail_where(&mut self.queue, |_| true, |_| error.clone());
         self.answers.finished += refused;
         refused

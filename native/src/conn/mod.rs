@@ -101,8 +101,6 @@ pub struct Connection {
     pub serial: u32,
     /// Process number of the backend.
     pub pid: i32,
-    /// When it was opened.
-    pub opened: Instant,
     /// Settings the server reported during start-up.
     pub parameters: Vec<(String, String)>,
     /// Which of its owner's nodes it leads to.

@@ -63,8 +63,6 @@ pub(super) struct Element {
 pub struct Plan {
     /// Number, fields and kinds, as JavaScript knows them.
     pub shape: Arc<Shape>,
-    /// Per column: is it in the binary format?
-    pub formats: Box<[bool]>,
     /// Count and codes of the result formats, ready for Bind (big-endian `u16`s; none when all are text).
     pub bind_formats: Box<[u8]>,
     pub(super) readers: Box<[Reader]>,
@@ -113,7 +111,7 @@ impl Plan {
         is_binary: impl FnMut(u32) -> bool,
     ) -> Self {
         let kinds: Vec<Kind> = fields.iter().map(|f| profile.kind(f.type_oid)).collect();
-        let formats: Box<[bool]> = fields.iter().map(|f| f.type_oid).map(is_binary).collect();
+        let formats: Vec<bool> = fields.iter().map(|f| f.type_oid).map(is_binary).collect();
         let mut json_columns = 0;
         let readers = fields
             .iter()
@@ -123,7 +121,6 @@ impl Plan {
         Self {
             shape: shapes.intern(fields, &kinds),
             bind_formats: bind_formats(&formats),
-            formats,
             readers,
             json_columns,
         }

@@ -276,22 +276,6 @@ impl View {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Roles by address, for status reports.
-    #[must_use]
-    pub fn roles(&self) -> Vec<(Box<str>, Role, Option<u32>)> {
-        let known = self.known();
-        let mut roles: Vec<_> = known
-            .nodes
-            .iter()
-            .map(|(key, seen)| {
-                let timeline = seen.identity.as_ref().map(|identity| identity.timeline);
-                (key.clone(), seen.role, timeline)
-            })
-            .collect();
-        roles.sort_by(|one, other| one.0.cmp(&other.0));
-        roles
-    }
 }
 
 #[cfg(test)]

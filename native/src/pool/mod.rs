@@ -33,8 +33,8 @@ use crate::conn::dial::Route;
 use crate::conn::exchange::Manner;
 use crate::conn::guard::Policy;
 use crate::conn::keeper::Upkeep;
-use crate::conn::request::{LocalResult, Outlet, Parameters, Reply, Request, Work};
-use crate::conn::statement::{Naming, NumberedProfile, Statement};
+use crate::conn::request::{LocalResult, Outlet, Request};
+use crate::conn::statement::NumberedProfile;
 use crate::conn::{Connection, Origin};
 use crate::error::{Counts, Error};
 use crate::frame::Shapes;
@@ -434,25 +434,6 @@ impl Pool {
         for connection in connections {
             connection.forsake(environment);
         }
-    }
-
-    /// Runs a statement of the engine itself and gives its rows as text.
-    ///
-    /// Cancel-safe: dropping the future leaves the statement to run to its end; its answer is thrown away.
-    pub async fn execute(&self, text: &str) -> Result<LocalResult, Error> {
-        let statement = Statement::intern(text)?;
-        let (reply, answer) = Reply::local();
-        let work = Work::Execute {
-            statement,
-            params: Parameters::none(),
-            naming: Naming::Unnamed,
-            begin: None,
-        };
-        self.submit(
-            Request::new(work, reply, Arc::clone(&self.profile)),
-            Origin::Engine,
-        );
-        answered(answer).await
     }
 
     fn all_connections(&self) -> Vec<Arc<Connection>> {

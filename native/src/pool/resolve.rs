@@ -166,7 +166,7 @@ impl Doubts {
 }
 
 impl Pool {
-    pub(super) fn open_doubts(&self) -> MutexGuard<'_, Doubts> {
+    fn open_doubts(&self) -> MutexGuard<'_, Doubts> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
