@@ -164,6 +164,8 @@ class Source {
       return await new Promise(
         (/** @type {(row: IteratorResult<any>) => void} */ resolve, reject) => {
           if (signal) stopHearing = hearAbort(signal, () => reject(signal.reason));
+          // By the source, while it was asked.
+          if (signal?.aborted) reject(signal.reason);
           lost?.catch(reject);
           next.then(resolve, reject);
         },
@@ -327,7 +329,7 @@ class Load {
   #prepare(values) {
     const { encoding, utcDates } = this.#loader;
     if (encoding === 'lossless') return prepareParams(values, encoding);
-    // \`pg\` cannot know where an array is JSON; here the column's type says so.
+    // `pg` cannot know where an array is JSON; here the column's type says so.
     const known = values.map((value, index) =>
       this.#wants[index] === JSON_COLUMN && Array.isArray(value) ? JSON.stringify(value) : value,
     );

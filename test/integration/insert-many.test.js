@@ -131,7 +131,7 @@ test('values larger than a block and than the outbox', async (t) => {
 test('what is wrong with a row is said with its number, and nothing was stored', async (t) => {
   const pool = open(t);
   await pool.query('truncate t');
-  for (const [row, message] of [
+  for (const [row, message, number = 500] of [
     [{ id: Symbol('x') }, /parameter \$1 .*symbol/],
     [{ id: 1, lable: 'x' }, /row 500 has the key "lable", which is no column/],
     [null, /row 500 must be an object or an array/],
@@ -143,12 +143,14 @@ test('what is wrong with a row is said with its number, and nothing was stored',
         },
       },
       /mine/,
+      null,
     ],
   ]) {
     const rows = [...numbers(500), row, ...numbers(5)];
     await assert.rejects(pool.insertMany('t', rows), (error) => {
       assert.match(error.message, message);
       assert.ok(error instanceof TypeError);
+      assert.equal(error.row, number ?? undefined);
       return true;
     });
     assert.deepEqual(await pool.query('select * from t'), []);
@@ -241,6 +243,42 @@ test('a source that has ended or failed is not told, and what one says that is t
   assert.equal(n, 3);
 });
 
+test('a source is told that it is left while it makes a row, and before its first one', async (t) => {
+  const pool = open(t);
+  await pool.query('truncate t');
+  for (const count of [0, 3]) {
+    const controller = new AbortController();
+    let told = 0;
+    const hanging = () => {
+      controller.abort(new Error('enough'));
+      return new Promise(() => {});
+    };
+    const left = async () => {
+      told++;
+    };
+    const { signal } = controller;
+    await assert.rejects(pool.insertMany('t', byHand(count, hanging, left), { signal }), /enough/);
+    assert.equal(told, 1, `behind ${count} rows`);
+    // A signal that has fired already: no row is asked for.
+    const unasked = byHand(1, () => assert.fail('asked'), left);
+    await assert.rejects(pool.insertMany('t', unasked, { signal }), /enough/);
+    assert.equal(told, 2);
+  }
+  assert.deepEqual(await pool.query('select * from t'), []);
+});
+
+test('a source that takes its time to end is waited for', async (t) => {
+  const pool = open(t);
+  let hasEnded = false;
+  const left = async () => {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    hasEnded = true;
+  };
+  const noRow = () => ({ value: 'no row' });
+  await assert.rejects(pool.insertMany('t', byHand(2, noRow, left)), /row 2 must be an object/);
+  assert.ok(hasEnded);
+});
+
 test('a signal and a time limit hold on a server that is frozen', async (t) => {
   const proxy = await db.openProxy(t);
   const pool = open(t, { connectionString: proxy.url(db.url), poolSize: 2 });
@@ -272,6 +310,7 @@ test('wrong arguments send nothing', async (t) => {
     [['t', 'rows'], /rows must be an array or another iterable/],
     [['t', [[1]]], /need the option "columns"/],
     [['t', [{}]], /row 0 must be an object with columns/],
+    [['t', [null]], /row 0 must be an object with columns/],
     [['t', [{ id: 1 }], { columns: [] }], /columns/],
     [['t', [{ id: 1 }], { colums: ['id'] }], /did you mean "columns"/],
   ]) {
