@@ -267,7 +267,7 @@ class Client extends ClientFields {
     return this.#answered({ ...asked, isAhead: true });
   }
 
-  /** @param {Asked} asked @returns ms, 0 = for ever */
+  /** @param {Pick<Asked, 'timeout'>} asked @returns ms, 0 = for ever */
   #limitOf(asked) {
     return limitOf(asked, this.connectionParameters.query_timeout);
   }
