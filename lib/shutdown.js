@@ -128,8 +128,6 @@ async function shutDown(db, { timeout, onShutdown, log }) {
     if (onShutdown) {
       const share = startTimer(timeout - Math.min(RESERVE_MS, timeout * RESERVE_SHARE));
       const hooked = (async () => onShutdown())();
-      // It may reject when nobody waits for it any more.
-      hooked.catch(() => {});
       try {
         if ((await Promise.race([hooked, share.expired])) === EXPIRED) note(expired);
       } catch (error) {
@@ -138,7 +136,6 @@ async function shutDown(db, { timeout, onShutdown, log }) {
       share.clear();
     }
     const closed = close(db, Math.max(1, timeout - (performance.now() - start)));
-    closed.catch(() => {});
     let report;
     try {
       report = await Promise.race([closed, deadline.expired]);

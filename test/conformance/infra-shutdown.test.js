@@ -50,6 +50,14 @@ test('a failed destroy is logged and rethrown, and the shutdown may be tried aga
 test('a destroy that hangs ends with the timeout, and the timer is cleared', async (t) => {
   const rejected = gracefulShutdown(stub(never), { timeout: 20, logger: quiet });
   await assert.rejects(rejected, { message: 'Shutdown timeout after 20ms' });
+  // What fails when nobody waits for it any more harms nobody.
+  /** @type {(() => void)[]} */
+  const late = [];
+  const failsLate = () => new Promise((_, reject) => late.push(() => reject(new Error('late'))));
+  const hanging = { timeout: 20, logger: quiet, onShutdown: failsLate };
+  await assert.rejects(gracefulShutdown(stub(failsLate), hanging), /timeout/);
+  for (const fail of late) fail();
+  assert.equal(late.length, 2);
   const cleared = t.mock.method(globalThis, 'clearTimeout');
   await gracefulShutdown(stub());
   assert.ok(cleared.mock.callCount() > 0);
@@ -233,6 +241,23 @@ test('S10: exit and exitCode decide how the process goes on', async (t) => {
   const [line] = logger.info.mock.calls[0].arguments;
   assert.equal(line, 'Received SIGTERM, starting graceful shutdown...');
   untake();
+});
+
+test('S11: where there is no process to listen to, or to end, there is a warning', (t) => {
+  const real = globalThis.process;
+  t.after(() => {
+    globalThis.process = real;
+  });
+  const registered = mock.fn();
+  for (const process of [undefined, { on: registered }, { exit() {} }]) {
+    const warnings = [];
+    globalThis.process = process;
+    registerShutdownHandlers(stub(), { logger: { warn: (line) => warnings.push(line) } })();
+    assert.deepEqual(warnings, [
+      'There is no process to listen to: no shutdown handlers registered',
+    ]);
+  }
+  assert.equal(registered.mock.callCount(), 0);
 });
 
 test('S11: a worker thread gets a warning and nothing is registered', async () => {
