@@ -68,6 +68,14 @@ test('a database that fails is unhealthy and the check resolves', async () => {
   assert.equal((await checkDatabaseHealth({})).status, 'unhealthy');
 });
 
+test('performHealthCheck tells the logger of what is not healthy, and of nothing else', async () => {
+  const lines = [];
+  const logger = { ...quiet, debug: (line) => lines.push(line) };
+  await performHealthCheck(stub(), { logger });
+  await performHealthCheck({}, { logger });
+  assert.deepEqual(lines, ['Health check: unhealthy']);
+});
+
 test('pool figures are there, also when the database is down', async () => {
   const pool = { getMetrics: () => ({ total: 10, active: 5, idle: 5, waiting: 2 }) };
   const figures = {
@@ -126,8 +134,10 @@ test('H3: figures that cannot be read are left out', async () => {
       throw new Error('no figures');
     },
   };
-  const up = await checkDatabaseHealth(stub(), pool);
-  assert.deepEqual([up.status, up.metrics.poolMetrics], ['healthy', undefined]);
+  for (const odd of [pool, { getMetrics: () => null }, { getMetrics: () => 'many' }]) {
+    const up = await checkDatabaseHealth(stub(), odd);
+    assert.deepEqual([up.status, up.metrics.poolMetrics], ['healthy', undefined]);
+  }
   const down = await checkDatabaseHealth(
     stub(() => Promise.reject(new Error('down'))),
     pool,

@@ -3,7 +3,6 @@
 
 const assert = require('node:assert/strict');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
 
 const db = testDatabase('create table t (id int primary key)');
@@ -112,8 +111,7 @@ test('all or nothing: an error is no denial of what was committed all the same',
 });
 
 test('a thousand statements take their turns on the line together', async (t) => {
-  const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   const pool = await open(t, { connectionString: proxy.url(db.url) });
   const statements = Array.from({ length: 1000 }, (_, i) => insert(i));
   const before = proxy.counts.connections;
@@ -129,8 +127,7 @@ test('a thousand statements take their turns on the line together', async (t) =>
 });
 
 test('a line that is cut before COMMIT leaves nothing, and the error says so', async (t) => {
-  const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   const pool = await open(t, { connectionString: proxy.url(db.url) });
   await pool.query('select 1');
   proxy.cutAt({ direction: 'toServer', text: 'select 42', before: true });
@@ -139,6 +136,19 @@ test('a line that is cut before COMMIT leaves nothing, and the error says so', a
     return true;
   });
   assert.deepEqual(await stored(), []);
+});
+
+test('each for itself: on a line that is cut every statement has its own outcome', async (t) => {
+  const proxy = await db.openProxy(t);
+  const pool = await open(t, { connectionString: proxy.url(db.url) });
+  await pool.query('select 1');
+  proxy.cutAt({ direction: 'toServer', text: 'select 42', before: true });
+  const outcomes = await pool.batch(['select 41', 'select 42']);
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['rejected', 'rejected'],
+  );
+  assert.deepEqual(await pool.query('select 1 as one'), [{ one: 1 }]);
 });
 
 test('a signal that was given up and wrong arguments send nothing', async (t) => {

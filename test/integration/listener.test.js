@@ -7,7 +7,6 @@ const { execFile } = require('node:child_process');
 const { once } = require('node:events');
 const { createListener } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 
@@ -72,8 +71,12 @@ test('the longest payload and names that need quotes arrive as they are', async 
   );
 });
 
-test('sec_q02: a name the server would cut or refuse is refused before anything is sent', async (t) => {
+test('sec_q02: a name the server would cut or refuse, and what is no handler, is refused before anything is sent', async (t) => {
   const listener = open(t, { applicationName: 'refused names' });
+  await assert.rejects(listener.listen('jobs', 'no function'), {
+    name: 'TypeError',
+    message: 'handler must be a function, got string',
+  });
   for (const [name, message] of [
     ['', /must not be empty/],
     ['x'.repeat(64), /at most 63 bytes/],
@@ -118,6 +121,8 @@ test('a lost connection is replaced, all channels are heard again, and the gap c
 test('twenty losses in a row lose no channel', async (t) => {
   const listener = open(t);
   const heard = [];
+  const gaps = [];
+  listener.on('gap', (gap) => gaps.push(gap));
   await listener.listen('kept', ({ payload }) => heard.push(payload));
   for (let round = 0; round < 20; round++) {
     const gap = next(listener, 'gap');
@@ -127,11 +132,13 @@ test('twenty losses in a row lose no channel', async (t) => {
     await waitFor(() => heard.includes(String(round)), { what: `notification ${round}` });
   }
   assert.equal(heard.length, 20);
+  // Each begins behind the notification that was heard behind the one before.
+  const overlapping = gaps.filter(({ since }, i) => i > 0 && since < gaps[i - 1].until);
+  assert.deepEqual([gaps.length, overlapping], [20, []]);
 });
 
 test('a server that is away is tried again until it is back', async (t) => {
-  const proxy = await startProxy({ host: '127.0.0.1', ...hostOf(db.url) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   const listener = open(t, { connectionString: proxy.url(db.url), acquireTimeoutMs: 200 });
   const failures = [];
   listener.on('error', (error) => failures.push(error));
@@ -160,8 +167,27 @@ test('listen without a server rejects in time and leaves nothing behind', async 
   await listener.end();
 });
 
+test('listen that has failed may be called again', async (t) => {
+  const proxy = await db.openProxy(t);
+  const listener = open(t, { connectionString: proxy.url(db.url), acquireTimeoutMs: 100 });
+  proxy.refuse();
+  await assert.rejects(listener.listen('again'), { code: '08006' });
+  proxy.heal();
+  // Behind the end of the attempt, which is no longer wanted.
+  await new Promise(setImmediate);
+  await listener.listen('again');
+});
+
+test('a process ends although listen has found no server', async () => {
+  const script = `
+    const { createListener } = require('./lib/index.js');
+    const listener = createListener({ connectionString: 'postgres://x@127.0.0.1:1/x', acquireTimeoutMs: 100 });
+    listener.listen('nowhere').catch(({ code }) => console.log(code));`;
+  assert.deepEqual(await run(script, () => {}), [0, '08006\n']);
+});
+
 test('the last handler of a channel ends LISTEN, the others go on', async (t) => {
-  const listener = open(t);
+  const listener = open(t, { applicationName: 'last handler' });
   const heard = [];
   const handler = ({ payload }) => heard.push(payload);
   const stopFirst = await listener.listen('twice', handler);
@@ -173,6 +199,9 @@ test('the last handler of a channel ends LISTEN, the others go on', async (t) =>
   await notify('twice', '2');
   await waitFor(() => heard.length === 3, { what: 'the call of the other one' });
   await stopSecond();
+  const [{ query }] = await db.sql(`select query from pg_stat_activity
+    where application_name = 'last handler'`);
+  assert.equal(query, 'UNLISTEN "twice"');
   await listener.listen('other', handler);
   await notify('twice', '3');
   await notify('other', '4');
@@ -344,11 +373,6 @@ test('handlers may throw what is no text', async (t) => {
     'a handler of a Listener threw: what is no text',
   ]);
 });
-
-function hostOf(url) {
-  const { port } = new URL(url);
-  return { port: Number(port) };
-}
 
 test('handlers hear outside of what other statements are asked in', async (t) => {
   const listener = open(t);
