@@ -11,8 +11,9 @@ const { AHEAD, RUN, SETTLE, keepReal, realOf } = require('./for-pools.js');
 const { describe, lossOf, recaptured, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
 const { noticeOf, notificationOf, parameterOf } = require('./messages.js');
-const { promiseOf, tellRefusal } = require('./promises.js');
+const { promiseOf } = require('./promises.js');
 const { Query, isSimple, readQuery } = require('./query.js');
+const { Refusals } = require('./refusals.js');
 const { toResults } = require('./result.js');
 const {
   PasswordSource,
@@ -52,6 +53,7 @@ class Client extends ClientFields {
   #abandon = () => {};
   /** @type {Promise<void> | undefined} */
   #ending;
+  #refusals = new Refusals();
   #keepsAlive = true;
 
   /** @param {any} [config] a connection string or an object */
@@ -193,17 +195,15 @@ class Client extends ClientFields {
     const source = new PasswordSource(this.password, this.connectionParameters);
     const settings = toSettings(this, this.#config, source.value);
     const patienceMs = settings.connectTimeoutMs || BLOCKING_MS;
+    this.#state = 'connecting';
+    this._ending = false;
     try {
       const opened = Link.openSync(settings, this.#hooks, patienceMs);
       this.#link = new Link(opened, this.#prepared, (event) => this.#hear(event));
     } catch (error) {
-      this.#state = 'over';
-      this._queryable = false;
-      this.#queue.close(terminated(false));
+      this.#failed(/** @type {Error} */ (error), () => {});
       throw error;
     }
-    this.#state = 'connecting';
-    this._ending = false;
     this.#connected(() => {});
     return this;
   }
@@ -301,7 +301,7 @@ class Client extends ClientFields {
   /** @param {Asked} asked @param {Resolve} resolve @param {Reject} reject */
   #start(asked, resolve, reject) {
     const refusal = this.#refusal();
-    if (refusal !== undefined) tellRefusal(this, () => reject(refusal));
+    if (refusal !== undefined) this.#refusals.tell(this, () => reject(refusal));
     else this.#queue.start(asked, this.#limitOf(asked), resolve, reject);
   }
 
@@ -311,7 +311,7 @@ class Client extends ClientFields {
     if (!given.callback && done) given.callback = bound(done);
     const refusal = this.#refusal() ?? objection(given, this.pipeline);
     if (refusal !== undefined) {
-      tellRefusal(this, () => given.handleError?.(refusal));
+      this.#refusals.tell(this, () => given.handleError?.(refusal));
     } else if (given instanceof Query) {
       const asked = readQuery(given, undefined, undefined);
       this.#queue.startQuery(given, this.#formatOf(asked), this.#limitOf(asked));
@@ -376,6 +376,7 @@ class Client extends ClientFields {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this._ended = true;
+    this.#refusals.release();
     try {
       this.connection.over();
       this.emit('end');

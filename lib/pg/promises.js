@@ -1,4 +1,4 @@
-// Promises of the class that a program has chosen, and when a refusal is told.
+// Promises of the class that a program has chosen (the option `Promise`).
 'use strict';
 
 /**
@@ -12,13 +12,4 @@ function promiseOf(Own, promise) {
   });
 }
 
-/**
- * Behind the events of a loss that is still to be told: a pool that hears them does not hand the client out again.
- * @param {{ _queryable: boolean, _ended: boolean }} client @param {() => void} tell
- */
-function tellRefusal(client, tell) {
-  if (client._queryable || client._ended) process.nextTick(tell);
-  else setImmediate(tell);
-}
-
-module.exports = { promiseOf, tellRefusal };
+module.exports = { promiseOf };
