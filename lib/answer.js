@@ -2,8 +2,8 @@
 'use strict';
 
 const { lazy } = require('./lazy.js');
-const { StaleTypeError, TextTooLongError } = require('./rows/failures.js');
 
+const failures = lazy(() => require('./rows/failures.js'));
 const errors = lazy(() => require('./error-classes.js'));
 
 /** @import { Target } from '../types/internal.js' */
@@ -78,7 +78,7 @@ class StatementAnswer {
       decode(view, offset, rows, target, before);
     } catch (error) {
       target.length = before;
-      if (error instanceof StaleTypeError && this.decoders.again(shape) === undefined) {
+      if (error instanceof failures().StaleTypeError && this.decoders.again(shape) === undefined) {
         this.hold(shape, view, offset, rows);
       } else this.failWith(error);
     }
@@ -87,7 +87,7 @@ class StatementAnswer {
   /** @param {unknown} failure */
   failWith(failure) {
     this.hasFailed = true;
-    this.failure = failure instanceof TextTooLongError ? tooLong(failure) : failure;
+    this.failure = failure instanceof failures().TextTooLongError ? tooLong(failure) : failure;
   }
 
   /**

@@ -39,9 +39,10 @@ function sessionOf(pool) {
 function surroundings(names) {
   /** @type {Record<string, string>} */
   const environment = {};
-  for (const [name, value] of Object.entries(process.env)) {
+  for (const name of Object.keys(process.env)) {
     const isWanted = names === undefined ? name.startsWith('PG') : names.includes(name);
-    if (isWanted && value !== undefined) environment[name] = value;
+    const value = isWanted ? process.env[name] : undefined;
+    if (value !== undefined) environment[name] = value;
   }
   const { username, homedir } = userInfo();
   if (username !== undefined) environment.USER = username;

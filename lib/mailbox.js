@@ -2,15 +2,13 @@
 'use strict';
 
 // Taken now: what a test puts in their place later must not hold up answers.
-const { nextTick } = process;
+const { hrtime, nextTick } = process;
 const { setImmediate } = require('node:timers');
-const now = performance.now.bind(performance);
 const { loadAhead, onWake: wakeBy, words } = require('./environment.js');
-const { listen, noteContext, tell } = require('./hearers.js');
+const { noteContext, tell } = require('./hearers.js');
 const { lazy } = require('./lazy.js');
 const native = require('./native.js');
-const { COPY_NEWS, FLAG, OPERATION, RECORD, REQUEST_HEADER } = require('./operations.js');
-const { spinner } = require('./spin.js');
+const { FLAG, OPERATION, RECORD, REQUEST_HEADER } = require('./operations.js');
 const { submitDropped } = require('./statements.js');
 const { encodeParams, encodeToBuffer } = require('./rows/params.js');
 
@@ -32,10 +30,7 @@ const COPY_PIECE = 64 * 1024;
 const INBOX_BYTES = 256 * 1024;
 
 const outbox = Buffer.from(new ArrayBuffer(OUTBOX_BYTES));
-const outView = {
-  buffer: outbox,
-  view: new DataView(outbox.buffer),
-};
+const outView = { buffer: outbox, view: new DataView(outbox.buffer) };
 const outWords = new Uint32Array(outbox.buffer);
 
 const inbox = viewOf(new ArrayBuffer(INBOX_BYTES));
@@ -63,6 +58,9 @@ let draining = false;
 let returning = false;
 
 wakeBy(onWake);
+
+/** Milliseconds; `performance` would cost a start one of them. */
+const now = () => Number(hrtime.bigint()) / 1e6;
 
 /** @param {ArrayBuffer} memory */
 function viewOf(memory) {
@@ -236,7 +234,14 @@ function submitUsed() {
   return 0;
 }
 
-const sentAlone = spinner((us) => awaited === 0 || native.look(us), wake);
+/** Called when what is awaited was sent alone. The first answers come without; what is wrong with the time set for it is said now. */
+let sentAlone = () => {};
+if (process.env.PG_BERTH_SPIN_US) lookForAnswers();
+
+function lookForAnswers() {
+  const look = (/** @type {number} */ us) => awaited === 0 || native.look(us);
+  sentAlone = require('./spin.js').spinner(look, wake, { now, later: setImmediate });
+}
 
 /** Submits what was asked for, and lets go of statements behind it. */
 function flush() {
@@ -339,7 +344,7 @@ function take() {
   letLoopEnd();
   if (!isComplete && awaited === 0) {
     isComplete = true;
-    loadAhead(() => [require('./errors.js'), unreadable()]);
+    loadAhead(() => [require('./errors.js'), unreadable(), lookForAnswers()]);
   }
   return more;
 }
@@ -484,16 +489,4 @@ function wait(isDone, timeoutMs) {
   return true;
 }
 
-module.exports = {
-  COPY_NEWS,
-  COPY_PIECE,
-  FLAG,
-  OPERATION,
-  ask,
-  cancel,
-  copyStep,
-  flush,
-  keepAlive,
-  listen,
-  wait,
-};
+module.exports = { COPY_PIECE, FLAG, OPERATION, ask, cancel, copyStep, flush, keepAlive, wait };

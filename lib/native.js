@@ -2,7 +2,6 @@
 'use strict';
 
 const fs = require('node:fs');
-const { createRequire } = require('node:module');
 const path = require('node:path');
 
 /** @typedef {typeof import('../types/native.js')} Native */
@@ -20,7 +19,14 @@ const PLATFORM_PACKAGES = /** @type {Record<string, string[]>} */ ({
  * Node's own, which takes any name: bundlers put theirs in the place of `require`, and in a single executable that finds
  * nothing but Node's modules. There packages are looked for beside the bundle or the executable.
  */
-const nodesRequire = createRequire(__filename);
+const nodesRequire = moduleSystem().createRequire(__filename);
+
+/** @returns {{ createRequire: (file: string) => NodeJS.Require }} */
+function moduleSystem() {
+  // The same thing where nobody has put another in its place; asked for by name it loads the one of ESM as well.
+  const system = /** @type {any} */ (module.constructor);
+  return typeof system.createRequire === 'function' ? system : require('node:module');
+}
 
 /** Where a checkout has its own build. */
 const BUILT = path.join(__dirname, '..', 'build', 'pg-berth.node');

@@ -1,72 +1,19 @@
-// What a pool tells about itself: events of the engine, under the names and in the shapes that users see.
+// What the engine says of a pool: counted, noted, and told to whoever listens or traces.
 'use strict';
 
 const { EventEmitter } = require('node:events');
 const { lazy } = require('./lazy.js');
-const { listen } = require('./mailbox.js');
+const { listen } = require('./hearers.js');
 const { wrong } = require('./option-rules.js');
 const { isPoolTraced } = require('./tracing/channels.js');
 
+const news = lazy(() => require('./pool-news.js'));
 const tracing = lazy(() => require('./tracing/index.js'));
 
 /** @import { Target } from '../types/internal.js' */
 /** @import { PoolStatus } from '../types/pool-extras.js' */
 /** @typedef {InstanceType<typeof import('./pool-probes.js').Probes>} Probes */
 /** What happened so often, for `status()`. @typedef {{ -readonly [Name in keyof PoolStatus['counters']]: PoolStatus['counters'][Name] } & { evictions: Record<string, number> }} Tally */
-
-/** @type {(event: any) => any} */
-const change = ({ host, address, from, to }) => ({ host, address, from, to });
-/** @type {(event: any) => any} */
-const failover = ({ from, to, ms, timeline }) => ({ from, to, tookMs: ms, timeline });
-
-/**
- * The events that follow from one of the engine's: name, what it carries, and whether it concerns them at all.
- * @type {Record<string, readonly (readonly [name: string, detail: (event: any) => any, when?: (event: any) => boolean])[]>}
- */
-const TOLD = {
-  hostChange: [
-    ['hostChange', change],
-    ['node', change],
-    [
-      'fence',
-      ({ host, address, to }) => ({ host, address, isFenced: to === 'fenced' }),
-      ({ from, to }) => to === 'fenced' || from === 'fenced',
-    ],
-  ],
-  failover: [
-    ['failover', failover],
-    ['primary', failover],
-  ],
-  connect: [
-    [
-      'search',
-      ({ host, address, ms, error }) => ({ host, address, tookMs: ms, error: asError(error) }),
-    ],
-  ],
-  'commit-resolved': [['commit-resolved', ({ xid, status, ms }) => ({ xid, status, tookMs: ms })]],
-  'commit-while-fenced': [['commit-while-fenced', ({ address }) => ({ address })]],
-  'leaked-transaction': [['leaked-transaction', ({ openMs, stack }) => ({ openMs, stack })]],
-  retire: [['retire', ({ host, reason }) => ({ host, reason })]],
-  warm: [
-    [
-      'warm',
-      ({ host, address, statements, refused, ms }) => ({
-        ...{ host, address, statements, tookMs: ms },
-        refused: refused.map((/** @type {any} */ { sql, error }) => ({
-          sql,
-          error: asError(error),
-        })),
-      }),
-    ],
-  ],
-};
-
-const NAMES = Object.values(TOLD).flatMap((told) => told.map(([name]) => name));
-
-/** @param {any} fields of the engine @returns {Error | null} */
-function asError(fields) {
-  return fields === null ? null : require('./errors.js').fromNative(fields, 'cluster');
-}
 
 /** Nodes that refuse writes. */
 const READING = new Set(['standby', 'fenced']);
@@ -79,6 +26,7 @@ const KNOWN = new Set(['committed', 'aborted']);
 
 class PoolEvents {
   #emitter = new EventEmitter();
+  #isHeard = false;
   /** What each address of a host has been last. @type {Map<string | undefined, Map<string, string>>} */
   #roles = new Map();
   #tally;
@@ -90,9 +38,11 @@ class PoolEvents {
 
   /** @param {'on' | 'once' | 'off'} how @param {string} name @param {(detail: any) => void} listener */
   change(how, name, listener) {
+    const { NAMES } = news();
     if (!NAMES.includes(name)) {
       throw wrong('event', `must be one of ${NAMES.map((known) => `"${known}"`).join(', ')}`);
     }
+    this.#isHeard = true;
     this.#emitter[how](name, listener);
   }
 
@@ -122,8 +72,8 @@ class PoolEvents {
   tell(event) {
     this.#count(event);
     this.#note(event);
-    const told = Object.hasOwn(TOLD, event.event) ? TOLD[event.event] : [];
-    for (const [name, detail, when] of told ?? []) {
+    if (!this.#isHeard) return;
+    for (const [name, detail, when] of news().toldOf(event)) {
       if (this.#emitter.listenerCount(name) === 0) continue;
       if (when === undefined || when(event)) this.#emitter.emit(name, detail(event));
     }

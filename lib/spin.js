@@ -8,7 +8,6 @@
 
 const { lazy } = require('./lazy.js');
 const os = require('node:os');
-const { setImmediate } = require('node:timers');
 
 const errors = lazy(() => require('./error-classes.js'));
 
@@ -38,17 +37,20 @@ function lookTime(environment, cores) {
   return Number(given);
 }
 
-/** Taken now: a test may put another clock in its place. */
-const clock = performance.now.bind(performance);
-
 /**
  * @param {(us: number) => boolean} look blocks until something has arrived, `us` at most: has it?
  * @param {() => void} take takes what has arrived; must not throw
+ * @param {{ now: () => number, later: (call: () => void) => void }} time a clock in milliseconds, and what calls when the
+ *   event loop has had a turn; neither may be a test's
  * @param {number} [us] how long a look takes
- * @param {() => number} [now] a clock in milliseconds
  * @returns {() => void} to be called when a request was sent whose answer is all that is awaited
  */
-function spinner(look, take, us = lookTime(process.env, os.availableParallelism()), now = clock) {
+function spinner(
+  look,
+  take,
+  { now, later },
+  us = lookTime(process.env, os.availableParallelism()),
+) {
   const worthUs = us * WORTH_IT;
   let planned = false;
   let inVain = 0;
@@ -80,7 +82,7 @@ function spinner(look, take, us = lookTime(process.env, os.availableParallelism(
     }
     planned = true;
     // Behind the sockets and timers of this turn, and instead of sleeping in the next one.
-    setImmediate(turn);
+    later(turn);
   };
 }
 

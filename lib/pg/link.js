@@ -4,7 +4,8 @@
 const { lazy } = require('../lazy.js');
 const native = require('../native.js');
 const { end, openClient, openClientSync, release } = require('../handles.js');
-const { FLAG, OPERATION, keepAlive, listen } = require('../mailbox.js');
+const { listen } = require('../hearers.js');
+const { FLAG, OPERATION, keepAlive } = require('../mailbox.js');
 const { send } = require('../request.js');
 const { isTraced } = require('../tracing/channels.js');
 const { connecting } = require('../tracing/connecting.js');

@@ -2,8 +2,8 @@
 'use strict';
 
 const { lazy } = require('../lazy.js');
-const { latinText, wideText } = require('./long-text.js');
 
+const longText = lazy(() => require('./long-text.js'));
 const trees = lazy(() => require('./json-tree.js'));
 
 /** @import { FrameView } from '../../types/rows.js' */
@@ -91,7 +91,7 @@ class Cursor {
       this.latin = '';
       this.latinAt = 0;
       this.latinNext = start + length;
-      return latinText(this.buffer, start, start + length);
+      return longText().latinText(this.buffer, start, start + length);
     }
     this.latinNext = Math.min(start + WINDOW, this.latinEnd);
     this.latin = this.buffer.latin1Slice(start, this.latinNext);
@@ -111,7 +111,7 @@ class Cursor {
       this.wide = '';
       this.wideAt = 0;
       this.wideNext = start + 2 * length;
-      return wideText(this.buffer, start, this.wideNext);
+      return longText().wideText(this.buffer, start, this.wideNext);
     }
     this.wideNext = Math.min(start + WINDOW, this.wideEnd);
     this.wide = this.buffer.ucs2Slice(start, this.wideNext);
@@ -157,6 +157,7 @@ function readJson(cursor, table, columns, rows) {
  * @param {FrameView['buffer']} buffer @param {number} start @param {number} end @param {number} form 1 for UTF-16
  */
 function parse(buffer, start, end, form) {
+  const { latinText, wideText } = longText();
   return JSON.parse(form === 0 ? latinText(buffer, start, end) : wideText(buffer, start, end));
 }
 

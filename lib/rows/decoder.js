@@ -5,9 +5,9 @@ const { lazy } = require('../lazy.js');
 const { canGenerate, interned } = require('./code-generation.js');
 const kinds = require('./kinds.js');
 const { plainDecoder } = require('./plain.js');
-const { FIRST_USER_OID } = require('./user-oids.js');
 
 const generator = lazy(() => require('./generate.js'));
+const userOids = lazy(() => require('./user-oids.js'));
 const userTypes = lazy(() => require('./user-types.js'));
 
 /** @import { Column, CompileOptions, Decode, Shape } from '../../types/rows.js' */
@@ -61,7 +61,7 @@ function columnsOf(shape, options) {
     const oid = field[3];
     const parser =
       parserFor?.(oid) ??
-      (kind === kinds.STR && typeInfo && oid >= FIRST_USER_OID
+      (kind === kinds.STR && typeInfo && oid >= userOids().FIRST_USER_OID
         ? userTypes().parserOfUserType(oid, typeInfo)
         : undefined);
     return { name, kind, parser };

@@ -2,10 +2,10 @@
 'use strict';
 
 const kinds = require('./kinds.js');
-const { dateOf, localDateOf } = require('./dates.js');
 const { lazy } = require('../lazy.js');
 
 const arrays = lazy(() => require('./arrays.js'));
+const dates = lazy(() => require('./dates.js'));
 const intervals = lazy(() => require('./interval.js'));
 const pgTypes = lazy(() => require('./pg-types.js'));
 
@@ -25,8 +25,8 @@ const READERS = new Map(
     [kinds.BOOL, (cursor) => cursor.int() !== 0],
     [kinds.STR, (cursor) => cursor.text()],
     [kinds.BIGINT, (cursor) => cursor.bigint()],
-    [kinds.DATE, (cursor) => dateOf(cursor.number())],
-    [kinds.LOCAL_DATE, (cursor) => localDateOf(cursor.number())],
+    [kinds.DATE, (cursor) => dates().dateOf(cursor.number())],
+    [kinds.LOCAL_DATE, (cursor) => dates().localDateOf(cursor.number())],
     [kinds.BYTES, (cursor) => cursor.bytes()],
     [kinds.VOID, () => null],
     [kinds.CUSTOM, (cursor) => cursor.text()],

@@ -4,7 +4,8 @@
 const native = require('../native.js');
 const { fromNative } = require('../errors.js');
 const { end, openClient, release } = require('../handles.js');
-const { FLAG, OPERATION, listen } = require('../mailbox.js');
+const { listen } = require('../hearers.js');
+const { FLAG, OPERATION } = require('../mailbox.js');
 const { execute } = require('../request.js');
 const { connecting } = require('../tracing/connecting.js');
 const { hearLease } = require('../tracing/index.js');

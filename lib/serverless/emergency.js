@@ -2,7 +2,8 @@
 'use strict';
 
 const { end, openClient } = require('../handles.js');
-const { FLAG, OPERATION, listen } = require('../mailbox.js');
+const { listen } = require('../hearers.js');
+const { FLAG, OPERATION } = require('../mailbox.js');
 const { decodersFor } = require('../queryable.js');
 const { execute } = require('../request.js');
 const { PRESETS, resolveTypes } = require('../rows/types.js');

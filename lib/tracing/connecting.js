@@ -2,8 +2,9 @@
 'use strict';
 
 const { lazy } = require('../lazy.js');
-const { begin, channels, during, finish, isHeard } = require('./channels.js');
+const { channels, isHeard } = require('./channels.js');
 
+const telling = lazy(() => require('./telling.js'));
 const traces = lazy(() => require('./traces.js'));
 
 /** @import { About } from '../../types/internal.js' */
@@ -17,7 +18,7 @@ const traces = lazy(() => require('./traces.js'));
 function connecting(about, open) {
   if (!isHeard(channels.connect)) return open();
   const trace = new (traces().ConnectTrace)(about);
-  return during(channels.connect, trace, open, ({ host }) => trace.at(host));
+  return telling().during(channels.connect, trace, open, ({ host }) => trace.at(host));
 }
 
 /**
@@ -28,6 +29,7 @@ function connecting(about, open) {
 function acquiring(about) {
   if (!isHeard(channels.acquire)) return undefined;
   const trace = new (traces().AcquireTrace)(about);
+  const { begin, finish } = telling();
   begin(channels.acquire, trace, () => {});
   let isTold = false;
   return (error, host) => {

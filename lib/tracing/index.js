@@ -2,8 +2,9 @@
 'use strict';
 
 const { fromNative } = require('../errors.js');
-const { begin, channels, finish, isHeard, past } = require('./channels.js');
+const { channels, isHeard } = require('./channels.js');
 const { transactions } = require('./queries.js');
+const { begin, finish, past } = require('./telling.js');
 const { ConnectTrace, FailoverTrace, LeaseTrace, TransactionTrace, now } = require('./traces.js');
 
 /** @import { About, Target } from '../../types/internal.js' */

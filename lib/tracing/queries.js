@@ -3,7 +3,8 @@
 
 const { fromNative } = require('../errors.js');
 const { FLAG, OPERATION } = require('../mailbox.js');
-const { begin, channels, finish, isHeard, past } = require('./channels.js');
+const { channels, isHeard } = require('./channels.js');
+const { begin, finish, past } = require('./telling.js');
 const { AcquireTrace, QueryTrace, now } = require('./traces.js');
 
 /** @import { Answer, Target } from '../../types/internal.js' */

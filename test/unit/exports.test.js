@@ -15,6 +15,9 @@ function printed(code, type = 'commonjs') {
   return JSON.parse(execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' }));
 }
 
+/** `perf_hooks` comes with the first look at the global `performance`. */
+const SLOW = ['crypto', 'http', 'module', 'net', 'perf_hooks', 'stream', 'tls'];
+
 /** What a program loads: files of lib/, and the slow modules among Node's own. */
 function loadedBy(code) {
   return printed(`
@@ -27,7 +30,7 @@ function loadedBy(code) {
       const own = Object.keys(require.cache).map((file) => path.relative('lib', file));
       console.log(JSON.stringify({
         own: own.filter((file) => !file.startsWith('..')),
-        slow: loaded.filter((name) => ['crypto', 'tls', 'net', 'stream', 'http'].includes(name)),
+        slow: loaded.filter((name) => ${JSON.stringify(SLOW)}.includes(name)),
       }));
     })();`);
 }
@@ -50,6 +53,23 @@ test('a pool is a third of the files, and no slow module of Node', () => {
   const later = /^(backoff|catalog-query|hooks|lease-options)\.js|^rows\/decoder/;
   assert.deepEqual(
     own.filter((file) => faces.test(file) || later.test(file)),
+    [],
+  );
+});
+
+test('a first statement needs no slow module of Node either', () => {
+  const { own, slow } = loadedBy(`
+    const pool = require('./lib/index.js').createPool({
+      connectionString: 'postgres://localhost/x',
+      acquireTimeoutMs: 100,
+    });
+    pool.query('select $1::text', ['a']).catch(() => {});
+    await new Promise(setImmediate);`);
+  assert.deepEqual(slow, []);
+  const later =
+    /^(spin|error-classes|errors|pool-news)\.js|^tracing\/(?!channels)|^rows\/(long-text|dates|user-oids)/;
+  assert.deepEqual(
+    own.filter((file) => later.test(file)),
     [],
   );
 });

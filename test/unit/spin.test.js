@@ -6,6 +6,8 @@ const { test } = require('node:test');
 const { setImmediate: turn } = require('node:timers/promises');
 const { lookTime, spinner } = require('../../lib/spin.js');
 
+const TIME = { now: () => performance.now(), later: setImmediate };
+
 /** How many of so many requests are looked for, when looks end like this. */
 async function looks(requests, found) {
   let looked = 0;
@@ -16,6 +18,7 @@ async function looks(requests, found) {
       return found;
     },
     () => taken.times++,
+    TIME,
     60,
   );
   const at = [];
@@ -53,8 +56,8 @@ async function looksThatTake(tookMs, requests) {
       return true;
     },
     () => taken++,
+    { ...TIME, now: () => time },
     120,
-    () => time,
   );
   for (; request < requests; request++) {
     sent();
@@ -95,6 +98,7 @@ test('one look is planned at a time', async () => {
   const sent = spinner(
     () => ++looked > 0,
     () => {},
+    TIME,
     60,
   );
   for (let i = 0; i < 10; i++) sent();
@@ -117,7 +121,7 @@ test('its time: the variable, else none where there is one core', () => {
 });
 
 test('without time nothing is planned', async () => {
-  const sent = spinner(assert.fail, assert.fail, 0);
+  const sent = spinner(assert.fail, assert.fail, TIME, 0);
   sent();
   await turn();
 });
