@@ -25,11 +25,14 @@ function carriedOut({ index, error }, what = 'committed') {
 }
 
 /**
- * Is it open whether the batch was committed? Behind a statement that the server refused COMMIT rolls back.
+ * Does the end say what became of the batch, rather than the first statement that failed? Behind one that the server refused
+ * COMMIT rolls back; one that is lost with COMMIT behind it leaves that to what is found out about COMMIT.
  * @param {First | undefined} first @param {any} end why COMMIT failed
  */
-function isOpen(first, end) {
-  return first === undefined || (end?.outcome === 'unknown' && first.error?.outcome !== 'failed');
+function endDecides(first, end) {
+  if (first === undefined) return true;
+  const { outcome } = first.error ?? {};
+  return outcome === 'unknown' || (end?.outcome === 'unknown' && outcome !== 'failed');
 }
 
-module.exports = { carriedOut, isOpen, withIndex };
+module.exports = { carriedOut, endDecides, withIndex };

@@ -2,7 +2,7 @@
 'use strict';
 
 const { setImmediate: nextTurn } = require('node:timers/promises');
-const { carriedOut, isOpen, withIndex } = require('./batch-error.js');
+const { carriedOut, endDecides, withIndex } = require('./batch-error.js');
 const { argumentError, wrongArgument } = require('./error-classes.js');
 const { openSession, release } = require('./handles.js');
 const { FLAG, OPERATION } = require('./mailbox.js');
@@ -101,7 +101,7 @@ async function together(session, reading, asked, options) {
       isCommitted = word === 'COMMIT';
     } catch (cause) {
       await settled;
-      if (isOpen(first, cause)) throw queryable.asError(cause);
+      if (endDecides(first, cause)) throw queryable.asError(cause);
     }
   }
   const results = await settled;

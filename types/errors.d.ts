@@ -195,6 +195,8 @@ export interface CommitTrace {
   readonly xid: string;
   /** Where the log ended behind its last statement. */
   readonly lsn: string;
+  /** Is that behind all it has written? If not, statements behind it were lost together with its COMMIT. */
+  readonly whole: boolean;
   readonly timeline: number;
   /** When the server was started: microseconds since 1970. */
   readonly started: string;

@@ -1,12 +1,13 @@
 // Several queries in one go on one client: each for itself, or all or nothing.
 'use strict';
 
-const { carriedOut, isOpen, withIndex } = require('../batch-error.js');
+const { carriedOut, endDecides, withIndex } = require('../batch-error.js');
 const { TransactionRolledBackError, argumentError } = require('../error-classes.js');
 const { oneOf, readOptions } = require('../option-rules.js');
 const { recaptured } = require('./failures.js');
 const { AHEAD } = require('./for-pools.js');
 const { readQuery } = require('./query.js');
+const { limitOf } = require('./settings.js');
 
 const OPTIONS = Object.freeze({ errors: oneOf('isolated', 'all-or-nothing') });
 
@@ -65,6 +66,10 @@ async function together(client, asked) {
   const results = Promise.allSettled(answers);
   // What cannot be sent at all is known now, and the rest must not be committed without it.
   await new Promise((resolve) => setImmediate(resolve));
+  // What can be given up before it is sent is known to be in it only with its answer.
+  const { query_timeout } = client.connectionParameters;
+  if (asked.some((one) => one.signal !== undefined || limitOf(one, query_timeout) > 0))
+    await results;
   const isGood = first === undefined;
   const ended = settled(run(isInside ? endInside(isGood) : isGood ? 'COMMIT' : 'ROLLBACK'));
   const { error } = await begun;
@@ -73,7 +78,7 @@ async function together(client, asked) {
   if (isInside && isGood && end.error !== undefined) await settled(run(endInside(false)));
   if (error !== undefined) throw recaptured(error);
   const isDone = isGood && end.error === undefined && end.result.command !== 'ROLLBACK';
-  if (first !== undefined && !(end.error !== undefined && isOpen(first, end.error))) {
+  if (first !== undefined && !(end.error !== undefined && endDecides(first, end.error))) {
     if (!isDone) throw withIndex(recaptured(first.error), first.index);
     throw isInside ? carriedOut(first, 'carried out') : carriedOut(first);
   }

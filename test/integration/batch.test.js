@@ -4,6 +4,7 @@
 const assert = require('node:assert/strict');
 const { testDatabase } = require('../support/pools.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 
 const db = testDatabase('create table t (id int primary key)');
 const ALL = { errors: 'all-or-nothing' };
@@ -149,6 +150,77 @@ test('each for itself: on a line that is cut every statement has its own outcome
     ['rejected', 'rejected'],
   );
   assert.deepEqual(await pool.query('select 1 as one'), [{ one: 1 }]);
+});
+
+test('all or nothing: what was given up before it was sent is not left out of what is committed', async (t) => {
+  const proxy = await db.openProxy(t);
+  for (const [what, ofPool, ofBatch] of [
+    ['timeoutMs', {}, { timeoutMs: 200 }],
+    ['maxStatementMs', { maxStatementMs: 200 }, {}],
+    ['signal', {}, {}],
+  ]) {
+    const pool = await open(t, { connectionString: proxy.url(db.url), ...ofPool });
+    const holder = new AbortController();
+    await pool.query('select 1');
+    const before = proxy.counts.connections;
+    const slow = 'insert into t select 1 from pg_sleep(0.3)';
+    const options = { ...ALL, ...ofBatch, ...(what === 'signal' && { signal: holder.signal }) };
+    const failure = assert.rejects(pool.batch([slow, insert(2), insert(3)], options), (error) => {
+      assert.ok(!error.outcomeUnknown, error.stack);
+      return true;
+    });
+    // It is carried out on the server, and the answer comes when its caller has given up all three.
+    await db.running('pg_sleep');
+    proxy.blackHole();
+    holder.abort();
+    await waitFor(() => proxy.counts.connections > before, { what: 'a cancel request' });
+    await db.idle('pg_sleep');
+    proxy.heal();
+    await failure;
+    await db.released(pool);
+    assert.deepEqual(await stored(), [], what);
+  }
+});
+
+test('all or nothing: given up while it waits for a connection, it has sent nothing', async (t) => {
+  const pool = await open(t);
+  const holder = await pool.begin();
+  await holder.query('select 1');
+  await assert.rejects(
+    async () => {
+      const batch = pool.batch([insert(1), insert(2)], { ...ALL, timeoutMs: 50 });
+      setTimeout(() => holder.rollback(), 150);
+      await batch;
+    },
+    /** @type {any} */ ({ name: 'TimeoutError', outcome: 'not-sent', index: 0 }),
+  );
+  await db.released(pool);
+  assert.deepEqual(await stored(), []);
+});
+
+test('a statement whose COMMIT was behind it on a lost line may be committed, and says so', async (t) => {
+  const proxy = await db.openProxy(t);
+  const pool = await open(t, { connectionString: proxy.url(db.url), commitResolution: 'off' });
+  const marked = { sql: `insert into t values ($1) returning 'cut' || 'here'`, params: [2] };
+  const cut = () => proxy.cutAt({ direction: 'toClient', text: 'cuthere', before: true });
+  const there = () =>
+    waitFor(async () => (await stored()).length === 2, { what: 'what was committed' });
+  await pool.batch([insert(8), { ...marked, params: [9] }], ALL);
+  await db.sql('truncate t');
+  cut();
+  await assert.rejects(pool.batch([insert(1), marked], ALL), { outcome: 'unknown' });
+  await there();
+  await db.sql('truncate t');
+  const tx = await pool.begin();
+  await tx.query('insert into t values (1)');
+  cut();
+  const asked = tx.query(marked.sql, marked.params);
+  const ends = await Promise.allSettled([asked, tx.commit()]);
+  assert.deepEqual(
+    ends.map(({ reason }) => reason?.outcome),
+    ['unknown', 'unknown'],
+  );
+  await there();
 });
 
 test('a signal that was given up and wrong arguments send nothing', async (t) => {

@@ -175,6 +175,23 @@ test("inside the caller's transaction a batch is a savepoint", async (t) => {
   );
 });
 
+test('all or nothing: what was given up before it was sent is not left out of what is committed', async (t) => {
+  const client = await openClient(t);
+  const holder = new AbortController();
+  const slow = `insert into item select 60, 'slow' from pg_sleep(0.2)`;
+  const given = { ...insert(61), signal: holder.signal };
+  const batch = client.batch([slow, given], { errors: 'all-or-nothing' });
+  const failure = assert.rejects(batch, (/** @type {any} */ error) => {
+    assert.ok(!error.outcomeUnknown, error.stack);
+    return true;
+  });
+  await db.running('pg_sleep');
+  holder.abort();
+  await failure;
+  const kept = await ids();
+  assert.deepEqual([kept.includes(60), kept.includes(61)], [false, false]);
+});
+
 test('a pool lends a client for a batch, and takes it back', async (t) => {
   const pool = new Pool({ connectionString: db.url, max: 1 });
   t.after(() => pool.end());

@@ -17,7 +17,7 @@ pub(super) fn describe(trace: &Trace) -> Value {
     json!({
         "xid": trace.xid.to_string(), "lsn": trace.lsn(), "timeline": trace.timeline,
         "started": trace.started.to_string(), "system": trace.system, "announced": trace.announced,
-        "recovered": trace.recovered_lsn(), "status": trace.status,
+        "recovered": trace.recovered_lsn(), "status": trace.status, "whole": trace.is_whole,
     })
 }
 
@@ -28,6 +28,7 @@ fn read(text: &str) -> Option<Trace> {
     Some(Trace {
         xid: field("xid")?.parse().ok()?,
         position: field("lsn").and_then(position)?,
+        is_whole: fields.get("whole")?.as_bool()?,
         timeline: fields.get("timeline")?.as_u64()?.try_into().ok()?,
         started: field("started")?.parse().ok()?,
         system: field("system")?.into(),
@@ -87,6 +88,7 @@ mod tests {
         let trace = Trace {
             xid: u64::MAX,
             position: 0x16_B374_D848,
+            is_whole: true,
             timeline: 7,
             started: 1_700_000_000_000_001,
             recovered: Some(0x1_0000_00AB),
@@ -97,6 +99,7 @@ mod tests {
         assert_eq!(read(&describe(&trace).to_string()), Some(trace.clone()));
         let clean = Trace {
             recovered: None,
+            is_whole: false,
             ..trace
         };
         assert_eq!(read(&describe(&clean).to_string()), Some(clean));

@@ -172,6 +172,7 @@ impl Trail {
                     Shown::Wrote(Trace {
                         xid,
                         position,
+                        is_whole: true,
                         timeline: server.timeline,
                         started: server.started,
                         recovered: server.recovered,
@@ -212,16 +213,27 @@ impl Trail {
 
     /// What is known about a transaction whose COMMIT is lost, or a statement of its own. `probed`: its own probe was
     /// answered; `is_behind`: others in front of it are lost as well.
-    pub(super) fn end(&self, request: &Request, probed: bool, is_behind: bool) -> Option<&Shown> {
+    pub(super) fn end(&self, request: &Request, probed: bool, is_behind: bool) -> Option<Shown> {
         let is_known = match request.part {
             Part::Commit => probed || !self.stale && !is_behind,
             Part::Single => probed,
             Part::Inside => false,
         };
-        let shown = self.shown.as_ref().filter(|_| request.probes && is_known)?;
-        let own = request.work.statement();
-        let notifies = self.notifies || own.is_some_and(|statement| statement.notifies);
-        (!notifies || *shown != Shown::Nothing).then_some(shown)
+        let shown = self.shown.as_ref().filter(|_| request.probes)?;
+        match shown {
+            Shown::Wrote(_) if is_known => Some(shown.clone()),
+            // Its id is its own to the end, whatever it has written since.
+            Shown::Wrote(trace) if request.part == Part::Commit => Some(Shown::Wrote(Trace {
+                is_whole: false,
+                ..trace.clone()
+            })),
+            Shown::Nothing if is_known => {
+                let own = request.work.statement();
+                let notifies = self.notifies || own.is_some_and(|statement| statement.notifies);
+                (!notifies).then_some(Shown::Nothing)
+            }
+            _ => None,
+        }
     }
 }
 

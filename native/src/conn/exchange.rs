@@ -192,7 +192,7 @@ impl Exchange {
                 .decide(is_outside && self.answers.cache.is_lasting());
             let leaves_idle = is_outside && request.work.is_plain();
             let fenced = request.part == Part::Commit && !self.answers.guard.is_met();
-            if fenced {
+            if fenced || request.lacks {
                 request.roll_back();
             }
             let before = self.output.len();
@@ -214,6 +214,9 @@ impl Exchange {
                         self.answers.cursor = None;
                     }
                     self.output.truncate(before);
+                    if request.part == Part::Inside {
+                        self.queue.iter_mut().for_each(Request::miss);
+                    }
                     request.fail(&error);
                     self.answers.finished += 1;
                 }

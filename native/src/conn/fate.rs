@@ -112,6 +112,7 @@ impl Testimony {
         match self.recovered {
             _ if is_same && committed => Fate::Committed,
             Some(recovered) if !is_same && recovered < trace.position => Fate::Aborted,
+            _ if committed && !trace.is_whole => Fate::Unknown,
             Some(_) if committed => Fate::Committed,
             _ if status == "in progress" => Fate::Open,
             None if restarted && committed && trace.announced => Fate::Committed,
@@ -141,6 +142,7 @@ mod tests {
         Trace {
             xid: 7,
             position: L,
+            is_whole: true,
             timeline: 3,
             started: 50,
             recovered: None,
@@ -263,6 +265,29 @@ mod tests {
             };
             let found = said(3, 50, after, status).fate(&trace);
             assert_eq!(found, fate, "{before:?} {after:?} {status}");
+        }
+    }
+
+    #[test]
+    fn cp_4_what_has_shown_a_part_of_itself_is_believed_on_the_same_server_only() {
+        use Fate::{Aborted, Committed, Open, Unknown};
+        let trace = Trace {
+            is_whole: false,
+            announced: true,
+            ..trace()
+        };
+        for (testimony, fate) in [
+            (said(3, 50, None, "committed"), Committed),
+            (said(3, 50, None, "aborted"), Aborted),
+            (said(3, 50, None, "in progress"), Open),
+            (said(3, 60, Some(L), "committed"), Unknown),
+            (said(4, 10, Some(L), "committed"), Unknown),
+            (said(3, 60, None, "committed"), Unknown),
+            (said(4, 10, Some(L), "aborted"), Aborted),
+            (said(3, 60, Some(L - 1), "committed"), Aborted),
+            (said(3, 60, Some(10), "future"), Aborted),
+        ] {
+            assert_eq!(testimony.fate(&trace), fate, "{testimony:?}");
         }
     }
 

@@ -46,7 +46,8 @@ fn commits(sent: &InFlight) -> bool {
     by_hand || sent.request.part == Part::Commit
 }
 
-/// Fails the requests that match and keeps the order of the others; returns how many failed.
+/// Fails the requests that match and keeps the order of the others; returns how many failed. A COMMIT that waits behind a
+/// statement of its transaction must not commit the others without that one.
 pub fn fail_where(
     queue: &mut VecDeque<Request>,
     matches: impl Fn(&Request) -> bool,
@@ -59,10 +60,15 @@ pub fn fail_where(
     let (failed, kept): (Vec<_>, VecDeque<_>) = {
         let mut failed = Vec::new();
         let mut kept = VecDeque::with_capacity(before);
-        for request in queue.drain(..) {
+        let mut is_missing = false;
+        for mut request in queue.drain(..) {
             if matches(&request) {
+                is_missing |= request.part == Part::Inside;
                 failed.push(request);
             } else {
+                if is_missing {
+                    request.miss();
+                }
                 kept.push_back(request);
             }
         }

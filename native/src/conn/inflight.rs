@@ -131,6 +131,9 @@ impl InFlight {
         if (self.fenced || inside) && code.is_none_or(|code| code == "25006") {
             return Some(Error::Fenced);
         }
+        if self.request.lacks && error.is_none() {
+            return Some(Error::TransactionRolledBack);
+        }
         // The probe in front of COMMIT was refused in its place.
         if self.probe == Probing::Before && code == Some("25P02") {
             return Some(Error::TransactionRolledBack);

@@ -3,7 +3,7 @@
 use crate::conn::doubt::{Doubt, Left, Shown, without_effect};
 use crate::conn::exchange::Exchange;
 use crate::conn::inflight::InFlight;
-use crate::conn::request::{Part, Work};
+use crate::conn::request::{Part, Request, Work};
 use crate::error::{Error, Outcome, Trace};
 use crate::wire::TransactionStatus;
 
@@ -14,6 +14,14 @@ impl Exchange {
         let mut is_behind = false;
         let mut left = Left::default();
         let untouched = self.left_before(cause);
+        // What is in front of it may be committed, although its own answer is lost.
+        let last_end = if untouched {
+            None
+        } else {
+            (self.answers.sent.iter().rev())
+                .find(|sent| sent.starts_at < self.written && sent.request.may_commit())
+                .map(|sent| sent.starts_at)
+        };
         loop {
             // A result that is complete is not lost with its connection, if it turns out to be true.
             if (self.answers.sent.front()).is_some_and(|sent| sent.probed && sent.command.is_some())
@@ -30,7 +38,9 @@ impl Exchange {
             self.answers.finished += 1;
             self.answers.tally.lost(sent.since.elapsed());
             let gave_up = sent.cancelled.is_some() && !sent.request.may_outlast;
-            let error = self.last_of(&mut sent, in_transaction, host, cause);
+            let is_followed = last_end > Some(sent.starts_at);
+            let outcome = self.outcome_of(&sent.request, in_transaction, is_followed);
+            let error = Self::last_of(&mut sent, outcome, host, cause);
             // Behind this one the status is known only if it cannot have begun or ended a transaction.
             in_transaction &= sent.request.may_share();
             let may_resolve = error.outcome() == Outcome::Unknown && !sent.unreplicated;
@@ -49,10 +59,7 @@ impl Exchange {
                     let mut doubt = Doubt {
                         request: Some(sent.request),
                         error,
-                        trace: Trace {
-                            announced,
-                            ..trace.clone()
-                        },
+                        trace: Trace { announced, ..trace },
                     };
                     if gave_up {
                         // Its caller hears in time that the outcome is open; what it was is found out all the same.
@@ -89,22 +96,16 @@ impl Exchange {
         is_leaving && !front.bound && matches!(front.request.work, Work::Execute { .. })
     }
 
-    /// What the caller of a request hears that will not be answered.
-    fn last_of(
-        &self,
-        sent: &mut InFlight,
-        in_transaction: bool,
-        host: &str,
-        cause: &Error,
-    ) -> Error {
-        let request = &sent.request;
+    fn outcome_of(&self, request: &Request, in_transaction: bool, is_followed: bool) -> Outcome {
         // The server cannot have completed a COPY whose end was never sent.
-        let open_copy = !self.answers.copy.completed && request.is_incoming_copy();
-        let outcome = if open_copy {
-            Outcome::Failed
-        } else {
-            request.outcome_when_lost(in_transaction)
-        };
+        if !self.answers.copy.completed && request.is_incoming_copy() {
+            return Outcome::Failed;
+        }
+        request.outcome_when_lost(in_transaction, is_followed)
+    }
+
+    /// What the caller of a request hears that will not be answered.
+    fn last_of(sent: &mut InFlight, outcome: Outcome, host: &str, cause: &Error) -> Error {
         match (sent.cancelled.take(), sent.error.take()) {
             _ if sent.unreplicated => Error::NotReplicated,
             (_, _) if let Some(Error::Result { code, problem, .. }) = sent.refusal.take() => {

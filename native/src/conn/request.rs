@@ -45,6 +45,8 @@ pub struct Request {
     pub pipelined: bool,
     /// What it is to a transaction of the driver.
     pub part: Part,
+    /// A COMMIT behind a statement of its transaction that was given up before it was sent: it becomes a ROLLBACK.
+    pub(super) lacks: bool,
     /// The most bytes of rows that are taken.
     pub max_result: Option<usize>,
     /// The last request of a session: its connection goes back afterwards.
@@ -90,6 +92,7 @@ impl Request {
             exclusive: false,
             pipelined: false,
             part: Part::Single,
+            lacks: false,
             max_result: None,
             finish: false,
             told: false,
@@ -126,10 +129,10 @@ impl Request {
         }
     }
 
-    /// What its loss without an answer means. `in_transaction`: the server was inside a transaction before it.
+    /// May it end a transaction with a COMMIT?
     #[must_use]
-    pub fn outcome_when_lost(&self, in_transaction: bool) -> Outcome {
-        let may_commit = self.part == Part::Commit
+    pub fn may_commit(&self) -> bool {
+        self.part == Part::Commit
             || match &self.work {
                 // The simple protocol may carry a COMMIT behind the first statement.
                 Work::Copy { statement, .. } => statement.text.contains(';'),
@@ -143,8 +146,15 @@ impl Request {
                 | Work::Close { .. }
                 | Work::CursorFetch { .. }
                 | Work::CursorClose => false,
-            };
-        if !may_commit && (self.part == Part::Inside || in_transaction) {
+            }
+    }
+
+    /// What its loss without an answer means. `in_transaction`: the server was inside a transaction before it;
+    /// `is_followed`: behind it something was sent that may commit.
+    #[must_use]
+    pub fn outcome_when_lost(&self, in_transaction: bool, is_followed: bool) -> Outcome {
+        let is_inside = self.part == Part::Inside || in_transaction;
+        if is_inside && !is_followed && !self.may_commit() {
             Outcome::Failed
         } else {
             Outcome::Unknown
@@ -156,6 +166,11 @@ impl Request {
     pub fn is_incoming_copy(&self) -> bool {
         matches!(&self.work, Work::Copy { statement, incoming: true }
             if !statement.text.trim_end_matches([';', ' ', '\n', '\t', '\r']).contains(';'))
+    }
+
+    /// A statement of its transaction, in front of it, will not be sent.
+    pub(super) fn miss(&mut self) {
+        self.lacks |= self.part == Part::Commit;
     }
 
     /// Turns a COMMIT that must not be sent into a ROLLBACK.

@@ -127,7 +127,7 @@ impl Answers {
         }
         self.commit_fenced = true;
         match self.trail.end(&sent.request, sent.probed, false) {
-            Some(Shown::Wrote(trace)) if !self.guard.believes() => Some(trace.clone()),
+            Some(Shown::Wrote(trace)) if !self.guard.believes() => Some(trace),
             _ => None,
         }
     }

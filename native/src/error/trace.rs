@@ -7,6 +7,8 @@ pub struct Trace {
     pub xid: u64,
     /// Where the log ended behind what it had written.
     pub position: u64,
+    /// Is the position behind all that it has written? If not, it is behind a part, and says nothing of the rest after a crash.
+    pub is_whole: bool,
     /// The timeline of that position.
     pub timeline: u32,
     /// When the server was started, in microseconds since 1970.
