@@ -65,8 +65,8 @@ const SKIPPED = new Set([
   'STDIN',
   'STDOUT',
 ]);
-/** In front of these words UPDATE is no statement. */
-const NO_STATEMENT = new Set(['FOR', 'DO', 'KEY', 'ON', 'OR']);
+/** Behind these words UPDATE and its like are no statement: locks, clauses, triggers, and what MERGE does with a row. */
+const NO_STATEMENT = new Set(['FOR', 'DO', 'KEY', 'ON', 'OR', 'BEFORE', 'AFTER', 'OF', 'THEN']);
 
 /** @typedef {{ text: string, summary: string, operation: string }} Described */
 

@@ -2,7 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { test } = require('node:test');
+const { mock, test } = require('node:test');
 const mysql = require('mysql2');
 const mysqlPromise = require('mysql2/promise');
 const pg = require('pg');
@@ -119,6 +119,11 @@ test('P3: end closes a SQLite database', async () => {
   await pool.end();
   assert.equal(database.open, false);
   assert.deepEqual(pool.getMetrics(), { ...figures, active: 0 });
+  // One that can end by itself does so.
+  const ended = mock.fn();
+  const own = createMetricsPool(Object.assign(new Sqlite(), { end: ended }));
+  await own.end();
+  assert.deepEqual([ended.mock.callCount(), own.open], [1, true]);
 });
 
 test('P5: isMetricsPool takes anything', () => {

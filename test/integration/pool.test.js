@@ -215,13 +215,30 @@ test('what is called wrongly says so with a code, and nothing was sent', async (
     'option "types": "nope" is neither an OID nor the name of a built-in type': () =>
       any.query('select 1', [], { types: { nope: Number } }),
   };
-  for (const [says, call] of Object.entries(wrong)) {
+  const tx = await pool.begin();
+  /** @type {any} */
+  const inside = tx;
+  const noText = 'sql must be a string, got undefined';
+  const calls = [
+    ...Object.entries(wrong),
+    ...['query', 'queryResult', 'copyFrom', 'copyTo'].flatMap((method) => [
+      [noText, async () => any[method]()],
+      [noText, async () => inside[method]()],
+    ]),
+    [noText, async () => any.stream().next()],
+    [noText, async () => any.querySync()],
+    ['fn must be a function, got string', () => inside.savepoint('a')],
+    ['fn must be a function, got undefined', () => inside.transaction()],
+  ];
+  const { queries } = pool.getStats();
+  for (const [says, call] of calls) {
     const { name, message, code, outcome, safeToRetry } = await failureOf(call());
     const seen = { name, message, code, outcome, safeToRetry };
     const told = { code: 'ERR_CONFIG', outcome: 'not-sent', safeToRetry: true };
     assert.deepEqual(seen, { name: 'TypeError', message: says, ...told });
   }
-  assert.equal(pool.getStats().queries, 0);
+  assert.equal(pool.getStats().queries, queries);
+  await tx.rollback();
 });
 
 test('a pool that is forgotten ends with its connections, whatever was given to it', async () => {

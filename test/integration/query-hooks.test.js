@@ -42,7 +42,7 @@ test('hooks of a pool hear of slow statements and of failed ones', async (t) => 
 });
 
 test('a comment goes along with statements while there is something to say', async (t) => {
-  let pairs = { traceparent: '00-ab-01-01', 'route path': "/it's */ drop" };
+  let pairs = { traceparent: '00-ab-01-01', 'route path': "/it's */ drop", none: '', n: 1 };
   const pool = database.openPool(t, { sqlComment: () => pairs });
   const text = 'select query from pg_stat_activity where pid = pg_backend_pid()';
   const [first] = await pool.query(text);
