@@ -156,7 +156,7 @@ class Sampler {
   /** What was done with leases since the sample before. */
   #news = { renewed: 0, failed: 0, killed: 0 };
   #sampledAt = Date.now();
-  /** A second, on the average of each sample. @type {History<{ at: number, renewed: number, failed: number, killed: number }>} */
+  /** Per second, on the average since the sample before. @type {History<{ at: number, renewed: number, failed: number, killed: number }>} */
   #leaseSamples;
   #states = new Timeline();
   #unsubscribe;

@@ -109,6 +109,17 @@ test('/data has figures, roles and breakers, and nothing of statements', async (
   );
 });
 
+test('what the page remembers is bounded', async (t) => {
+  let asked = 0;
+  const restless = { getState: () => ({ state: String(++asked) }) };
+  const history = { intervalMs: 1, historyMs: 3, breakers: { restless } };
+  const { ask } = await serve(t, database.openPool(t), history);
+  await waitFor(() => asked > 60, { what: 'samples' });
+  const { pools, changes } = JSON.parse((await ask('/data')).body);
+  assert.deepEqual([pools[0].samples.length, changes.length], [3, 50]);
+  assert.ok(Number(changes[0].state) > 1, 'the oldest go');
+});
+
 test('/data tells what was done with leases, second by second', async (t) => {
   const lease = { secret: CANARY.repeat(2), serviceName: 'shown', leaseTtlMs: 600 };
   const pool = database.openPool(t, { poolSize: 1, lease });
@@ -145,7 +156,8 @@ test('paths, methods and headers', async (t) => {
   assert.match(headers.get('content-security-policy'), /default-src 'none'/);
   assert.equal(headers.get('cache-control'), 'no-store');
   assert.equal((await ask('/status/', { method: 'HEAD' })).body, '');
-  assert.equal((await ask('/status/', { method: 'POST' })).code, 405);
+  const refused = await ask('/status/', { method: 'POST' });
+  assert.deepEqual([refused.code, refused.headers.get('allow')], [405, 'GET, HEAD']);
   for (const elsewhere of ['/', '/health', '/statusx', '/status/none', '/status/constructor']) {
     assert.equal((await ask(elsewhere)).code, 404, elsewhere);
   }

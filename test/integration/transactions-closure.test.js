@@ -375,6 +375,8 @@ test('a savepoint that could not be rolled back to is not committed with the res
 
 test('CP-83: a statement that took longer than its timeoutMs does not begin the transaction again', async (t) => {
   const pool = db.openPool(t, { poolSize: 1 });
+  // The limit is for the statement, not for the connection it needs.
+  await pool.query('select 1');
   let runs = 0;
   const work = (tx) => {
     runs += 1;
@@ -383,6 +385,18 @@ test('CP-83: a statement that took longer than its timeoutMs does not begin the 
   const error = await failureOf(pool.transaction(work));
   assert.deepEqual([error.name, error.outcome], ['TimeoutError', 'failed']);
   assert.equal(runs, 1);
+});
+
+test('CP-83: a transaction with a time limit begins again while time is left', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  let runs = 0;
+  const work = async (tx) => {
+    runs += 1;
+    const state = runs < 3 ? '40001' : '23505';
+    await tx.query(`do $$ begin raise sqlstate '${state}'; end $$`);
+  };
+  const error = await failureOf(pool.transaction(work, { timeoutMs: 60_000 }));
+  assert.deepEqual([error.code, runs], ['23505', 3]);
 });
 
 test('CP-83: a transaction that got no connection begins again, at most maxAttempts times', async (t) => {
