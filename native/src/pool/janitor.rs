@@ -28,6 +28,12 @@ impl Alarm {
         *self.planned.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
+    /// It looks now: until the next look is planned, whatever joins the books rings, because what is due next may have been
+    /// read before.
+    fn looks(&self) {
+        self.plan(None);
+    }
+
     fn is_later_than(&self, at: Instant) -> bool {
         self.planned
             .lock()
@@ -65,6 +71,7 @@ impl Pool {
 
     /// Does what is due, and says when to look again.
     fn look(&self) -> Option<Instant> {
+        self.alarm.looks();
         let now = Instant::now();
         self.expire(now);
         let retired = self.books().retire(now);
@@ -101,5 +108,23 @@ async fn watch(pool: Weak<Pool>) {
             () = sleep => {}
             () = rung.notified() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_joins_the_books_while_they_are_looked_at_rings() {
+        let alarm = Alarm::default();
+        let now = Instant::now();
+        alarm.plan(Some(now));
+        let later = now + Duration::from_secs(5);
+        assert!(!alarm.is_later_than(later), "it looks before then");
+        alarm.looks();
+        assert!(alarm.is_later_than(later), "it may have looked already");
+        alarm.plan(Some(now));
+        assert!(!alarm.is_later_than(later));
     }
 }

@@ -41,7 +41,7 @@ use crate::frame::Shapes;
 use crate::metrics::{Figures, Metrics};
 
 pub use self::ending::Ended;
-use self::queue::{Books, Bounds, Need, Waiter};
+use self::queue::{Books, Bounds, Need, Use, Waiter};
 use self::router::Seeker;
 use self::session::Session;
 use self::table::Overview;
@@ -322,7 +322,18 @@ impl Pool {
     }
 
     fn hand_over(&self, session: &Arc<Session>, connection: &Arc<Connection>, origin: Origin<'_>) {
-        if !session.activate(connection, origin) {
+        if session.activate(connection, origin) {
+            return;
+        }
+        // Unless it was given back already, because the connection had news of its own.
+        let is_still_held = {
+            let mut books = self.books();
+            let slot = connection.slot;
+            let usage = books.entry(slot).map(|entry| &entry.usage);
+            let is_its = matches!(usage, Some(Use::Held(holder)) if Arc::ptr_eq(holder, session));
+            is_its && books.clean(slot)
+        };
+        if is_still_held {
             self.release(connection);
         }
     }

@@ -140,7 +140,13 @@ impl Attempt {
         let found = tokio::select! {
             found = pool.seeker.seek(&used, false, || lead.take(&pool)) => found,
             () = pool.until_ended() => return,
-            () = pool.until_unwanted() => return,
+            () = pool.until_unwanted() => {
+                drop(lead);
+                drop(self);
+                // For somebody who came while this one was still counted.
+                pool.open_as_needed();
+                return;
+            }
         };
         drop(lead);
         match found {

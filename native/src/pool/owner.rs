@@ -41,12 +41,13 @@ impl Owner for Pool {
         for request in std::mem::take(&mut report.elsewhere).into_iter().rev() {
             self.again(request);
         }
-        let free = {
+        let (free, was_cleaned) = {
             let mut books = self.books();
             let Some(entry) = books.entry(slot) else {
                 return;
             };
-            match &entry.usage {
+            let was_cleaned = matches!(entry.usage, Use::Cleaning);
+            let free = match &entry.usage {
                 Use::Idle => return,
                 Use::Shared(_) => books.answered(slot, report.finished, Instant::now()),
                 Use::Held(session) => {
@@ -59,7 +60,13 @@ impl Owner for Pool {
                     report.pending == 0 && session.is_over()
                 }
                 Use::Cleaning => report.pending == 0,
+            };
+            // In the same breath: a statement of another thread could still join those that are answered, and be on it
+            // together with whoever has it next.
+            if free {
+                books.clean(slot);
             }
+            (free, was_cleaned)
         };
         if free && heard {
             connection.subscribe(None);
@@ -72,11 +79,7 @@ impl Owner for Pool {
         } else if report.cancelling {
             // Waits for the cancel request to be delivered: another report follows.
         } else if report.in_transaction {
-            let failed = matches!(
-                self.books().entry(slot).map(|entry| &entry.usage),
-                Some(Use::Cleaning)
-            );
-            if failed && report.finished > 0 {
+            if was_cleaned && report.finished > 0 {
                 connection.discard(Error::Closed { what: "connection" });
             } else {
                 self.clean(connection);

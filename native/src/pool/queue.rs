@@ -3,10 +3,8 @@
 //! Invariants, whatever happens: open + opening ≤ max; a connection is idle, shared or held, never two of these; every
 //! waiter leaves the queue exactly once and in the order of arrival.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
-
-use slab::Slab;
 
 use crate::error::Counts;
 
@@ -98,7 +96,10 @@ const STALLED: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Books<C, H, W> {
     bounds: Bounds,
-    entries: Slab<Entry<C, H>>,
+    /// By number. None is given twice: of a connection that has ended there may still be news on its way, on another thread.
+    entries: BTreeMap<usize, Entry<C, H>>,
+    /// The number of the next one.
+    next: usize,
     /// Slots of idle connections; the last one returned is the first one taken, because its backend is warm.
     idle: Vec<usize>,
     waiters: VecDeque<Waiter<W>>,
@@ -114,7 +115,8 @@ impl<C: Clone, H, W> Books<C, H, W> {
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            entries: Slab::new(),
+            entries: BTreeMap::new(),
+            next: 0,
             idle: Vec::new(),
             waiters: VecDeque::new(),
             opening: 0,
@@ -187,7 +189,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
     /// Has the life of this connection ended, by age or by use?
     #[must_use]
     pub fn is_worn(&self, slot: usize, now: Instant) -> bool {
-        self.entries.get(slot).is_some_and(|entry| {
+        self.entries.get(&slot).is_some_and(|entry| {
             entry.expires <= now || self.bounds.max_uses.is_some_and(|max| entry.uses >= max)
         })
     }
@@ -205,12 +207,12 @@ impl<C: Clone, H, W> Books<C, H, W> {
         let Some(spread) = self.bounds.spread else {
             return self.idle.pop();
         };
-        let node_of = |slot: &usize| self.entries.get(*slot).map_or(0, |entry| entry.node);
+        let node_of = |slot: &usize| self.entries.get(slot).map_or(0, |entry| entry.node);
         let in_use = |node: usize| {
             let busy = |entry: &Entry<C, H>| {
                 entry.node == node && !matches!(entry.usage, Use::Idle | Use::Cleaning)
             };
-            self.entries.iter().filter(|(_, entry)| busy(entry)).count()
+            self.entries.values().filter(|entry| busy(entry)).count()
         };
         // The number of places behind the last one, as in a circle.
         let turn = |node: usize| node.wrapping_sub(self.last_node).wrapping_sub(1);
@@ -234,13 +236,13 @@ impl<C: Clone, H, W> Books<C, H, W> {
             }
         }?;
         let slot = self.idle.remove(place);
-        self.last_node = self.entries.get(slot).map_or(0, |entry| entry.node);
+        self.last_node = self.entries.get(&slot).map_or(0, |entry| entry.node);
         Some(slot)
     }
 
     fn take(&mut self, need: Need, now: Instant) -> Option<(usize, C)> {
         while let Some(slot) = self.pop_idle() {
-            if let Some(entry) = self.entries.get_mut(slot) {
+            if let Some(entry) = self.entries.get_mut(&slot) {
                 entry.usage = Use::Shared(usize::from(need != Need::Whole));
                 entry.quick = need == Need::Shared;
                 entry.since = now;
@@ -269,24 +271,24 @@ impl<C: Clone, H, W> Books<C, H, W> {
             *unanswered += 1;
         }
         entry.uses += 1;
-        Some((slot, entry.connection.clone()))
+        Some((*slot, entry.connection.clone()))
     }
 
     /// A taken connection is handed to a session for as long as it likes.
     pub fn hold(&mut self, slot: usize, holder: H) {
-        if let Some(entry) = self.entries.get_mut(slot) {
+        if let Some(entry) = self.entries.get_mut(&slot) {
             entry.usage = Use::Held(holder);
         }
     }
 
     /// The entry of a connection.
     pub fn entry(&mut self, slot: usize) -> Option<&mut Entry<C, H>> {
-        self.entries.get_mut(slot)
+        self.entries.get_mut(&slot)
     }
 
     /// Statements of a shared connection were answered; returns whether none is left.
     pub fn answered(&mut self, slot: usize, finished: usize, now: Instant) -> bool {
-        let Some(entry) = self.entries.get_mut(slot) else {
+        let Some(entry) = self.entries.get_mut(&slot) else {
             return false;
         };
         let Use::Shared(unanswered) = &mut entry.usage else {
@@ -299,7 +301,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
 
     /// Gives a connection back. `Some`: its life is over, close it; its slot stays until it is closed.
     pub fn release(&mut self, slot: usize, now: Instant) -> Option<C> {
-        let entry = self.entries.get_mut(slot)?;
+        let entry = self.entries.get_mut(&slot)?;
         let worn =
             entry.expires <= now || self.bounds.max_uses.is_some_and(|max| entry.uses >= max);
         if worn || self.ended {
@@ -314,7 +316,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
 
     /// The pool itself has the connection from now on.
     pub fn clean(&mut self, slot: usize) -> bool {
-        let entry = self.entries.get_mut(slot);
+        let entry = self.entries.get_mut(&slot);
         entry.is_some_and(|entry| {
             entry.usage = Use::Cleaning;
             true
@@ -328,7 +330,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
         if self.idle.len() == before {
             return false;
         }
-        if let Some(entry) = self.entries.get_mut(slot) {
+        if let Some(entry) = self.entries.get_mut(&slot) {
             entry.usage = Use::Cleaning;
         }
         true
@@ -336,7 +338,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
 
     /// Has one caller the connection for himself?
     pub fn is_held(&mut self, slot: usize) -> bool {
-        let entry = self.entries.get_mut(slot);
+        let entry = self.entries.get_mut(&slot);
         entry.is_some_and(|entry| matches!(entry.usage, Use::Held(_)))
     }
 
@@ -367,14 +369,16 @@ impl<C: Clone, H, W> Books<C, H, W> {
 
     /// The slot the next connection will have.
     #[must_use]
-    pub fn next_slot(&self) -> usize {
-        self.entries.vacant_key()
+    pub const fn next_slot(&self) -> usize {
+        self.next
     }
 
     /// An attempt to open succeeded. The connection is in nobody's hands until it is released for the first time.
     pub fn opened(&mut self, connection: C, node: usize, expires: Instant, now: Instant) -> usize {
         self.opening = self.opening.saturating_sub(1);
-        self.entries.insert(Entry {
+        let slot = self.next;
+        self.next += 1;
+        let entry = Entry {
             connection,
             usage: Use::Cleaning,
             quick: false,
@@ -382,13 +386,15 @@ impl<C: Clone, H, W> Books<C, H, W> {
             expires,
             uses: 0,
             node,
-        })
+        };
+        self.entries.insert(slot, entry);
+        slot
     }
 
     /// A connection is over; returns who held it.
     pub fn closed(&mut self, slot: usize) -> Option<Use<H>> {
         self.idle.retain(|idle| *idle != slot);
-        self.entries.try_remove(slot).map(|entry| entry.usage)
+        self.entries.remove(&slot).map(|entry| entry.usage)
     }
 
     /// Waiters that match leave the queue.
@@ -408,7 +414,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
         let mut retired = Vec::new();
         let entries = &mut self.entries;
         self.idle.retain(|slot| {
-            let Some(entry) = entries.get_mut(*slot) else {
+            let Some(entry) = entries.get_mut(slot) else {
                 return false;
             };
             let bored = idle_timeout
@@ -426,7 +432,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
 
     /// A connection gets nothing new any more, and ends when what it does is over.
     pub fn condemn(&mut self, slot: usize, now: Instant) {
-        if let Some(entry) = self.entries.get_mut(slot) {
+        if let Some(entry) = self.entries.get_mut(&slot) {
             entry.quick = false;
             entry.expires = now;
         }
@@ -438,7 +444,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
         let entries = &mut self.entries;
         self.idle.retain(|slot| {
             let Some(entry) = entries
-                .get_mut(*slot)
+                .get_mut(slot)
                 .filter(|entry| matches(&entry.connection))
             else {
                 return true;
@@ -460,7 +466,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
     #[must_use]
     pub fn next_alarm(&self) -> Option<Instant> {
         let waiters = self.waiters.iter().map(|waiter| waiter.deadline);
-        let idle = self.idle.iter().filter_map(|slot| self.entries.get(*slot));
+        let idle = self.idle.iter().filter_map(|slot| self.entries.get(slot));
         let spare = self.entries.len() > self.bounds.min_idle;
         let idle_timeout = self.bounds.idle_timeout.filter(|_| spare);
         waiters
@@ -473,7 +479,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
 
     /// Every open connection.
     pub fn connections(&self) -> impl Iterator<Item = &Entry<C, H>> {
-        self.entries.iter().map(|(_, entry)| entry)
+        self.entries.values()
     }
 }
 

@@ -320,8 +320,11 @@ impl Session {
             State::Active(connection) => {
                 connection.interrupt("transaction");
             }
-            // The last request gives the connection back by itself, unless it needs the caller.
-            State::Finishing(connection) => connection.discard_copy(closed),
+            // The last request gives the connection back by itself, unless it needs the caller or was never sent.
+            State::Finishing(connection) => {
+                connection.discard_copy(closed);
+                connection.nudge();
+            }
             State::Fresh | State::Lost(_) | State::Over => {}
         }
     }

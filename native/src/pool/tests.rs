@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
+use super::queue::Use;
 use super::router::Seeker;
 use super::session::Session;
 use super::{Pool, answered};
@@ -19,7 +21,7 @@ use crate::conn::guard::Policy;
 use crate::conn::request::{LocalResult, Parameters, Part, Reply, Request, Work};
 use crate::conn::statement::{Naming, Statement};
 use crate::conn::tests::server::{Server, beside, every_poll, polled, profile, until};
-use crate::error::{Counts, Error};
+use crate::error::{Counts, Error, Outcome};
 use crate::frame::Shapes;
 
 type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
@@ -243,6 +245,66 @@ fn sec_p01_sessions_that_are_abandoned_give_their_connection_back() {
         until_rest(&pool).await;
         pool.end(Duration::from_secs(5)).await;
         server.until_open(0).await;
+    });
+}
+
+#[test]
+fn sec_p01_a_last_request_that_was_never_sent_gives_the_connection_back() {
+    beside(async |server: Rc<Server>| {
+        let pool = pool(&server, &json!({ "poolSize": 1 }));
+        let session = Session::new(&pool);
+        let first = ask_session(&session, "select 1", false);
+        assert!(first.await.unwrap().is_ok());
+        let (mut running, cancelled) = request("wait");
+        running.timeout = Some(Duration::from_millis(50));
+        session.submit(running, Origin::Engine);
+        let (mut last, late) = request("select 2");
+        (last.timeout, last.finish) = (Some(Duration::from_millis(1)), true);
+        session.submit(last, Origin::Engine);
+        assert_eq!(late.await.unwrap().unwrap_err().outcome(), Outcome::NotSent);
+        assert!(cancelled.await.unwrap().is_err());
+        // Whatever the connection has to tell by itself is told.
+        until(|| server.open() == 1, "the end of the cancel request").await;
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        session.abandon();
+        until_rest(&pool).await;
+        assert!(execute(&pool, "select 3").await.is_ok());
+        pool.end(Duration::from_secs(5)).await;
+    });
+}
+
+#[test]
+fn sec_p01_what_another_thread_asks_is_never_on_a_connection_that_counts_as_idle() {
+    beside(async |server: Rc<Server>| {
+        let pool = pool(&server, &json!({ "poolSize": 1 }));
+        let text = "select 'short'";
+        assert!(execute(&pool, text).await.is_ok());
+        let other = Arc::clone(&pool);
+        let asking = tokio::task::spawn_blocking(move || {
+            let statement = Statement::intern(text).unwrap();
+            for _ in 0..10_000 {
+                statement.took(Duration::from_micros(5));
+                let mut answer = ask(&other, text);
+                {
+                    let books = other.books();
+                    let idle = books
+                        .connections()
+                        .filter(|entry| matches!(entry.usage, Use::Idle));
+                    let busy = idle
+                        .filter(|entry| entry.connection.unanswered() > 0)
+                        .count();
+                    assert_eq!(busy, 0, "idle, and something runs on it");
+                }
+                while matches!(answer.try_recv(), Err(TryRecvError::Empty)) {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+        asking.await.unwrap();
+        until_rest(&pool).await;
+        pool.end(Duration::from_secs(5)).await;
     });
 }
 

@@ -72,3 +72,21 @@ fn evicted_connections_are_idle_ones_that_match_and_leave_the_idle_list() {
     assert_eq!(evicted.len(), 1);
     assert_eq!(books.counts().available, 2);
 }
+
+#[test]
+fn news_of_a_connection_that_has_ended_is_no_news_of_the_next_one() {
+    let mut books = books(None);
+    let now = Instant::now();
+    let open = |books: &mut Books<u32, (), ()>, connection| {
+        let slot = books.opened(connection, 0, now + Duration::from_secs(60), now);
+        books.release(slot, now);
+        slot
+    };
+    let first = open(&mut books, 1);
+    books.closed(first);
+    open(&mut books, 2);
+    assert_eq!(books.place(Need::Shared, now).map(|(_, c)| c), Some(2));
+    assert!(!books.answered(first, 1, now));
+    assert!(books.release(first, now).is_none());
+    assert_eq!(books.counts().available, 0, "the second one is in use");
+}
