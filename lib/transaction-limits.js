@@ -88,12 +88,15 @@ class Limits {
   leaveInTime(work, isOver, undo) {
     return new Promise((resolve, reject) => {
       const signal = this.#signal;
+      let isLeft = false;
       /** @param {() => unknown} reason */
       const leave = async (reason) => {
         stop();
         await Promise.allSettled(this.#running);
         setImmediate(async () => {
           if (isOver()) return;
+          // From here on it is rolled back, whatever the closure still returns.
+          isLeft = true;
           await undo().catch(() => {});
           reject(reason());
         });
@@ -110,7 +113,12 @@ class Limits {
         stopHearing?.();
       };
       if (signal?.aborted) onAbort();
-      work.then(resolve, reject).finally(stop);
+      work
+        .then(
+          (value) => isLeft || resolve(value),
+          (error) => isLeft || reject(error),
+        )
+        .finally(stop);
     });
   }
 

@@ -319,6 +319,29 @@ for (const [limit, end] of /** @type {const} */ ([
   });
 }
 
+for (const limit of ['timeoutMs', 'signal']) {
+  test(`CP-80: a function that returns while its transaction is rolled back by ${limit} has committed nothing`, async (t) => {
+    const pool = db.openPool(t, { poolSize: 1 });
+    const abort = new AbortController();
+    const error = await failureOf(
+      pool.transaction(
+        async (tx) => {
+          await tx.query('insert into rows values (81)');
+          abort.abort();
+          for (;;) {
+            const failure = await tx.query('select 1').catch((cause) => cause);
+            if (failure.code === 'ERR_CLOSED') return 'done';
+            await new Promise(setImmediate);
+          }
+        },
+        limit === 'signal' ? { signal: abort.signal } : { timeoutMs: 50 },
+      ),
+    );
+    assert.equal(error.name, limit === 'signal' ? 'AbortError' : 'TimeoutError', error.stack);
+    assert.equal((await values()).includes(81), false);
+  });
+}
+
 test('CP-80: a transaction that was left by its signal does not keep the process for the rest of its time', async () => {
   const program = `
     const { createPool } = require(${JSON.stringify(require.resolve('../../lib/index.js'))});
