@@ -11,6 +11,7 @@ const { HealthMonitor, checkDatabaseHealth, performHealthCheck } = require('../.
 const { createPool } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
+const { startNode } = require('../support/scripted-nodes.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
@@ -41,6 +42,24 @@ test('H10: a pool of createPool is probed by the engine, which knows the version
   const again = await checkDatabaseHealth({}, pool);
   assert.ok(again.metrics.acquireWaitMs < 5, 'the connection was kept');
   assert.deepEqual(again.metrics.poolMetrics.totalConnections, 1);
+});
+
+test('H10: a server that does not report what it is, as before version 14, is asked by each probe', async (t) => {
+  for (const [part, status, message] of [
+    ['mute primary', 'healthy', undefined],
+    ['mute fenced', 'unhealthy', /is read-only/],
+    ['mute standby', 'unhealthy', /is a standby/],
+  ]) {
+    const node = await startNode(part, part);
+    t.after(() => node.close());
+    const pool = createPool({ hosts: [node.host], user: 'x', database: 'x', sslmode: 'disable' });
+    t.after(() => pool.end());
+    for (let probe = 0; probe < 2; probe += 1) {
+      const result = await performHealthCheck(pool);
+      assert.equal(result.status, status, `${part}: ${JSON.stringify(result)}`);
+      if (message) assert.match(result.checks[0].message, message);
+    }
+  }
 });
 
 test('H12: a blocked event loop is no latency of the database', async (t) => {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
+use crate::config::Mode;
 use crate::conn::Connection;
 use crate::conn::request::{Event, Subscriber};
 use crate::error::{Error, Outcome, Phase};
@@ -168,8 +169,16 @@ impl Pool {
         let sent = Instant::now();
         connection.ask("SELECT 1", &self.profile, patience).await?;
         let round_trip = sent.elapsed();
-        if let Fit::Wrong(_) = fit(&self.seeker.routing, connection.role()) {
-            return Err(Error::Closed { what: "connection" });
+        let mut role = connection.role();
+        if self.seeker.routing.mode != Mode::Any && !connection.reports() {
+            role = self.seeker.ask_role(connection).await?;
+            connection.shown(role);
+        }
+        if let Fit::Wrong(why) = fit(&self.seeker.routing, role) {
+            return Err(Error::Io {
+                code: "ECONNABORTED",
+                problem: format!("{} {why}", connection.name).into(),
+            });
         }
         let version = connection
             .parameters
