@@ -49,6 +49,7 @@ class RowStream {
   #waiting = 0;
   /** Something went out, so there may be a transaction to be ended. */
   #isAsked = false;
+  #hasFailed = false;
 
   /** @param {Source} source */
   constructor(source) {
@@ -62,6 +63,11 @@ class RowStream {
   /** Everything was read, it failed, or it was left. */
   get isOver() {
     return this.#state === 'over';
+  }
+
+  /** A batch failed that nobody has waited for: the transaction it was read in has failed. */
+  get hasFailed() {
+    return this.#hasFailed;
   }
 
   [Symbol.asyncIterator]() {
@@ -161,8 +167,11 @@ class RowStream {
    */
   async #ask(sql, params, operation) {
     const manner = this.#source.manner();
+    // What was given up has to be closed all the same.
+    const signal = operation === OPERATION.CLOSE ? undefined : manner.signal;
     return execute(this.#source.target, sql, params, this.#decoders, {
       ...manner,
+      signal,
       onAsked: () => {
         this.#isAsked = true;
         manner.onAsked?.();
@@ -183,12 +192,13 @@ class RowStream {
     try {
       if (state === 'fresh') return;
       // A batch that failed on its way is nobody's any more, but the transaction has to be rolled back then.
-      const failed = await this.#ahead?.then(
-        () => false,
-        () => true,
-      );
-      if (this.#source.isOwner) await this.#end(failed ? 'ROLLBACK' : 'COMMIT');
-      else if (state === 'open' && !failed) await this.#ask(undefined, undefined, OPERATION.CLOSE);
+      await this.#ahead?.catch(() => {
+        this.#hasFailed = true;
+      });
+      if (this.#source.isOwner) await this.#end(this.#hasFailed ? 'ROLLBACK' : 'COMMIT');
+      else if (state === 'open' && !this.#hasFailed) {
+        await this.#ask(undefined, undefined, OPERATION.CLOSE);
+      }
     } catch (error) {
       throw queryable.asError(error);
     } finally {

@@ -240,13 +240,32 @@ class BerthConnection {
       this.#noteUnsent(error);
       throw withCaller(error);
     } finally {
-      const wasLeft = failed && !stream.isOver;
+      try {
+        await this.#close(stream, { isOwn, hasFailed: failed, signal });
+      } finally {
+        end(undefined);
+        if (this.#running === running) this.#running = undefined;
+      }
+    }
+  }
+
+  /**
+   * Ends a stream and the transaction it has of its own, whatever becomes of the other.
+   * @param {InstanceType<typeof RowStream>} stream
+   * @param {{ isOwn: boolean, hasFailed: boolean, signal: AbortSignal }} how `hasFailed`: not all rows were read
+   */
+  async #close(stream, { isOwn, hasFailed, signal }) {
+    let isUndone = hasFailed && stream.isOver;
+    try {
       await stream.return();
-      if (isOwn)
-        await (failed && !wasLeft ? pardonLoss(this.#end('rollback')) : this.#end('commit'));
+      // The signal has cancelled the batch that was read ahead: the caller hears of the signal, not of that.
+      if (signal.aborted && stream.hasFailed) isUndone = true;
+    } catch (error) {
+      isUndone = true;
+      throw error;
+    } finally {
+      if (isOwn) await (isUndone ? pardonLoss(this.#end('rollback')) : this.#end('commit'));
       else await this.#logBegin();
-      end(undefined);
-      if (this.#running === running) this.#running = undefined;
     }
   }
 

@@ -1,4 +1,4 @@
-// Kysely 0.29: signals of `execute`, and what becomes of the statement on the server. Run by kysely-versions.test.js.
+// Kysely 0.29: signals of `execute` and `stream`, and what becomes of the statement on the server. Run by kysely-versions.test.js.
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -72,4 +72,62 @@ test('a cancel never reaches the statement of whoever comes next', async (t) => 
     await first.catch(() => {});
     assert.equal((await next).rows[0].round, round);
   }
+});
+
+const SERIES = sql`generate_series(1, 3)`.as('n');
+
+/** Reads a stream that ends with a failure. @param {() => unknown} seen with each row */
+async function failing(stream, seen = () => {}) {
+  try {
+    for await (const _row of stream) await seen();
+  } catch (error) {
+    return error;
+  }
+  assert.fail('the stream has ended');
+}
+
+test('a stream given up between two batches leaves no transaction to what follows', async (t) => {
+  const db = open(t);
+  await sql`create table kept (n int)`.execute(db);
+  await db.connection().execute(async (one) => {
+    const controller = new AbortController();
+    const options = { signal: controller.signal, chunkSize: 1 };
+    const stream = one.selectFrom(SERIES).selectAll().stream(options);
+    const reason = new Error('enough');
+    assert.equal(await failing(stream, () => controller.abort(reason)), reason);
+    await sql`insert into kept values (1)`.execute(one);
+  });
+  assert.equal((await database.sql('select n from kept')).length, 1);
+});
+
+test('a stream given up while its rows are transformed fails nowhere else', async (t) => {
+  const db = open(t);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const plugin = {
+    transformQuery: ({ node }) => node,
+    transformResult: async ({ result }) => {
+      controller.abort(reason);
+      return result;
+    },
+  };
+  const options = { signal: controller.signal, chunkSize: 1 };
+  const query = db.withPlugin(plugin).selectFrom(SERIES).selectAll();
+  assert.equal(await failing(query.stream(options)), reason);
+  assert.ok(await pidOf(db));
+});
+
+test('a stream given up while a batch is read ahead fails with the reason', async (t) => {
+  const db = open(t);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const slow = sql`case when n > 1 then pg_sleep(20) end`.as('ahead');
+  const options = { signal: controller.signal, chunkSize: 1 };
+  const stream = db.selectFrom(SERIES).select(slow).stream(options);
+  const error = await failing(stream, async () => {
+    await database.running('ahead');
+    controller.abort(reason);
+  });
+  assert.equal(error, reason);
+  assert.ok(await pidOf(db));
 });
