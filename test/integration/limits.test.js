@@ -94,6 +94,27 @@ test('sec_f08: a row that is not wanted is not kept while it arrives', async (t)
   assert.equal((await pool.query('select x')).length, 1);
 });
 
+test('the signal of a transaction, and that of a statement in one with limits, stop what runs', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const reason = new Error('enough');
+  const other = new AbortController();
+  for (const limits of [
+    (signal) => [{ signal }, undefined],
+    (signal) => [{ timeoutMs: 60_000 }, { signal }],
+    (signal) => [{ signal }, { signal: other.signal }],
+    (signal) => [{ signal: other.signal }, { signal }],
+  ]) {
+    const controller = new AbortController();
+    const [ofTransaction, ofStatement] = limits(controller.signal);
+    const tx = await pool.begin(ofTransaction);
+    const stopped = failureOf(tx.query('select pg_sleep(60) /* stopped */', [], ofStatement));
+    await db.running('/* stopped */');
+    controller.abort(reason);
+    assert.equal(await stopped, reason);
+    await tx.rollback();
+  }
+});
+
 test('maxStatementMs holds inside a transaction, and its end has two seconds longer', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, maxStatementMs: 100 });
   const tx = await pool.begin();

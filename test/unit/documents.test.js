@@ -79,3 +79,12 @@ test('every link of a document leads to a file and a heading that exist', () => 
   assert.ok(links > 80, `${links} links`);
   assert.deepEqual(broken, []);
 });
+
+test('the guide explains every warning of the process, and none that does not exist', () => {
+  const [, section = ''] = read('docs/troubleshooting.md').split('## Warnings of the process');
+  const explained = [...section.matchAll(/^\| `(PG_\w+)` \|/gm)].map(([, code]) => code);
+  const given = listFiles('lib', ['.js']).flatMap((file) =>
+    [...read(file).matchAll(/\bcode: '(PG_[A-Z_]+)'/g)].map(([, code]) => code),
+  );
+  assert.deepEqual(explained, [...new Set(given)].sort());
+});
