@@ -7,7 +7,6 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { Client } = require('pg');
 const { AUDITED, endedLeases } = require('../support/lease-audit.js');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { startServer } = require('../support/server.js');
 const { leases, openServerless, startMember } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
@@ -159,9 +158,7 @@ test('connection storm: many clients on few slots all succeed once the dead have
 }, 60_000);
 
 test('duplicate hunt: rows are resolved calls and unknown ones, never more', async (t) => {
-  const { hostname, port } = new URL(db.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   const { client } = openServerless(t, {
     connectionString: proxy.url(db.url),
     reaper: false,
@@ -193,9 +190,7 @@ test('duplicate hunt: rows are resolved calls and unknown ones, never more', asy
 test(
   'duplicate hunt: with exactlyOnce every call is applied once, wherever its bytes were cut',
   async (t) => {
-    const { hostname, port } = new URL(db.url);
-    const proxy = await startProxy({ host: hostname, port: Number(port) });
-    t.after(() => proxy.close());
+    const proxy = await db.openProxy(t);
     const { client, count } = openServerless(t, {
       connectionString: proxy.url(db.url),
       exactlyOnce: true,

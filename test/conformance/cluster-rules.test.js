@@ -5,7 +5,6 @@ const assert = require('node:assert/strict');
 const path = require('node:path');
 const { AcquireTimeoutError, ClosedError, createPool, ServerError } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { failureOf } = require('../support/script-replies.js');
 const { startNode } = require('../support/scripted-nodes.js');
 const { startServer } = require('../support/server.js');
@@ -19,9 +18,7 @@ const db = testDatabase(`
 `);
 
 async function proxied(t, options) {
-  const { hostname, port } = new URL(db.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   return { proxy, pool: db.openPool(t, { connectionString: proxy.url(db.url), ...options }) };
 }
 

@@ -6,7 +6,6 @@ const { getEventListeners } = require('node:events');
 const { mock, test } = require('node:test');
 const { createRetryWrapper, isTransientError, withRetry } = require('../../lib/resilience.js');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
 
@@ -269,9 +268,7 @@ test('R7: an unknown outcome is retried only when that is harmless', async () =>
 });
 
 test('R8: an insert whose answer was lost is not done twice', async (t) => {
-  const { hostname, port } = new URL(database.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
+  const proxy = await database.openProxy(t);
   const pool = database.openPool(t, { connectionString: proxy.url(database.url) });
   await pool.query('select 1');
   const inserted = withRetry(() => pool.query('insert into r8 select 1 from pg_sleep(0.3)', []), {

@@ -6,7 +6,6 @@ const assert = require('node:assert/strict');
 const { inspect } = require('node:util');
 const { AequorClient, ServerlessClient } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { SECRET, leases, openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
@@ -209,9 +208,7 @@ test('A11: a connection that the server ends fires onClientDead once, with code 
 });
 
 test('SC-1: a write whose answer was cut off is unknown, and was made once', async (t) => {
-  const { hostname, port } = new URL(db.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   const { client } = open(t, { connectionString: proxy.url(db.url) });
   await client.connect();
   proxy.cutAt({ direction: 'toClient', text: 'INSERT 0 1', before: true });

@@ -7,7 +7,6 @@ const { EventEmitter } = require('node:events');
 const pg = require('pg');
 const { LeaseManager } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { SECRET, openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
@@ -39,9 +38,6 @@ async function holder(t, service, ms) {
   t.after(() => client.end().catch(() => {}));
   return { client, pid: /** @type {any} */ (client).processID };
 }
-
-const alive = async (pid) =>
-  (await db.sql('select from pg_stat_activity where pid = $1', [pid])).length === 1;
 
 const rowsOf = async (n) =>
   (await db.sql('select count(*)::int as rows from t where n = $1', [n]))[0].rows;
@@ -116,9 +112,9 @@ test('a pass ends what has expired, spares the living, and leaves no lock', asyn
   const [pass] = await waitFor(() => of('onReap').length > 0 && of('onReap'), { what: 'a pass' });
   assert.deepEqual([pass.locked, pass.killed, pass.candidates], [true, 2, 2]);
   for (const { pid } of [zombie, stuck]) {
-    await waitFor(async () => !(await alive(pid)), { what: 'the end of a zombie' });
+    await waitFor(async () => !(await db.isBackend(pid)), { what: 'the end of a zombie' });
   }
-  for (const { pid } of [living, foreign]) assert.equal(await alive(pid), true);
+  for (const { pid } of [living, foreign]) assert.equal(await db.isBackend(pid), true);
   await client.end();
   const locks = await db.sql(`select from pg_locks where locktype = 'advisory'
     and database = (select oid from pg_database where datname = current_database())`);
@@ -151,9 +147,7 @@ test('SC-6: passes never get between the statements of a transaction, awaited or
 });
 
 test('SC-1: a write whose answer is cut off is unknown and made once; a read is repeated', async (t) => {
-  const { hostname, port } = new URL(db.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   const { client } = open(t, { connectionString: proxy.url(db.url), reaper: false });
   await client.connect();
   proxy.cutAt({ direction: 'toClient', text: 'INSERT 0 1', before: true });
@@ -190,7 +184,7 @@ test('SC-5: a connection that was ended while nobody used it is found out before
   const pid = (await client.query(NAME)).rows[0].pid;
   const ended = db.sql('select pg_terminate_backend($1)', [pid]);
   await ended;
-  await waitFor(async () => !(await alive(pid)), { what: 'the end of the backend' });
+  await waitFor(async () => !(await db.isBackend(pid)), { what: 'the end of the backend' });
   // This process was stopped meanwhile: the end lies in its socket, and both clocks have gone on.
   const until = performance.now() + 1100;
   while (performance.now() < until);
@@ -290,9 +284,7 @@ test('transaction(fn) commits, rolls back and runs again; what only the engine d
 });
 
 test('SC-3, SC-20: a dead server gets 1 + retries attempts, and a connection that is refused first is one', async (t) => {
-  const { hostname, port } = new URL(db.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   const { client, count, of } = open(t, { connectionString: proxy.url(db.url), reaper: false });
   proxy.refuse();
   await assert.rejects(client.query('select 1'));

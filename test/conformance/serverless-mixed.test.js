@@ -31,8 +31,6 @@ const leased = (service) =>
      from pg_stat_activity where left(application_name, length($1) + 3) = 's=' || $1 || ';'`,
     [service],
   );
-const alive = async (pid) =>
-  (await db.sql('select from pg_stat_activity where pid = $1', [pid])).length === 1;
 
 test('SC-M1: both sides make and read the same names', () => {
   const manager = new LeaseManager('mixed', 'AbCd_-19', SECRET);
@@ -59,8 +57,10 @@ test('SC-M2: the original ends a frozen client of ours once its lease is over, a
   frozen.freeze();
   const killed = await waitFor(async () => (await other.reap()).killed, { what: 'a kill' });
   assert.equal(killed, 1);
-  await waitFor(async () => !(await alive(frozenPid)), { what: 'the end of the frozen client' });
-  assert.equal(await alive(livingPid), true);
+  await waitFor(async () => !(await db.isBackend(frozenPid)), {
+    what: 'the end of the frozen client',
+  });
+  assert.equal(await db.isBackend(livingPid), true);
   const answer = frozen.ask({ text: 'select 1 as x' });
   frozen.thaw();
   assert.deepEqual((await answer).rows, [{ x: 1 }]);
@@ -73,8 +73,8 @@ test('SC-M2: a reaper here ends an expired connection of the original, and spare
   await client.connect();
   const [pass] = await waitFor(() => of('onReap').length > 0 && of('onReap'), { what: 'a pass' });
   assert.deepEqual([pass.locked, pass.killed], [true, 1]);
-  await waitFor(async () => !(await alive(expired.pid)), { what: 'the end of the zombie' });
-  assert.equal(await alive(living.pid), true);
+  await waitFor(async () => !(await db.isBackend(expired.pid)), { what: 'the end of the zombie' });
+  assert.equal(await db.isBackend(living.pid), true);
 });
 
 test('SC-M3: the locks of both sides exclude each other', async (t) => {
@@ -89,7 +89,7 @@ test('SC-M3: the locks of both sides exclude each other', async (t) => {
   await client.connect();
   const [pass] = await waitFor(() => of('onReap').length > 0 && of('onReap'), { what: 'a pass' });
   assert.deepEqual([pass.locked, pass.killed], [false, 0]);
-  assert.equal(await alive(zombie.pid), true);
+  assert.equal(await db.isBackend(zombie.pid), true);
   await other.unlock();
 });
 
@@ -114,7 +114,7 @@ test('SC-7: a lock that a frozen process of the original has leaked is freed by 
   const { client, of } = open(t, { serviceName: service });
   const ended = async (what) => {
     await client.query('select 1');
-    return !(await alive(what));
+    return !(await db.isBackend(what));
   };
   await waitFor(() => ended(pid), { what: 'the end of the frozen holder' });
   await waitFor(() => ended(zombie.pid), { what: 'a pass that has the lock' });
@@ -147,8 +147,8 @@ for (const minutes of [-10, 10]) {
     await client.query('select 1');
     await waitFor(() => of('onReap').some(({ killed }) => killed === 1), { what: 'one kill' });
     t.mock.restoreAll();
-    await waitFor(async () => !(await alive(zombie.pid)), { what: 'the end of the zombie' });
-    assert.equal(await alive(neighbour.pid), true);
+    await waitFor(async () => !(await db.isBackend(zombie.pid)), { what: 'the end of the zombie' });
+    assert.equal(await db.isBackend(neighbour.pid), true);
     const rows = (await leased(service)).filter(({ name }) => name !== neighbour.name);
     assert.equal(rows.length, 1);
     const [{ name, now: serverNow }] = rows;

@@ -4,7 +4,6 @@
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 
@@ -15,9 +14,7 @@ const open = (t, options = {}) =>
   openServerless(t, { connectionString: db.url, ...FAST, ...options });
 
 async function behindRelay(t, options) {
-  const { hostname, port } = new URL(db.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   return { proxy, ...open(t, { connectionString: proxy.url(db.url), ...options }) };
 }
 

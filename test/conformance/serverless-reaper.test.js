@@ -40,9 +40,8 @@ async function holder(t, { service, secret = SECRET, ms = -1000, user }) {
   return { client, pid: /** @type {any} */ (client).processID, name };
 }
 
-const alive = async (pid) =>
-  (await db.sql('select from pg_stat_activity where pid = $1', [pid])).length === 1;
-const ended = (pid) => waitFor(async () => !(await alive(pid)), { what: 'the end of a zombie' });
+const ended = (pid) =>
+  waitFor(async () => !(await db.isBackend(pid)), { what: 'the end of a zombie' });
 const passes = (of, count = 1) =>
   waitFor(() => of('onReap').length >= count && of('onReap'), { what: `${count} passes` });
 
@@ -67,8 +66,8 @@ test('A10: of all idle connections only expired ones of the own service and secr
   );
   await ended(zombies[1].pid);
   await ended(zombies[2].pid);
-  assert.equal(await alive(zombies[0].pid), true);
-  for (const { pid } of others) assert.equal(await alive(pid), true);
+  assert.equal(await db.isBackend(zombies[0].pid), true);
+  for (const { pid } of others) assert.equal(await db.isBackend(pid), true);
 });
 
 test('A2: a limit of 0 ends nothing', async (t) => {
@@ -77,7 +76,7 @@ test('A2: a limit of 0 ends nothing', async (t) => {
   await client.connect();
   const [pass] = await passes(of);
   assert.deepEqual([pass.killed, pass.candidates], [0, 1]);
-  assert.equal(await alive(pid), true);
+  assert.equal(await db.isBackend(pid), true);
 });
 
 test('SC-8: a zombie inside a transaction is ended, unless that is switched off', async (t) => {
@@ -110,7 +109,7 @@ test('SC-9, sec_l01: the verdict is by the server clock, and leaseGraceMs spares
   t.mock.method(Date, 'now', () => 4_102_444_800_000);
   await client.connect();
   const [pass] = await passes(of);
-  assert.deepEqual([pass.candidates, await alive(pid)], [0, true]);
+  assert.deepEqual([pass.candidates, await db.isBackend(pid)], [0, true]);
 });
 
 test('SC-10, sec_q05: a service whose name differs by a wildcard is left alone', async (t) => {
@@ -118,7 +117,7 @@ test('SC-10, sec_q05: a service whose name differs by a wildcard is left alone',
   const { client, of } = open(t, { serviceName: 'my_svc' });
   await client.connect();
   assert.deepEqual((await passes(of))[0].killed, 0);
-  assert.equal(await alive(pid), true);
+  assert.equal(await db.isBackend(pid), true);
 });
 
 test('SC-7, sec_l06: after a pass no advisory lock is left; an expired idle holder of the lock is ended without it', async (t) => {
@@ -143,7 +142,7 @@ test('SC-M3: while another holds the lock, nothing is ended; and the keys are th
   await client.connect();
   const [pass] = await passes(of);
   assert.deepEqual([pass.locked, pass.killed], [false, 0]);
-  assert.equal(await alive(pid), true);
+  assert.equal(await db.isBackend(pid), true);
 });
 
 test('SC-6, sec_l05: a pass never comes between BEGIN and COMMIT, and never spoils them', async (t) => {
@@ -219,7 +218,7 @@ test('SC-19, sec_l07: whom this role may not end is counted, and holds up nobody
     { what: 'a pass with one kill and one denial' },
   );
   await ended(pid);
-  assert.equal(await alive(denied.pid), true);
+  assert.equal(await db.isBackend(denied.pid), true);
   await eye.client.end();
 });
 
@@ -274,7 +273,7 @@ test('SC-12, sec_l05: behind a transaction pooler nothing is leased, renewed or 
     assert.equal((await client.query(name)).rows[0].name, 'pooled');
   }
   assert.deepEqual([count('onReap'), count('onHeartbeat')], [0, 0]);
-  assert.equal(await alive(pid), true);
+  assert.equal(await db.isBackend(pid), true);
   const forced = open(t, { serviceName: 'forced', pooler: 'on' });
   assert.equal((await forced.client.query(name)).rows[0].name, 'forced');
   await client.end();
@@ -367,7 +366,7 @@ test('SC-19: a pass that may not end anybody fails with its reason, and connect(
       { what: 'the failure of a pass' },
     );
     assert.equal(failures[0]?.code, '42501');
-    assert.equal(await alive(pid), true);
+    assert.equal(await db.isBackend(pid), true);
     await strict.client.end();
   }
 });

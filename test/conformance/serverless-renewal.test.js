@@ -10,7 +10,6 @@ const { Client } = require('pg');
 const { LeaseManager } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { SECRET, leases, openServerless, startMember } = require('../support/serverless.js');
-const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
 const { ended, recordChannels } = require('../support/tracing.js');
 const { waitFor } = require('../support/wait.js');
@@ -28,13 +27,6 @@ async function shown(service) {
   );
   const lease = row && leases.parseAndVerify(row.name);
   return lease ? { ...lease, remaining: lease.exp - row.now } : undefined;
-}
-
-async function proxied(t) {
-  const { hostname, port } = new URL(db.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
-  return proxy;
 }
 
 test('A8: a lease in the soft window is renewed behind the statement, and the hook fires', async (t) => {
@@ -83,7 +75,7 @@ test('the channel of leases tells of a real renewal, of one that failed, and of 
   assert.deepEqual([pass.locked, pass.killed], [true, 1]);
   assert.equal(attributes['db.system.name'], 'postgresql');
 
-  const proxy = await proxied(t);
+  const proxy = await db.openProxy(t);
   const hard = open(t, {
     connectionString: proxy.url(db.url),
     serviceName: 'untold',
@@ -151,7 +143,7 @@ test('SC-15: a statement longer than lease and timeout is not disturbed', async 
 });
 
 test('SC-4: a renewal without answer in the hard window: the statement goes on over a new connection', async (t) => {
-  const proxy = await proxied(t);
+  const proxy = await db.openProxy(t);
   const { client, count } = open(t, {
     connectionString: proxy.url(db.url),
     leaseTtlMs: 60_000,
@@ -187,7 +179,7 @@ test('SC-4: a renewal without answer in the hard window: the statement goes on o
 });
 
 test('SC-22: heartbeatErrorMode "throw" fails the statement that waited, and nothing else', async (t) => {
-  const proxy = await proxied(t);
+  const proxy = await db.openProxy(t);
   const { client, count } = open(t, {
     connectionString: proxy.url(db.url),
     serviceName: 'thrower',

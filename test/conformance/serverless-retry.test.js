@@ -8,7 +8,6 @@ const { getEventListeners, once } = require('node:events');
 const { RetryStrategy } = require('../../lib/index.js');
 const { Budget } = require('../../lib/serverless/retry.js');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { freePort } = require('../support/server.js');
 const { openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
@@ -23,13 +22,6 @@ const db = testDatabase(`
 const FAST = { minBackoff: 1, maxBackoff: 20 };
 const open = (t, options) =>
   openServerless(t, { connectionString: db.url, reaper: false, ...FAST, ...options });
-
-async function proxied(t) {
-  const { hostname, port } = new URL(db.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
-  return proxy;
-}
 
 test('A6: the classification is that of every vector', () => {
   for (const { retryable, ...fields } of vectors.classify) {
@@ -49,7 +41,7 @@ test('A7: delays are whole and within the bounds of every vector, which they rea
 });
 
 test('SC-1: inserts whose answer is cut off are made once and reported as unknown', async (t) => {
-  const proxy = await proxied(t);
+  const proxy = await db.openProxy(t);
   const { client } = open(t, { connectionString: proxy.url(db.url) });
   for (let n = 0; n < 20; n++) {
     await client.connect();
@@ -63,7 +55,7 @@ test('SC-1: inserts whose answer is cut off are made once and reported as unknow
 });
 
 test('SC-1: reads whose answer is cut off succeed; what would write is found out and not repeated', async (t) => {
-  const proxy = await proxied(t);
+  const proxy = await db.openProxy(t);
   const { client, count } = open(t, { connectionString: proxy.url(db.url) });
   for (let n = 0; n < 20; n++) {
     await client.connect();
@@ -88,7 +80,7 @@ test('SC-1: reads whose answer is cut off succeed; what would write is found out
 });
 
 test('SC-1: a statement that is declared idempotent is repeated; retryMode decides the rest', async (t) => {
-  const proxy = await proxied(t);
+  const proxy = await db.openProxy(t);
   const upsert = `insert into t values (777) returning 'marked'`;
   for (const [options, query, rows] of [
     [{}, { text: upsert, idempotent: true }, 2],
@@ -140,7 +132,7 @@ test('SC-1: what a first try leaves in doubt stays in doubt when there is no sec
 });
 
 test('SC-3: a connection that is dropped first and passes then is a connection', async (t) => {
-  const proxy = await proxied(t);
+  const proxy = await db.openProxy(t);
   for (let round = 0; round < 20; round++) {
     const { client, count, of } = open(t, { connectionString: proxy.url(db.url) });
     proxy.cutAt({ direction: 'toServer', byte: 1 });
@@ -266,7 +258,7 @@ test('SC-2: a conflict runs the function again', async (t) => {
 
 test('SC-2, sec_x04: transfers through a relay that cuts at random points: every call tells the truth', async (t) => {
   await db.sql(`insert into accounts values ('a', 1000), ('b', 0)`);
-  const proxy = await proxied(t);
+  const proxy = await db.openProxy(t);
   const { client } = open(t, { connectionString: proxy.url(db.url), retries: 6 });
   const words = ['COMMIT', 'UPDATE 1', 'BEGIN'];
   let [applied, doubts] = [0, 0];

@@ -4,7 +4,6 @@
 const assert = require('node:assert/strict');
 const { Client, Cursor } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 
@@ -16,8 +15,7 @@ const sleepOf = (round) => SLEEPS[round % SLEEPS.length];
 
 /** A line on which a cancel request arrives about when the answer leaves. */
 async function slowLine(t) {
-  const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   return proxy;
 }
 

@@ -8,7 +8,6 @@ const { Readable, Writable } = require('node:stream');
 const { buffer, text } = require('node:stream/consumers');
 const { pipeline } = require('node:stream/promises');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 const { uncaughtIn } = require('../support/uncaught.js');
@@ -123,8 +122,7 @@ test('a slow reader holds the server back', async (t) => {
 });
 
 test('a server that does not read holds the writer back', async (t) => {
-  const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   const pool = open(t, { connectionString: proxy.url(db.url) });
   await empty(pool);
   const from = pool.copyFrom('copy t from stdin');

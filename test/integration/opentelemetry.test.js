@@ -126,6 +126,15 @@ test('options choose what is told', async (t) => {
   exporter.reset();
   await pool.query('select 2');
   assert.deepEqual(spans(), []);
+  await tracer.startActiveSpan('request', async (request) => {
+    await pool.query('select 3');
+    request.end();
+  });
+  assert.deepEqual(
+    spans().map(({ name }) => name),
+    ['SELECT', 'request'],
+    'the other options are in force',
+  );
   instrumentation.disable();
   assert.throws(() => new PgBerthInstrumentation({ span: [] }), /unknown option "span"/);
   assert.throws(() => new PgBerthInstrumentation({ spans: ['querry'] }), /option "spans" must be/);
@@ -233,5 +242,8 @@ test('traceContext is the comment of a sampled span', async (t) => {
     const [{ query }] = await pool.query(text);
     assert.equal(query, `${text} /*traceparent='00-${traceId}-${spanId}-01'*/`);
     request.end();
+    // What nobody keeps is not told to the server's log.
+    const unsampled = trace.setSpanContext(context.active(), { traceId, spanId, traceFlags: 0 });
+    assert.equal((await context.with(unsampled, () => pool.query(text)))[0].query, text);
   });
 });

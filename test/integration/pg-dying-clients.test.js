@@ -5,7 +5,6 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const { Client, Cursor, Pool, Query, QueryStream, copyTo } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { test } = require('../support/timed-test.js');
 
 const db = testDatabase();
@@ -74,8 +73,7 @@ for (const name of Object.keys(uses)) {
 }
 
 test('the same behind a connection that was reset', async (t) => {
-  const proxy = await startProxy({ host: '127.0.0.1', port: Number(new URL(db.url).port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   const pool = new Pool({ connectionString: proxy.url(db.url), max: 1 });
   t.after(() => pool.end());
   for (const name of Object.keys(uses)) {

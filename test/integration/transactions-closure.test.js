@@ -5,7 +5,6 @@ const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
 const { promisify } = require('node:util');
 const { testDatabase } = require('../support/pools.js');
-const { startProxy } = require('../support/proxy.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
@@ -147,9 +146,7 @@ test('an idempotent insert of a row that is there gives nothing, by the index th
 });
 
 test('an idempotent insert whose answers are lost is tried again and stored once', async (t) => {
-  const { hostname, port } = new URL(db.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   const connectionString = proxy.url(db.url);
   const pool = db.openPool(t, { connectionString, poolSize: 1, retry: { baseDelayMs: 1 } });
   for (let round = 0; round < 2; round++)
@@ -165,9 +162,7 @@ test('an idempotent insert whose answers are lost is tried again and stored once
 
 /** A pool with one connection, whose answer to the first INSERT is lost. */
 async function lossyPool(t, options = {}) {
-  const { hostname, port } = new URL(db.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) });
-  t.after(() => proxy.close());
+  const proxy = await db.openProxy(t);
   proxy.cutAt({ direction: 'toClient', text: 'INSERT', before: true });
   const retry = { baseDelayMs: 1 };
   const connectionString = proxy.url(db.url);
@@ -287,6 +282,9 @@ test('CP-80: the signal of a transaction ends it although its function does not 
   );
   assert.equal(error, reason);
   assert.ok(!(await values()).includes(81));
+  // One that has fired before is not waited for either.
+  const late = { signal: AbortSignal.abort(reason) };
+  assert.equal(await failureOf(pool.transaction(() => new Promise(() => {}), late)), reason);
 });
 
 for (const [limit, end] of /** @type {const} */ ([

@@ -91,6 +91,10 @@ function testDatabase(setUp = '') {
       );
     },
 
+    /** Is there a backend of this pid? */
+    isBackend: async (pid) =>
+      (await sql('select from pg_stat_activity where pid = $1', [pid])).length === 1,
+
     /** Waits until nobody uses the pool any more. */
     released(pool) {
       return waitFor(() => pool.status().inUse === 0, { what: 'the return of all connections' });
