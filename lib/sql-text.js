@@ -1,6 +1,8 @@
 // SQL texts for people who watch: without literals, and in a few words.
 'use strict';
 
+const { behindComment } = require('./sql-blocks.js');
+
 /** Texts that were looked at, so that a statement is read once; and their characters in all. */
 const MAX_KNOWN = 1000;
 const MAX_KEPT = 4 * 1024 * 1024;
@@ -29,9 +31,6 @@ const TOKENS = new RegExp(
   ].join('|'),
   'g',
 );
-
-/** Of comments. */
-const EDGES = /\/\*|\*\//g;
 
 /** What a text does; anything else is not an operation. */
 const OPERATIONS = new Set(
@@ -93,17 +92,6 @@ function describeText(sql) {
   return described;
 }
 
-/** Where a comment ends: there may be others in it. @param {string} sql @param {number} from behind its beginning */
-function endOfComment(sql, from) {
-  let depth = 1;
-  EDGES.lastIndex = from;
-  for (let edge = EDGES.exec(sql); edge !== null; edge = EDGES.exec(sql)) {
-    depth += edge[0] === '/*' ? 1 : -1;
-    if (depth === 0) return EDGES.lastIndex;
-  }
-  return sql.length;
-}
-
 /** @param {string} sql @returns {Described} */
 function read(sql) {
   let text = '';
@@ -111,7 +99,7 @@ function read(sql) {
   TOKENS.lastIndex = 0;
   for (let found = TOKENS.exec(sql); found !== null; found = TOKENS.exec(sql)) {
     const { 0: token, groups = {} } = found;
-    if (groups.comment !== undefined) TOKENS.lastIndex = endOfComment(sql, TOKENS.lastIndex);
+    if (groups.comment !== undefined) TOKENS.lastIndex = behindComment(sql, found.index);
     if (groups.space !== undefined) {
       if (text !== '' && !text.endsWith(' ')) text += ' ';
       continue;

@@ -1,33 +1,17 @@
 // Does a text hold more than one statement? Those can only travel by the simple protocol.
 'use strict';
 
+const { behindComment } = require('../sql-blocks.js');
+
 /** What a semicolon may stand in without ending a statement: comments, quoted names, strings, dollar quotes. */
 const OPAQUE = [
-  /--[^\n]*/y,
+  /--[^\n\r]*/y,
   /"(?:[^"]|"")*"/y,
   // A backslash escapes only in E'…'.
   /(?<![\w$])[eE]'(?:[^'\\]|\\[\s\S]|'')*'/y,
   /'(?:[^']|'')*'/y,
   /(?<![\w$])\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[\s\S]*?\$\1\$/y,
 ];
-
-/** @param {string} text @param {number} at the place of `/*` @returns {number} behind the comment; they nest */
-function behindComment(text, at) {
-  let depth = 0;
-  let place = at;
-  do {
-    if (text.startsWith('/*', place)) {
-      depth++;
-      place += 2;
-    } else if (text.startsWith('*/', place)) {
-      depth--;
-      place += 2;
-    } else {
-      place++;
-    }
-  } while (depth > 0 && place < text.length);
-  return place;
-}
 
 /** @param {string} text @param {number} at @returns {number} behind what begins there, or `at` */
 function behindOpaque(text, at) {

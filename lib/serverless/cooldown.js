@@ -22,11 +22,6 @@ class Cooldown {
     return true;
   }
 
-  /** The pass did not take place. */
-  giveBack() {
-    this.#next = Number.NEGATIVE_INFINITY;
-  }
-
   /** A pass is over. @param {number} began @param {boolean} isWell it had the lock and did not fail */
   finish(began, isWell) {
     this.#current = isWell ? this.#base : Math.min(this.#current * 1.5, LONGEST_MS);

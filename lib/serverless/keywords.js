@@ -1,10 +1,12 @@
 // What the statements of a text do to the transaction they run in, read from their first words.
 'use strict';
 
+const { behindComment } = require('../sql-blocks.js');
+
 /** @typedef {'begin' | 'commit' | 'rollback' | 'other'} Effect `commit`: what is lost of it leaves a doubt */
 
-/** Comments and white space; a nested comment is skipped by hand. */
-const BLANK = /(?:\s|--[^\n]*)+/y;
+/** White space and comments of a line, which end where the server says that a line ends. */
+const BLANK = /(?:\s|--[^\n\r]*)+/y;
 const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
 /** Everything between words that holds neither a quote, a comment, a dollar nor the end of a statement. */
 const PLAIN = /[^\s;'"$/\-A-Za-z_\u0080-\uffff]+/y;
@@ -17,24 +19,6 @@ const DOLLAR = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
 function match(pattern, text, at) {
   pattern.lastIndex = at;
   return pattern.exec(text)?.[0] ?? '';
-}
-
-/** Behind a comment that may hold others. @param {string} text @param {number} start */
-function skipComment(text, start) {
-  let depth = 0;
-  let at = start;
-  do {
-    if (text.startsWith('/*', at)) {
-      depth++;
-      at += 2;
-    } else if (text.startsWith('*/', at)) {
-      depth--;
-      at += 2;
-    } else {
-      at++;
-    }
-  } while (depth > 0 && at < text.length);
-  return at;
 }
 
 /** Behind a quote of any kind. @param {string} text @param {number} at @param {string} before the word in front */
@@ -73,7 +57,7 @@ function effectsOf(text) {
       continue;
     }
     if (text.startsWith('/*', at)) {
-      at = skipComment(text, at);
+      at = behindComment(text, at);
       continue;
     }
     const char = text[at];

@@ -107,7 +107,8 @@ const JS = {
   'type-catalog': [],
   decoders: ['lazy', 'environment', 'native', 'rows', 'type-catalog'],
   answer: ['lazy', 'decoders', 'rows', 'error-classes'],
-  'sql-text': [],
+  'sql-blocks': [],
+  'sql-text': ['sql-blocks'],
   'query-hooks': ['lazy', 'hooks', 'option-rules', 'sql-comment'],
   'sql-comment': ['hooks'],
   tracing: ['lazy', 'mailbox', 'sql-text', 'errors', 'error-classes'],
@@ -200,6 +201,7 @@ const JS = {
   ],
   serverless: [
     ...BELOW,
+    'sql-blocks',
     'query-hooks',
     'commit-resolver',
     'queryable',
@@ -230,7 +232,7 @@ const JS = {
   'otel-metrics': ['hooks'],
   'package.json': [],
   opentelemetry: [...INFRA, 'otel-metrics', 'package.json', 'tracing'],
-  kysely: [...INFRA, ...BELOW, 'queryable', 'stream', 'pool'],
+  kysely: [...INFRA, ...BELOW, 'sql-blocks', 'queryable', 'stream', 'pool'],
   cli: ['serverless', 'pool', ...INFRA],
   index: '*',
 };
