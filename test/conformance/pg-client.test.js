@@ -350,6 +350,16 @@ compareAll([
     },
   },
   {
+    name: 'a notice has every name of a field, also of what was not said',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      const heard = [];
+      client.on('notice', (notice) => heard.push(Object.keys(notice).sort()));
+      await client.query('rollback');
+      return heard;
+    },
+  },
+  {
     name: 'notifications, idle and busy, in order',
     run: async (_, context) => {
       const client = await context.connect();
