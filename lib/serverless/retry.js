@@ -50,6 +50,8 @@ class RetryStrategy {
 function mayConnectAgain(err) {
   if (err?.code === '08P01') return !SET_UP_WRONG.test(String(err.message));
   if (err?.phase === 'connect') return true;
+  // Of several hosts none was there.
+  if (err?.code === 'ERR_ACQUIRE_TIMEOUT' && err.cause) return mayConnectAgain(err.cause);
   return err?.code === '57P05' || err?.code === '25P03' || RetryStrategy.isRetryable(err);
 }
 

@@ -91,3 +91,42 @@ test('CP-23, sec_m06: a name with several addresses that refuse sees no more att
   // A round at once, then after 100 and 200 ms and every 500: with jitter at most ten of three each.
   assert.ok(attempts >= 3 && attempts <= 36, `${attempts} attempts`);
 });
+
+test('SC-13: a name whose addresses all fail is told as one with one address, and tried again', async (t) => {
+  if (process.platform !== 'linux') return;
+  const silent = net.createServer((socket) => socket.on('error', () => {}));
+  await once(silent.listen(0, '0.0.0.0'), 'listening');
+  t.after(() => silent.close());
+  const { port } = /** @type {net.AddressInfo} */ (silent.address());
+  const dead = net.createServer();
+  await once(dead.listen(0, '0.0.0.0'), 'listening');
+  const nobody = /** @type {net.AddressInfo} */ (dead.address()).port;
+  await once(dead.close(), 'close');
+  const script = `
+    const { Client } = require(${JSON.stringify(path.join(__dirname, '../../lib/pg/index.js'))});
+    const { ServerlessClient } = require(${JSON.stringify(path.join(__dirname, '../../lib/serverless/index.js'))});
+    const tell = (...words) => console.log(words.join(' '));
+    const base = { host: 'moves.test', user: 'u', database: 'd' };
+    (async () => {
+      for (const port of [${port}, ${nobody}]) {
+        let again = 0;
+        const db = new ServerlessClient({
+          ...base, port, leaseMode: 'optional', connectionTimeoutMillis: 200, retries: 2, minBackoff: 1,
+          maxBackoff: 1, hooks: { onReconnect: () => again++ },
+        });
+        await db.query('select 1').catch((error) => tell(again, error.code, error.outcome));
+        await db.end();
+      }
+      const client = new Client({ ...base, port: ${nobody} });
+      await client.connect().catch((error) => tell(error.code, error.message));
+      tell('over');
+    })();`;
+  const child = withMovingName(t, script, '127.0.0.1\n127.0.0.2\n');
+  await waitFor(() => child.told().includes('over'), { what: 'the end of all attempts' });
+  assert.deepEqual(child.told(), [
+    '2 ERR_TIMEOUT not-sent',
+    '2 ECONNREFUSED not-sent',
+    `ECONNREFUSED connect ECONNREFUSED moves.test:${nobody}`,
+    'over',
+  ]);
+});

@@ -159,7 +159,7 @@ class Server {
       child.once('close', () => settle(this.log.slice(from) || 'it ended without a word'));
       child.stderr.setEncoding('utf8').on('data', (text) => {
         this.log += text;
-        const ready = /ready to accept (?:read-only )?connections/;
+        const ready = /ready to accept (?:read[- ]only )?connections/;
         if (ready.test(this.log.slice(from))) settle(undefined);
       });
       // the server alone does not keep a test process alive: the watchdog ends it afterwards

@@ -248,6 +248,12 @@ impl Seeker {
                             error: Some(error), ..
                         },
                     ] => Err(error.clone()),
+                    nodes
+                        if self.routes.len() == 1
+                            && let Some(error) = most_telling(nodes) =>
+                    {
+                        Err(error)
+                    }
                     _ => Err(Error::Acquire {
                         waited: began.elapsed(),
                         counts: Counts::default(),
@@ -475,4 +481,15 @@ pub fn is_decisive(error: &Error) -> bool {
         Error::Connect { code, .. } => is_final(code),
         _ => false,
     }
+}
+
+/// Where all addresses of one name have failed: what a server has said, else what the system says, else a time limit.
+fn most_telling(addresses: &[NodeReport]) -> Option<Error> {
+    let errors: Option<Vec<_>> = addresses.iter().map(|node| node.error.as_ref()).collect();
+    let told = errors?.into_iter().min_by_key(|error| match error {
+        Error::Server(_) | Error::Refused(_) => 0,
+        Error::Timeout { .. } => 2,
+        _ => 1,
+    });
+    told.cloned()
 }
