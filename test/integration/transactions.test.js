@@ -100,6 +100,23 @@ test('sec_x06: serialization failures run the function again, as often as asked'
   assert.equal(runs, 1);
 });
 
+test('sec_x01: what a stream writes is committed behind its last row, or where it is left, or its end rejects', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  await db.sql('truncate rows');
+  const insert = 'insert into rows select n from generate_series(1, 300) n returning n';
+  let seen = 0;
+  for await (const { n } of pool.stream(insert, [], { batchSize: 100 })) seen = n;
+  assert.deepEqual([seen, await count()], [300, 300]);
+  for await (const { n } of pool.stream(insert, [], { batchSize: 100 })) if (n === 5) break;
+  assert.equal(await count(), 600);
+  const orphans = pool.stream('insert into children values (7) returning n');
+  assert.deepEqual(await orphans.next(), { done: false, value: { n: 7 } });
+  const error = await failureOf(orphans.next());
+  assert.deepEqual([error.code, error.outcome], ['23503', 'failed']);
+  assert.deepEqual(await db.sql('select * from children'), []);
+  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+});
+
 test('a stream that fails in the middle gives the rows before and the error, and frees its connection', async (t) => {
   const pool = db.openPool(t, { poolSize: 1 });
   const seen = [];
