@@ -41,6 +41,10 @@ class LineProcess {
     this.#child.kill('SIGCONT');
   }
 
+  kill() {
+    this.#child.kill('SIGKILL');
+  }
+
   /** @returns {Promise<number | null>} its exit code */
   async end() {
     this.thaw();
