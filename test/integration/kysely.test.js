@@ -437,6 +437,18 @@ test('a forgotten transaction is closed after idleInTransactionMs and reported w
   assert.deepEqual(await namesOf(), []);
 });
 
+test('idleInTransactionMs is for idleness: a statement may take longer', async (t) => {
+  const errors = [];
+  const db = open(t, {
+    idleInTransactionMs: 500,
+    onConnectionError: (error) => errors.push(error),
+  });
+  const trx = await db.startTransaction().execute();
+  await sql`select pg_sleep(1)`.execute(trx);
+  await trx.commit().execute();
+  assert.deepEqual(errors, []);
+});
+
 test('a transaction that is forgotten before its first statement takes no connection any more', async (t) => {
   const errors = [];
   const db = open(t, { idleInTransactionMs: 50, onConnectionError: (error) => errors.push(error) });

@@ -13,15 +13,15 @@ const { waitFor } = require('../support/wait.js');
 
 const db = testDatabase('create table entries (worker int, n int)');
 
-/** A thread that has joined: it runs the bodies it is sent, with `pool`, and posts what they return. */
+/** A thread that has joined: it runs the bodies it is sent, with `pool` and `gate`, and posts what they return. */
 const MEMBER = `
   const { parentPort, workerData } = require('node:worker_threads');
   const { joinPool } = require(workerData.lib);
   const pool = joinPool(workerData.token);
   parentPort.on('message', async (body) => {
     try {
-      const run = new (async () => {}).constructor('pool', 'number', body);
-      parentPort.postMessage({ value: await run(pool, workerData.number) });
+      const run = new (async () => {}).constructor('pool', 'number', 'gate', body);
+      parentPort.postMessage({ value: await run(pool, workerData.number, workerData.gate) });
     } catch (error) {
       parentPort.postMessage({ failed: { name: error.name, code: error.code, outcome: error.outcome } });
     }
@@ -30,7 +30,8 @@ const MEMBER = `
 
 function startMember(t, pool, number = 0) {
   const lib = path.join(__dirname, '../../lib/index.js');
-  const workerData = { lib, token: pool.share(), number };
+  const gate = new Int32Array(new SharedArrayBuffer(8));
+  const workerData = { lib, token: pool.share(), number, gate };
   const worker = new Worker(MEMBER, { eval: true, workerData });
   t.after(() => worker.terminate());
   const ask = async (body) => {
@@ -39,7 +40,7 @@ function startMember(t, pool, number = 0) {
     if (answer.failed) throw Object.assign(new Error('in the worker'), { failed: answer.failed });
     return answer.value;
   };
-  return { worker, ask };
+  return { worker, ask, gate };
 }
 
 test('threads share connections, limits and figures', async (t) => {
@@ -81,18 +82,22 @@ test('statements wait for connections that another thread has', async (t) => {
 
 test('a thread that is blocked holds up no other', async (t) => {
   const pool = db.openPool(t, { poolSize: 2 });
-  const { ask } = startMember(t, pool);
+  const { ask, gate } = startMember(t, pool);
   await ask('await pool.query("select 1")');
   const blocked = ask(`
     const late = pool.query('select 4 as n');
     await new Promise(process.nextTick);
-    const cell = new Int32Array(new SharedArrayBuffer(4));
-    Atomics.wait(cell, 0, 0, 600);
-    return (await late)[0].n;
+    Atomics.store(gate, 1, 1);
+    const how = Atomics.wait(gate, 0, 0, 30_000);
+    return [how, (await late)[0].n];
   `);
+  await waitFor(() => Atomics.load(gate, 1) === 1, { what: 'the block' });
   for (let n = 0; n < 50; n++)
     assert.deepEqual(await pool.query('select $1::int as n', [n]), [{ n }]);
-  assert.equal(await blocked, 4);
+  Atomics.store(gate, 0, 1);
+  Atomics.notify(gate, 0);
+  assert.notEqual((await blocked)[0], 'timed-out');
+  assert.equal((await blocked)[1], 4);
 });
 
 test('a thread that leaves, or is ended in mid-query, leaves the pool whole', async (t) => {
