@@ -49,6 +49,8 @@ class BerthConnection {
   #running;
   /** Its place on the server was given up for good. */
   #isGone = false;
+  /** Gives up the wait for a place on the server. @type {AbortSignal | undefined} */
+  #acquiring;
   /** The transaction that is told of. @type {ReturnType<typeof traceTransaction>} */
   #trace;
   /** @type {{ limitMs: number, timer: ReturnType<typeof setInterval>, since: number } | undefined} */
@@ -57,12 +59,14 @@ class BerthConnection {
   /**
    * @param {Engine} engine @param {Engine | undefined} readers standbys, if reads may go there
    * @param {(error: Error) => void} onError told when the connection is lost
+   * @param {AbortSignal} [acquiring] of whoever wants the connection, which its first statement waits for
    */
-  constructor(engine, readers, onError) {
+  constructor(engine, readers, onError, acquiring) {
     this.#engine = engine;
     this.#readers = readers;
     this.#home = engine;
     this.#onError = onError;
+    this.#acquiring = acquiring;
   }
 
   /**
@@ -140,6 +144,8 @@ class BerthConnection {
    */
   async #run(sql, parameters, manner, signal) {
     signal?.throwIfAborted();
+    const isFirst = this.#session === undefined && this.#acquiring !== signal;
+    const waiting = isFirst ? this.#acquiring : undefined;
     const session = this.#place();
     const { promise, resolve, reject } = deferred();
     const answer = new StatementAnswer(this.#engine.reading.decoders, resolve, reject);
@@ -157,18 +163,21 @@ class BerthConnection {
       if (leave(session, 0)) this.#forget();
     };
     const stopHearing = signal && hearAbort(signal, leaveQueue);
+    const stopWaiting = waiting && hearAbort(waiting, leaveQueue);
     try {
       const answered = await promise;
       this.#transaction.answered();
       return answered;
     } catch (cause) {
       if (signal?.aborted && this.#isGone) throw signal.reason;
+      if (waiting?.aborted && this.#isGone) throw waiting.reason;
       const error = this.#report(queryable.asError(cause));
       if (isStopped && error instanceof CancelledError) throw stoppedHere(error);
       const isWithin = (Number(manner.flags) & FLAG.TRANSACTION) !== 0;
       throw error instanceof TransactionLostError && !isWithin ? sessionLost(error) : error;
     } finally {
       stopHearing?.();
+      stopWaiting?.();
       if (this.#running === running) this.#running = undefined;
       if (this.#watch) this.#watch.since = performance.now();
     }

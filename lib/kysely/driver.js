@@ -54,9 +54,9 @@ class BerthDriver {
     }
     const { onCreateConnection, onReserveConnection, onConnectionError } = this.#config;
     const readers = this.#readers && Pool.engineOf(this.#readers);
-    const connection = new BerthConnection(Pool.engineOf(this.#pool), readers, (error) =>
-      callHook(onConnectionError, [error]),
-    );
+    const report = (/** @type {Error} */ error) => callHook(onConnectionError, [error]);
+    const engine = Pool.engineOf(this.#pool);
+    const connection = new BerthConnection(engine, readers, report, options?.signal);
     if (onCreateConnection || onReserveConnection) await this.#introduce(connection, options);
     return connection;
   }

@@ -131,3 +131,25 @@ test('a stream given up while a batch is read ahead fails with the reason', asyn
   assert.equal(error, reason);
   assert.ok(await pidOf(db));
 });
+
+test('whoever waits for a connection leaves the queue when its signal fires', async (t) => {
+  const db = open(t);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const sleeping = sql`select pg_sleep(20) as busy`.execute(db);
+  sleeping.catch(() => {});
+  await database.running('busy');
+  const work = async (one) => {
+    const asked = sql`select 1`.execute(one);
+    setImmediate(() => controller.abort(reason));
+    await asked;
+  };
+  const wanted = db.connection().execute(work, { signal: controller.signal });
+  await assert.rejects(wanted, (error) => error === reason);
+  await database.sql(
+    `select pg_cancel_backend(pid) from pg_stat_activity
+       where query like '%as busy' and pid <> pg_backend_pid()`,
+  );
+  await assert.rejects(sleeping, { code: '57014' });
+  assert.ok(await pidOf(db));
+});
