@@ -558,6 +558,16 @@ compareAll([
     },
   },
   {
+    name: 'a connect that fails makes way for those who wait behind it',
+    run: async (driver) => {
+      const pool = new driver.Pool({ host: '127.0.0.1', port: 1, user: 'u', max: 1 });
+      const asked = [pool.connect(), pool.query('select 1'), pool.connect()];
+      const failures = (await Promise.allSettled(asked)).map(({ reason }) => reason.code);
+      await pool.end();
+      return [failures, counts(pool)];
+    },
+  },
+  {
     name: 'stacks lead to the caller',
     run: async (_, { pool: make, connect }) => {
       const pool = make();
