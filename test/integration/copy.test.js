@@ -288,6 +288,18 @@ test('sec_c02: a lost connection before the end was sent is certainly no success
   assert.deepEqual(await pool.query('select * from t'), []);
 });
 
+test('sec_c02: what was asked for as a COPY and is none may have taken effect when its answer is lost', async (t) => {
+  const proxy = await db.openProxy(t);
+  const pool = open(t, { connectionString: proxy.url(db.url), sslmode: 'disable' });
+  await empty(pool);
+  proxy.cutAt({ direction: 'toClient', text: 'INSERT', before: true });
+  const copy = pool.copyFrom('insert into t values (1)');
+  copy.write('1\n');
+  const error = await failure(copy);
+  assert.equal(error.outcome, 'unknown', error.stack);
+  assert.deepEqual(await db.sql('select id from t'), [{ id: 1 }]);
+});
+
 test('a COPY in a transaction is part of it, also as its first statement', async (t) => {
   const pool = open(t);
   await empty(pool);

@@ -135,7 +135,9 @@ impl Request {
         self.part == Part::Commit
             || match &self.work {
                 // The simple protocol may carry a COMMIT behind the first statement.
-                Work::Copy { statement, .. } => statement.text.contains(';'),
+                Work::Copy { statement, .. } => {
+                    statement.class == Class::Commit || statement.text.contains(';')
+                }
                 Work::Simple { statement, .. } => {
                     statement.class != Class::Plain || statement.text.contains(';')
                 }
@@ -161,11 +163,11 @@ impl Request {
         }
     }
 
-    /// Is it a COPY FROM STDIN and nothing else?
+    /// Is it a COPY FROM STDIN and nothing else? What was asked for as one may be another statement, which takes effect
+    /// without any data of ours.
     #[must_use]
     pub fn is_incoming_copy(&self) -> bool {
-        matches!(&self.work, Work::Copy { statement, incoming: true }
-            if !statement.text.trim_end_matches([';', ' ', '\n', '\t', '\r']).contains(';'))
+        matches!(&self.work, Work::Copy { statement, incoming: true } if copies_stdin(&statement.text))
     }
 
     /// A statement of its transaction, in front of it, will not be sent.
@@ -198,6 +200,24 @@ impl Request {
     pub fn fail(self, error: &Error) {
         self.reply.fail(error);
     }
+}
+
+/// Is a text certainly a COPY FROM STDIN? Of one with comments or quoted texts in front of these words nobody knows.
+fn copies_stdin(text: &str) -> bool {
+    // Names may be anything.
+    let unquoted: Vec<_> = text.split('"').step_by(2).collect();
+    let text = unquoted.join("\"").to_ascii_lowercase();
+    let alone = text.trim_end_matches([';', ' ', '\n', '\t', '\r']);
+    let Some((head, _)) = alone.trim_start().split_once("stdin") else {
+        return false;
+    };
+    let from = head.trim_end();
+    let before = from.strip_suffix("from").unwrap_or_default();
+    !alone.contains(';')
+        && !["'", "--", "/*"].iter().any(|mark| head.contains(mark))
+        && from.len() < head.len()
+        && before.starts_with("copy")
+        && before.ends_with(|c: char| c.is_whitespace() || c == ')' || c == '"')
 }
 
 /// The first word of a command tag and its number of rows.
@@ -367,6 +387,31 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_reads_our_data_is_a_copy_of_it() {
+        for text in [
+            "copy t from stdin",
+            " COPY s.t (a, b)\nFROM  STDIN with (delimiter ',') ",
+            "copy \"T\"(a)from stdin;\n",
+            "copy \"it's; a -- table\" (\"/* column\") from stdin (format binary)",
+        ] {
+            assert!(copies_stdin(text), "{text}");
+        }
+        for text in [
+            "insert into t values (1)",
+            "commit",
+            "copy t from '/tmp/from stdin'",
+            "copy t from program 'cat' -- from stdin",
+            "copy t /* from stdin */ from '/tmp/t'",
+            "copy stdin from '/tmp/t'",
+            "copy \"a from stdin\" from '/tmp/t'",
+            "copy t from stdin; insert into t values (1)",
+            "with x as (select 1) insert into t select * from stdin",
+        ] {
+            assert!(!copies_stdin(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_tag_gives_its_first_word_and_its_last_number() {
