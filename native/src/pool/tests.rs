@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::queue::Use;
+use super::resolve::find_out;
 use super::router::Seeker;
 use super::session::Session;
 use super::{Pool, answered};
@@ -21,7 +22,7 @@ use crate::conn::guard::Policy;
 use crate::conn::request::{LocalResult, Parameters, Part, Reply, Request, Work};
 use crate::conn::statement::{Naming, Statement};
 use crate::conn::tests::server::{Server, beside, every_poll, polled, profile, until};
-use crate::error::{Counts, Error, Outcome};
+use crate::error::{Counts, Error, Outcome, Trace};
 use crate::frame::Shapes;
 
 type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
@@ -178,6 +179,60 @@ fn sec_p01_a_pool_that_is_dropped_while_it_opens_leaves_no_socket() {
             pool.abandon();
             server.until_open(0).await;
             is_over
+        })
+        .await;
+    });
+}
+
+#[test]
+fn sec_p01_a_probe_that_is_dropped_leaves_nothing_that_the_next_one_waits_for() {
+    beside(async |server: Rc<Server>| {
+        // With a control connection of its own to open, and with one that is open.
+        for kept in [false, true] {
+            every_poll(async |polls| {
+                let pool = pool(&server, &json!({ "poolSize": 1 }));
+                let patience = Duration::from_secs(5);
+                if kept {
+                    assert!(pool.probe(patience).await.result.is_ok());
+                }
+                let is_over = polled(pool.probe(patience), polls).await.is_some();
+                // In the middle of its question a connection is of no use to anybody.
+                server.until_open(usize::from(is_over)).await;
+                assert!(pool.probe(patience).await.result.is_ok());
+                assert!(rests(&pool));
+                pool.end(patience).await;
+                assert!(pool.probe(patience).await.result.is_err());
+                server.until_open(0).await;
+                is_over
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn sec_p01_a_search_for_an_outcome_that_is_dropped_leaves_the_books_right() {
+    let trace = Trace {
+        xid: 7,
+        position: 7,
+        is_whole: true,
+        timeline: 1,
+        started: 0,
+        recovered: None,
+        system: "7".into(),
+        announced: false,
+        status: None,
+    };
+    beside(async |server: Rc<Server>| {
+        every_poll(async |polls| {
+            let pool = pool(&server, &json!({ "poolSize": 1 }));
+            let until = Instant::now() + Duration::from_millis(60);
+            let is_over = polled(find_out(&*pool, &trace, until), polls).await;
+            assert!(execute(&pool, "select 1").await.is_ok());
+            until_rest(&pool).await;
+            pool.end(Duration::from_secs(5)).await;
+            server.until_open(0).await;
+            is_over.is_some()
         })
         .await;
     });

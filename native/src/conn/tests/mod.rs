@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use self::server::{Server, beside, every_poll, polled, profile, until};
+use super::alive;
 use super::cancel;
 use super::client::Client;
 use super::dial::{Address, Route, addresses, dial};
@@ -124,6 +125,54 @@ fn a_cancel_request_that_is_dropped_leaves_no_socket_and_hurts_nobody() {
         assert!(server.cancels() > 0);
         client.end(Duration::from_secs(5)).await;
         server.until_open(0).await;
+    });
+}
+
+#[test]
+fn a_sign_of_life_that_is_dropped_leaves_no_socket() {
+    beside(async |server: Rc<Server>| {
+        let client = open(&server).await;
+        let target = client.connection().target();
+        every_poll(async |polls| {
+            let answered = polled(alive::answers(target, Duration::from_secs(5)), polls).await;
+            assert_ne!(answered, Some(false));
+            server.until_open(1).await;
+            answered.is_some()
+        })
+        .await;
+        client.end(Duration::from_secs(5)).await;
+        server.until_open(0).await;
+    });
+}
+
+#[test]
+fn a_question_that_is_dropped_leaves_a_connection_that_can_be_dismissed() {
+    beside(async |server: Rc<Server>| {
+        let route = route(&server);
+        let statements = ["select 1", "select 2"].map(|text| Statement::intern(text).unwrap());
+        for question in ["look", "ask", "warm"] {
+            every_poll(async |polls| {
+                let shapes = Arc::new(Shapes::new());
+                let dialled = dial(&route, address(&route).await, 0, MANNER, shapes).await;
+                let mut connection = dialled.unwrap();
+                let (profile, patience) = (profile(), Duration::from_secs(5));
+                let is_over = match question {
+                    "look" => polled(connection.look(patience), polls).await.is_some(),
+                    "ask" => {
+                        let asked = connection.ask("select 1", &profile, patience);
+                        polled(asked, polls).await.is_some()
+                    }
+                    _ => {
+                        let warmed = connection.warm(&statements, &profile, patience);
+                        polled(warmed, polls).await.is_some()
+                    }
+                };
+                connection.dismiss();
+                server.until_open(0).await;
+                is_over
+            })
+            .await;
+        }
     });
 }
 
