@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::de::value::MapDeserializer;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor,
+};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -94,6 +96,7 @@ pub struct Settings {
     pub(super) strict_fence: Option<bool>,
     pub(super) rebalance_ms: Option<u64>,
     pub(super) dns_recheck_ms: Option<u64>,
+    #[serde(deserialize_with = "object")]
     pub(super) lease: Option<LeaseSettings>,
 }
 
@@ -133,9 +136,54 @@ pub(super) fn switch_or_object<'de, T: DeserializeOwned, D: Deserializer<'de>>(
     }
 }
 
+/// Reads an object or nothing.
+fn object<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(None),
+        Value::Object(object) => match members(object) {
+            Ok(object) => Ok(Some(object)),
+            Err(_) => Err(D::Error::custom("a member")),
+        },
+        _ => Err(D::Error::custom("another kind")),
+    }
+}
+
 /// Reads an object by the names of its members, from a source that has no other way.
 fn members<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, serde_json::Error> {
-    T::deserialize(MapDeserializer::new(object.into_iter()))
+    let members = object
+        .into_iter()
+        .map(|(name, value)| (name, Member(value)));
+    T::deserialize(MapDeserializer::new(members))
+}
+
+/// The value of a member. Members of one type are read by one function, where a bare value has a copy of it in each place.
+struct Member(Value);
+
+impl IntoDeserializer<'_, serde_json::Error> for Member {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Member {
+    type Error = serde_json::Error;
+
+    #[inline(never)]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.0.deserialize_any(visitor)
+    }
+
+    #[inline(never)]
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.0.deserialize_option(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
 }
 
 #[derive(Clone, Debug, Default, serde::Deserialize)]
