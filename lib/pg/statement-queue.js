@@ -429,7 +429,7 @@ class StatementQueue {
     else this.#wait(limit, begin, (error) => submittable.handleError(error));
   }
 
-  /** @param {any} occupant @param {number} timeoutMs */
+  /** @param {any} occupant @param {number} timeoutMs of each thing it asks without a limit of its own */
   #occupy(occupant, timeoutMs) {
     const link = /** @type {Link} */ (this.#link);
     this.#occupant = occupant;
@@ -443,7 +443,8 @@ class StatementQueue {
           lane.heed(fields);
           fail.call(answer, fields);
         };
-        return link.ask(sql, values, decoders, { ...manner, timeoutMs }, answer);
+        const limited = manner.timeoutMs ? manner : { ...manner, timeoutMs };
+        return link.ask(sql, values, decoders, limited, answer);
       },
       parsers: this.#reading.parsers,
       describe: (message) => this.#heard.described(message),
