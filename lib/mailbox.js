@@ -3,7 +3,7 @@
 
 // Taken now: what a test puts in their place later must not hold up answers.
 const { hrtime, nextTick } = process;
-const { setImmediate } = require('node:timers');
+const { setImmediate, setTimeout } = require('node:timers');
 const { loadAhead, onWake: wakeBy, words } = require('./environment.js');
 const { noteContext, tell } = require('./hearers.js');
 const { lazy } = require('./lazy.js');
@@ -456,9 +456,9 @@ function settled(id) {
 
 /**
  * Gives a request up.
- * @param {Target} target @param {number} id @param {Answer} answer
+ * @param {Target} target @param {number} id @param {Answer} answer @param {number} [pauseMs]
  */
-function cancel(target, id, answer) {
+function cancel(target, id, answer, pauseMs = 1) {
   const waiting = pending[id];
   if (waiting !== answer && (waiting === undefined || waiting.of !== answer)) return;
   if (writing) {
@@ -466,7 +466,9 @@ function cancel(target, id, answer) {
     return;
   }
   flush();
-  native.cancel(target.slot, target.generation, id);
+  const isFound = native.cancel(target.slot, target.generation, id);
+  // Its answer is here; or it is on its way from a queue to a connection, and for a moment nowhere.
+  if (!isFound) setTimeout(cancel, pauseMs, target, id, answer, 2 * pauseMs).unref();
 }
 
 /**

@@ -208,3 +208,18 @@ test('a client tells its transaction status and its process with every answer', 
   }
   assert.deepEqual(statuses, ['I', 'T', 'T', 'E', 'I', 'I']);
 });
+
+test('a signal is heard that fires while its statement is for a moment neither in the queue nor on a connection', async (t) => {
+  const native = require('../../lib/native.js');
+  const { cancel } = native;
+  t.after(() => Object.assign(native, { cancel }));
+  const pool = db.openPool(t, { poolSize: 1 });
+  const abort = new AbortController();
+  const asked = pool.query('select pg_sleep(4)', [], { signal: abort.signal });
+  await db.running('pg_sleep(4)');
+  let looks = 0;
+  Object.assign(native, { cancel: (...given) => ++looks > 3 && cancel(...given) });
+  abort.abort();
+  await assert.rejects(asked, (error) => error === abort.signal.reason);
+  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+});
