@@ -34,8 +34,8 @@ function block(target, reading, maxMs, sql, params, read) {
       hasFailed = true;
     },
   );
-  send(target, sql, params, decoders, { timeoutMs }, answer);
-  if (!wait(() => answer.isDone, timeoutMs + GRACE_MS)) {
+  const begin = () => send(target, sql, params, decoders, { timeoutMs }, answer);
+  if (!wait(begin, () => answer.isDone, timeoutMs + GRACE_MS)) {
     const message = `querySync: the engine did not answer within ${timeoutMs + GRACE_MS}ms`;
     throw new OutcomeUnknownError(message, { code: 'IN_DOUBT' });
   }

@@ -472,12 +472,13 @@ function cancel(target, id, answer, pauseMs = 1) {
 }
 
 /**
- * Blocks the thread until an answer is complete.
- * @param {() => boolean} isDone @param {number} timeoutMs
+ * Blocks the thread until an answer is complete. Where that is refused, nothing is asked.
+ * @param {() => void} begin asks @param {() => boolean} isDone @param {number} timeoutMs
  * @returns {boolean} false when the time ran out
  */
-function wait(isDone, timeoutMs) {
+function wait(begin, isDone, timeoutMs) {
   if (draining) throw new Error('a blocking call cannot be made from a type parser');
+  begin();
   flush();
   const deadline = now() + timeoutMs;
   while (!isDone()) {

@@ -285,22 +285,22 @@ class StatementQueue {
     if (this.#link === undefined || this.isBusy) {
       throw new Error('querySync needs a connected client on which nothing else runs');
     }
-    /** @type {any} */
+    /** Anything may be thrown. @type {{ reason: any } | undefined} */
     let failure;
     const decoders = this.#decodersOf(asked);
     const answer = new BlockingAnswer(
       decoders,
       () => this.answered(asked, undefined),
       (reason) => {
-        failure = reason;
+        failure = { reason };
         this.answered(asked, reason);
       },
     );
-    this.#ask(asked, limit, decoders, answer);
-    if (!wait(() => answer.isDone, limit + BLOCKING_GRACE_MS)) {
+    const begin = () => this.#ask(asked, limit, decoders, answer);
+    if (!wait(begin, () => answer.isDone, limit + BLOCKING_GRACE_MS)) {
       throw new Error(`querySync: no answer within ${limit + BLOCKING_GRACE_MS} ms`);
     }
-    if (failure !== undefined) throw describe(failure);
+    if (failure !== undefined) throw describe(failure.reason);
     return answer;
   }
 

@@ -75,3 +75,33 @@ test('a session that ends under a blocking statement throws, there and afterward
     );
   }
 });
+
+test('a blocking call from a parser is refused, and nothing of it is sent', async (t) => {
+  const clients = [new Client(db.url), new Client(db.url)];
+  for (const client of clients) client.connectSync();
+  t.after(() => Promise.all(clients.map((client) => client.end())));
+  const [asking, other] = clients;
+  const types = { getTypeParser: () => () => other.querySync('insert into t values (1)') };
+  await assert.rejects(asking.query({ text: 'select 1', types }), /blocking call.*type parser/);
+  const { rows } = await other.query('select * from t');
+  assert.deepEqual(rows, []);
+});
+
+test('whatever a parser throws, a blocking call throws it', (t) => {
+  const client = new Client(db.url);
+  t.after(() => client.end());
+  client.connectSync();
+  for (const thrown of [undefined, null, 0]) {
+    const parser = () => {
+      throw thrown;
+    };
+    const text = 'select n from generate_series(1, 3) n';
+    const seen = [];
+    try {
+      seen.push(client.querySync({ text, types: { getTypeParser: () => parser } }).rows);
+    } catch (error) {
+      seen.push('threw', error);
+    }
+    assert.deepEqual(seen, ['threw', thrown]);
+  }
+});
