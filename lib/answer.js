@@ -161,10 +161,15 @@ class StatementAnswer {
 
   lookUp() {
     this.lookups++;
-    this.decoders.lookUp(this.session).then(
+    this.decoders.lookUp(this.heldShapes(), this.session).then(
       () => this.finishHeld(),
       (cause) => this.refuse(unreadable(cause)),
     );
+  }
+
+  /** Shapes of what is held. */
+  heldShapes() {
+    return new Set(this.held?.map(({ shape }) => shape));
   }
 
   /** The types are known now. Held frames are all of the same result: simple queries look nothing up. */

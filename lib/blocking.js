@@ -44,7 +44,7 @@ function block(target, reading, maxMs, sql, params, read) {
     const lookUp = (/** @type {string} */ text, /** @type {unknown[]} */ values) =>
       block(target, reading, maxMs, text, values, { types: 'lossless', rowMode: 'object' }).result
         .rows;
-    reading.catalog?.lookUpBlocking(decoders.unknown(), lookUp);
+    reading.catalog?.lookUpBlocking(decoders.unknown(answer.heldShapes()), lookUp);
   });
   if (hasFailed) throw queryable.asError(failure);
   return answer;

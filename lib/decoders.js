@@ -107,14 +107,19 @@ class Decoders {
     return compiled;
   }
 
-  /** The types that decoders are waiting for. */
-  unknown() {
-    return [...new Set([...this.#waiting.values()].flatMap(userOids().needsLookup))];
+  /**
+   * The types that decoders of these shapes are waiting for. Those of others may be made in a transaction that is not
+   * committed: whoever asks outside of it would find that they do not exist.
+   * @param {Iterable<number>} shapes
+   */
+  unknown(shapes) {
+    const waiting = [...shapes].flatMap((number) => this.#waiting.get(number) ?? []);
+    return [...new Set(waiting.flatMap(userOids().needsLookup))];
   }
 
-  /** Looks up what those types mean. @param {Target | undefined} session */
-  async lookUp(session) {
-    await this.#catalog?.lookUp(this.unknown(), session);
+  /** Looks up what those types mean. @param {Iterable<number>} shapes @param {Target | undefined} session */
+  async lookUp(shapes, session) {
+    await this.#catalog?.lookUp(this.unknown(shapes), session);
   }
 }
 

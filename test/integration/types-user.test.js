@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { setTimeout: sleep } = require('node:timers/promises');
 const { testDatabase } = require('../support/pools.js');
 const {
   failureOf,
@@ -87,6 +88,22 @@ test('a type made in a transaction is understood inside it', async (t) => {
   const tx = await pool.begin();
   await tx.query('create type fresh as (a int, b int8)');
   assert.deepEqual(await tx.query('select row(1, 2)::fresh as v'), [{ v: { a: 1, b: 2n } }]);
+  await tx.rollback();
+});
+
+test('a type made in a transaction is not looked up from outside of it', async (t) => {
+  const pool = db.openPool(t);
+  const tx = await pool.begin();
+  await tx.query('create type unseen as (a int, b int8)');
+  // Its first rows are here, and are kept until the answer is complete.
+  const read = tx.query(`with last as materialized (select pg_sleep(1))
+    select row(1, 2)::unseen as v from generate_series(1, 20000)
+    union all select row(3, 4)::unseen from last`);
+  await db.running('unseen');
+  await sleep(300);
+  assert.deepEqual(await pool.query(`select 'sad'::mood as v`), [{ v: 'sad' }]);
+  const rows = await read;
+  assert.deepEqual([rows[0], rows.at(-1)], [{ v: { a: 1, b: 2n } }, { v: { a: 3, b: 4n } }]);
   await tx.rollback();
 });
 
