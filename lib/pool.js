@@ -218,9 +218,10 @@ class Pool {
         return { flags: mailbox().FLAG.TRANSACTION, begin, ...rest };
       },
       isOwner: true,
+      isPlaced: () => handles.serialOf(session) !== 0,
       onEnd: () => {
         forgotten.unregister(stream);
-        release(session);
+        handles.leave(session);
       },
     });
     forgotten.register(stream, session, stream);

@@ -26,8 +26,10 @@ let lastPortal = 0;
  *   reading: Reading,
  *   manner: () => Manner,
  *   isOwner: boolean,
+ *   isPlaced?: () => boolean,
  *   onEnd?: () => void,
- * }} Source `manner` is asked before each request; `isOwner`: the transaction belongs to the stream and ends with it
+ * }} Source `manner` is asked before each request; `isOwner`: the transaction belongs to the stream and ends with it;
+ *   `isPlaced`: it has a connection
  */
 
 /** @implements {AsyncIterableIterator<any>} */
@@ -210,7 +212,9 @@ class RowStream {
   async #abandon() {
     this.#state = 'over';
     if (!this.#source.isOwner) return;
-    if (this.#isAsked) await this.#end('ROLLBACK').catch(() => {});
+    // Given up in the queue there is nothing to be rolled back, and a connection may be far away.
+    const mayHaveBegun = this.#isAsked && this.#source.isPlaced?.() !== false;
+    if (mayHaveBegun) await this.#end('ROLLBACK').catch(() => {});
     this.#source.onEnd?.();
   }
 

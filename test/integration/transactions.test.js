@@ -135,6 +135,21 @@ test('a stream that fails in the middle gives the rows before and the error, and
   assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
 });
 
+test('a stream that is given up while it waits for a connection says so at once', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 4000 });
+  const tx = await pool.begin();
+  const began = performance.now();
+  const late = await failureOf(pool.stream('select 1 as x', [], { timeoutMs: 50 }).next());
+  assert.deepEqual([late.name, late.outcome], ['TimeoutError', 'not-sent']);
+  const signal = AbortSignal.timeout(50);
+  assert.equal(await failureOf(pool.stream('select 1 as x', [], { signal }).next()), signal.reason);
+  assert.ok(performance.now() - began < 2000, 'waited for a connection that it had no use for');
+  assert.equal(pool.status().waiting, 0);
+  await tx.rollback();
+  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+  await db.released(pool);
+});
+
 test('sec_f06: a slow consumer holds the server back instead of filling the memory', async (t) => {
   const pool = db.openPool(t, { poolSize: 1 });
   const stream = pool.stream(`select repeat('x', 1000) as v from generate_series(1, 200000)`);
