@@ -19,7 +19,10 @@ class UnreadableAnswer {
 
   complete() {}
 
-  suspended() {}
+  /** Its portal is still open, whatever became of these rows. @param {number} shape */
+  suspended(shape) {
+    this.of.suspended(shape);
+  }
 
   copy() {}
 

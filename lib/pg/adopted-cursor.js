@@ -82,7 +82,11 @@ class CursorConnection extends EventEmitter {
     const answer = new StatementAnswer(
       this.#decoders,
       (done) => this.#later(() => this.#answered(done, operation)),
-      (reason) => this.#later(() => this.fail(describe(reason))),
+      (reason) =>
+        this.#later(() => {
+          if (answer.isSuspended) this.#abandon();
+          this.fail(describe(reason));
+        }),
     );
     const isOpening = operation === OPERATION.CURSOR_OPEN;
     this.#unanswered++;
@@ -90,8 +94,16 @@ class CursorConnection extends EventEmitter {
     try {
       this.#lane.ask(text, values, this.#decoders, { operation, batch }, answer);
     } catch (error) {
-      this.#later(() => this.fail(error));
+      this.#later(() => {
+        if (!isOpening) this.#abandon();
+        this.fail(error);
+      });
     }
+  }
+
+  /** A batch could not be read, or not asked for: the portal is still open, and everything else would wait behind it. */
+  #abandon() {
+    if (!this.#isOver) this.#ask(OPERATION.CURSOR_CLOSE, 0);
   }
 
   /** @param {() => void} tell */

@@ -119,8 +119,8 @@ class Cursor extends EventEmitter {
       const text = isOpening ? this.text : undefined;
       lane.ask(text, isOpening ? (this.values ?? undefined) : undefined, decoders, manner, answer);
     } catch (error) {
-      this.#isOpen = false;
-      process.nextTick(() => this.#failed(error, undefined));
+      // Of what could not be asked of it the portal is still open.
+      process.nextTick(() => this.#failed(error, isOpening ? undefined : { isSuspended: true }));
     }
   }
 
@@ -179,13 +179,13 @@ class Cursor extends EventEmitter {
     this.emit('end', this._result);
   }
 
-  /** @param {any} reason @param {InstanceType<typeof StatementAnswer> | undefined} answer */
+  /** @param {any} reason @param {{ isSuspended: boolean } | undefined} answer */
   #failed(reason, answer) {
     if (this.state === 'error' || this.state === 'done') return;
     this.#failure = reason;
     this.state = 'error';
     this.#isBusy = false;
-    // A parser threw: the portal is still open.
+    // A parser threw, or a batch could not be read: the portal is still open.
     if (answer?.isSuspended) this.#abandon();
     else this.#lane?.leave();
     const reads = this.#reads.splice(0);

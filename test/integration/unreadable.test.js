@@ -3,7 +3,8 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
-const { Client } = require('../../lib/index.js');
+const ForeignCursor = require('pg-cursor');
+const { Client, Cursor } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
@@ -121,3 +122,20 @@ test('a statement whose answer could not be read can still be given up', async (
   restore();
   assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
 });
+
+for (const [name, Kind] of Object.entries({ Cursor, 'Cursor of pg-cursor': ForeignCursor })) {
+  test(`a ${name} with a row there is no memory for fails, and its client goes on`, async (t) => {
+    const client = new Client({ connectionString: db.url, query_timeout: 5000 });
+    t.after(() => client.end());
+    await client.connect();
+    const cursor = client.query(
+      new Kind(`select repeat('x', 2000000) as x from generate_series(1, 3)`),
+    );
+    cursor.on('error', () => {});
+    const restore = refuseMemory(t);
+    const error = await failureOf(cursor.read(1));
+    assert.match(error.message, /the answer could not be read: RangeError: Array buffer/);
+    restore();
+    assert.deepEqual((await client.query('select 1 as x')).rows, [{ x: 1 }]);
+  });
+}

@@ -2,6 +2,8 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const ForeignCursor = require('pg-cursor');
+const { Client, Cursor } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
@@ -64,6 +66,28 @@ test('sec_f02: a getter among the parameters that blocks or gives another statem
   assert.equal((await given).name, 'AbortError');
   await intact(pool, [before, behind]);
 });
+
+for (const [name, Kind] of Object.entries({ Cursor, 'Cursor of pg-cursor': ForeignCursor })) {
+  test(`sec_f02: a getter among the parameters that reads a ${name} blocks no client`, async (t) => {
+    const client = new Client({ connectionString: db.url, query_timeout: 5000 });
+    t.after(() => client.end());
+    await client.connect();
+    const pool = db.openPool(t, { poolSize: 1 });
+    const cursor = client.query(new Kind('select n from generate_series(1, 9) n'));
+    cursor.on?.('error', () => {});
+    assert.deepEqual(await cursor.read(1), [{ n: 1 }]);
+    const reads = [];
+    await pool.query(
+      'select $1 || $2 as text',
+      withGetter(() => {
+        reads.push(reads.length === 1 && failureOf(cursor.read(1)));
+        return ' second';
+      }),
+    );
+    assert.equal((await reads[1]).code, 'ERR_ENCODE');
+    assert.deepEqual((await client.query('select 3 as n')).rows, [{ n: 3 }]);
+  });
+}
 
 test('sec_f02: parameters that are something else at the second look are refused', async (t) => {
   const pool = db.openPool(t, { poolSize: 1 });
