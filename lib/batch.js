@@ -38,9 +38,10 @@ function readStatement(given, index) {
 
 /**
  * @param {Target} pool @param {Reading} reading @param {unknown} statements @param {unknown} given options
+ * @param {number | undefined} maxStatementMs of the pool
  * @returns {Promise<Rows<any>[] | PromiseSettledResult<Rows<any>>[]>}
  */
-async function runBatch(pool, reading, statements, given) {
+async function runBatch(pool, reading, statements, given, maxStatementMs) {
   if (!Array.isArray(statements)) {
     throw wrongArgument(`statements must be an array, got ${typeof statements}`);
   }
@@ -50,7 +51,9 @@ async function runBatch(pool, reading, statements, given) {
   options.signal?.throwIfAborted();
   const session = openSession(pool, 'cluster');
   try {
-    return await (errors === 'isolated' ? isolated : together)(session, reading, asked, options);
+    if (errors === 'isolated') return await isolated(session, reading, asked, options);
+    const isLimited = (options.timeoutMs ?? options.signal ?? maxStatementMs) !== undefined;
+    return await together(session, reading, asked, options, isLimited);
   } finally {
     release(session);
   }
@@ -73,8 +76,9 @@ async function isolated(session, reading, asked, options) {
  * BEGIN travels with the first statement, and the others follow without waiting for one another: behind one that failed
  * the server refuses the rest, and COMMIT rolls back.
  * @param {Target} session @param {Reading} reading @param {Statement[]} asked @param {StatementOptions} options
+ * @param {boolean} isLimited they may be given up before they are sent
  */
-async function together(session, reading, asked, options) {
+async function together(session, reading, asked, options, isLimited) {
   /** @type {{ index: number, error: any } | undefined} */
   let first;
   let sent = 0;
@@ -90,7 +94,8 @@ async function together(session, reading, asked, options) {
   });
   const settled = Promise.allSettled(answers);
   // What cannot be sent at all is known now, and the rest must not be committed without it.
-  await nextTurn();
+  // What is given up is known only with its answer.
+  await (isLimited ? settled : nextTurn());
   let isCommitted = false;
   if (sent > 0) {
     const word = first === undefined ? 'COMMIT' : 'ROLLBACK';

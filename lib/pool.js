@@ -230,7 +230,8 @@ class Pool {
 
   /** @param {readonly unknown[]} statements @param {object} [given] @returns {Promise<any>} */
   async batch(statements, given) {
-    return batches().runBatch(this.#target, this.#use().reading, statements, given);
+    const { maxStatementMs } = this.#given;
+    return batches().runBatch(this.#target, this.#use().reading, statements, given, maxStatementMs);
   }
 
   /**

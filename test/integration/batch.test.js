@@ -182,6 +182,18 @@ test('all or nothing: what was given up before it was sent is not left out of wh
   }
 });
 
+test('all or nothing: what is given up in the turn of its end is not left out of what is committed', async (t) => {
+  const pool = await open(t);
+  const abort = new AbortController();
+  await pool.query('select 1');
+  // Before the batch asks for its end, and too late for the statement that is on its way.
+  setImmediate(() => abort.abort());
+  const batch = pool.batch([insert(1), insert(2)], { ...ALL, signal: abort.signal });
+  await assert.rejects(batch, { name: 'AbortError' });
+  await db.released(pool);
+  assert.deepEqual(await stored(), []);
+});
+
 test('all or nothing: given up while it waits for a connection, it has sent nothing', async (t) => {
   const pool = await open(t);
   const holder = await pool.begin();
