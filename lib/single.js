@@ -119,7 +119,10 @@ class Singles {
         const last = { flags: (manner?.flags ?? 0) | FLAG.FINISH };
         return await queryable.run(session, sql, params, read, reading, last, attempt);
       } catch (error) {
-        const isLack = error instanceof errors().AcquireTimeoutError;
+        const { AcquireTimeoutError, TransactionLostError } = errors();
+        // It has had no effect: without a session the engine would have moved it.
+        const isLost = error instanceof TransactionLostError;
+        const isLack = error instanceof AcquireTimeoutError || isLost;
         if (hasLeft || !isLack || performance.now() >= until) throw error;
       } finally {
         clearTimeout(timer);

@@ -50,6 +50,16 @@ describe('a backend that leaves', { concurrency: 4 }, () => {
     assert.deepEqual([rows.length, requests()], [1, 1]);
   });
 
+  it('sec_x03_that_runs_elsewhere_with_a_wait_of_its_own_as_well', TIMEOUT, async (context) => {
+    const { pool, requests } = await leaver(context, OWN);
+    const asked = pool.query('insert into t values ($1) returning x', [1], {
+      acquireTimeoutMs: 10_000,
+    });
+    const { rows, error } = await outcomeOf(asked);
+    assert.equal(error, undefined);
+    assert.deepEqual([rows.length, requests()], [1, 1]);
+  });
+
   it('sec_x03_bound_may_have_run', TIMEOUT, async (context) => {
     const bound = (request) =>
       request.flatMap(({ type }) => {
