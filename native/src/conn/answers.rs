@@ -61,6 +61,8 @@ pub struct Answers {
     pub session_over: bool,
     /// BEGIN failed: nothing behind it may run, it would run outside the transaction.
     pub begin_failed: Option<Error>,
+    /// A statement of a transaction was given up while it was only being prepared: those behind it do without it.
+    pub missed: bool,
     /// Requests to be sent again with a fresh Parse.
     pub again: Vec<Request>,
     /// A COPY FROM STDIN waits for data nobody will send.
@@ -107,6 +109,7 @@ impl Answers {
             finished: 0,
             session_over: false,
             begin_failed: None,
+            missed: false,
             again: Vec::new(),
             refuse_copy: false,
             copy: Copying::default(),

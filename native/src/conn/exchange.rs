@@ -99,6 +99,8 @@ pub struct Exchange {
     held: bool,
     /// The keeper has the connection: requests of callers wait.
     pub(super) kept: bool,
+    /// Why the transaction of whoever has the connection was never begun: he may not have heard of it yet.
+    unbegun: Option<Error>,
     /// Bytes ever put into `output`, and bytes ever taken from it.
     produced: u64,
     pub(super) written: u64,
@@ -123,6 +125,7 @@ impl Exchange {
             limit: None,
             held: false,
             kept: false,
+            unbegun: None,
             produced: 0,
             written: 0,
         }
@@ -145,6 +148,13 @@ impl Exchange {
 
     /// Takes a request and encodes as many as may be sent.
     pub fn push(&mut self, request: Request) {
+        if let Some(cause) = &self.unbegun
+            && request.part != Part::Single
+        {
+            return request.fail(&Error::TransactionLost {
+                cause: Box::new(cause.clone()),
+            });
+        }
         self.note_deadline(&request);
         if request.work.continues_cursor() {
             self.cursor_queue.push_back(request);
@@ -276,7 +286,11 @@ impl Exchange {
             self.core.expect(Expect::Ready);
         }
         self.produced_since(before);
+        if std::mem::take(&mut self.answers.missed) {
+            self.queue.iter_mut().for_each(Request::miss);
+        }
         if let Some(cause) = self.answers.begin_failed.clone() {
+            self.unbegun = Some(cause.clone());
             self.answers.session_over = true;
             self.answers.finished += fail_where(
                 &mut self.queue,
@@ -405,8 +419,9 @@ impl Exchange {
         &self.answers.account
     }
 
-    /// Sends events of the session to JS from now on.
+    /// Somebody else has the connection from now on, and hears the events of the session if he likes.
     pub fn subscribe(&mut self, subscriber: Option<Subscriber>) {
+        self.unbegun = None;
         self.answers.subscriber = subscriber;
     }
 

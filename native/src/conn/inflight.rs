@@ -141,6 +141,14 @@ impl InFlight {
         error
     }
 
+    /// Why the caller gave it up while it was only being prepared: the statement itself never went out. `missed`: its
+    /// transaction goes on without it.
+    pub(super) fn given_up(&mut self, missed: &mut bool) -> Option<Error> {
+        let reason = self.cancelled.take().map(Error::not_sent);
+        *missed |= reason.is_some() && self.request.part == Part::Inside;
+        reason
+    }
+
     /// Is it a COMMIT that the server has answered with ROLLBACK?
     pub(super) fn is_rolled_back(&self) -> bool {
         let is = |command: &Command| command.word() == "ROLLBACK";

@@ -317,7 +317,7 @@ impl Connection {
         self.lock().exchange.status()
     }
 
-    /// Sends events of the session (notices, notifications, its end) to JS from now on, or to nobody.
+    /// It is in other hands from now on: events of the session (notices, notifications, its end) go to JS, or to nobody.
     pub fn subscribe(&self, subscriber: Option<Subscriber>) {
         self.lock().exchange.subscribe(subscriber);
     }

@@ -53,8 +53,7 @@ impl Answers {
                 .filter(|_| error.code() == "57014")
                 .or(Some(error)),
             None if sent.is_rolled_back() => Some(Error::TransactionRolledBack),
-            // Given up while it was only being prepared: the statement itself never went out.
-            None if sent.sent != Sent::Whole => sent.cancelled.take().map(Error::not_sent),
+            None if sent.sent != Sent::Whole => sent.given_up(&mut self.missed),
             None => None,
         };
         if sent.sent != Sent::Whole && error.is_none() || again {
@@ -161,5 +160,134 @@ impl Answers {
                 None => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use bytes::BytesMut;
+    use tokio::sync::oneshot::Receiver;
+
+    use super::*;
+    use crate::config::Driver;
+    use crate::conn::exchange::{Exchange, Manner};
+    use crate::conn::giveup::Running;
+    use crate::conn::guard::Policy;
+    use crate::conn::request::{LocalResult, Parameters, Work};
+    use crate::conn::role::Reported;
+    use crate::conn::statement::{Naming, Statement};
+    use crate::conn::tests::server::{description, message, profile};
+    use crate::frame::Shapes;
+
+    fn exchange() -> Exchange {
+        let manner = Manner {
+            driver: Driver::Auto,
+            depth: 8,
+            statements: 8,
+            max_message: 1 << 20,
+            policy: Policy::default(),
+        };
+        let shapes = std::sync::Arc::new(Shapes::new());
+        Exchange::new(manner, shapes, BytesMut::new(), Reported::default())
+    }
+
+    /// A statement of a transaction; `either`: its parameter types have to be learned first.
+    fn asked(
+        text: &str,
+        part: Part,
+        either: bool,
+    ) -> (Request, Receiver<Result<LocalResult, Error>>) {
+        let (reply, answer) = Reply::local();
+        let work = Work::Execute {
+            statement: Statement::intern(text).unwrap(),
+            params: Parameters {
+                either,
+                ..Parameters::none()
+            },
+            naming: Naming::Unnamed,
+            begin: (part == Part::Inside).then(|| "BEGIN".into()),
+        };
+        let mut request = Request::new(work, reply, profile());
+        request.part = part;
+        (request, answer)
+    }
+
+    fn says(exchange: &Exchange, word: &str) -> bool {
+        let word = word.as_bytes();
+        exchange.output.windows(word.len()).any(|at| at == word)
+    }
+
+    fn hears(exchange: &mut Exchange, messages: &[Vec<u8>]) {
+        exchange.input.extend_from_slice(&messages.concat());
+        exchange.feed().unwrap();
+    }
+
+    #[test]
+    fn what_is_asked_before_its_owner_hears_that_begin_has_failed_is_not_sent() {
+        let mut exchange = exchange();
+        let (first, mut failed) = asked("select 1", Part::Inside, false);
+        exchange.push(first);
+        let refusal = message(b'E', b"SERROR\0VERROR\0C25006\0Mno\0\0");
+        hears(&mut exchange, &[refusal, message(b'Z', b"I")]);
+        assert!(failed.try_recv().unwrap().is_err());
+        // The report is on its way.
+        assert!(exchange.report().begin_failed.is_some());
+        exchange.output.clear();
+        let (next, mut behind) = asked("select 2", Part::Inside, false);
+        let (commit, mut end) = asked("COMMIT", Part::Commit, false);
+        exchange.push(next);
+        exchange.push(commit);
+        assert!(exchange.output.is_empty());
+        for answer in [&mut behind, &mut end] {
+            let answer = answer.try_recv().unwrap();
+            assert!(matches!(answer, Err(Error::TransactionLost { .. })));
+        }
+        // Whoever has the connection next begins anew.
+        exchange.subscribe(None);
+        let (other, _answer) = asked("select 3", Part::Inside, false);
+        exchange.push(other);
+        assert!(says(&exchange, "select 3"));
+    }
+
+    #[test]
+    fn a_commit_behind_a_statement_that_was_only_prepared_rolls_back() {
+        let mut exchange = exchange();
+        let (mut first, mut given_up) = asked("select 1", Part::Inside, true);
+        first.timeout = Some(Duration::ZERO);
+        let (commit, mut end) = asked("COMMIT", Part::Commit, false);
+        exchange.push(first);
+        exchange.push(commit);
+        assert_eq!(exchange.expire(Instant::now()), Running::Cancel);
+        exchange.hold();
+        exchange.output.clear();
+        // The cancel request comes too late.
+        let begun = [message(b'1', b""), message(b'2', b"")];
+        hears(&mut exchange, &begun);
+        let prepared = [
+            message(b'C', b"BEGIN\0"),
+            message(b'1', b""),
+            message(b't', &[0, 0]),
+            description(),
+            message(b'Z', b"T"),
+        ];
+        hears(&mut exchange, &prepared);
+        let answer = given_up.try_recv().unwrap();
+        let is_unsent = |error: &Error| error.outcome() == crate::error::Outcome::NotSent;
+        assert!(answer.is_err_and(|error| is_unsent(&error)));
+        exchange.resume();
+        assert!(says(&exchange, "ROLLBACK"));
+        assert!(!says(&exchange, "COMMIT"));
+        let rolled_back = [
+            message(b'1', b""),
+            message(b'2', b""),
+            message(b'n', b""),
+            message(b'C', b"ROLLBACK\0"),
+            message(b'Z', b"I"),
+        ];
+        hears(&mut exchange, &rolled_back);
+        let answer = end.try_recv().unwrap();
+        assert!(matches!(answer, Err(Error::TransactionRolledBack)));
     }
 }

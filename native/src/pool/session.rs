@@ -166,9 +166,7 @@ impl Session {
         let State::Waiting(queue) = &mut *state else {
             return false;
         };
-        if let Some(subscriber) = self.subscriber.get() {
-            connection.subscribe(Some(subscriber.clone()));
-        }
+        connection.subscribe(self.subscriber.get().cloned());
         let queue = std::mem::take(queue);
         let finishing = queue.iter().any(|request| request.finish);
         *state = if finishing {
