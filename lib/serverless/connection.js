@@ -24,7 +24,7 @@ const { mannerOf, toResult } = require('./query.js');
 const PATIENCE_MS = 2000;
 
 /** Kinds of failures behind which the connection goes on, whatever became of the statement. */
-const GOES_ON = new Set(['internal', 'result']);
+const GOES_ON = new Set(['internal', 'notReplicated', 'result']);
 
 /**
  * What the engine did on its own (native/src/conn/keeper.rs, `News`).

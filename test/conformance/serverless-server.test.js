@@ -9,10 +9,10 @@ const { openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 
-test('SC-1: a write whose backend is ended while it waits for a standby is unknown, and was made once', async (t) => {
+/** A server whose standby never confirms anything, and who looks at it without waiting himself. */
+async function startWithoutStandby(t) {
   const server = await startServer({ conf: { synchronous_standby_names: 'absent' } });
   t.after(() => server.stop());
-  // Does not wait itself.
   const observer = new Client({
     connectionString: server.url,
     options: '-c synchronous_commit=local',
@@ -20,6 +20,11 @@ test('SC-1: a write whose backend is ended while it waits for a standby is unkno
   observer.on('error', () => {});
   await observer.connect();
   await observer.query('create table t (n int)');
+  return { server, observer };
+}
+
+test('SC-1: a write whose backend is ended while it waits for a standby is unknown, and was made once', async (t) => {
+  const { server, observer } = await startWithoutStandby(t);
   const { client, count } = openServerless(t, { connectionString: server.url, reaper: false });
   const writing = client.query('insert into t values (1)');
   const waits = `select pid from pg_stat_activity where wait_event = 'SyncRep'`;
@@ -35,6 +40,24 @@ test('SC-1: a write whose backend is ended while it waits for a standby is unkno
   const { rows } = await observer.query('select count(*)::int as n from t');
   assert.deepEqual(rows, [{ n: 1 }]);
   assert.equal(count('onQueryRetry'), 0);
+});
+
+test('a write that no standby has confirmed in time is unknown, and its connection is kept', async (t) => {
+  const { server, observer } = await startWithoutStandby(t);
+  const { client, count } = openServerless(t, {
+    connectionString: server.url,
+    reaper: false,
+    defaultQueryTimeoutMs: 300,
+  });
+  const pidOf = async () => (await client.query('select pg_backend_pid() as pid')).rows[0].pid;
+  const before = await pidOf();
+  for (let n = 0; n < 2; n++) {
+    await assert.rejects(client.query('insert into t values (1)'), { committedLocally: true });
+    assert.equal(await pidOf(), before);
+  }
+  assert.deepEqual([count('onClientDead'), count('onConnect')], [0, 1]);
+  const leased = `select pid from pg_stat_activity where application_name like 's=%'`;
+  assert.deepEqual((await observer.query(leased)).rows, [{ pid: before }]);
 });
 
 test('SC-6: in 1000 transactions no statement of the reaper comes between BEGIN and COMMIT', async (t) => {
