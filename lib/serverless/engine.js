@@ -8,6 +8,9 @@ const { reapOnce } = require('./emergency.js');
 /** @import { ConnectionSettings } from './config.js' */
 /** @import { News, Watcher } from './connection.js' */
 
+/** How long the engine tries one address unless it is told (native/src/config/socket.rs). */
+const DEFAULT_MS = 2000;
+
 class EngineSeam {
   #settings;
   #lease;
@@ -44,8 +47,9 @@ class EngineSeam {
     const asked = performance.now();
     const password = await askPassword(this.#settings, limitMs);
     const left = Math.max(1, Math.ceil(limitMs - (performance.now() - asked)));
-    const isShort = Number.isFinite(left) && !(connectTimeoutMs && connectTimeoutMs <= left);
-    const timeout = isShort && left < 2000 ? { connectTimeoutMs: left } : {};
+    const ownMs =
+      connectTimeoutMs === undefined ? DEFAULT_MS : connectTimeoutMs || Number.POSITIVE_INFINITY;
+    const timeout = left < ownMs ? { connectTimeoutMs: left } : {};
     return { ...engine, ...(lease === undefined ? name : { lease }), password, ...timeout };
   }
 

@@ -1,8 +1,10 @@
-// A ServerlessClient that is closed under calls that would be tried again, and a password that never comes.
+// A ServerlessClient that is closed under calls that would be tried again, and what never comes: a password, a greeting.
 'use strict';
 
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const net = require('node:net');
 const pg = require('pg');
 const { testDatabase } = require('../support/pools.js');
 const { openServerless } = require('../support/serverless.js');
@@ -89,6 +91,21 @@ test('a password function that never answers ends with the limit of the call', a
   for (const limit of [{ connectionTimeoutMillis: 50, retries: 0 }, { maxQueryRetryTimeMs: 50 }]) {
     const { client } = open(t, { ...limit, password: () => new Promise(() => {}) });
     await assert.rejects(client.query('select 1'), { code: 'ERR_TIMEOUT', phase: 'connect' });
+  }
+});
+
+test('SC-20: an attempt to connect has no more time than its call, whatever limit of its own it has', async (t) => {
+  const silent = net.createServer((socket) => socket.on('error', () => {}));
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.after(() => silent.close());
+  const { port } = /** @type {net.AddressInfo} */ (silent.address());
+  for (const connectionTimeoutMillis of [0, 60_000]) {
+    const limits = { connectionTimeoutMillis, maxConnectRetryTimeMs: 2300 };
+    const { client } = open(t, { connectionString: undefined, host: '127.0.0.1', port, ...limits });
+    const began = performance.now();
+    await assert.rejects(client.connect(), { phase: 'connect' });
+    assert.ok(performance.now() - began < 10_000);
   }
 });
 
