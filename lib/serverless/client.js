@@ -55,7 +55,7 @@ class ServerlessClient {
   #closings = new AbortController();
   /** The loss that ended a transaction the caller has not ended yet. @type {Loss | undefined} */
   #lostTransaction;
-  /** A failure in the background that the next call throws. @type {Error | undefined} */
+  /** A failure in the background that the next call outside a transaction throws. @type {Error | undefined} */
   #owed;
   /** Settled when the statement is over that must not share its transaction. @type {Promise<void> | undefined} */
   #alone;
@@ -67,6 +67,7 @@ class ServerlessClient {
       this.#alone === undefined ? this.#run(args, part, scope) : this.#perform(args, part, scope),
     trace: (text) => this.#told.begin(text),
     closing: () => this.#closings.signal,
+    drop: ({ connection }) => connection && this.#drop(/** @type {AnyConnection} */ (connection)),
     resolve: (trace, budget) => findOut((own) => this.#open(own), trace, budget),
   };
   #names = new StatementNames();
@@ -175,9 +176,8 @@ class ServerlessClient {
     if (reaperConnection === undefined) return false;
     try {
       const pass = await this.#seam.reapOnce(reaperConnection, Math.min(budget.leftMs, 5000));
-      if (pass === undefined) return false;
-      this.#reaped(pass);
-      return pass.killed > 0;
+      if (pass !== undefined) this.#reaped(pass);
+      return pass !== undefined && pass.killed > 0;
     } catch (error) {
       this.#hooks.log(() => `reaperConnection failed: ${/** @type {Error} */ (error).message}`);
       return false;
@@ -228,7 +228,7 @@ class ServerlessClient {
       case 'notRenewed': {
         const err = errors.fromNative(/** @type {NativeError} */ (news.error), 'pg');
         const mode = this.#options.lease?.heartbeatErrorMode ?? 'reconnect';
-        if (mode === 'reconnect') this.#drop(connection);
+        if (mode === 'reconnect') this.#drop(connection, connection.lossBy(err));
         if (mode === 'throw' && news.refused === 0) this.#owed = err;
         this.#hooks.call('onHeartbeatFail', { gen, err });
         break;
@@ -244,22 +244,22 @@ class ServerlessClient {
 
   /** @param {News} news */
   #reaped({ locked, killed, candidates, denied, hidden, durationMs, error, refused }) {
-    const gen = this.#generation;
     const err = error ? errors.fromNative(/** @type {NativeError} */ (error), 'pg') : undefined;
     const isThrown = this.#options.lease?.reaperErrorMode === 'throw' && refused === 0;
     if (err !== undefined && isThrown) this.#owed = err;
     this.#hooks.log(
       () => `reaper: ${killed} of ${candidates} ended, lock ${locked ? 'had' : 'busy'}`,
     );
-    const payload = { gen, locked, killed, durationMs, candidates, denied, hidden };
-    this.#hooks.call('onReap', err === undefined ? payload : { ...payload, err });
+    const counts = { locked, killed, durationMs, candidates, denied, hidden };
+    this.#hooks.call('onReap', { gen: this.#generation, ...counts, ...(err && { err }) });
   }
 
-  /** Lets a connection go that nothing more is sent on; not a loss. @param {AnyConnection} connection */
-  #drop(connection) {
+  /** Lets a connection go that nothing more is sent on. @param {AnyConnection} connection @param {Loss} [loss] of what waits */
+  #drop(connection, loss) {
     forgotten.unregister(connection);
     connection.close();
     if (this.#connection !== connection) return;
+    if (loss?.isOpen) this.#lostTransaction = loss;
     this.#connection = undefined;
     this.#isDead = true;
     this.#generation++;
@@ -267,8 +267,9 @@ class ServerlessClient {
 
   #throwOwed() {
     const owed = this.#owed;
+    if (owed === undefined || this.#connection?.isInTransaction) return;
     this.#owed = undefined;
-    if (owed !== undefined) throw owed;
+    throw owed;
   }
 
   /** @param {any[]} args @returns {Promise<any>} */

@@ -171,6 +171,11 @@ class Connection {
     this.#watcher.lost(this, lossOf(this.#unanswered, this.#isWithin, error));
   }
 
+  /** What waits in it is lost with it. @param {Error} error */
+  lossBy(error) {
+    return lossOf(this.#unanswered, this.#isWithin, error);
+  }
+
   /** Says goodbye behind the statements in flight. Never rejects. */
   async close() {
     if (this.#state === 'open') this.#state = 'closing';

@@ -408,6 +408,11 @@ class LibraryConnection {
     this.#watcher.lost(this, lossOf(this.#unanswered, this.#isOpen, error));
   }
 
+  /** What waits in it is lost with it. @param {Error} error */
+  lossBy(error) {
+    return lossOf(this.#unanswered, this.#isOpen, error);
+  }
+
   /** Says goodbye. Never rejects. */
   async close() {
     if (this.#state === 'over') return;

@@ -3,11 +3,15 @@
 
 const { isOpenAfter } = require('./keywords.js');
 
-/** A statement on its way. `isWithin`: its connection was lost, and a transaction was open in front of it. @typedef {{ text: string, isWithin: boolean }} Request */
+/**
+ * A statement on its way. `isWithin`: its connection was lost, and a transaction was open in front of it, or it has opened
+ * one that others are behind: nothing of that may go on alone.
+ * @typedef {{ text: string, isWithin: boolean }} Request
+ */
 
 /**
- * A loss. `opened`: the statement that had opened the transaction in which the connection was lost and was not answered
- * itself; `isOpen`: as far as the caller can tell, he is inside a transaction.
+ * A loss. `opened`: the statement that had opened the transaction in which the connection was lost, with nothing behind it,
+ * and was not answered itself; `isOpen`: as far as the caller can tell, he is inside a transaction.
  * @typedef {{ error: Error | undefined, isOpen: boolean, opened: Request | undefined }} Loss
  */
 
@@ -23,6 +27,10 @@ function lossOf(unanswered, wasOpen, error) {
   let opened;
   for (const request of unanswered) {
     request.isWithin = isOpen;
+    if (isOpen && opened !== undefined) {
+      opened.isWithin = true;
+      opened = undefined;
+    }
     const before = isOpen;
     isOpen = isOpenAfter(request.text, before);
     if (isOpen !== before) opened = isOpen ? request : undefined;

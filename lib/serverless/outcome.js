@@ -96,7 +96,8 @@ function verdict(cause, request) {
   if (kind === 'timeout' && phase === 'statement') {
     return Object.assign(error, { code: 'ERR_QUERY_TIMEOUT' });
   }
-  if (kind !== 'lost' || outcome === 'failed') return error;
+  const isGone = kind === 'lost' || kind === 'closed';
+  if (!isGone || outcome === 'failed') return error;
   if (request.isWithin && (outcome === 'not-sent' || !mayCommit(request.text))) {
     return transactionLost(/** @type {Error} */ (error.cause ?? error));
   }

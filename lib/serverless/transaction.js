@@ -23,6 +23,7 @@ const { Budget } = require('./retry.js');
  *   turns: InstanceType<typeof import('./turns.js').Turns>,
  *   run: (args: readonly any[], part: number, scope: Scope) => Promise<any>,
  *   closing: () => AbortSignal,
+ *   drop: (scope: Scope) => void,
  *   trace: (begin: string) => ReturnType<typeof import('../tracing/index.js').traceTransaction>,
  *   resolve: (trace: CommitTrace, budget: CallBudget) => Promise<{ fate: string, status: string }>,
  * }} Runner
@@ -161,8 +162,8 @@ async function through(runner, begin, fn, options, budget, onLeft) {
     if (!isShown && !options.readOnly) await run(['select'], INSIDE);
   } catch (error) {
     scope.isOver = true;
-    // Whatever the rollback says, the caller wants to know why it was needed.
-    await run(['ROLLBACK']).catch(() => {});
+    // Whatever the rollback says, the caller wants to know why it was needed. Without one the connection must not be used.
+    await run(['ROLLBACK']).catch(() => runner.drop(scope));
     onLeft();
     throw error;
   }
@@ -170,6 +171,8 @@ async function through(runner, begin, fn, options, budget, onLeft) {
   try {
     await run(['COMMIT'], COMMIT);
   } catch (error) {
+    // It waited behind another statement for too long, and the transaction is open still.
+    if (/** @type {any} */ (error)?.outcome === 'not-sent') runner.drop(scope);
     await turns.during(() => settle(runner, error, options.readOnly === true, budget));
   }
   return value;

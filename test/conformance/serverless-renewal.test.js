@@ -178,6 +178,29 @@ test('SC-4: a renewal without answer in the hard window: the statement goes on o
   assert.equal(count('onHeartbeatFail'), 0);
 });
 
+test('SC-4: a transaction that waited for a renewal without answer is not put together anew from its pieces', async (t) => {
+  const proxy = await db.openProxy(t);
+  const { client, count } = open(t, {
+    connectionString: proxy.url(db.url),
+    serviceName: 'pieces',
+    leaseTtlMs: 1000,
+    heartbeatSoftRemainingMs: 1000,
+    heartbeatHardWaitRemainingMs: 1000,
+    heartbeatTimeoutMs: 200,
+  });
+  await client.query('select 1');
+  proxy.blackHole();
+  const texts = ['begin', 'insert into t values (77)', 'select 1/0', 'commit'];
+  const asked = Promise.allSettled(texts.map((text) => client.query(text)));
+  await waitFor(() => count('onHeartbeatFail') > 0, { what: 'the failure' });
+  proxy.heal();
+  for (const { reason } of await asked) {
+    assert.equal(reason?.transactionLost, true, String(reason));
+  }
+  await client.query('insert into t values (78)');
+  assert.deepEqual(await db.sql('select n from t where n in (77, 78)'), [{ n: 78 }]);
+});
+
 test('SC-22: heartbeatErrorMode "throw" fails the statement that waited, and nothing else', async (t) => {
   const proxy = await db.openProxy(t);
   const { client, count } = open(t, {
@@ -195,6 +218,24 @@ test('SC-22: heartbeatErrorMode "throw" fails the statement that waited, and not
   await waitFor(() => count('onHeartbeatFail') > 0, { what: 'the hook' });
   await proxy.cutAll();
   proxy.heal();
+});
+
+test('SC-22: what failed in the background is not thrown into a transaction', async (t) => {
+  const proxy = await db.openProxy(t);
+  const { client } = open(t, {
+    connectionString: proxy.url(db.url),
+    serviceName: 'owed',
+    leaseTtlMs: 600,
+    heartbeatTimeoutMs: 100,
+    heartbeatErrorMode: 'throw',
+  });
+  await client.query('select 1');
+  // The relay is blocked as well: a renewal gets no answer, and nobody waits for it.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1200);
+  await client.query('begin');
+  assert.equal((await client.query('rollback')).command, 'ROLLBACK');
+  await assert.rejects(client.query('select 1'), { code: 'ETIMEDOUT' });
+  assert.equal((await client.query('select 1 as n')).rows[0].n, 1);
 });
 
 /** A relay that writes down what the client sends: types of messages, with the texts of statements. */

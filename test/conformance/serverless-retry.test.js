@@ -5,7 +5,7 @@ require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
 const net = require('node:net');
 const { getEventListeners, once } = require('node:events');
-const { RetryStrategy } = require('../../lib/index.js');
+const { RetryStrategy, createPool } = require('../../lib/index.js');
 const { Budget } = require('../../lib/serverless/retry.js');
 const { testDatabase } = require('../support/pools.js');
 const { freePort } = require('../support/server.js');
@@ -285,6 +285,62 @@ test('SC-2, sec_x04: transfers through a relay that cuts at random points: every
   assert.equal(rows[0].balance + rows[1].balance, 1000);
   assert.equal(rows[1].balance, applied);
   assert.equal(doubts, 0, 'the server was reachable: nothing may stay unknown');
+});
+
+test('SC-2: a BEGIN that was never sent is not repeated without the statements behind it', async (t) => {
+  const { client } = open(t, {});
+  const pool = createPool({ connectionString: db.url });
+  t.after(() => pool.end());
+  for (const texts of [
+    ['begin', 'insert into t values (9200)', 'commit'],
+    ['begin', 'select 1'],
+  ]) {
+    const [{ pid }] = (await client.query('select pg_backend_pid() as pid')).rows;
+    // While the thread is blocked the client does not hear of it.
+    pool.querySync('select pg_terminate_backend($1)', [pid]);
+    let isThere = true;
+    while (isThere) {
+      isThere = pool.querySync('select from pg_stat_activity where pid = $1', [pid]).length > 0;
+    }
+    const asked = await Promise.allSettled(texts.map((text) => client.query(text)));
+    for (const { reason } of asked) assert.equal(reason?.transactionLost, true, String(reason));
+    if (texts.length === 2) assert.equal((await client.query('rollback')).command, 'ROLLBACK');
+    await client.query('insert into t values (9201)');
+  }
+  assert.deepEqual(await db.sql('select n from t where n between 9200 and 9201'), [
+    { n: 9201 },
+    { n: 9201 },
+  ]);
+});
+
+test('SC-2: a transaction whose COMMIT or ROLLBACK waited for too long does not stay open', async (t) => {
+  const { client } = open(t, { defaultQueryTimeoutMs: 150 });
+  const slow = { text: 'select pg_sleep(0.3)', query_timeout: 5000 };
+  /** @type {Promise<unknown>} */
+  let left = Promise.resolve();
+  const leave = (tx) => {
+    left = tx.query(slow).catch(() => {});
+  };
+  await client.connect();
+  const changed = client.transaction(async (tx) => {
+    await tx.query('insert into t values (9300)');
+    leave(tx);
+    throw new Error('changed its mind');
+  });
+  await assert.rejects(changed, /changed its mind/);
+  await left;
+  await client.query('insert into t values (9301)');
+  let runs = 0;
+  await client.transaction(async (tx) => {
+    runs++;
+    await tx.query('insert into t values (9302)');
+    if (runs === 1) leave(tx);
+  });
+  assert.equal(runs, 2);
+  assert.deepEqual(await db.sql('select n from t where n between 9300 and 9302 order by n'), [
+    { n: 9301 },
+    { n: 9302 },
+  ]);
 });
 
 test('SC-20: calls that wait for another try share one listener, and end with the client', async () => {
