@@ -228,16 +228,9 @@ impl Exchange {
 mod tests {
     use std::time::Duration;
 
-    use bytes::BytesMut;
-
     use super::*;
-    use crate::config::Driver;
-    use crate::conn::exchange::Manner;
-    use crate::conn::guard::Policy;
     use crate::conn::request::{Reply, Work};
-    use crate::conn::role::Reported;
-    use crate::conn::tests::server::profile;
-    use crate::frame::Shapes;
+    use crate::conn::tests::server::{exchange, profile};
 
     fn request(timeout: Option<Duration>) -> Request {
         let mut request = Request::new(Work::CursorClose, Reply::local().0, profile());
@@ -247,18 +240,6 @@ mod tests {
 
     fn sent(timeout: Option<Duration>) -> InFlight {
         InFlight::new(request(timeout), Instant::now())
-    }
-
-    fn exchange() -> Exchange {
-        let manner = Manner {
-            driver: Driver::Auto,
-            depth: 8,
-            statements: 8,
-            max_message: 1 << 20,
-            policy: Policy::default(),
-        };
-        let shapes = Arc::new(Shapes::new());
-        Exchange::new(manner, shapes, BytesMut::new(), Reported::default())
     }
 
     #[test]

@@ -167,31 +167,14 @@ impl Answers {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use bytes::BytesMut;
     use tokio::sync::oneshot::Receiver;
 
     use super::*;
-    use crate::config::Driver;
-    use crate::conn::exchange::{Exchange, Manner};
+    use crate::conn::exchange::Exchange;
     use crate::conn::giveup::Running;
-    use crate::conn::guard::Policy;
     use crate::conn::request::{LocalResult, Parameters, Work};
-    use crate::conn::role::Reported;
     use crate::conn::statement::{Naming, Statement};
-    use crate::conn::tests::server::{description, message, profile};
-    use crate::frame::Shapes;
-
-    fn exchange() -> Exchange {
-        let manner = Manner {
-            driver: Driver::Auto,
-            depth: 8,
-            statements: 8,
-            max_message: 1 << 20,
-            policy: Policy::default(),
-        };
-        let shapes = std::sync::Arc::new(Shapes::new());
-        Exchange::new(manner, shapes, BytesMut::new(), Reported::default())
-    }
+    use crate::conn::tests::server::{description, exchange, message, profile};
 
     /// A statement of a transaction; `either`: its parameter types have to be learned first.
     fn asked(

@@ -228,6 +228,20 @@ pub(crate) fn profile() -> Arc<crate::conn::statement::NumberedProfile> {
     })
 }
 
+/// What was asked and answered on a connection that has no socket.
+pub(crate) fn exchange() -> crate::conn::exchange::Exchange {
+    let manner = crate::conn::exchange::Manner {
+        driver: crate::config::Driver::Auto,
+        depth: 8,
+        statements: 8,
+        max_message: 1 << 20,
+        policy: crate::conn::guard::Policy::default(),
+    };
+    let shapes = Arc::new(crate::frame::Shapes::new());
+    let reported = crate::conn::role::Reported::default();
+    crate::conn::exchange::Exchange::new(manner, shapes, bytes::BytesMut::new(), reported)
+}
+
 /// More polls than any of the functions under test needs; each test sees for itself that its last round was complete.
 const MANY: usize = 200;
 
