@@ -5,7 +5,7 @@
 //! pool       who gets which connection
 //! conn       one socket around one conversation
 //! wire  frame  config  lease                  protocol, rows, settings, leases: no I/O
-//! error  sqlstate  field  metrics             what all of them use
+//! error  sqlstate  field  metrics  json       what all of them use
 //! ```
 //!
 //! Imports point down only (`scripts/check-layers.js`).
@@ -17,6 +17,7 @@ pub mod conn;
 pub mod error;
 pub mod field;
 pub mod frame;
+pub mod json;
 pub mod lease;
 pub mod metrics;
 pub mod pool;

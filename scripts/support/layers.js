@@ -6,10 +6,11 @@ const RUST = {
   error: ['sqlstate'],
   sqlstate: [],
   field: [],
+  json: [],
   metrics: [],
   config: ['error', 'field', 'sqlstate'],
   wire: ['error', 'field', 'sqlstate'],
-  frame: ['error', 'field', 'sqlstate'],
+  frame: ['error', 'field', 'json', 'sqlstate'],
   lease: ['config', 'error'], // of config only the type of a secret
   'lease/renew': ['lease', 'lease/turn', 'conn', 'config', 'metrics', 'error', 'field', 'sqlstate'],
   'lease/reaper': ['lease', 'conn', 'config', 'metrics', 'error', 'field', 'sqlstate'],

@@ -3,22 +3,29 @@
 use std::time::{Duration, Instant};
 
 use neon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::addon::arguments::{handle, text, whole};
 use crate::addon::registry::{self, Object};
 use crate::addon::settle::promise;
 use crate::conn::fate::{Fate, position};
 use crate::error::{Error, Trace};
+use crate::json::{Text, members};
 use crate::pool::resolve::{Finding, Only, find_out};
 
 /// What a transaction has shown, for JS to keep and to ask about.
-pub(super) fn describe(trace: &Trace) -> Value {
-    json!({
-        "xid": trace.xid.to_string(), "lsn": trace.lsn(), "timeline": trace.timeline,
-        "started": trace.started.to_string(), "system": trace.system, "announced": trace.announced,
-        "recovered": trace.recovered_lsn(), "status": trace.status, "whole": trace.is_whole,
-    })
+pub(super) fn describe(trace: &Trace) -> Text {
+    members(&[
+        ("xid", &trace.xid.to_string()),
+        ("lsn", &trace.lsn()),
+        ("timeline", &trace.timeline),
+        ("started", &trace.started.to_string()),
+        ("system", &trace.system),
+        ("announced", &trace.announced),
+        ("recovered", &trace.recovered_lsn()),
+        ("status", &trace.status),
+        ("whole", &trace.is_whole),
+    ])
 }
 
 /// The same, read back.
@@ -74,8 +81,8 @@ pub(super) fn resolve(mut cx: FunctionContext) -> JsResult<JsPromise> {
             Fate::Aborted => "aborted",
             Fate::Open | Fate::Unknown => "unknown",
         };
-        let text = json!({ "fate": fate, "status": status }).to_string();
-        Ok(cx.string(text).upcast())
+        let text = members(&[("fate", &fate), ("status", &status)]);
+        Ok(cx.string(text.into_string()).upcast())
     })
 }
 
@@ -96,13 +103,13 @@ mod tests {
             announced: true,
             status: None,
         };
-        assert_eq!(read(&describe(&trace).to_string()), Some(trace.clone()));
+        assert_eq!(read(&describe(&trace).into_string()), Some(trace.clone()));
         let clean = Trace {
             recovered: None,
             is_whole: false,
             ..trace
         };
-        assert_eq!(read(&describe(&clean).to_string()), Some(clean));
+        assert_eq!(read(&describe(&clean).into_string()), Some(clean));
         assert_eq!(read("{}"), None);
     }
 }

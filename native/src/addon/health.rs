@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neon::prelude::*;
-use serde_json::{Value, json};
 
 use crate::addon::arguments::{handle, whole};
 use crate::addon::environment::current;
 use crate::addon::objects::subscriber;
 use crate::addon::registry::{self, Object};
-use crate::addon::settle::{self, promise, throw};
+use crate::addon::settle::{exact_millis, promise, throw};
 use crate::error::Error;
+use crate::json::{Text, members};
 use crate::pool::Pool;
 use crate::pool::health::Report;
 
@@ -28,22 +28,18 @@ fn milliseconds(cx: &mut FunctionContext, place: usize) -> NeonResult<Duration> 
 }
 
 /// `{waitedMs, roundTripMs, version, host}` or `{error}`, with how long the report has waited for the event loop.
-fn to_json(report: &Report) -> Value {
-    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-    let mut described = match &report.result {
-        Ok(probe) => json!({
-            "waitedMs": ms(probe.waited), "roundTripMs": ms(probe.round_trip),
-            "version": probe.version, "host": probe.host,
-        }),
-        Err(error) => {
-            let error: Value = serde_json::from_str(&settle::describe(error)).unwrap_or_default();
-            json!({ "error": error })
-        }
-    };
-    if let Some(described) = described.as_object_mut() {
-        described.insert("lagMs".into(), json!(ms(report.finished.elapsed())));
+fn to_json(report: &Report) -> Text {
+    let lag = exact_millis(report.finished.elapsed());
+    match &report.result {
+        Ok(probe) => members(&[
+            ("waitedMs", &exact_millis(probe.waited)),
+            ("roundTripMs", &exact_millis(probe.round_trip)),
+            ("version", &probe.version),
+            ("host", &probe.host),
+            ("lagMs", &lag),
+        ]),
+        Err(error) => members(&[("error", error), ("lagMs", &lag)]),
     }
-    described
 }
 
 /// `poolProbe(slot, generation, patience in ms) → Promise<JSON>`: one probe.
@@ -54,7 +50,7 @@ pub(super) fn probe(mut cx: FunctionContext) -> JsResult<JsPromise> {
     };
     let probing = async move { Ok(pool.probe(patience).await) };
     promise(&mut cx, probing, |cx, report| {
-        Ok(cx.string(to_json(&report).to_string()).upcast())
+        Ok(cx.string(to_json(&report).into_string()).upcast())
     })
 }
 
@@ -85,6 +81,6 @@ pub(super) fn probed(mut cx: FunctionContext) -> JsResult<JsValue> {
     let Some((report, skipped)) = pool(&mut cx)?.and_then(|pool| pool.probed(id)) else {
         return Ok(cx.null().upcast());
     };
-    let text = json!({ "report": to_json(&report), "skipped": skipped }).to_string();
-    Ok(cx.string(text).upcast())
+    let text = members(&[("report", &to_json(&report)), ("skipped", &skipped)]);
+    Ok(cx.string(text.into_string()).upcast())
 }

@@ -1,12 +1,12 @@
 //! Exports that sign and verify leases; secrets come in and never go out.
 
 use neon::prelude::*;
-use serde_json::json;
 
 use crate::addon::arguments::text;
 use crate::addon::settle::throw;
 use crate::config::Secret;
 use crate::error::Error;
+use crate::json::members;
 use crate::lease::{LeaseSecret, LeaseSigner, parse_and_verify, random_instance_id};
 
 /// A moment in Unix milliseconds, as an exact whole number.
@@ -51,9 +51,12 @@ pub(super) fn token(mut cx: FunctionContext) -> JsResult<JsString> {
     let weak = LeaseSecret::new(Secret::new(secret)).map(|secret| secret.is_weak());
     match signer(&mut cx)?.and_then(|signer| Ok((signer, weak?))) {
         Ok((signer, weak)) => {
-            let text =
-                json!({ "service": signer.service(), "instance": signer.instance(), "weak": weak });
-            Ok(cx.string(text.to_string()))
+            let text = members(&[
+                ("service", &signer.service()),
+                ("instance", &signer.instance()),
+                ("weak", &weak),
+            ]);
+            Ok(cx.string(text.into_string()))
         }
         Err(error) => throw(&mut cx, &error),
     }
@@ -71,10 +74,13 @@ pub(super) fn verify(mut cx: FunctionContext) -> JsResult<JsValue> {
     Ok(match parse_and_verify(&name, &[secret], now) {
         None => cx.null().upcast(),
         Some(lease) => {
-            let text = json!({
-                "svc": lease.service, "inst": lease.instance, "exp": lease.expiry, "isExpired": lease.expired,
-            });
-            cx.string(text.to_string()).upcast()
+            let text = members(&[
+                ("svc", &lease.service),
+                ("inst", &lease.instance),
+                ("exp", &lease.expiry),
+                ("isExpired", &lease.expired),
+            ]);
+            cx.string(text.into_string()).upcast()
         }
     })
 }

@@ -5,18 +5,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use neon::event::Channel;
-use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::addon::inbox::Inbox;
 use crate::addon::records::{
     COMPLETE, COPY, ERROR, EVENT, FINAL, FRAME, Head, PLACED, QUICK, SUSPENDED, TAG,
 };
-use crate::addon::{command, settle, wake};
+use crate::addon::{command, events, settle, wake};
 use crate::conn::event_loop::EventLoop;
-use crate::conn::keeper::News;
 use crate::conn::request::{Account, Command, Completion, CopyNews, Event, Outlet};
-use crate::error::Error;
 use crate::frame::FrameBuilder;
 
 /// Pauses of the processor between two looks at the queue.
@@ -272,99 +269,13 @@ impl Outlet for Mailbox {
     }
 
     fn event(&self, slot: u32, generation: u32, event: &Event<'_>, account: Option<&Arc<Account>>) {
-        let text = match event {
-            Event::Notice(notice) => {
-                let mut fields = serde_json::Map::new();
-                settle::server_fields(notice, |name, value| {
-                    if !value.is_null() {
-                        fields.insert(name.to_owned(), value);
-                    }
-                });
-                json!({ "event": "notice", "message": notice.message, "code": notice.code, "fields": fields })
-            }
-            Event::Notification {
-                pid,
-                channel,
-                payload,
-            } => {
-                json!({ "event": "notification", "processId": pid, "channel": channel, "payload": payload })
-            }
-            Event::Parameter { name, value } => {
-                json!({ "event": "parameter", "name": name, "value": value })
-            }
-            Event::Upkeep(news) => upkeep(news),
-            Event::Resolved { xid, status, took } => json!({
-                "event": "commit-resolved", "xid": xid.to_string(), "status": status, "ms": took.as_secs_f64() * 1000.0,
-            }),
-            Event::Probed(monitor) => json!({ "event": "probed", "monitor": monitor }),
-            Event::Ended(cause) => {
-                let cause: Option<serde_json::Value> = cause
-                    .and_then(|cause: &Error| serde_json::from_str(&settle::describe(cause)).ok());
-                json!({ "event": "end", "error": cause })
-            }
-            Event::Attempt {
-                host,
-                address,
-                took,
-                error,
-            } => {
-                let error: Option<serde_json::Value> =
-                    error.and_then(|error| serde_json::from_str(&settle::describe(error)).ok());
-                json!({
-                    "event": "connect", "host": host, "address": address,
-                    "ms": took.as_secs_f64() * 1000.0, "error": error,
-                })
-            }
-            Event::HostChange {
-                host,
-                address,
-                from,
-                to,
-            } => {
-                json!({ "event": "hostChange", "host": host, "address": address, "from": from, "to": to })
-            }
-            Event::Failover {
-                from,
-                to,
-                took,
-                timeline,
-            } => json!({
-                "event": "failover", "from": from, "to": to, "timeline": timeline,
-                "ms": took.map(|took| took.as_secs_f64() * 1000.0),
-            }),
-            Event::CommitFenced { address } => {
-                json!({ "event": "commit-while-fenced", "address": address })
-            }
-            Event::Warmed {
-                host,
-                address,
-                statements,
-                refused,
-                took,
-            } => {
-                let refused: Vec<serde_json::Value> = (refused.iter())
-                    .map(|(statement, error)| {
-                        let error: Option<serde_json::Value> =
-                            serde_json::from_str(&settle::describe(error)).ok();
-                        json!({ "sql": statement.text, "error": error })
-                    })
-                    .collect();
-                json!({
-                    "event": "warm", "host": host, "address": address, "statements": statements,
-                    "refused": refused, "ms": took.as_secs_f64() * 1000.0,
-                })
-            }
-            Event::Retired { host, reason } => {
-                json!({ "event": "retire", "host": host, "reason": reason })
-            }
-        };
         let head = Head {
             id: slot,
             flags: EVENT,
             shape: generation,
             ..Head::default()
         };
-        self.body(head, &text.to_string(), account);
+        self.body(head, &events::describe(event).into_string(), account);
         self.announce();
     }
 
@@ -402,23 +313,5 @@ impl Outlet for Mailbox {
         });
         drop(asked);
         receiver
-    }
-}
-
-/// What a keeper did, as JSON for lib/serverless/connection.js.
-fn upkeep(news: &News) -> serde_json::Value {
-    let error = |error: &Error| serde_json::from_str(&settle::describe(error)).unwrap_or_default();
-    match news {
-        News::Renewed => json!({ "event": "renewed" }),
-        News::NotRenewed(cause, refused) => {
-            json!({ "event": "notRenewed", "error": error(cause), "refused": refused })
-        }
-        News::Reaped(pass) => json!({
-            "event": "reaped", "locked": pass.locked, "killed": pass.killed,
-            "candidates": pass.candidates, "denied": pass.denied, "hidden": pass.hidden,
-            "durationMs": pass.duration, "error": pass.error.as_ref().map_or(serde_json::Value::Null, error),
-            "refused": pass.refused,
-        }),
-        News::Pooled => json!({ "event": "pooled" }),
     }
 }

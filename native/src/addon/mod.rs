@@ -9,6 +9,7 @@ mod desk;
 mod doubts;
 mod environment;
 mod event_loop;
+mod events;
 mod figures;
 mod health;
 mod inbox;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use neon::prelude::*;
 use neon::types::JsBuffer;
-use serde_json::{Value, json};
 
 use crate::addon::arguments::{handle, text, whole};
 use crate::addon::desk::{self, number_profile};
@@ -28,6 +27,7 @@ use crate::conn::request::Subscriber;
 use crate::conn::statement::NumberedProfile;
 use crate::error::{Error, Outcome, Phase};
 use crate::frame::{Preset, Profile};
+use crate::json::{Members, Text, members};
 use crate::lease::renew::Leasing;
 use crate::pool::router::Seeker;
 use crate::pool::session::Session;
@@ -86,11 +86,18 @@ fn upkeep(
     Ok(Some(leasing))
 }
 
-fn opened(built: &Built, handle: Handle) -> String {
+fn opened(built: &Built, handle: Handle) -> Text {
     let hosts: Vec<_> = built.config.hosts.iter().map(ToString::to_string).collect();
-    let about =
-        json!({ "database": built.config.database, "user": built.config.user, "hosts": hosts });
-    json!({ "handle": handle.to_number(), "warnings": built.warnings, "about": about }).to_string()
+    let about = members(&[
+        ("database", &built.config.database),
+        ("user", &built.config.user),
+        ("hosts", &hosts),
+    ]);
+    members(&[
+        ("handle", &handle.to_number()),
+        ("warnings", &built.warnings),
+        ("about", &about),
+    ])
 }
 
 /// `poolOpen(options: JSON, environment: JSON, ask?: function) → JSON {handle, warnings}`. Opens no connection.
@@ -114,7 +121,7 @@ pub(super) fn pool_open(mut cx: FunctionContext) -> JsResult<JsString> {
         Ok(environment.own(Object::Pool(pool)))
     });
     match handle {
-        Ok(handle) => Ok(cx.string(opened(&built, handle))),
+        Ok(handle) => Ok(cx.string(opened(&built, handle).into_string())),
         Err(error) => throw(&mut cx, &error),
     }
 }
@@ -137,17 +144,10 @@ pub(super) fn pool_status(mut cx: FunctionContext) -> JsResult<JsValue> {
     let Some(Object::Pool(pool) | Object::Guest(pool)) = registry::get(handle) else {
         return Ok(cx.null().upcast());
     };
-    let counts = pool.counts();
     let overview = cx.argument_opt(2).map(|_| pool.overview());
-    let nodes = overview.as_ref();
-    let text = json!({
-        "max": counts.max, "size": counts.size, "available": counts.available,
-        "opening": counts.opening, "waiting": counts.waiting, "min": pool.min_idle(),
-        "nodes": nodes.map(|overview| figures::nodes(&pool, overview)),
-        "primary": nodes.and_then(|overview| overview.primary.as_deref()),
-        "driver": current(&mut cx)?.driver(pool.driver()),
-    });
-    Ok(cx.string(text.to_string()).upcast())
+    let driver = current(&mut cx)?.driver(pool.driver());
+    let text = figures::status(&pool, overview.as_ref(), driver);
+    Ok(cx.string(text.into_string()).upcast())
 }
 
 /// `poolFigures(slot, generation) → JSON of everything counted`, or `null` when the handle is stale.
@@ -156,7 +156,7 @@ pub(super) fn pool_figures(mut cx: FunctionContext) -> JsResult<JsValue> {
     let Some(Object::Pool(pool) | Object::Guest(pool)) = registry::get(handle) else {
         return Ok(cx.null().upcast());
     };
-    let text = figures::to_json(&pool.figures()).to_string();
+    let text = figures::to_json(&pool.figures()).into_string();
     Ok(cx.string(text).upcast())
 }
 
@@ -243,7 +243,7 @@ pub(super) fn subscriber(environment: &Environment, handle: Handle) -> Subscribe
 struct Opening {
     seeker: Seeker,
     /// Its database and user, as JSON.
-    about: Value,
+    about: Text,
     warnings: Vec<String>,
 }
 
@@ -281,7 +281,10 @@ fn opening(
                 policy: Policy::default(),
             };
             let routing = built.pool.routing;
-            let about = json!({ "database": built.config.database, "user": built.config.user });
+            let about = members(&[
+                ("database", &built.config.database),
+                ("user", &built.config.user),
+            ]);
             Ok(Opening {
                 about,
                 seeker: Seeker::new(routes, routing, manner, Arc::clone(&SHAPES), profile)
@@ -297,7 +300,7 @@ fn opening(
 fn adopt(
     cx: &mut Cx<'_>,
     client: Arc<Client>,
-    about: &Value,
+    about: &Text,
     warnings: &[String],
 ) -> NeonResult<String> {
     let connection = Arc::clone(client.connection());
@@ -306,13 +309,20 @@ fn adopt(
     connection.subscribe(Some(subscriber(environment, handle)));
     // Not before somebody hears what the keeper does.
     connection.attend();
-    let parameters: BTreeMap<_, _> = connection.parameters.iter().cloned().collect();
-    let described = json!({
-        "handle": handle.to_number(), "pid": connection.pid, "host": connection.host,
-        "encrypted": connection.is_encrypted(), "parameters": parameters, "warnings": warnings,
-        "about": about,
-    });
-    Ok(described.to_string())
+    let mut parameters = Members::default();
+    for (name, value) in &connection.parameters {
+        parameters.put(name, value);
+    }
+    let described = members(&[
+        ("handle", &handle.to_number()),
+        ("pid", &connection.pid),
+        ("host", &connection.host),
+        ("encrypted", &connection.is_encrypted()),
+        ("parameters", &parameters.done()),
+        ("warnings", &warnings),
+        ("about", about),
+    ]);
+    Ok(described.into_string())
 }
 
 /// `clientOpen(options: JSON, environment: JSON, ask?: function) → Promise<JSON {handle, pid, parameters, warnings}>`.
@@ -404,14 +414,14 @@ pub(super) fn end(mut cx: FunctionContext) -> JsResult<JsPromise> {
     };
     promise(&mut cx, ending, move |cx, (ended, counted)| {
         current(cx)?.disown(handle);
-        let text = json!({
-            "drained": ended.drained,
-            "rejected": ended.rejected,
-            "cancelled": ended.cancelled,
-            "open": ended.open,
-            "figures": counted,
-        });
-        Ok(cx.string(text.to_string()).upcast())
+        let text = members(&[
+            ("drained", &ended.drained),
+            ("rejected", &ended.rejected),
+            ("cancelled", &ended.cancelled),
+            ("open", &ended.open),
+            ("figures", &counted),
+        ]);
+        Ok(cx.string(text.into_string()).upcast())
     })
 }
 

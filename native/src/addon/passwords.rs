@@ -9,13 +9,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use neon::event::Channel;
 use neon::prelude::*;
-use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::addon::arguments::{text, whole};
 use crate::config::Secret;
 use crate::conn::passwords::{Answer, Passwords, Question, Verdict};
 use crate::error::Error;
+use crate::json::{Text, members};
 
 type Waiting = HashMap<u32, oneshot::Sender<Result<Secret, Error>>>;
 
@@ -66,22 +66,25 @@ impl Drop for Asked {
 
 impl Passwords for Function {
     fn ask(&self, question: Question) -> Answer {
-        let question = json!({
-            "host": question.host, "port": question.port, "user": question.user,
-            "database": question.database, "refused": question.refused,
-        });
-        self.put(question.to_string())
+        let question = members(&[
+            ("host", &question.host),
+            ("port", &question.port),
+            ("user", &question.user),
+            ("database", &question.database),
+            ("refused", &question.refused),
+        ]);
+        self.put(question)
     }
 
     fn judge(&self, host: &str, certificate: &[u8]) -> Verdict {
         let certificate = STANDARD.encode(certificate);
-        let verdict = self.put(json!({ "host": host, "certificate": certificate }).to_string());
+        let verdict = self.put(members(&[("host", &host), ("certificate", &certificate)]));
         Box::pin(async move { verdict.await.map(drop) })
     }
 }
 
 impl Function {
-    fn put(&self, question: String) -> Answer {
+    fn put(&self, question: Text) -> Answer {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         waiting().insert(number, sender);
@@ -89,7 +92,7 @@ impl Function {
         let ask = Arc::clone(&self.ask);
         let sent = self.channel.try_send(move |mut cx| {
             let number = cx.number(number);
-            let question = cx.string(question);
+            let question = cx.string(question.into_string());
             ask.to_inner(&mut cx)
                 .bind(&mut cx)
                 .args((number, question))?

@@ -3,71 +3,69 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use neon::prelude::*;
-use serde_json::{Map, Value, json};
 
 use crate::addon::doubts;
-use crate::error::{Error, NodeReport, ServerError};
+use crate::error::{Counts, Error, NodeReport, ServerError};
+use crate::json::{Json, Members, Text, members};
 
 /// An error as JSON; `lib/errors.js` makes a class of it, in the caller's own promise chain so that the stack is his.
 pub(super) fn describe(error: &Error) -> String {
-    fields(error).to_string()
+    let mut text = String::new();
+    error.write(&mut text);
+    text
 }
 
-fn fields(error: &Error) -> Value {
-    let mut fields = Map::new();
-    let mut put = |name: &str, value: Value| {
-        if !value.is_null() {
-            fields.insert(name.to_owned(), value);
-        }
-    };
-    put("kind", json!(kind(error)));
-    put("message", json!(error.to_string()));
-    put("code", json!(error.code()));
-    put("outcome", json!(error.outcome().as_str()));
-    put("transient", json!(error.transient()));
+impl Json for Error {
+    fn write(&self, out: &mut String) {
+        fields(self).write(out);
+    }
+}
+
+fn fields(error: &Error) -> Text {
+    let mut fields = Members::default();
+    fields.put("kind", &kind(error));
+    fields.put("message", &error.to_string());
+    fields.put("code", &error.code());
+    fields.put("outcome", &error.outcome().as_str());
+    fields.put("transient", &error.transient());
     match error {
-        Error::Server(server) | Error::Refused(server) => server_fields(server, put),
-        Error::Connect { host, .. } => put("host", json!(host)),
+        Error::Server(server) | Error::Refused(server) => server_fields(server, &mut fields),
+        Error::Connect { host, .. } => fields.put("host", host),
         Error::Acquire {
             waited,
             counts,
             last,
             search,
         } => {
-            put("waitedMs", json!(millis(*waited)));
-            put(
-                "counts",
-                json!({
-                    "max": counts.max, "size": counts.size, "available": counts.available,
-                    "opening": counts.opening, "waiting": counts.waiting,
-                }),
-            );
-            put("cause", last.as_deref().map_or(Value::Null, self::fields));
+            fields.put("waitedMs", &millis(*waited));
+            fields.put("counts", counts);
+            fields.put_known("cause", last);
             if let Some(lack) = search {
-                put("lack", json!(lack.what));
-                put("nodes", lack.nodes.iter().map(node).collect());
+                fields.put("lack", &lack.what);
+                fields.put("nodes", &lack.nodes);
             }
         }
-        Error::Closed { what } => put("what", json!(what)),
+        Error::Closed { what } => fields.put("what", what),
         Error::Timeout { phase, after, .. } => {
-            put("phase", json!(phase.as_str()));
-            put("afterMs", json!(millis(*after)));
+            fields.put("phase", &phase.as_str());
+            fields.put("afterMs", &millis(*after));
         }
         Error::Lost { host, cause, .. } => {
-            put("host", json!(host));
-            put("cause", self::fields(cause));
+            fields.put("host", host);
+            fields.put("cause", cause);
         }
         Error::TransactionLost { cause } | Error::CommitAborted { cause } => {
-            put("cause", self::fields(cause));
+            fields.put("cause", cause);
         }
         Error::Doubt { cause, trace } => {
-            put("cause", self::fields(cause));
-            put("trace", doubts::describe(trace));
+            fields.put("cause", cause);
+            fields.put("trace", &doubts::describe(trace));
         }
-        Error::Config { option, .. } => put("option", json!(option)),
+        Error::Config { option, .. } => fields.put("option", option),
         Error::Cancelled { .. }
         | Error::Io { .. }
         | Error::TransactionRolledBack
@@ -79,18 +77,44 @@ fn fields(error: &Error) -> Value {
         | Error::Lease { .. }
         | Error::Internal { .. } => {}
     }
-    Value::Object(fields)
+    fields.done()
 }
 
-fn node(report: &NodeReport) -> Value {
-    json!({
-        "host": report.host, "role": report.role, "reason": report.reason, "text": report.to_string(),
-        "error": report.error.as_ref().map(fields), "tookMs": millis(report.took),
-    })
+impl Json for Counts {
+    fn write(&self, out: &mut String) {
+        let counts: [(&str, &dyn Json); 5] = [
+            ("max", &self.max),
+            ("size", &self.size),
+            ("available", &self.available),
+            ("opening", &self.opening),
+            ("waiting", &self.waiting),
+        ];
+        members(&counts).write(out);
+    }
 }
 
-pub(super) fn millis(time: std::time::Duration) -> u64 {
+impl Json for NodeReport {
+    fn write(&self, out: &mut String) {
+        members(&[
+            ("host", &self.host),
+            ("role", &self.role),
+            ("reason", &self.reason),
+            ("text", &self.to_string()),
+            ("error", &self.error),
+            ("tookMs", &millis(self.took)),
+        ])
+        .write(out);
+    }
+}
+
+/// Whole milliseconds.
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds with their fractions.
+pub(super) fn exact_millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 const fn kind(error: &Error) -> &'static str {
@@ -118,24 +142,28 @@ const fn kind(error: &Error) -> &'static str {
     }
 }
 
-/// The fields of an error or notice, under the names of `pg`.
-pub(super) fn server_fields(server: &ServerError, mut put: impl FnMut(&str, Value)) {
-    put("length", json!(server.length));
-    put("severity", json!(server.severity));
-    put("detail", json!(server.detail));
-    put("hint", json!(server.hint));
-    put("position", json!(server.position));
-    put("internalPosition", json!(server.internal_position));
-    put("internalQuery", json!(server.internal_query));
-    put("where", json!(server.context));
-    put("schema", json!(server.schema));
-    put("table", json!(server.table));
-    put("column", json!(server.column));
-    put("dataType", json!(server.data_type));
-    put("constraint", json!(server.constraint));
-    put("file", json!(server.file));
-    put("line", json!(server.line));
-    put("routine", json!(server.routine));
+/// The fields of an error or notice that the server has filled in, under the names of `pg`.
+pub(super) fn server_fields(server: &ServerError, fields: &mut Members) {
+    fields.put("length", &server.length);
+    fields.put("severity", &server.severity);
+    for (name, value) in [
+        ("detail", &server.detail),
+        ("hint", &server.hint),
+        ("position", &server.position),
+        ("internalPosition", &server.internal_position),
+        ("internalQuery", &server.internal_query),
+        ("where", &server.context),
+        ("schema", &server.schema),
+        ("table", &server.table),
+        ("column", &server.column),
+        ("dataType", &server.data_type),
+        ("constraint", &server.constraint),
+        ("file", &server.file),
+        ("line", &server.line),
+        ("routine", &server.routine),
+    ] {
+        fields.put_known(name, value);
+    }
 }
 
 /// Throws an engine error on the spot: an `Error` whose `fields` are the JSON of [`describe`].

@@ -10,6 +10,7 @@ use lru::LruCache;
 
 use super::kind::Kind;
 use crate::field::Field;
+use crate::json::{array, members};
 
 /// The columns of a result and what they become; independent of the wire format.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,22 +28,23 @@ impl Shape {
     /// `{"number":…,"fields":[[name,tableID,columnID,dataTypeID,dataTypeSize,dataTypeModifier],…],"kinds":[code,…]}`.
     #[must_use]
     pub fn describe(&self) -> String {
-        let fields: Vec<_> = self
-            .fields
-            .iter()
-            .map(|field| {
-                serde_json::json!([
-                    field.name,
-                    field.table_oid,
-                    field.column,
-                    field.type_oid,
-                    field.type_size,
-                    field.type_modifier
-                ])
-            })
-            .collect();
-        let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.code()).collect();
-        serde_json::json!({ "number": self.number, "fields": fields, "kinds": kinds }).to_string()
+        let fields = self.fields.iter().map(|field| {
+            array(&[
+                &field.name,
+                &field.table_oid,
+                &field.column,
+                &field.type_oid,
+                &field.type_size,
+                &field.type_modifier,
+            ])
+        });
+        let kinds = self.kinds.iter().map(|kind| kind.code());
+        let text = members(&[
+            ("number", &self.number),
+            ("fields", &fields.collect::<Vec<_>>()),
+            ("kinds", &kinds.collect::<Vec<_>>()),
+        ]);
+        text.into_string()
     }
 }
 
