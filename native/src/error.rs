@@ -240,18 +240,25 @@ pub enum Error {
     },
 }
 
+/// A text of an error's own. Out of line, since errors are made in hundreds of places.
+#[cold]
+#[inline(never)]
+fn kept(text: &str) -> Box<str> {
+    text.into()
+}
+
 impl Error {
     /// A broken protocol.
-    pub fn protocol(problem: impl Into<Box<str>>) -> Self {
+    pub fn protocol(problem: impl AsRef<str>) -> Self {
         Self::Protocol {
-            problem: problem.into(),
+            problem: kept(problem.as_ref()),
         }
     }
 
     /// A request that cannot be put on the wire.
-    pub fn encode(problem: impl Into<Box<str>>) -> Self {
+    pub fn encode(problem: impl AsRef<str>) -> Self {
         Self::Encode {
-            problem: problem.into(),
+            problem: kept(problem.as_ref()),
         }
     }
 
@@ -264,17 +271,17 @@ impl Error {
     }
 
     /// A wrong setting.
-    pub fn config(option: impl Into<Box<str>>, problem: impl Into<Box<str>>) -> Self {
+    pub fn config(option: impl AsRef<str>, problem: impl AsRef<str>) -> Self {
         Self::Config {
-            option: option.into(),
-            problem: problem.into(),
+            option: kept(option.as_ref()),
+            problem: kept(problem.as_ref()),
         }
     }
 
     /// A bug of ours.
-    pub fn internal(problem: impl Into<Box<str>>) -> Self {
+    pub fn internal(problem: impl AsRef<str>) -> Self {
         Self::Internal {
-            problem: problem.into(),
+            problem: kept(problem.as_ref()),
         }
     }
 

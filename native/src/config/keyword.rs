@@ -201,7 +201,7 @@ impl Values {
     }
 
     /// An error about the value of a keyword. Never shows the value.
-    pub(super) fn error(&self, name: &'static str, problem: impl Into<Box<str>>) -> Error {
+    pub(super) fn error(&self, name: &'static str, problem: impl AsRef<str>) -> Error {
         Error::config(self.label(name), problem)
     }
 
