@@ -44,3 +44,10 @@ pub fn rejects_password(code: &str) -> bool {
 pub fn rejects_login(code: &str) -> bool {
     code.starts_with("28") || code == SqlState::INVALID_CATALOG_NAME.code()
 }
+
+/// Is what was asked for unknown to this server, or not allowed to this role? Then it is so next time as well.
+#[must_use]
+pub fn is_unavailable(code: &str) -> bool {
+    // Unknown names and missing rights; what systems like PostgreSQL lack.
+    code.starts_with("42") || code.starts_with("0A")
+}

@@ -7,6 +7,7 @@ use crate::conn::role::Role;
 use crate::error::Error;
 use crate::pool::host::{Fit, Identity, LEFT_BEHIND, Standing, fit};
 use crate::pool::router::{Guest, PATIENCE, Seeker};
+use crate::sqlstate;
 
 /// The timeline a primary writes. Functions that every role may call.
 const IDENTITY: &str = "select system_identifier, \
@@ -103,11 +104,14 @@ impl Seeker {
         })
     }
 
-    /// `None`: the server has no timelines (it is none of PostgreSQL's own).
+    /// `None`: the server has no timelines (it is none of PostgreSQL's own), or this role may not ask for them. Whatever else
+    /// it refuses for says nothing of the timeline: then it is asked again.
     async fn ask_identity(&self, connection: &mut Connection) -> Result<Option<Identity>, Error> {
         let answer = match connection.ask(IDENTITY, &self.profile, PATIENCE).await {
             Ok(answer) => answer,
-            Err(Error::Server(_)) => return Ok(None),
+            Err(Error::Server(refusal)) if sqlstate::is_unavailable(&refusal.code) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         let system = first_cell(&answer.rows, 0);
@@ -124,3 +128,6 @@ impl Seeker {
 fn first_cell(rows: &[Vec<Option<Box<str>>>], column: usize) -> Option<&str> {
     rows.first()?.get(column)?.as_deref()
 }
+
+#[cfg(test)]
+mod tests;

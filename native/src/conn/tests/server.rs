@@ -29,6 +29,8 @@ pub(crate) struct Server {
     cancels: Cell<usize>,
     last_pid: Cell<i32>,
     waiting: RefCell<HashMap<i32, Rc<Notify>>>,
+    /// A word in statements that are refused, and the code they are refused with.
+    refused: Cell<Option<(&'static str, &'static str)>>,
 }
 
 /// Runs a test beside a server, and ends both.
@@ -86,7 +88,7 @@ async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
     hello.extend(message(b'Z', b"I"));
     socket.write_all(&hello).await?;
     let mut answer = Vec::new();
-    let mut waits = false;
+    let (mut waits, mut refusal) = (false, None);
     loop {
         let tag = socket.read_u8().await?;
         let length = socket.read_i32().await?;
@@ -95,6 +97,10 @@ async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
         match tag {
             b'P' => {
                 waits |= body.windows(4).any(|word| word == b"wait");
+                if let Some((word, code)) = server.refused.get() {
+                    let text = String::from_utf8_lossy(&body);
+                    refusal = text.contains(word).then_some(code);
+                }
                 answer.extend(message(b'1', b""));
             }
             b'B' => answer.extend(message(b'2', b"")),
@@ -113,6 +119,11 @@ async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
                 }
                 let error = b"SERROR\0VERROR\0C57014\0Mcanceled\0\0";
                 answer.extend(message(b'E', error));
+            }
+            b'E' if refusal.is_some() => {
+                let code = refusal.take().unwrap_or_default();
+                let error = format!("SERROR\0VERROR\0C{code}\0Mno\0\0");
+                answer.extend(message(b'E', error.as_bytes()));
             }
             b'E' => {
                 answer.extend(message(b'D', &[0, 1, 0, 0, 0, 1, b'1']));
@@ -154,6 +165,11 @@ impl Server {
     /// Cancel requests so far.
     pub(crate) fn cancels(&self) -> usize {
         self.cancels.get()
+    }
+
+    /// Refuses statements with this word in them from now on.
+    pub(crate) fn refuse(&self, word: &'static str, code: &'static str) {
+        self.refused.set(Some((word, code)));
     }
 
     /// Settings that lead here, with these options besides.
