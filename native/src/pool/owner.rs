@@ -57,7 +57,8 @@ impl Owner for Pool {
                         session.over();
                     }
                     heard = session.is_heard();
-                    report.pending == 0 && session.is_over()
+                    // It may have asked for more before it left and behind the report; once over it asks for nothing.
+                    report.pending == 0 && session.is_over() && connection.unanswered() == 0
                 }
                 Use::Cleaning => report.pending == 0,
             };
@@ -131,3 +132,6 @@ impl Owner for Pool {
         self.open_as_needed();
     }
 }
+
+#[cfg(test)]
+mod tests;

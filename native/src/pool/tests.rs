@@ -25,9 +25,9 @@ use crate::conn::tests::server::{Server, beside, every_poll, polled, profile, un
 use crate::error::{Counts, Error, Outcome, Trace};
 use crate::frame::Shapes;
 
-type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
+pub(super) type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
 
-fn pool(server: &Server, options: &Value) -> Arc<Pool> {
+pub(super) fn pool(server: &Server, options: &Value) -> Arc<Pool> {
     let built = server.settings(options);
     let host = built.config.hosts[0].clone();
     let route = Route::new(Arc::new(built.config), host).unwrap();
@@ -64,7 +64,7 @@ async fn execute(pool: &Pool, text: &str) -> Result<LocalResult, Error> {
     answered(ask(pool, text)).await
 }
 
-fn ask_session(session: &Arc<Session>, text: &str, finish: bool) -> Answer {
+pub(super) fn ask_session(session: &Arc<Session>, text: &str, finish: bool) -> Answer {
     let (mut request, answer) = request(text);
     request.part = Part::Inside;
     request.finish = finish;
@@ -87,7 +87,7 @@ fn rests(pool: &Pool) -> bool {
     (waiting, opening) == (0, 0) && size == available
 }
 
-async fn until_rest(pool: &Pool) {
+pub(super) async fn until_rest(pool: &Pool) {
     until(|| rests(pool), "a pool at rest").await;
 }
 
