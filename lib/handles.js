@@ -116,7 +116,8 @@ function openPool(options, face, hooks) {
  */
 function joinPool({ slot, generation, described }, face, hooks) {
   try {
-    return targetOf(native.poolJoin(slot, generation), ofPool(described, face, hooks));
+    const about = ofPool({ ...described, joined: { slot, generation } }, face, hooks);
+    return targetOf(native.poolJoin(slot, generation), about);
   } catch (error) {
     throw thrown(error, face);
   }

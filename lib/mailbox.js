@@ -466,7 +466,10 @@ function cancel(target, id, answer, pauseMs = 1) {
     return;
   }
   flush();
-  const isFound = native.cancel(target.slot, target.generation, id);
+  const { joined } = target.about;
+  const isFound =
+    native.cancel(target.slot, target.generation, id) ||
+    (joined !== undefined && native.cancel(joined.slot, joined.generation, id));
   // Its answer is here; or it is on its way from a queue to a connection, and for a moment nowhere.
   if (!isFound) setTimeout(cancel, pauseMs, target, id, answer, 2 * pauseMs).unref();
 }

@@ -17,6 +17,8 @@ export interface About {
   readonly isPool?: boolean;
   /** One caller's connection of a pool? */
   readonly isSession?: boolean;
+  /** The handle of the pool that this thread has joined: it is there when this thread's own has gone. */
+  readonly joined?: { readonly slot: number; readonly generation: number };
   /** Makes the comment that statements carry. */
   readonly comment?: (() => string) | undefined;
   /** Hears of each statement that is over. */

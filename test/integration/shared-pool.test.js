@@ -123,6 +123,20 @@ test('a thread that leaves, or is ended in mid-query, leaves the pool whole', as
   }
 });
 
+test('what is in flight hears its signal although the pool that was joined has been left', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const joined = joinPool(pool.share());
+  const abort = new AbortController();
+  const running = joined.query('select pg_sleep(600) /* left */', [], { signal: abort.signal });
+  const stopped = assert.rejects(running, { name: 'AbortError' });
+  await db.running('left');
+  await joined.end();
+  abort.abort();
+  await stopped;
+  await db.idle('left');
+  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+});
+
 test('it ends with the thread that made it', async (t) => {
   const pool = db.openPool(t, { poolSize: 2 });
   const { ask } = startMember(t, pool);
