@@ -2,6 +2,8 @@
 'use strict';
 
 const os = require('node:os');
+// Taken now: a test may put another clock in its place.
+const { setTimeout } = require('node:timers');
 const native = require('./native.js');
 // Whatever is opened belongs to it.
 require('./environment.js');
@@ -9,6 +11,9 @@ require('./environment.js');
 /** @import { Face } from '../types/native-error.js' */
 /** @import { About, Target } from '../types/internal.js' */
 /** @typedef {Pick<About, 'told' | 'comment'>} Hooks */
+
+/** After so long a forgotten pool is looked at again on which something runs. */
+const PAUSE_MS = 250;
 
 /** @param {number} handle generation × 2³² + slot @param {About} about @returns {Target} */
 function targetOf(handle, about) {
@@ -223,8 +228,22 @@ function end(target, patienceMs) {
   return native.end(target.slot, target.generation, patienceMs);
 }
 
+/** Is anything running on a pool, or waiting for a connection? @param {Target} pool */
+function isBusy({ slot, generation }) {
+  const { size, available, waiting } = JSON.parse(native.poolStatus(slot, generation) ?? '{}');
+  return size > available || waiting > 0;
+}
+
+/** Nobody holds the object any more; what is awaited of a pool is answered all the same. @param {Target} target */
+function letGo(target) {
+  const { isPool, isSession, joined } = target.about;
+  const isOwner = isPool === true && isSession !== true && joined === undefined;
+  if (isOwner && isBusy(target)) setTimeout(letGo, PAUSE_MS, target).unref();
+  else release(target);
+}
+
 /** Ends what was forgotten: an object of the engine lives until it is told otherwise. @type {FinalizationRegistry<Target>} */
-const forgotten = new FinalizationRegistry(release);
+const forgotten = new FinalizationRegistry(letGo);
 
 module.exports = {
   end,

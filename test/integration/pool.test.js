@@ -267,3 +267,32 @@ test('a pool that is forgotten ends with its connections, whatever was given to 
     );
   }
 });
+
+test('what is awaited of a pool that is forgotten is answered, and its transactions end as they would', async () => {
+  const gc = globalThis.gc;
+  assert.ok(gc, 'run with --expose-gc');
+  await db.sql('select pg_advisory_lock(11)');
+  const forget = async () => {
+    const own = { applicationName: 'forgotten with work', poolSize: 2 };
+    const pool = createPool({ connectionString: db.url, ...own });
+    const tx = await pool.begin();
+    await tx.query('create table forgotten_work (n int)');
+    const asked = [1, 2].map(() => pool.query('select pg_advisory_xact_lock(11)::text as v'));
+    return { held: new WeakRef(pool), tx, asked: Promise.all(asked) };
+  };
+  const { held, tx, asked } = await forget();
+  await db.running('pg_advisory_xact_lock(11)');
+  await waitFor(() => {
+    gc();
+    return held.deref() === undefined;
+  });
+  // Whoever waits for that hears of it in a task of its own.
+  for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+  await tx.query('insert into forgotten_work values (1)');
+  await db.sql('select pg_advisory_unlock(11)');
+  assert.deepEqual(await asked, [[{ v: '' }], [{ v: '' }]]);
+  await tx.commit();
+  assert.deepEqual(await db.sql('select n from forgotten_work'), [{ n: 1 }]);
+  const text = "select from pg_stat_activity where application_name = 'forgotten with work'";
+  await waitFor(async () => (await db.sql(text)).length === 0, { what: 'the end of the pool' });
+});
