@@ -242,8 +242,10 @@ class Listener extends EventEmitter {
     const handlers = this.#channels.get(notification.channel);
     // What was on its way when its channel was given up concerns nobody.
     if (handlers === undefined) return;
-    for (const handler of handlers) {
-      if (this.#ending === undefined) this.#guard(() => handler(notification));
+    // A handler that listens again from within hears of the next one: it would be called without end.
+    for (const handler of [...handlers]) {
+      const isWanted = this.#ending === undefined && handlers.has(handler);
+      if (isWanted) this.#guard(() => handler(notification));
     }
     this.#tell('notification', notification);
   }

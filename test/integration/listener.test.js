@@ -232,6 +232,25 @@ test('sec_j05: a handler that throws stops neither its neighbours nor the connec
   assert.match((await warned)[0].message, /even the error handler/);
 });
 
+test('a handler that listens from within is called once for each notification', async (t) => {
+  const listener = open(t);
+  const heard = [];
+  const stops = [];
+  const handler = ({ payload }) => {
+    heard.push(payload);
+    if (heard.length === 1) stops.push(listener.listen('within', handler));
+  };
+  stops.push(listener.listen('within', handler));
+  await stops[0];
+  await notify('within', '1');
+  await waitFor(() => heard.length > 0, { what: 'the first notification' });
+  await Promise.all(stops);
+  assert.deepEqual(heard, ['1']);
+  await notify('within', '2');
+  await waitFor(() => heard.length >= 3, { what: 'the second one, for both' });
+  assert.deepEqual(heard, ['1', '2', '2']);
+});
+
 test('end is idempotent, refuses new channels, and closes the connection politely', async () => {
   const listener = createListener(db.url);
   await listener.listen('ended');
