@@ -232,7 +232,8 @@ class Transfer {
     const over = new Promise((resolve) => {
       this.#waiting.push(() => resolve(undefined));
     });
-    if (this.#state === 'started' && reason !== undefined) {
+    // What somebody threw may have anything in the place of a text.
+    if (this.#state === 'started' && typeof reason === 'string') {
       this.#fail(reason);
       this.#timer = setTimeout(() => cancel(place.target, this.#id, this), PATIENCE_MS);
     } else if (this.#state !== 'fresh') {

@@ -200,6 +200,26 @@ test('destroying a COPY FROM stores nothing and gives the connection back', asyn
   assert.deepEqual(await pool.query('select * from t'), []);
 });
 
+test('a COPY FROM may be destroyed with an error whose message is no text', async (t) => {
+  const pool = open(t);
+  await empty(pool);
+  for (const message of [7, {}]) {
+    const reason = Object.assign(new Error('replaced'), { message });
+    const from = pool.copyFrom('copy t from stdin');
+    await new Promise((resolve) => from.write('1\ta\n', resolve));
+    const failed = failure(from);
+    from.destroy(reason);
+    assert.equal(await failed, reason);
+    const rows = (function* () {
+      yield { id: 1 };
+      throw reason;
+    })();
+    await assert.rejects(pool.insertMany('t', rows), (error) => error === reason);
+    assert.equal(await one(pool), 1);
+  }
+  assert.deepEqual(await pool.query('select * from t'), []);
+});
+
 test('leaving a COPY TO early ends it on the server', async (t) => {
   const pool = open(t);
   const sql = `copy (select generate_series(1, 100000000), repeat('x', 100)) to stdout`;
