@@ -181,7 +181,7 @@ class StatementAnswer {
         const decode = this.decoders.get(shape);
         // Somebody has altered types meanwhile.
         if (decode === undefined && this.lookups < MAX_LOOKUPS) break;
-        if (decode === undefined) throw new Error(`the types of shape ${shape} keep changing`);
+        if (decode === undefined) throw unreadable(new Error('they keep changing'));
         decode(view, 0, rows, target, target.length);
         this.held?.shift();
       }
