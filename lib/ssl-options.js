@@ -161,4 +161,4 @@ function nodeRoots() {
   }
 }
 
-module.exports = { SSL_OPTIONS, acceptAnyName, readSsl };
+module.exports = { acceptAnyName, readSsl };

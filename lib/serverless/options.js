@@ -272,4 +272,4 @@ function cutToBytes(name, limit) {
   return cut;
 }
 
-module.exports = { SERVERLESS_OPTIONS, readServerlessOptions };
+module.exports = { readServerlessOptions };

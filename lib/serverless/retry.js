@@ -165,4 +165,4 @@ class Budget {
   }
 }
 
-module.exports = { Budget, RetryStrategy, decide, hasWritten, mayConnectAgain, mayRepeatReadOnly };
+module.exports = { Budget, RetryStrategy, decide, hasWritten, mayConnectAgain };
