@@ -91,7 +91,8 @@ export { ServerError as DatabaseError };
 
 /**
  * A connection could not be made, or was lost before the statement was sent. `code`: that of the system (`ECONNREFUSED`,
- * `ENOTFOUND`, `ECONNRESET`, …); for a lost connection of a pool of `createPool` `'08006'`. On the `pg` face `errno`,
+ * `ENOTFOUND`, `ECONNRESET`, …); for a lost connection of a pool of `createPool` `'08006'`, of a client that of the loss, else
+ * `'ERR_CONNECTION_LOST'`. On the `pg` face `errno`,
  * `syscall`, `address`, `port` and `hostname` as Node gives them.
  */
 export class ConnectError extends PgError {
@@ -153,7 +154,7 @@ export class NoPrimaryError extends NoNodeError {}
 /** {@link NoNodeError} of a pool that reads from standbys: `no standby available after <ms>ms: …`. */
 export class NoStandbyError extends NoNodeError {}
 
-/** The pool, client, transaction or stream was ended by its owner. `code`: `'ERR_CLOSED'`. */
+/** The pool, client, transaction or stream was ended by its owner. `code`: `'ERR_CLOSED'`, of a client `'ERR_CLIENT_CLOSED'`. */
 export class ClosedError extends PgError {}
 
 /**
@@ -164,7 +165,8 @@ export class CancelledError extends PgError {}
 
 /**
  * A deadline passed. `code`: `'57014'` from `createPool` when the server proved that it stopped the statement, else
- * `'ERR_TIMEOUT'`. If that cannot be known, an {@link OutcomeUnknownError} is thrown with this as `cause`.
+ * `'ERR_TIMEOUT'`, of a statement of `ServerlessClient` `'ERR_QUERY_TIMEOUT'`. If that cannot be known, an
+ * {@link OutcomeUnknownError} is thrown with this as `cause`.
  */
 export class TimeoutError extends PgError {
   readonly phase: 'connect' | 'acquire' | 'statement' | undefined;
@@ -210,7 +212,8 @@ export interface CommitTrace {
 
 /**
  * The server has committed, but its wait for a synchronous standby was interrupted (a cancel, a shutdown), so a failover
- * may lose it. The server calls that a success with a warning; here it is a doubt.
+ * may lose it. The server calls that a success with a warning; here it is a doubt. `code`: `'IN_DOUBT'` from `createPool`, else
+ * `'ERR_NOT_REPLICATED'`.
  */
 export class NotReplicatedError extends OutcomeUnknownError {
   readonly committedLocally: true;
@@ -254,7 +257,10 @@ export class InternalError extends PgError {}
  * the option or the parameter, never its value.
  */
 export interface ArgumentError extends Error, Verdict {
-  /** `'ERR_CONFIG'` for options; for parameters the SQLSTATE the server would have used: `22P02`, `22003`, `54000`. */
+  /**
+   * `'ERR_CONFIG'` for options; the SQLSTATE the server would have used for parameters (`22P02`, `54000` for too many or too
+   * long ones) and for a lone surrogate in the text (`22021`); `'ERR_ENCODE'` for what no message can carry.
+   */
   readonly code: string;
   /** Which parameter, from 1. */
   readonly position?: number;

@@ -29,7 +29,7 @@ export interface Histogram {
 export interface PoolStats {
   /** Connections opened. */
   opened: number;
-  /** Connections closed. `error`: lost, or given up in an unknown state. */
+  /** Connections closed. `error`: lost, given up in an unknown state, or to a primary that was left behind. */
   closed: { idle: number; lifetime: number; error: number; shutdown: number };
   /** Connections handed out. */
   acquisitions: number;
