@@ -39,10 +39,17 @@ function words(...lines) {
   return Object.freeze(lines.join(' ').split(' '));
 }
 
+/** What is read once is not changed by its owner later. @param {any} value */
+const copied = (value) => (Array.isArray(value) ? [...value] : value);
+/** @param {any} value */
+const areTexts = (value) => Array.isArray(value) && value.length > 0 && value.every(rules.isText);
+/** @param {any} value */
+const isTextOrTexts = (value) => rules.isText(value) || areTexts(value);
+
 /** @type {Rule} */
 const hosts = {
-  copy: (value) => (Array.isArray(value) ? [...value] : value),
-  accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(rules.isText),
+  copy: copied,
+  accepts: areTexts,
   says: 'an array of at least one non-empty string',
 };
 
@@ -65,16 +72,26 @@ const ssl = {
 
 const rowMode = oneOf('object', 'array');
 
+const delay = rules.integer(0, 2 ** 31 - 1, 'an integer not below 0 (milliseconds)');
+
+/** For what depends on it; the engine has it too (native/src/config/pool.rs). */
+const DEFAULT_POOL_SIZE = 10;
+
 /** @type {Table} */
 const RETRY = {
   maxAttempts: positive,
-  baseDelayMs: msOrNever,
-  maxDelayMs: msOrNever,
+  baseDelayMs: delay,
+  maxDelayMs: delay,
   jitter: oneOf('half', 'decorrelated'),
 };
 
 /** @type {Table} */
-const KEEPALIVE = { idleMs: ms, intervalMs: ms, count: positive };
+const KEEPALIVE = {
+  // As the operating systems have it: whole seconds are the least, 127 probes the most.
+  idleMs: rules.integer(1000, 2 ** 31 - 1, 'an integer from 1000 (milliseconds)'),
+  intervalMs: rules.integer(1000, 2 ** 31 - 1, 'an integer from 1000 (milliseconds)'),
+  count: rules.integer(1, 127, 'an integer from 1 to 127'),
+};
 
 /** @type {Table} Options of `createPool`. Defaults are in the engine. */
 const POOL_OPTIONS = Object.freeze({
@@ -94,7 +111,7 @@ const POOL_OPTIONS = Object.freeze({
     ...Object.keys(MODES),
   ),
   loadBalance: oneOf('random', 'round-robin', 'least-in-use'),
-  raceDelayMs: rules.integer(0, 2 ** 31 - 1, 'an integer not below 0 (milliseconds)'),
+  raceDelayMs: delay,
   maxConnecting: positive,
   fencedReads: oneOf('retry', 'allow'),
   maxLagMs: ms,
@@ -103,7 +120,7 @@ const POOL_OPTIONS = Object.freeze({
   dnsRecheckMs: msOrNever,
   unref: flag,
   fenceCheck: oneOf('auto', 'inband', 'query', 'off'),
-  validationIntervalMs: rules.integer(0, 2 ** 31 - 1, 'an integer not below 0 (milliseconds)'),
+  validationIntervalMs: delay,
   applicationName: text,
   options: text,
   ssl,
@@ -119,10 +136,8 @@ const POOL_OPTIONS = Object.freeze({
   maxStatementMs: ms,
   commitResolution: oneOf('xid', 'marker', 'off'),
   commitMarkerTable: {
-    copy: (/** @type {any} */ value) => (Array.isArray(value) ? [...value] : value),
-    accepts: (/** @type {any} */ value) =>
-      rules.isText(value) ||
-      (Array.isArray(value) && value.length > 0 && value.every(rules.isText)),
+    copy: copied,
+    accepts: isTextOrTexts,
     says: 'a name, or an array of schema and name',
   },
   resolveTimeoutMs: ms,
@@ -169,10 +184,8 @@ const INSERT_OPTIONS = Object.freeze({
   idempotency: flag,
   lsn: flag,
   conflictTarget: {
-    copy: (/** @type {any} */ value) => (Array.isArray(value) ? [...value] : value),
-    accepts: (/** @type {any} */ value) =>
-      rules.isText(value) ||
-      (Array.isArray(value) && value.length > 0 && value.every(rules.isText)),
+    copy: copied,
+    accepts: isTextOrTexts,
     says: 'a name, or an array of at least one name',
   },
 });
@@ -195,9 +208,8 @@ const INSERT_MANY_OPTIONS = Object.freeze({
   timeoutMs: ms,
   signal: rules.signal,
   columns: {
-    copy: (/** @type {any} */ value) => (Array.isArray(value) ? [...value] : value),
-    accepts: (/** @type {any} */ value) =>
-      Array.isArray(value) && value.length > 0 && value.every(rules.isText),
+    copy: copied,
+    accepts: areTexts,
     says: 'an array of at least one name',
   },
 });
@@ -248,8 +260,9 @@ function readPoolOptions(options) {
     if (other !== undefined) throw wrong('ssl', `and "${other}" exclude each other`);
     read.ssl = require('./ssl-options.js').readSsl(read.ssl);
   }
-  if (read.minIdle > read.poolSize) {
-    throw wrong('minIdle', `must not exceed poolSize (${read.poolSize}), got ${read.minIdle}`);
+  const { minIdle, poolSize = DEFAULT_POOL_SIZE } = read;
+  if (minIdle > poolSize) {
+    throw wrong('minIdle', `must not exceed poolSize (${poolSize}), got ${minIdle}`);
   }
   // Of all others the statements would be asked for twice, to no end.
   if (read.maxLagBytes !== undefined && !FOLLOWING.has(read.mode)) {

@@ -456,7 +456,7 @@ function engineOptions({ types, rowMode, retry, commitResolution, exactlyOnce, .
 }
 
 /**
- * @param {PoolOptions | string} given
+ * @param {PoolOptions | string | undefined} given
  * @returns {Pool}
  */
 function createPool(given) {

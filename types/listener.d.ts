@@ -68,7 +68,7 @@ export interface Listener extends EventEmitter<ListenerEvents>, AsyncDisposable 
  * listener.on('gap', () => lookAtTheTable());
  * await listener.listen('jobs', ({ payload }) => work(payload));
  */
-export function createListener(options: ListenerOptions | string): Listener;
+export function createListener(options: ListenerOptions | string | undefined): Listener;
 
 /** Options of `createListener`. */
 export type ListenerOptions = Omit<

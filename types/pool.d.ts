@@ -486,10 +486,10 @@ export interface Transaction extends Queryable, AsyncDisposable {
 }
 
 /**
- * Makes a pool. Opens nothing yet.
+ * Makes a pool. Opens nothing yet. `undefined`, as of a variable that is not set, is no options: the environment decides.
  * @throws {TypeError} an option is wrong; the message names it and never shows a secret
  * @example
  * const pool = createPool({ host: 'localhost', user: 'app', database: 'app' });
  * const [user] = await pool.query('select * from users where id = $1', [1]);
  */
-export function createPool(options: PoolOptions | string): Pool;
+export function createPool(options: PoolOptions | string | undefined): Pool;

@@ -4,6 +4,7 @@ import { createListener, type Gap, type Listener, type Notification } from '../.
 
 const listener: Listener = createListener({ host: 'db', mode: 'rw' });
 createListener('postgres://localhost/app');
+createListener(process.env.DATABASE_URL);
 
 // @ts-expect-error a listener has one connection
 createListener({ poolSize: 3 });

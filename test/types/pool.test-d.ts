@@ -26,6 +26,7 @@ const pool = createPool({
 });
 same<typeof pool, Pool>(true);
 createPool('postgres://localhost/app');
+createPool(process.env.DATABASE_URL);
 
 // @ts-expect-error misspelt
 createPool({ poolsize: 3 });

@@ -17,6 +17,7 @@ const {
   readQueryOptions,
   readStreamOptions,
 } = require('../../lib/options.js');
+const { createPool } = require('../../lib/index.js');
 
 const plain = (read) => ({ ...read });
 
@@ -192,6 +193,9 @@ test('unknown options are named, with the option that was probably meant', () =>
   assert.throws(() => readPoolOptions({ keepalive: { idlems: 3 } }), {
     message: 'unknown option "keepalive.idlems"; did you mean "keepalive.idleMs"?',
   });
+  assert.throws(() => readPoolOptions({ retry: { baseDelayMs: -1 } }), {
+    message: 'option "retry.baseDelayMs" must be an integer not below 0 (milliseconds), got -1',
+  });
   assert.throws(() => readPoolOptions({ retry: { maxAttempts: 0 } }), {
     message: 'option "retry.maxAttempts" must be a positive integer, got 0',
   });
@@ -237,11 +241,6 @@ test('options that contradict each other are refused', () => {
     [readPoolOptions, { maxLagBytes: 1, mode: 'primary' }, /"maxLagBytes" needs a "mode"/],
     [readPoolOptions, { ssl: true, sslmode: 'disable' }, /"ssl" and "sslmode" exclude/],
     [readPoolOptions, { ssl: {}, sslrootcert: '/ca' }, /"ssl" and "sslrootcert" exclude/],
-    [
-      readPoolOptions,
-      { minIdle: 5, poolSize: 4 },
-      /"minIdle" must not exceed poolSize \(4\), got 5/,
-    ],
     [readPoolOptions, { options: '-c Default_Transaction_Read_Only=off' }, /must not set/],
     [readStreamOptions, { batchSize: 1, fetchSize: 2 }, /"fetchSize" and "batchSize"/],
   ];
@@ -249,6 +248,25 @@ test('options that contradict each other are refused', () => {
     assert.throws(() => read(options), { name: 'TypeError', message });
 });
 
+test('what depends on another option says so, its default included', () => {
+  const message = (limit, given) =>
+    `option "minIdle" must not exceed poolSize (${limit}), got ${given}`;
+  assert.throws(() => createPool({ minIdle: 5, poolSize: 4 }), { message: message(4, 5) });
+  assert.throws(() => createPool({ minIdle: 11 }), { message: message(10, 11), option: 'minIdle' });
+});
+
+test('what is said of a keep-alive is what is accepted', async () => {
+  for (const [keepalive, says] of [
+    [{ idleMs: 500 }, 'idleMs" must be an integer from 1000 (milliseconds), got 500'],
+    [{ idleMs: 0 }, 'idleMs" must be an integer from 1000 (milliseconds), got 0'],
+    [{ intervalMs: 999 }, 'intervalMs" must be an integer from 1000 (milliseconds), got 999'],
+    [{ count: 0 }, 'count" must be an integer from 1 to 127, got 0'],
+    [{ count: 128 }, 'count" must be an integer from 1 to 127, got 128'],
+  ]) {
+    assert.throws(() => createPool({ keepalive }), { message: `option "keepalive.${says}` });
+  }
+  await createPool({ keepalive: { idleMs: 1000, intervalMs: 1000, count: 127 } }).end();
+});
 test('query, stream and begin options are checked', () => {
   const signal = AbortSignal.abort();
   const parser = (text) => text;
