@@ -54,14 +54,14 @@ export interface ClientConfig extends QueryHooks {
    * turns out to be stale is prepared anew. `'unnamed'`: they are parsed each time, as in `pg`.
    */
   preparedStatements?: 'named' | 'unnamed' | undefined;
-  /**
-   * Signs the connection with a lease in its `application_name`, renews it for as long as the connection is open, and ends
-   * connections of the same service whose lease has expired, as `ServerlessClient` does.
-   */
+  /** Signs it with a lease, as `ServerlessClient` does, keeps that while it is open, and ends expired ones of its service. */
   lease?: PoolLease | undefined;
   binary?: boolean | undefined;
   pipeline?: boolean | undefined;
+  /** Binds the login to the TLS connection where the server offers SCRAM-SHA-256-PLUS. Default false. */
+  enableChannelBinding?: boolean | undefined;
   client_encoding?: string | undefined;
+  /** Refused when it connects: the engine does not speak replication. */
   replication?: string | undefined;
   /** Default 100 000; 0 = no limit. */
   scramMaxIterations?: number | undefined;

@@ -22,13 +22,15 @@ const MAX_SCRAM_ITERATIONS = 100_000;
 function toSettings(client, config, password) {
   const { connectionParameters: parameters, enableChannelBinding, scramMaxIterations } = client;
   const { host, port, user, database } = parameters;
+  if (parameters.replication) {
+    throw wrong('replication', 'is not supported: the engine does not speak that protocol');
+  }
   /** @type {Record<string, string>} */
   const session = {};
   for (const name of LIMITS) {
     const ms = wholeMs(parameters[name]);
     if (ms > 0) session[name] = String(ms);
   }
-  if (parameters.replication) session.replication = String(parameters.replication);
   return {
     host,
     port,
@@ -167,12 +169,11 @@ class PasswordSource {
 }
 
 /**
- * A replication connection knows the simple protocol only, and in a pipeline a statement that turned out to be stale would
- * run behind its successors.
- * @param {unknown} given @param {unknown} isStrict @returns {'named' | 'unnamed'}
+ * In a pipeline a statement that turned out to be stale would run behind its successors.
+ * @param {unknown} given @param {boolean} isPipelined @returns {'named' | 'unnamed'}
  */
-function preparedStatements(given = 'named', isStrict) {
-  if (given === 'named' || given === 'unnamed') return isStrict ? 'unnamed' : given;
+function preparedStatements(given = 'named', isPipelined) {
+  if (given === 'named' || given === 'unnamed') return isPipelined ? 'unnamed' : given;
   throw wrong('preparedStatements', 'must be one of "named", "unnamed"');
 }
 

@@ -49,7 +49,6 @@ class StatementQueue {
   #whenQuiet = [];
   #reading;
   #client;
-  #isReplication;
   #isPipelined;
   #heard;
   /** A statement was told why the server ended the session. */
@@ -57,15 +56,14 @@ class StatementQueue {
 
   /**
    * @param {Reading} reading
-   * @param {{ replication: unknown, pipeline: boolean, binary: any }} client replication knows the simple protocol only; in a
-   *   pipeline every statement is sent ahead of the answers to others; the default of `binary`
+   * @param {{ pipeline: boolean, binary: any }} client in a pipeline every statement is sent ahead of the answers to others; the
+   *   default of `binary`
    * @param {{ drained: (hasFailed: boolean) => void, ending: () => void, described: (message: { fields: any[] }) => void }} heard by the client:
    *   everything asked for was done; the connection ends behind a statement; a cursor has columns
    */
   constructor(reading, client, heard) {
     this.#reading = reading;
     this.#client = client;
-    this.#isReplication = Boolean(client.replication);
     this.#isPipelined = client.pipeline;
     this.#heard = heard;
   }
@@ -255,14 +253,9 @@ class StatementQueue {
 
   /** @param {Asked} asked */
   #decodersOf(asked) {
-    const isBinary = Boolean(asked.binary || this.#client.binary) && !this.#isSimple(asked);
+    const isBinary = Boolean(asked.binary || this.#client.binary) && !isSimple(asked);
     const rowMode = asked.rowMode === 'array' ? 'array' : 'object';
     return this.#reading.decodersOf(asked.types, rowMode, isBinary);
-  }
-
-  /** @param {Asked} asked */
-  #isSimple(asked) {
-    return this.#isReplication || isSimple(asked);
   }
 
   /** Why a query cannot be sent, or undefined. @param {Asked} asked */
@@ -316,7 +309,7 @@ class StatementQueue {
       );
     }
     const text = asked.text || known || '';
-    const simple = this.#isSimple(asked);
+    const simple = isSimple(asked);
     const isAhead = this.#isPipelined || asked.isAhead;
     const manners = simple ? link.simple : link.extended;
     /** @type {import('../request.js').Manner} */

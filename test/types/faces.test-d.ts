@@ -5,6 +5,7 @@ import { Kysely } from 'kysely';
 import { Registry } from 'prom-client';
 import {
   CircuitBreaker,
+  Client,
   Cursor,
   createPool,
   type DatabaseError,
@@ -24,6 +25,7 @@ declare function same<A, B>(equal: Equal<A, B>): void;
 
 export async function pgFace(): Promise<void> {
   const pool = new Pool({ max: 5, idleTimeoutMillis: 1000, sqlComment: traceContext });
+  new Client({ enableChannelBinding: true });
   pool.on('error', (error, client) => same<typeof client, PoolClient>(true) ?? error.message);
   const { rows, rowCount, fields } = await pool.query<{ id: string }>('select $1::int8 as id', [1]);
   same<typeof rows, { id: string }[]>(true);

@@ -17,7 +17,7 @@ const {
   readQueryOptions,
   readStreamOptions,
 } = require('../../lib/options.js');
-const { createPool } = require('../../lib/index.js');
+const { Client, createPool } = require('../../lib/index.js');
 
 const plain = (read) => ({ ...read });
 
@@ -375,4 +375,13 @@ test('sec_a06: no message shows a value that may be a secret', () => {
     () => readPoolOptions({ password: 987654321 }),
     (error) => !error.message.includes('987654321'),
   );
+});
+
+test('a client that is asked for replication says so before it dials', async () => {
+  const client = new Client({ host: '127.0.0.1', port: 1, replication: 'database' });
+  await assert.rejects(client.connect(), {
+    name: 'TypeError',
+    option: 'replication',
+    message: 'option "replication" is not supported: the engine does not speak that protocol',
+  });
 });
