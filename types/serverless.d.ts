@@ -215,6 +215,10 @@ export interface LibraryClient extends PgClientLike {
 export interface ServerlessQuery {
   text: string;
   values?: readonly unknown[];
+  /** Milliseconds, in place of the client's `query_timeout`. */
+  query_timeout?: number;
+  /** `'extended'`: also without values one statement at a time. */
+  queryMode?: 'extended';
   /** Prepares the statement under this name. */
   name?: string;
   rowMode?: 'array';

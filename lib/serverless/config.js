@@ -57,7 +57,12 @@ function connectTimeout({ connectionTimeoutMillis, connect_timeout }) {
   if (connectionTimeoutMillis !== undefined && connectionTimeoutMillis !== null) {
     return readMs('connectionTimeoutMillis', connectionTimeoutMillis);
   }
-  return connect_timeout ? readMs('connectionString', connect_timeout) * 1000 : undefined;
+  if (!connect_timeout) return undefined;
+  if (/^\d{1,6}$/.test(connect_timeout)) return Number(connect_timeout) * 1000;
+  throw wrong(
+    'connectionString',
+    'has a connect_timeout that is no number of seconds from 0 to 999999',
+  );
 }
 
 /**

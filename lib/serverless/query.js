@@ -24,8 +24,16 @@ const { PRESETS, resolveTypes } = require('../rows/types.js');
  * @property {boolean | undefined} isExactlyOnce undefined: as the client says
  */
 
-/** Members of a query that change what it does, and that this version does not do. */
-const NOT_AVAILABLE = ['binary', 'rows', 'portal'];
+const MAX_MS = 2 ** 31 - 1;
+
+/** Members of a query that would change what it does, here or on other faces, and that are not obeyed here. */
+const REFUSED = Object.entries({
+  binary: LATER,
+  rows: LATER,
+  portal: LATER,
+  signal: `${LATER}; query_timeout limits how long it may take`,
+  timeoutMs: 'is called query_timeout',
+});
 
 /** Programs written for callbacks would wait for ever. @param {readonly any[]} args */
 function refuseCallbacks(args) {
@@ -48,7 +56,7 @@ function readQuery([query, values]) {
     throw new TypeError('Client was passed a null or undefined query');
   }
   const config = typeof query === 'object' ? query : { text: query };
-  for (const name of NOT_AVAILABLE) if (config[name]) throw wrong(name, `of a query ${LATER}`);
+  for (const [name, why] of REFUSED) if (config[name]) throw wrong(name, `of a query ${why}`);
   const { text, name, rowMode, types, queryMode, query_timeout: timeout } = config;
   const given = values ?? config.values ?? undefined;
   if (given !== undefined && !Array.isArray(given)) {
@@ -64,8 +72,8 @@ function readQuery([query, values]) {
       throw wrong(name, 'must be true or false');
     }
   }
-  if (timeout && !(Number.isInteger(timeout) && timeout > 0 && timeout < 2 ** 31)) {
-    throw wrong('query_timeout', 'must be an integer not below 0 (milliseconds)');
+  if (timeout && !(Number.isInteger(timeout) && timeout > 0 && timeout <= MAX_MS)) {
+    throw wrong('query_timeout', `must be an integer from 0 to ${MAX_MS} (milliseconds)`);
   }
   return {
     text: typeof text === 'string' ? text : undefined,

@@ -35,6 +35,7 @@ export async function use(): Promise<void> {
   same<typeof rows, { id: string }[]>(true);
   same<typeof rowCount, number | null>(true);
   await client.query({ text: 'select 1', values: [], rowMode: 'array' });
+  await client.query({ text: 'select 1', query_timeout: 500, queryMode: 'extended' });
   // @ts-expect-error no callbacks
   await client.query('select 1', [], () => {});
   same<ReturnType<typeof client.getClient>, object | null>(true);

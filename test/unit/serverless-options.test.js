@@ -3,7 +3,9 @@
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
+const { readConnection } = require('../../lib/serverless/config.js');
 const { readServerlessOptions } = require('../../lib/serverless/options.js');
+const { readQuery } = require('../../lib/serverless/query.js');
 
 const secret = 'a secret of 24 bytes, ok';
 const read = (config, env = {}) => readServerlessOptions({ secret, ...config }, env);
@@ -158,4 +160,34 @@ test('wrong options are named', () => {
     /^TypeError: option "library" must be a module/,
   );
   assert.equal(read({ reaper: false }).secret, secret);
+});
+
+test('what a query asks for and does not get is refused, with what to say instead', () => {
+  for (const [config, message] of [
+    [
+      { signal: AbortSignal.timeout(1000) },
+      /"signal" of a query is not available in this version; query_timeout limits/,
+    ],
+    [{ timeoutMs: 50 }, /^option "timeoutMs" of a query is called query_timeout$/],
+    [{ query_timeout: 1.5 }, /^option "query_timeout" must be an integer from 0 to 2147483647 /],
+    [{ portal: 'p' }, /^option "portal" of a query is not available in this version$/],
+  ]) {
+    assert.throws(() => readQuery([{ text: 'select 1', ...config }]), {
+      name: 'TypeError',
+      message,
+    });
+  }
+  assert.equal(readQuery([{ text: 'select 1', query_timeout: 50 }]).timeoutMs, 50);
+});
+
+test('a limit in a connection string is named by its parameter, in its unit', () => {
+  const read = (seconds) =>
+    readConnection({ connectionString: `postgres://h/d?connect_timeout=${seconds}` });
+  assert.equal(read('7').connectTimeoutMs, 7000);
+  for (const wrong of ['soon', '-1', '1.5', '1000000']) {
+    assert.throws(() => read(wrong), {
+      message:
+        'option "connectionString" has a connect_timeout that is no number of seconds from 0 to 999999',
+    });
+  }
 });
