@@ -45,8 +45,8 @@ async function look(client) {
     finding(
       'server',
       `PostgreSQL ${facts.version} at ${host}`,
-      facts.number >= 120_000,
-      'upgrade: the server gets no fixes any more',
+      facts.number >= 140_000,
+      'upgrade: it gets no fixes any more, and does not report when it is demoted or promoted',
     ),
     finding(
       'TLS',

@@ -6,6 +6,7 @@ const { ServerlessClient } = require('../serverless/index.js');
 const { doctor } = require('./doctor.js');
 const { leases } = require('./leases.js');
 const { reap } = require('./reap.js');
+const { plain } = require('./table.js');
 
 /** @typedef {{ data: unknown, text: string, isWell: boolean }} Report */
 /** @typedef {{ service: string | undefined, secret: string | undefined, connection: Record<string, any> }} Wish */
@@ -24,7 +25,8 @@ const HELP = `pg-berth <command> [options]
   --secret-env <name>  variable that holds the fleet's secret; default PG_BERTH_SECRET
   --min-idle <s>       reap: idle for at least so many seconds; default 180
   --json               for programs
-  --help               this text
+  --version            of pg-berth
+  --help, -h           this text
 
 Exit codes
   0   all is well: leases are live, nothing was denied or hidden, the doctor found nothing
@@ -47,7 +49,8 @@ const OPTIONS = /** @type {const} */ ({
   'secret-env': { type: 'string' },
   'min-idle': { type: 'string' },
   json: { type: 'boolean' },
-  help: { type: 'boolean' },
+  version: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
 });
 
 /**
@@ -55,9 +58,16 @@ const OPTIONS = /** @type {const} */ ({
  * @returns {Promise<number>} exit code: 0 well, 1 something is to be done, 2 it could not be found out
  */
 async function main(args, env) {
+  /** What is connected to, as far as it is a URL. @type {string | undefined} */
+  let url;
   try {
-    const { values, positionals } = parseArgs({ args, options: OPTIONS, allowPositionals: true });
+    const { values, positionals } = parsed(args);
+    url = values.url ?? env.DATABASE_URL;
     const [name, ...more] = positionals;
+    if (values.version) {
+      print(require('../../package.json').version);
+      return 0;
+    }
     if (values.help) {
       print(HELP);
       return 0;
@@ -73,8 +83,41 @@ async function main(args, env) {
     print(values.json ? JSON.stringify(report.data, null, 2) : report.text);
     return report.isWell ? 0 : 1;
   } catch (error) {
-    process.stderr.write(`pg-berth: ${/** @type {Error} */ (error).message}\n`);
+    process.stderr.write(`pg-berth: ${saying(error, url)}\n`);
     return 2;
+  }
+}
+
+/**
+ * What failed, at whom and after how long: the words of `pg` say neither. The code is what docs/troubleshooting.md is sorted by.
+ * @param {any} error @param {string | undefined} url what was connected to
+ */
+function saying(error, url) {
+  const { message, code, cause, host = placeOf(url), afterMs = cause?.afterMs } = error;
+  // What has no code, or is about an option, is about no server.
+  const isAbroad = code !== undefined && code !== 'ERR_CONFIG';
+  const isPlaced = !isAbroad || !host || message.includes(host.replace(/:\d+$/, ''));
+  const place = isPlaced ? '' : `${host}: `;
+  const time = afterMs === undefined ? '' : ` after ${afterMs} ms`;
+  // Of a connection that was lost the cause says why.
+  const why = cause?.message && !message.includes(cause.message) ? `: ${cause.message}` : '';
+  const known = isAbroad && !message.includes(code) ? ` (${code})` : '';
+  return plain(`${place}${message}${time}${why}${known}`);
+}
+
+/** @param {string | undefined} url */
+function placeOf(url) {
+  return url && URL.canParse(url) ? new URL(url).host : undefined;
+}
+
+/** @param {string[]} args */
+function parsed(args) {
+  try {
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    // Node goes on with what it takes for a word that begins with a hyphen.
+    const [said] = /** @type {Error} */ (error).message.split(/\.\s/);
+    throw new Error(`${said}; see pg-berth --help`);
   }
 }
 

@@ -26,4 +26,4 @@ function table(head, rows) {
     .join('\n');
 }
 
-module.exports = { table };
+module.exports = { plain, table };

@@ -234,7 +234,7 @@ const JS = {
   'package.json': [],
   opentelemetry: [...INFRA, 'otel-metrics', 'package.json', 'tracing'],
   kysely: [...INFRA, ...BELOW, 'sql-blocks', 'queryable', 'stream', 'pool'],
-  cli: ['serverless', 'pool', ...INFRA],
+  cli: ['serverless', 'pool', 'package.json', ...INFRA],
   index: '*',
 };
 

@@ -134,8 +134,16 @@ test('what cannot be done is said in one line, without secrets, with exit code 2
     [['reap'], {}, /reap needs --service/],
     [['reap', '--service', 'x'], { PG_BERTH_SECRET: '' }, /needs the secret/],
     [['reap', '--service', 'x'], { PG_BERTH_SECRET: 'canary' }, /too short/],
-    [['doctor'], { DATABASE_URL: 'postgres://u:canary@127.0.0.1:1/x' }, /ECONNREFUSED/],
-    [['leases', '--frobnicate'], {}, /frobnicate/],
+    [
+      ['doctor'],
+      { DATABASE_URL: 'postgres://u:canary@127.0.0.1:1/x' },
+      /^pg-berth: connect ECONNREFUSED 127\.0\.0\.1:1\n$/,
+    ],
+    [
+      ['leases', '--frobnicate'],
+      {},
+      /^pg-berth: Unknown option '--frobnicate'; see pg-berth --help\n$/,
+    ],
     [['dance'], {}, /unknown command "dance", it must be one of doctor, leases, reap/],
     [[], {}, /no command given, it must be one of/],
     [['leases', 'reap'], {}, /one command at a time; "reap"/],
@@ -151,7 +159,9 @@ test('what cannot be done is said in one line, without secrets, with exit code 2
     assert.match(stderr, message);
     assert.doesNotMatch(stderr, /canary/);
   }
-  const help = await run(['--help']);
+  const { version } = require('../../package.json');
+  assert.deepEqual(await run(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' });
+  const help = await run(['-h']);
   assert.equal(help.code, 0);
   assert.match(
     help.stdout,
@@ -198,5 +208,24 @@ test('a server that falls silent behind the login is given up', async (t) => {
   url.host = `127.0.0.1:${relay.address().port}`;
   const { code, stderr, stdout } = await run(['doctor'], { DATABASE_URL: url.href });
   assert.deepEqual([code, stdout], [2, '']);
-  assert.match(stderr, /^pg-berth: Query read timeout\n$/);
+  const said = `pg-berth: ${url.host}: Query read timeout after 5000 ms (ERR_QUERY_TIMEOUT)\n`;
+  assert.equal(stderr, said);
+});
+
+test('what a server says before anybody knows it gives a terminal no control characters', async (t) => {
+  const error = 'SFATAL\0C28000\0Mgo \u001b[31maway\u0007\0\0';
+  const server = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      const length = Buffer.alloc(4);
+      length.writeInt32BE(4 + error.length);
+      socket.end(Buffer.concat([Buffer.from('E'), length, Buffer.from(error)]));
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => server.close());
+  const url = `postgres://u@127.0.0.1:${server.address().port}/d`;
+  const { code, stderr } = await run(['doctor'], { DATABASE_URL: url });
+  assert.equal(code, 2);
+  assert.match(stderr, /^pg-berth: .*go \?\[31maway\? \(28000\)\n$/);
 });
