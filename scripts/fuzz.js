@@ -39,6 +39,7 @@ const fuzz = (...args) =>
   run('cargo', ['+nightly', 'fuzz', ...args], { env: { CARGO_TERM_COLOR: 'never' } });
 
 cli(HELP, OPTIONS, async ({ only, seconds }) => {
+  if (!/^\d+$/.test(seconds)) throw new Failure(`--seconds ${seconds}: it takes a whole number`);
   const targets = targetsOf(only);
   const steps = new Steps();
   const built = await steps.run('build of the targets', () => fuzz('build'));

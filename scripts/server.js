@@ -1,7 +1,7 @@
 // Starts a private PostgreSQL server and keeps it until Ctrl-C.
 'use strict';
 
-const { cli } = require('./support/cli.js');
+const { cli, Failure } = require('./support/cli.js');
 const { ensureInstalled } = require('./support/install.js');
 
 const HELP = `
@@ -22,10 +22,14 @@ const OPTIONS = {
 };
 
 cli(HELP, OPTIONS, async ({ version, conf, tls }) => {
+  if (version !== undefined && !/^\d+$/.test(version)) {
+    throw new Failure(`--version ${version}: it takes a major version, such as 16`);
+  }
   await ensureInstalled();
   const { startServer } = require('../test/support/server.js');
   const settings = conf.map((setting) => {
     const at = setting.indexOf('=');
+    if (at < 1) throw new Failure(`--conf ${setting}: it takes NAME=VALUE`);
     return [setting.slice(0, at), setting.slice(at + 1)];
   });
   const server = await startServer({

@@ -9,6 +9,10 @@ import {
 
 const [SecretString] = process.argv.slice(2);
 const Name = process.env.DB_SECRET_ID;
+if (!SecretString || !Name) {
+  console.error('Usage: DB_SECRET_ID=NAME node create-secret.mjs \'{"host": …}\'');
+  process.exit(2);
+}
 JSON.parse(SecretString);
 
 const manager = new SecretsManagerClient({});

@@ -9,13 +9,14 @@ const { parseArgs } = require('node:util');
  *
  * @param {string} help
  * @param {Record<string, object>} options as for `util.parseArgs`
- * @param {(values: any, positionals: string[]) => Promise<number | void> | number | void} main
+ * @param {(values: any, positionals: string[]) => Promise<number | void> | number | void} main what is no option is refused
+ *   unless it takes it: a forgotten `--file` must not run everything
  */
 async function cli(help, options, main) {
   let parsed;
   try {
     const all = { ...options, help: { type: 'boolean' } };
-    parsed = parseArgs({ options: all, allowPositionals: true });
+    parsed = parseArgs({ options: all, allowPositionals: main.length > 1 });
   } catch (error) {
     console.error(`${error.message}\n\n${help.trim()}`);
     process.exitCode = 2;

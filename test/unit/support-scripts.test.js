@@ -168,3 +168,19 @@ test('a program that is not there is named, with where it comes from', async () 
   assert.equal(cargo.code, 127);
   assert.match(cargo.output, /^cargo is not installed.*https:\/\/rustup\.rs/);
 });
+
+test('a script refuses words it does not take, so that a forgotten option does not run everything', async () => {
+  for (const [args, said] of [
+    [
+      ['scripts/test.js', 'test/unit/params.test.js'],
+      /Unexpected argument 'test\/unit\/params\.test\.js'/,
+    ],
+    [['scripts/server.js', '--conf', 'fsync'], /^--conf fsync: it takes NAME=VALUE\n$/],
+    [['scripts/server.js', '--version', 'newest'], /^--version newest: it takes a major version/],
+    [['scripts/fuzz.js', '--seconds', 'soon'], /^--seconds soon: it takes a whole number\n$/],
+  ]) {
+    const { code, output } = await run(process.execPath, args);
+    assert.ok(code > 0, args.join(' '));
+    assert.match(output, said);
+  }
+});
