@@ -193,11 +193,18 @@ class RowStream {
     this.#index = 0;
     try {
       if (state === 'fresh') return;
-      // A batch that failed on its way is nobody's any more, but the transaction has to be rolled back then.
-      await this.#ahead?.catch(() => {
+      /** @type {unknown} */
+      let failure;
+      await this.#ahead?.catch((error) => {
         this.#hasFailed = true;
+        failure = error;
       });
-      if (this.#source.isOwner) await this.#end(this.#hasFailed ? 'ROLLBACK' : 'COMMIT');
+      if (this.#source.isOwner && this.#hasFailed) {
+        // The batch is nobody's any more, but with it everything is rolled back that the statement has done.
+        await this.#end('ROLLBACK').catch(() => {});
+        throw failure;
+      }
+      if (this.#source.isOwner) await this.#end('COMMIT');
       else if (state === 'open' && !this.#hasFailed) {
         await this.#ask(undefined, undefined, OPERATION.CLOSE);
       }

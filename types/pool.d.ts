@@ -362,8 +362,8 @@ export interface Queryable {
     options?: QueryOptions,
   ): Promise<QueryResult<T>>;
   /**
-   * Rows one after the other, fetched `batchSize` at a time; the server waits while you do. Leaving the loop early ends
-   * the statement and gives the connection back.
+   * Rows one after the other, fetched `batchSize` at a time; the server waits while you do. Leaving the loop early ends the
+   * statement; on a pool it commits what that did so far, or throws what the batch read ahead failed with: it was rolled back.
    */
   stream<T = Row>(sql: string, params?: Params, options?: StreamOptions): AsyncIterableIterator<T>;
   /**

@@ -135,6 +135,23 @@ test('a stream that fails in the middle gives the rows before and the error, and
   assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
 });
 
+test('a stream that is left while its next batch has failed says that nothing was kept', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const before = await count();
+  await db.sql(`create function keep(int) returns int language sql as
+    'insert into rows values ($1) returning n'`);
+  // The sixth row fails, and is asked for when half of the first batch is used.
+  const sql = 'select n, 1 / (6 - keep(n)) as v from generate_series(1, 9) n';
+  const left = async () => {
+    for await (const { n } of pool.stream(sql, [], { batchSize: 4 })) if (n === 3) break;
+  };
+  const error = await failureOf(left());
+  assert.deepEqual([error.code, error.outcome], ['22012', 'failed']);
+  assert.equal(await count(), before);
+  await db.released(pool);
+  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+});
+
 test('a stream that is given up while it waits for a connection says so at once', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 4000 });
   const tx = await pool.begin();
