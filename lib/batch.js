@@ -9,6 +9,7 @@ const { FLAG, OPERATION } = require('./mailbox.js');
 const { BATCH_OPTIONS, readOptions } = require('./options.js');
 const queryable = require('./queryable.js');
 const { execute } = require('./request.js');
+const { endOf } = require('./transaction-ends.js');
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
 /** @import { Rows } from '../types/pool.js' */
@@ -36,6 +37,13 @@ function readStatement(given, index) {
   });
 }
 
+/** What stands behind the end of the transaction would not be part of it. @param {Statement[]} asked */
+function checkEnds(asked) {
+  const index = asked.findIndex(({ sql }) => endOf(sql) !== undefined);
+  if (index < 0) return;
+  throw wrongArgument(`statement ${index} of the batch ends its transaction, which the batch does`);
+}
+
 /**
  * @param {Target} pool @param {Reading} reading @param {unknown} statements @param {unknown} given options
  * @param {number | undefined} maxStatementMs of the pool
@@ -47,6 +55,7 @@ async function runBatch(pool, reading, statements, given, maxStatementMs) {
   }
   const { errors = 'isolated', ...options } = readOptions(BATCH_OPTIONS, given);
   const asked = statements.map(readStatement);
+  if (errors !== 'isolated') checkEnds(asked);
   if (asked.length === 0) return [];
   options.signal?.throwIfAborted();
   const session = openSession(pool, 'cluster');

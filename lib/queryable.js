@@ -172,6 +172,17 @@ class EndAnswer extends RowsAnswer {
   }
 }
 
+/** The answer to what is known without being asked. @param {string} command @param {Reading} reading */
+function emptyAnswer(command, { decoders }) {
+  const answer = new StatementAnswer(
+    decoders,
+    () => {},
+    () => {},
+  );
+  answer.result.command = command;
+  return answer;
+}
+
 /**
  * Runs a statement without options of its own by one promise instead of the four of `run`
  * (measured at 100 point selects at once: 3.2 instead of 3.6 us of the JS thread each).
@@ -257,6 +268,7 @@ module.exports = {
   checkText,
   decodersFor,
   decodersOf,
+  emptyAnswer,
   readOptions,
   run,
   runEnd,

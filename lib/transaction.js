@@ -14,6 +14,7 @@ const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./op
 const queryable = require('./queryable.js');
 const { lazy } = require('./lazy.js');
 const { endTransaction, enrol, traceTransaction, within } = require('./tracing/index.js');
+const { endOf } = require('./transaction-ends.js');
 const { Limits } = require('./transaction-limits.js');
 
 const copies = lazy(() => require('./copy.js'));
@@ -134,7 +135,8 @@ class Transaction {
    * @returns {Promise<Rows<any>>}
    */
   query(sql, params, options) {
-    if (options !== undefined || this.#state === 'over' || this.#limits !== undefined) {
+    const isLimited = this.#limits !== undefined;
+    if (isLimited || options !== undefined || this.#state === 'over' || endOf(sql) !== undefined) {
       return this.#rows(sql, params, options);
     }
     const begun = this.#isBegun ? undefined : this.#begun;
@@ -163,7 +165,7 @@ class Transaction {
    * @returns {AsyncIterableIterator<any>}
    */
   stream(sql, params, options) {
-    queryable.checkText(sql);
+    checkGoesOn(sql);
     const { batchSize, ...rest } = readStreamOptions(options);
     this.#checkOpen();
     return new (streams().RowStream)({
@@ -180,7 +182,7 @@ class Transaction {
 
   /** @param {string} sql @param {object} [options] */
   copyFrom(sql, options) {
-    queryable.checkText(sql);
+    checkGoesOn(sql);
     const { CopyFromStream, readCopyOptions } = copies();
     const read = readCopyOptions(options);
     this.#checkOpen();
@@ -189,7 +191,7 @@ class Transaction {
 
   /** @param {string} sql @param {object} [options] */
   copyTo(sql, options) {
-    queryable.checkText(sql);
+    checkGoesOn(sql);
     const { CopyToStream, readCopyOptions } = copies();
     const read = readCopyOptions(options);
     this.#checkOpen();
@@ -331,7 +333,23 @@ class Transaction {
     queryable.checkText(sql);
     const read = queryable.readOptions(options);
     this.#checkOpen();
+    const end = endOf(sql);
+    if (end !== undefined) return this.#endByHand(end, read);
     return this.#run(sql, params, this.#limited(read), undefined);
+  }
+
+  /**
+   * A text that ends the transaction is its end: behind it nothing runs that would stand outside of it.
+   * @param {NonNullable<ReturnType<typeof endOf>>} end @param {StatementOptions} options
+   */
+  async #endByHand(end, { timeoutMs, signal }) {
+    if (end !== 'commit' && end !== 'rollback') {
+      const what = end === 'chain' ? 'AND CHAIN' : 'PREPARE TRANSACTION';
+      throw wrongArgument(`${what}: this transaction ends by COMMIT or ROLLBACK; use a Client`);
+    }
+    signal?.throwIfAborted();
+    await this[end](timeoutMs === undefined ? undefined : { timeoutMs });
+    return queryable.emptyAnswer(end.toUpperCase(), this.#reading);
   }
 
   /**
@@ -379,6 +397,13 @@ class Transaction {
     unwatch(this);
     release(this.#target);
   }
+}
+
+/** Streams and COPYs have rows: they end no transaction. @param {unknown} sql */
+function checkGoesOn(sql) {
+  queryable.checkText(sql);
+  if (endOf(sql) !== undefined)
+    throw wrongArgument('sql ends the transaction: use commit() or rollback()');
 }
 
 /** @param {{ timeoutMs?: number } | undefined} options @returns {StatementOptions} */

@@ -224,9 +224,9 @@ export type BatchStatement = string | { sql: string; params?: Params };
 export interface BatchOptions extends QueryOptions {
   /**
    * `'isolated'` (default): each statement for itself, and the outcome of each is given. `'all-or-nothing'`: in one
-   * transaction; the first error is thrown, with the number of its statement as `index`, and nothing was done. If it was
-   * committed all the same, an `OutcomeUnknownError` says so, with that error as its cause: a type parser threw, or
-   * the batch has savepoints of its own.
+   * transaction, which none of them may end; the first error is thrown, with the number of its statement as `index`, and
+   * nothing was done. If it was committed all the same, an `OutcomeUnknownError` says so, with that error as its cause: a type
+   * parser threw, or the batch has savepoints of its own.
    */
   errors?: 'isolated' | 'all-or-nothing';
 }

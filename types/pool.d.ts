@@ -466,7 +466,10 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A transaction. After `commit` or `rollback` everything rejects with `ClosedError`. */
+/**
+ * A transaction. After `commit` or `rollback` everything rejects with `ClosedError`. `COMMIT`, `END`, `ROLLBACK` or `ABORT` as the
+ * text of a `query` is the same as these; PREPARE TRANSACTION and AND CHAIN are refused.
+ */
 export interface Transaction extends Queryable, AsyncDisposable {
   /**
    * @throws {TransactionRolledBackError} an earlier statement had failed; nothing was committed

@@ -128,7 +128,8 @@ const JS = {
   stream: [...BELOW, 'queryable'],
   copy: BELOW,
   'batch-error': ['error-classes'],
-  batch: [...BELOW, 'batch-error', 'queryable'],
+  'transaction-ends': ['sql-blocks'],
+  batch: [...BELOW, 'batch-error', 'queryable', 'transaction-ends'],
   'insert-many': [...BELOW, 'copy'],
   'catalog-query': [...BELOW, 'queryable'],
   'shared-pool': ['native', ...WORDS],
@@ -146,6 +147,7 @@ const JS = {
   'transaction-limits': BELOW,
   transaction: [
     ...BELOW,
+    'transaction-ends',
     'transaction-limits',
     'leaked-transactions',
     'queryable',
