@@ -470,8 +470,10 @@ function cancel(target, id, answer, pauseMs = 1) {
   const isFound =
     native.cancel(target.slot, target.generation, id) ||
     (joined !== undefined && native.cancel(joined.slot, joined.generation, id));
-  // Its answer is here; or it is on its way from a queue to a connection, and for a moment nowhere.
-  if (!isFound) setTimeout(cancel, pauseMs, target, id, answer, 2 * pauseMs).unref();
+  // Its answer is here; or it is on its way from a queue to a connection, for a moment nowhere. It is looked for every 100 ms
+  // at least.
+  const nextMs = Math.min(2 * pauseMs, 100);
+  if (!isFound) setTimeout(cancel, pauseMs, target, id, answer, nextMs).unref();
 }
 
 /**
