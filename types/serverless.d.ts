@@ -153,7 +153,7 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
 
 /** Connection options under the names of `pg`. */
 export interface ServerlessConnection {
-  /** Its parts win over the options beside it, as in `pg`. */
+  /** `postgres://…`, or the folder of a socket; its parts win over the options beside it, as in `pg`. */
   connectionString?: string | null;
   /** A name, an address, or the folder of a socket. */
   host?: string | null;

@@ -6,6 +6,9 @@ const { parse } = require('../pg/connection-string.js');
 
 const OPTION = 'connectionString';
 
+/** `pg` reads what has no scheme as a path on a host that is called base. */
+const FORM = /^([a-z][a-z\d+.-]*:\/\/|socket:|\/)/i;
+
 /** Parameters that are options. */
 const KNOWN = new Set(
   [
@@ -25,6 +28,9 @@ const KNOWN_ELSEWHERE = new Set(
   ].flatMap((names) => names.split(' ')),
 );
 
+/** Of `socket:`: what is read is under the names that all have. */
+const SOCKETS = /^(db|encoding)$/;
+
 /** Values of parameters that ask for what is done anyway. */
 const HARMLESS = /** @type {Record<string, string>} */ ({
   channel_binding: 'prefer',
@@ -40,9 +46,11 @@ const SSLMODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'n
  * @throws {TypeError} which shows nothing of the text
  */
 function parseConnectionString(text) {
-  const parts = Object.entries(parsed(text)).filter(
-    ([, value]) => value !== '' && value !== null && value !== undefined,
-  );
+  const isSocket = /^socket:/i.test(text);
+  const parts = Object.entries(parsed(text)).filter(([name, value]) => {
+    const isRead = isSocket && SOCKETS.test(name);
+    return !isRead && value !== '' && value !== null && value !== undefined;
+  });
   for (const [name, value] of parts) check(name, value);
   const { ssl, sslmode, sslnegotiation, ...rest } = Object.fromEntries(parts);
   if (sslmode !== undefined && !SSLMODES.includes(sslmode)) {
@@ -61,6 +69,9 @@ function parseConnectionString(text) {
 
 /** @param {string} text @returns {Record<string, any>} */
 function parsed(text) {
+  if (!FORM.test(text)) {
+    throw wrong(OPTION, 'must be a URL, postgres://user@host/database, or the folder of a socket');
+  }
   try {
     return parse(text);
   } catch (error) {

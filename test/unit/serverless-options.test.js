@@ -191,3 +191,28 @@ test('a limit in a connection string is named by its parameter, in its unit', ()
     });
   }
 });
+
+test('a connection string that names no server is refused, and nothing of it is shown', () => {
+  for (const text of ['host=canary', 'canary', 'canary:5432/app', 'user:canary@db/app']) {
+    assert.throws(() => readConnection({ connectionString: text }), {
+      option: 'connectionString',
+      message:
+        'option "connectionString" must be a URL, postgres://user@host/database, or the folder of a socket',
+    });
+  }
+  for (const [text, host] of [
+    ['postgres://h/d', 'h'],
+    ['postgresql://h', 'h'],
+    ['postgres:///d?host=/run', '/run'],
+    ['/run d', '/run'],
+    ['socket:/run?db=d', '/run'],
+  ]) {
+    assert.equal(readConnection({ connectionString: text }).engine.host, host, text);
+  }
+  const { engine } = readConnection({ connectionString: 'socket:/run?db=d&encoding=utf8' });
+  assert.equal(engine.database, 'd');
+  assert.throws(
+    () => readConnection({ connectionString: 'postgres://h?db=d' }),
+    /unknown parameter/,
+  );
+});
