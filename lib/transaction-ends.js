@@ -3,8 +3,10 @@
 
 const { behindComment } = require('./sql-blocks.js');
 
-/** With one of these such a text begins; `;`, spaces and comments may stand in front. */
-const FIRST = new Set([...'cerapCERAP; \t\n\r\f\v-/'].map((character) => character.charCodeAt(0)));
+/** So such a text begins; `;`, spaces and comments may stand in front. */
+const BEGINNING = /^[; \t\n\r\f\v]*(?:--|\/\*|commit|end|rollback|abort|prepare)/i;
+/** As words; behind others nothing more has to be read. */
+const POSSIBLE = /^;?(?:$|(?:commit|end|rollback|abort|prepare) )/;
 /** Spaces and comments, words, and single characters. Source: the server's src/backend/parser/scan.l. */
 const TOKEN = /(?<space>[ \t\n\r\f\v]+|--[^\n\r]*|(?<comment>\/\*))|[a-z]+|[\s\S]/iy;
 /** Of a text no more is read: what ends a transaction says so with few words. */
@@ -20,7 +22,7 @@ const END =
 /** @param {unknown} sql @returns {End | undefined} */
 function endOf(sql) {
   // Asked for each statement of a transaction: most are told by their first character.
-  if (typeof sql !== 'string' || !FIRST.has(sql.charCodeAt(0))) return undefined;
+  if (typeof sql !== 'string' || !BEGINNING.test(sql)) return undefined;
   const found = END.exec(wordsOf(sql));
   if (found === null) return undefined;
   const { prepare, rollback, chain } = found.groups ?? {};
@@ -38,6 +40,7 @@ function wordsOf(sql) {
     if (groups.comment !== undefined) TOKEN.lastIndex = behindComment(sql, at);
     if (groups.space !== undefined || (token === ';' && words.endsWith(';'))) continue;
     words += token === ';' ? token : `${token.toLowerCase()} `;
+    if (!POSSIBLE.test(words)) break;
   }
   return words;
 }
