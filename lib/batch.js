@@ -4,7 +4,7 @@
 const { setImmediate: nextTurn } = require('node:timers/promises');
 const { carriedOut, endDecides, withIndex } = require('./batch-error.js');
 const { argumentError, wrongArgument } = require('./error-classes.js');
-const { openSession, release } = require('./handles.js');
+const { leave, openSession, release } = require('./handles.js');
 const { FLAG, OPERATION } = require('./mailbox.js');
 const { BATCH_OPTIONS, readOptions } = require('./options.js');
 const queryable = require('./queryable.js');
@@ -106,6 +106,9 @@ async function together(session, reading, asked, options, isLimited) {
   // What is given up is known only with its answer.
   await (isLimited ? settled : nextTurn());
   let isCommitted = false;
+  const known = first;
+  // It never got a connection: there is nothing to be rolled back, and one may be far away.
+  if (known !== undefined && leave(session, 0)) throw withIndex(known.error, known.index);
   if (sent > 0) {
     const word = first === undefined ? 'COMMIT' : 'ROLLBACK';
     const commit = word === 'COMMIT' ? FLAG.COMMIT : 0;

@@ -36,7 +36,7 @@ const decoders = new Decoders(resolveTypes(undefined, PRESETS.lossless), 'object
  *   flags?: number,
  *   prepare?: () => Promise<unknown>,
  *   onFail?: (reason: NativeError) => void,
- *   onEnd?: () => void,
+ *   onEnd?: (error: Error | undefined) => void,
  * }} Place
  */
 
@@ -97,16 +97,18 @@ class Transfer {
   /** @param {Place} place @param {number} direction flag */
   async start(place, direction) {
     this.#place = place;
+    const began = performance.now();
     try {
       const { signal, timeoutMs } = this.#options;
       if (place.prepare !== undefined) await place.prepare();
+      const left = timeoutMs && Math.max(1, Math.ceil(timeoutMs - (performance.now() - began)));
       signal?.throwIfAborted();
       if (this.#isGivenUp) throw givenUp();
       this.#state = 'asked';
       const manner = {
         operation: OPERATION.COPY,
         flags: (place.flags ?? 0) | FLAG.EXCLUSIVE | direction,
-        timeoutMs,
+        timeoutMs: left,
       };
       this.#id = send(place.target, this.#text, undefined, decoders, manner, this);
       if (signal !== undefined) {
@@ -176,7 +178,7 @@ class Transfer {
     this.#state = 'over';
     clearTimeout(this.#timer);
     this.#stopHearing();
-    this.#place?.onEnd?.();
+    this.#place?.onEnd?.(error);
     this.#later(() => {
       for (const resolve of this.#waiting) resolve();
       this.#hooks.ended(error);

@@ -51,10 +51,20 @@ function makeParts(target, given, tally, own) {
   const catalog = new TypeCatalog(ask);
   const decoders = queryable.decodersFor(resolved, rowMode, catalog);
   const resolves = commitResolution === 'xid';
+  const isLimited = given.maxStatementMs !== undefined;
   const retry = { ...DEFAULT_RETRY, ...policy };
   const leaks = leaksOf(events);
   /** @type {Reading} */
-  const reading = { types: resolved, rowMode, catalog, decoders, resolves, tally, leaks };
+  const reading = {
+    types: resolved,
+    rowMode,
+    catalog,
+    decoders,
+    resolves,
+    isLimited,
+    tally,
+    leaks,
+  };
   if (commitMarkerTable !== undefined) {
     const { Markers } = require('./commit-markers.js');
     const tell = (/** @type {any} */ event) => events.tell(event);

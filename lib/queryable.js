@@ -18,13 +18,14 @@ const errors = lazy(() => require('./error-classes.js'));
 /** @typedef {InstanceType<typeof import('./type-catalog.js').TypeCatalog>} TypeCatalog */
 
 /**
- * How a pool reads results, and whether a COMMIT without an answer is looked into.
+ * How a pool reads results, whether a COMMIT without an answer is looked into, and whether its statements have a time limit.
  * @typedef {{
  *   types: ResolvedTypes,
  *   rowMode: 'object' | 'array',
  *   catalog: TypeCatalog | undefined,
  *   decoders: InstanceType<typeof Decoders>,
  *   resolves?: boolean,
+ *   isLimited?: boolean,
  *   markers?: Markers | undefined,
  *   tally?: Tally | undefined,
  *   leaks?: Leaks | undefined,
@@ -189,17 +190,23 @@ function emptyAnswer(command, { decoders }) {
  *
  * @param {Target} target @param {string} sql @param {readonly unknown[] | undefined} params
  * @param {Reading} reading @param {Manner} [manner]
+ * @param {(reason: unknown) => void} [refuse] hears what is wrong with it; then nothing was asked
  * @param {() => void} [begun] called when it was answered
  * @returns {Promise<Rows<any>>}
  */
-function runPlain(target, sql, params, { decoders }, manner, begun) {
+function runPlain(target, sql, params, { decoders }, manner, refuse, begun) {
   return new Promise((resolve, reject) => {
-    checkText(sql);
-    const answer =
-      begun === undefined
-        ? new RowsAnswer(decoders, resolve, reject)
-        : new FirstAnswer(decoders, resolve, reject, begun);
-    ask(target, sql, params, decoders, manner, answer);
+    try {
+      checkText(sql);
+      const answer =
+        begun === undefined
+          ? new RowsAnswer(decoders, resolve, reject)
+          : new FirstAnswer(decoders, resolve, reject, begun);
+      ask(target, sql, params, decoders, manner, answer);
+    } catch (error) {
+      refuse?.(error);
+      throw error;
+    }
   });
 }
 

@@ -27,6 +27,7 @@ let lastPortal = 0;
  *   manner: () => Manner,
  *   isOwner: boolean,
  *   isPlaced?: () => boolean,
+ *   onOpen?: (answer: Promise<unknown>) => void,
  *   onEnd?: () => void,
  * }} Source `manner` is asked before each request; `isOwner`: the transaction belongs to the stream and ends with it;
  *   `isPlaced`: it has a connection
@@ -146,6 +147,7 @@ class RowStream {
       this.#state = 'open';
       const { sql, params } = this.#source;
       this.#ahead = this.#ask(sql, params, OPERATION.OPEN);
+      this.#source.onOpen?.(this.#ahead);
     } else if (this.#ahead === undefined) {
       this.#fetchAhead();
     }

@@ -19,8 +19,6 @@ class Limits {
   #deadline;
   #timeoutMs;
   #signal;
-  /** Statements that are not answered. @type {Set<Promise<unknown>>} */
-  #running = new Set();
 
   /** @param {{ timeoutMs?: number, signal?: AbortSignal }} options @param {number | undefined} deadline */
   constructor({ timeoutMs, signal }, deadline) {
@@ -71,28 +69,22 @@ class Limits {
     return limited;
   }
 
-  /** @param {Promise<unknown>} statement that a closure may be waiting for */
-  note(statement) {
-    this.#running.add(statement);
-    const over = () => this.#running.delete(statement);
-    statement.then(over, over);
-  }
-
   /**
    * A closure that does not return is left at the end of the transaction's time, or when its signal fires, unless it has
    * ended the transaction. One that waits for a statement hears of that by the statement's own error, which knows more.
    * @template T
-   * @param {Promise<T>} work @param {() => boolean} isOver @param {() => Promise<unknown>} undo
+   * @param {Promise<T>} work @param {() => Promise<void>} settled when its statements are answered
+   * @param {() => boolean} isOver @param {() => Promise<unknown>} undo
    * @returns {Promise<T>}
    */
-  leaveInTime(work, isOver, undo) {
+  leaveInTime(work, settled, isOver, undo) {
     return new Promise((resolve, reject) => {
       const signal = this.#signal;
       let isLeft = false;
       /** @param {() => unknown} reason */
       const leave = async (reason) => {
         stop();
-        await Promise.allSettled(this.#running);
+        await settled();
         setImmediate(async () => {
           if (isOver()) return;
           // From here on it is rolled back, whatever the closure still returns.

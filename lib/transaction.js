@@ -2,20 +2,22 @@
 'use strict';
 
 const {
+  AcquireTimeoutError,
   ClosedError,
   TransactionLostError,
   TransactionRolledBackError,
   wrongArgument,
 } = require('./error-classes.js');
-const { openSession, release } = require('./handles.js');
+const { leave, openSession, release } = require('./handles.js');
 const { stackOf, unwatch, watch } = require('./leaked-transactions.js');
-const { FLAG } = require('./mailbox.js');
+const { FLAG, flush } = require('./mailbox.js');
 const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./options.js');
 const queryable = require('./queryable.js');
 const { lazy } = require('./lazy.js');
 const { endTransaction, enrol, traceTransaction, within } = require('./tracing/index.js');
 const { endOf } = require('./transaction-ends.js');
 const { Limits } = require('./transaction-limits.js');
+const { Unanswered } = require('./unanswered.js');
 
 const copies = lazy(() => require('./copy.js'));
 const streams = lazy(() => require('./stream.js'));
@@ -53,6 +55,10 @@ class Transaction {
   #trace;
   #inside;
   #savepoints = 0;
+  /** @type {InstanceType<typeof Unanswered> | undefined} */
+  #unanswered;
+  /** What was refused in this turn before it was sent: nobody has heard of it. @type {{ cause: unknown } | undefined} */
+  #refused;
   /** Why a part that failed is still in it. @type {Error | undefined} */
   #notUndone;
   #writes;
@@ -67,6 +73,12 @@ class Transaction {
   };
   #begun = () => {
     this.#isBegun = true;
+  };
+  #refuse = (/** @type {unknown} */ cause) => {
+    this.#refused = { cause };
+    queueMicrotask(() => {
+      this.#refused = undefined;
+    });
   };
 
   /**
@@ -95,6 +107,7 @@ class Transaction {
     if (tx.#limits === undefined) return work;
     return tx.#limits.leaveInTime(
       work,
+      async () => tx.#unanswered?.settled(),
       () => Transaction.isOver(tx),
       () => tx.rollback(),
     );
@@ -135,12 +148,14 @@ class Transaction {
    * @returns {Promise<Rows<any>>}
    */
   query(sql, params, options) {
-    const isLimited = this.#limits !== undefined;
+    const isLimited = this.#limits !== undefined || this.#reading.isLimited === true;
     if (isLimited || options !== undefined || this.#state === 'over' || endOf(sql) !== undefined) {
       return this.#rows(sql, params, options);
     }
+    const manner = this.#manner();
     const begun = this.#isBegun ? undefined : this.#begun;
-    return queryable.runPlain(this.#target, sql, params, this.#reading, this.#manner(), begun);
+    const refuse = this.#refuse;
+    return queryable.runPlain(this.#target, sql, params, this.#reading, manner, refuse, begun);
   }
 
   /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} options */
@@ -168,6 +183,8 @@ class Transaction {
     checkGoesOn(sql);
     const { batchSize, ...rest } = readStreamOptions(options);
     this.#checkOpen();
+    /** @type {AbortSignal | undefined} */
+    let signal;
     return new (streams().RowStream)({
       target: this.#target,
       sql,
@@ -175,8 +192,13 @@ class Transaction {
       batchSize,
       options: rest,
       reading: this.#reading,
-      manner: () => ({ ...this.#manner(), ...this.#limited(rest) }),
+      manner: () => {
+        const limited = this.#limited(rest);
+        signal = limited.signal;
+        return { ...this.#manner(), ...limited };
+      },
       isOwner: false,
+      onOpen: (answer) => this.#owed().note(answer, signal),
     });
   }
 
@@ -186,7 +208,8 @@ class Transaction {
     const { CopyFromStream, readCopyOptions } = copies();
     const read = readCopyOptions(options);
     this.#checkOpen();
-    return this.#copy(new CopyFromStream(sql, this.#limited(read)));
+    const limited = this.#limited(read);
+    return this.#copy(new CopyFromStream(sql, limited), limited);
   }
 
   /** @param {string} sql @param {object} [options] */
@@ -195,24 +218,25 @@ class Transaction {
     const { CopyToStream, readCopyOptions } = copies();
     const read = readCopyOptions(options);
     this.#checkOpen();
-    return this.#copy(new CopyToStream(sql, this.#limited(read)));
+    const limited = this.#limited(read);
+    return this.#copy(new CopyToStream(sql, limited), limited);
   }
 
   /**
    * COPY cannot bring BEGIN along; an empty statement in front of it does, if there is still need of one.
    * @template {CopyFromStream | CopyToStream} T
-   * @param {T} stream
+   * @param {T} stream @param {StatementOptions} limited
    * @returns {T}
    */
-  #copy(stream) {
-    const begun = this.#isBegun
-      ? undefined
-      : this.#run('', undefined, this.#limited(queryable.NO_OPTIONS), undefined);
+  #copy(stream, { timeoutMs, signal }) {
+    const limits = /** @type {StatementOptions} */ ({ timeoutMs, signal });
+    const begun = this.#isBegun ? undefined : this.#run('', undefined, limits, undefined);
     begun?.then(this.#begun, () => {});
     stream.begin({
       target: this.#target,
       face: 'cluster',
       flags: FLAG.TRANSACTION,
+      onEnd: this.#owed().noteCopy(stream, signal),
       ...(begun === undefined ? {} : { prepare: () => begun }),
     });
     return stream;
@@ -255,19 +279,14 @@ class Transaction {
   async commit(options) {
     const limits = readEnd(options);
     this.#checkOpen();
-    if (this.#notUndone !== undefined) {
-      await this.rollback(options);
-      const message = 'commit: rolled back, because a savepoint could not be rolled back to';
-      const cause = this.#notUndone;
-      throw new TransactionRolledBackError(message, { code: '25P02', outcome: 'failed', cause });
-    }
     const isFresh = this.#state === 'fresh';
     this.#state = 'over';
     try {
+      const left = this.#isComplete() ? limits : await this.#complete(limits);
       if (isFresh) return;
       const flags = Number(this.#inside.flags) | FLAG.COMMIT | FLAG.FINISH;
       const { markers } = this.#reading;
-      const read = this.#limited(limits);
+      const read = this.#limited(left);
       if (markers !== undefined && this.#writes) await this.#commitMarked(markers, read, flags);
       else if (read === queryable.NO_OPTIONS)
         await queryable.runEnd(this.#target, 'COMMIT', this.#reading, { flags });
@@ -278,6 +297,40 @@ class Transaction {
     } finally {
       this.#close('committed');
     }
+  }
+
+  #owed() {
+    this.#unanswered ??= new Unanswered();
+    return this.#unanswered;
+  }
+
+  #isComplete() {
+    const isAnswered = this.#unanswered === undefined || this.#unanswered.size === 0;
+    return isAnswered && this.#refused === undefined && this.#notUndone === undefined;
+  }
+
+  /**
+   * Without what was given up before it was sent the rest is not committed, unless its owner has heard of that and goes on.
+   * @param {StatementOptions} limits
+   * @returns {Promise<StatementOptions>} what is left of them
+   */
+  async #complete(limits) {
+    const began = performance.now();
+    const { timeoutMs } = limits;
+    const failed = this.#notUndone && { cause: this.#notUndone };
+    const missing = failed ?? this.#refused ?? (await this.#unanswered?.missing(timeoutMs));
+    const left =
+      timeoutMs === undefined
+        ? limits
+        : { timeoutMs: Math.max(1, Math.ceil(timeoutMs - (performance.now() - began))) };
+    if (missing === undefined) return left;
+    await this.#undo(left);
+    const why = failed
+      ? 'a savepoint could not be rolled back to'
+      : 'one of its statements was never sent';
+    const cause = queryable.asError(missing.cause);
+    const details = { code: '25P02', outcome: /** @type {const} */ ('failed'), cause };
+    throw new TransactionRolledBackError(`commit: rolled back, because ${why}`, details);
   }
 
   /**
@@ -310,15 +363,22 @@ class Transaction {
   async rollback(options) {
     const limits = readEnd(options);
     this.#checkOpen();
-    const isFresh = this.#state === 'fresh';
     this.#state = 'over';
+    await this.#undo(limits);
+  }
+
+  /** @param {StatementOptions} limits */
+  async #undo(limits) {
     try {
-      if (isFresh) return;
+      this.#unanswered?.giveUpCopies();
+      flush();
+      // It never got a connection: there is nothing to be rolled back, and one may be far away.
+      if (leave(this.#target, 0)) return;
       const flags = FLAG.TRANSACTION | FLAG.FINISH;
       await this.#run('ROLLBACK', undefined, { ...this.#limits?.patience(), ...limits }, { flags });
     } catch (error) {
-      // The server rolls back what it loses the connection of.
-      if (!wasLost(error)) throw error;
+      // The server rolls back what it loses the connection of; what got none has done nothing.
+      if (!wasLost(error) && !(error instanceof AcquireTimeoutError)) throw error;
     } finally {
       this.#close('rolled-back');
     }
@@ -359,7 +419,7 @@ class Transaction {
   #run(sql, params, options, manner) {
     const how = manner ?? this.#manner();
     const answer = queryable.run(this.#target, sql, params, options, this.#reading, how);
-    this.#limits?.note(answer);
+    this.#owed().note(answer, options.signal);
     return answer;
   }
 

@@ -472,13 +472,15 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
  */
 export interface Transaction extends Queryable, AsyncDisposable {
   /**
-   * @throws {TransactionRolledBackError} an earlier statement had failed; nothing was committed
+   * Waits for what was asked for before and is not answered.
+   * @throws {TransactionRolledBackError} an earlier statement had failed, or was given up before it was sent and nobody had heard
+   * of it yet; nothing was committed
    * @throws {CommitAbortedError} COMMIT was not answered, and certainly did not happen
    * @throws {OutcomeUnknownError} COMMIT was not answered, and nobody could say what became of it
    * @throws {TransactionLostError} the connection had been lost; nothing was committed
    */
   commit(options?: EndOptions): Promise<void>;
-  /** Also resolves when the connection is lost, because then nothing was committed either. */
+  /** Also resolves when the connection is lost, because then nothing was committed either. Destroys COPYs that go on. */
   rollback(options?: EndOptions): Promise<void>;
   /** Runs `fn` behind a savepoint; if `fn` throws, what it did is undone, the transaction goes on, and that is thrown. */
   savepoint<T>(fn: (tx: Transaction) => T | Promise<T>): Promise<T>;

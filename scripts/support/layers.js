@@ -145,9 +145,11 @@ const JS = {
   'commit-resolver': BELOW,
   'leaked-transactions': [...BELOW, 'queryable'],
   'transaction-limits': BELOW,
+  unanswered: ['error-classes'],
   transaction: [
     ...BELOW,
     'transaction-ends',
+    'unanswered',
     'transaction-limits',
     'leaked-transactions',
     'queryable',

@@ -16,6 +16,13 @@ async function open(t, options) {
 
 const insert = (n) => `insert into rows values (${n})`;
 const stored = async () => (await db.sql('select n from rows order by n')).map(({ n }) => n);
+const closed = (stream) => new Promise((resolve) => stream.once('close', resolve));
+const failed = (stream) => new Promise((resolve) => stream.once('error', resolve));
+
+/** Nothing that has arrived is heard of for so long. */
+function block(ms) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
 
 for (const [word, kept] of /** @type {const} */ ([
   ['COMMIT', [1]],
@@ -82,4 +89,142 @@ test('what would leave a transaction that nobody ends is refused before it is se
   const batch = pool.batch([insert(2), 'rollback', insert(3)], { errors: 'all-or-nothing' });
   await assert.rejects(batch, { ...wrong, message: /^statement 1 of the batch ends/ });
   assert.deepEqual(await stored(), [1]);
+});
+
+for (const what of /** @type {const} */ (['timeoutMs', 'maxStatementMs', 'stream', 'copyFrom'])) {
+  test(`a statement that was given up unsent is not left out of what is committed: ${what}`, async (t) => {
+    const pool = await open(t, what === 'maxStatementMs' ? { maxStatementMs: 1000 } : {});
+    const tx = await pool.begin();
+    await tx.query(insert(1));
+    await db.sql('select pg_advisory_lock(7)');
+    // Waits for the lock, and the next one for its answer.
+    const slow = tx.query('select pg_advisory_xact_lock(7)', [], { timeoutMs: 30_000 });
+    await db.running('pg_advisory_xact_lock(7)');
+    const limit = what === 'maxStatementMs' ? undefined : { timeoutMs: 20 };
+    const lost =
+      what === 'stream'
+        ? failureOf(tx.stream(`${insert(2)} returning n`, [], limit).next())
+        : what === 'copyFrom'
+          ? failed(tx.copyFrom('copy rows from stdin', limit))
+          : failureOf(tx.query(insert(2), [], limit));
+    await new Promise(setImmediate);
+    // Its time runs out while nobody hears of it.
+    block(what === 'maxStatementMs' ? 1300 : 300);
+    const end = failureOf(tx.commit());
+    await db.sql('select pg_advisory_unlock(7)');
+    const error = await end;
+    assert.deepEqual([error.name, error.outcome], ['TransactionRolledBackError', 'failed']);
+    const { name, outcome, message } = await lost;
+    assert.deepEqual([name, outcome], ['TimeoutError', 'not-sent']);
+    assert.equal(error.cause.message, message);
+    await slow;
+    assert.deepEqual(await stored(), []);
+    await db.released(pool);
+  });
+}
+
+test('a statement that was refused in the turn of COMMIT is not left out of what is committed', async (t) => {
+  const pool = await open(t);
+  for (const options of [undefined, { rowMode: /** @type {const} */ ('array') }]) {
+    const tx = await pool.begin();
+    const wrong = [insert('$1'), [Symbol('no value')], options];
+    const ends = await Promise.allSettled([
+      tx.query(insert(1), [], options),
+      tx.query(.../** @type {[string, any[], any]} */ (wrong)),
+      tx.commit(),
+    ]);
+    const [, refused, end] = ends.map(({ reason }) => reason);
+    assert.deepEqual([end.name, end.cause], ['TransactionRolledBackError', refused]);
+    assert.deepEqual(await stored(), []);
+  }
+  // Whoever has heard of it may go on without it.
+  const tx = await pool.begin();
+  await tx.query(insert(1));
+  await failureOf(tx.query(insert('$1'), [Symbol('no value')]));
+  await failureOf(tx.query(insert('$1'), [1], { signal: AbortSignal.abort() }));
+  await tx.commit();
+  assert.deepEqual(await stored(), [1]);
+});
+
+test('COMMIT waits for a COPY that was asked for before it', async (t) => {
+  const pool = await open(t);
+  await pool.transaction((tx) => {
+    tx.copyFrom('copy rows from stdin').end('1\n2\n');
+  });
+  assert.deepEqual(await stored(), [1, 2]);
+});
+
+test('COMMIT waits no longer than its timeoutMs for what was asked for before it', async (t) => {
+  const pool = await open(t);
+  const tx = await pool.begin();
+  await tx.query(insert(1));
+  const copy = tx.copyFrom('copy rows from stdin');
+  const ended = failed(copy);
+  await new Promise((resolve) => copy.write('2\n', resolve));
+  const error = await failureOf(tx.commit({ timeoutMs: 50 }));
+  assert.deepEqual([error.name, error.outcome], ['TimeoutError', 'not-sent']);
+  assert.notEqual((await ended).outcome, 'unknown');
+  assert.deepEqual(await stored(), []);
+  await db.released(pool);
+});
+
+for (const method of /** @type {const} */ (['copyFrom', 'copyTo'])) {
+  test(`ROLLBACK waits for no data of a ${method} that nobody goes on with`, async (t) => {
+    const pool = await open(t);
+    const mine = new Error('mine');
+    /** @type {any} */
+    let copy;
+    const work = pool.transaction(async (tx) => {
+      await tx.query(insert(1));
+      if (method === 'copyFrom') {
+        copy = tx.copyFrom('copy rows from stdin');
+        await new Promise((resolve) => copy.write('2\n', resolve));
+      } else {
+        copy = tx.copyTo('copy (select generate_series(1, 10000000)) to stdout');
+        await new Promise((resolve) => copy.once('readable', resolve));
+      }
+      throw mine;
+    });
+    assert.equal(await failureOf(work), mine);
+    if (!copy.closed) await closed(copy);
+    assert.deepEqual(await stored(), []);
+    assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+  });
+}
+
+test('a transaction or batch that was given up in the queue waits for no connection to roll back on', async (t) => {
+  const pool = await open(t, { acquireTimeoutMs: 60_000 });
+  const holder = await pool.begin();
+  await holder.query('select 1');
+  const limits = { timeoutMs: 50 };
+  const all = /** @type {const} */ ({ errors: 'all-or-nothing' });
+  for (const work of [
+    () => pool.transaction((tx) => tx.query(insert(1), [], limits)),
+    () => pool.transaction((tx) => tx.query(insert(1)), { signal: AbortSignal.timeout(50) }),
+    () =>
+      pool.transaction(async (tx) => {
+        throw await failed(tx.copyTo('copy rows to stdout', limits));
+      }),
+    () => pool.batch([insert(1), insert(2)], { ...all, ...limits }),
+    () => pool.batch([insert(1), { sql: insert('$1'), params: [Symbol('x')] }], all),
+  ]) {
+    const error = await failureOf(work());
+    assert.ok(error.outcome === 'not-sent' || error.name === 'TimeoutError', error.stack);
+    assert.equal(pool.status().waiting, 0);
+  }
+  await holder.rollback();
+  await db.released(pool);
+  assert.deepEqual(await stored(), []);
+});
+
+test('ROLLBACK of a transaction that found no connection has nothing to do', async (t) => {
+  const pool = await open(t, { acquireTimeoutMs: 100 });
+  const holder = await pool.begin();
+  const value = await pool.transaction(async (tx) => {
+    assert.equal((await failureOf(tx.query(insert(1)))).code, '53300');
+    await tx.rollback();
+    return 'left';
+  });
+  assert.equal(value, 'left');
+  await holder.rollback();
 });
