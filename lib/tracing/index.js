@@ -62,7 +62,7 @@ function hearPool(about, event) {
   const { connect, failover } = channels;
   if (event.event === 'connect' && isHeard(connect)) {
     const trace = new ConnectTrace(about);
-    trace.at(event.host, event.address);
+    trace.at(`${event.host}\t${event.address}`);
     tell(connect, trace, event.ms, event.error && fromNative(event.error, about.face));
   } else if (event.event === 'failover' && isHeard(failover)) {
     tell(failover, new FailoverTrace(about, event.from, event.to), event.ms ?? 0, undefined);

@@ -132,8 +132,7 @@ function watch(answer, trace, target, portal, signal) {
   const { complete, done, fail, refuse, settle } = answer;
   const face = target.about?.face ?? 'cluster';
   answer.placed = (/** @type {number} */ waitMs, /** @type {string} */ place) => {
-    const [host = '', address] = place.split('\t');
-    trace.at(host, address);
+    trace.at(place);
     if (target.about?.isPool && !placed.has(target)) {
       if (target.about.isSession) placed.add(target);
       trace.waitMs ??= waitMs;

@@ -11,6 +11,23 @@ const DEFAULT_PORT = 5432;
 /** Milliseconds since 1970, with fractions. */
 const now = () => performance.timeOrigin + performance.now();
 
+/** @typedef {{ host: string, port: number | undefined, address: string | undefined }} Place */
+
+/** Every statement says where it runs, mostly where the last ones did. @type {Map<string, Place>} */
+const places = new Map();
+const MAX_PLACES = 64;
+
+/** @param {string} text host and port, and behind a tab the address, if known @returns {Place} */
+function placeOf(text) {
+  const known = places.get(text);
+  if (known !== undefined) return known;
+  const [host = '', address] = text.split('\t');
+  const place = { ...hostAndPort(host), address: address || undefined };
+  if (places.size === MAX_PLACES) places.clear();
+  places.set(text, place);
+  return place;
+}
+
 /** @param {string} text `host:port`, `[v6]:port`, or the path of a socket @returns {{ host: string, port: number | undefined }} */
 function hostAndPort(text) {
   const [, host = text, port] = /^(.*):(\d+)$/.exec(text) ?? [];
@@ -44,10 +61,12 @@ class Trace {
     if (about?.hosts?.length === 1) this.at(/** @type {string} */ (about.hosts[0]));
   }
 
-  /** @param {string} host with its port @param {string} [address] */
-  at(host, address) {
-    Object.assign(this, hostAndPort(host));
-    if (address) this.address = address;
+  /** @param {string} text host and port, and behind a tab the address, if known */
+  at(text) {
+    const { host, port, address } = placeOf(text);
+    this.host = host;
+    this.port = port;
+    if (address !== undefined) this.address = address;
   }
 
   /** @param {unknown} [error] what ended it */
