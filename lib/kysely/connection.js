@@ -4,19 +4,21 @@
 const { hearAbort } = require('../abort-hearers.js');
 const { anySignal } = require('../any-signal.js');
 const { StatementAnswer } = require('../answer.js');
-const {
-  CancelledError,
-  ClosedError,
-  ConnectError,
-  OutcomeUnknownError,
-  TransactionLostError,
-} = require('../errors.js');
+const { CancelledError, ClosedError, TransactionLostError } = require('../errors.js');
 const { forgotten, leave, openSession, release, serialOf } = require('../handles.js');
 const { FLAG, OPERATION, cancel, flush } = require('../mailbox.js');
 const queryable = require('../queryable.js');
 const { send } = require('../request.js');
 const { RowStream } = require('../stream.js');
 const { endTransaction, enrol, traceTransaction, within } = require('../tracing/index.js');
+const {
+  isLoss,
+  pardonLoss,
+  sessionLost,
+  stopped,
+  stoppedHere,
+  withCaller,
+} = require('./failures.js');
 const { isLogged, logged, workOf } = require('./kysely-log.js');
 const { hasSeveral } = require('./several.js');
 const { mayReadFromStandby } = require('./standby-reads.js');
@@ -45,8 +47,8 @@ class BerthConnection {
   /** The statement that was to bring it was never sent. */
   #isUnsent = false;
   #onError;
-  /** What stops the statement that runs. @type {{ stop: () => void, ended: Promise<unknown> } | undefined} */
-  #running;
+  /** What stops the statements that run: a stream goes on around others. @type {Set<{ stop: () => void, ended: Promise<unknown> }>} */
+  #running = new Set();
   /** Its place on the server was given up for good. */
   #isGone = false;
   /** Gives up the wait for a place on the server. @type {AbortSignal | undefined} */
@@ -98,7 +100,7 @@ class BerthConnection {
       return CHANGING.has(command) ? { numAffectedRows: BigInt(affected), rows } : { rows };
     } catch (error) {
       this.#noteUnsent(error);
-      throw withCaller(error);
+      throw withCaller(error, options?.signal, this.#acquiring);
     } finally {
       if (isAway) this.#comeHome();
       if (this.#unlogged !== undefined) await this.#logBegin();
@@ -156,7 +158,7 @@ class BerthConnection {
       cancel(session, id, answer);
     };
     const running = { stop, ended: promise };
-    this.#running = running;
+    this.#running.add(running);
     const leaveQueue = () => {
       // What the statement does on its connection is Kysely's decision; a place in the queue is of no use any more.
       flush();
@@ -178,18 +180,19 @@ class BerthConnection {
     } finally {
       stopHearing?.();
       stopWaiting?.();
-      if (this.#running === running) this.#running = undefined;
-      if (this.#watch) this.#watch.since = performance.now();
+      this.#over(running);
     }
+  }
+
+  /** @param {{ stop: () => void, ended: Promise<unknown> }} running has ended: what is idle is idle from now on */
+  #over(running) {
+    this.#running.delete(running);
+    if (this.#watch) this.#watch.since = performance.now();
   }
 
   /** @template E @param {E} error @returns {E} */
   #report(error) {
-    const isLoss =
-      error instanceof ConnectError ||
-      error instanceof TransactionLostError ||
-      error instanceof OutcomeUnknownError;
-    if (isLoss) this.#onError(/** @type {any} */ (error));
+    if (isLoss(error)) this.#onError(/** @type {any} */ (error));
     return error;
   }
 
@@ -235,7 +238,7 @@ class BerthConnection {
     });
     const { promise: ended, resolve: end } = deferred();
     const running = { stop: () => stopper.abort(stopped()), ended };
-    this.#running = running;
+    this.#running.add(running);
     let failed = true;
     try {
       for (;;) {
@@ -247,13 +250,13 @@ class BerthConnection {
     } catch (cause) {
       const error = this.#report(queryable.asError(cause));
       this.#noteUnsent(error);
-      throw withCaller(error);
+      throw withCaller(error, options?.signal);
     } finally {
       try {
         await this.#close(stream, { isOwn, hasFailed: failed, signal });
       } finally {
         end(undefined);
-        if (this.#running === running) this.#running = undefined;
+        this.#over(running);
       }
     }
   }
@@ -330,7 +333,10 @@ class BerthConnection {
     const commit = text === 'commit' ? FLAG.COMMIT : 0;
     const trace = this.#trace;
     try {
-      if (isKnown) await this.#run(text, [], { flags: flags | commit });
+      // Given up in the queue there is nothing to be rolled back, and a connection may be far away.
+      if (isKnown && (commit || !this.#leaveQueue())) {
+        await this.#run(text, [], { flags: flags | commit });
+      }
       endTransaction(trace, commit ? 'committed' : 'rolled-back');
     } catch (error) {
       const { outcome } = /** @type {any} */ (error);
@@ -339,6 +345,17 @@ class BerthConnection {
     } finally {
       this.#comeHome();
     }
+  }
+
+  /** Gives up its place in the queue for a connection. @returns {boolean} was that all it had? */
+  #leaveQueue() {
+    const session = this.#session;
+    if (session === undefined || this.#isGone) return false;
+    flush();
+    if (!leave(session, 0)) return false;
+    forgotten.unregister(this);
+    this.#session = undefined;
+    return true;
   }
 
   /** What follows a transaction that has run elsewhere runs here again. */
@@ -361,7 +378,8 @@ class BerthConnection {
     this.#unwatch();
     const check = () => {
       const watch = this.#watch;
-      if (watch === undefined || this.#running || performance.now() - watch.since < limitMs) return;
+      if (watch === undefined || this.#running.size > 0) return;
+      if (performance.now() - watch.since < limitMs) return;
       this.discard();
       this.#onError(report);
     };
@@ -384,9 +402,9 @@ class BerthConnection {
   /** The server knows the session by its key: nothing to collect. */
   async collectSessionInfo() {}
 
-  /** Resolves when the statement has ended; does nothing when none runs. */
+  /** Resolves when the statement has ended, the last of several; does nothing when none runs. */
   async cancelQuery() {
-    const running = this.#running;
+    const running = [...this.#running].at(-1);
     if (running === undefined) return;
     running.stop();
     await running.ended.catch(() => {});
@@ -435,47 +453,6 @@ function deferred() {
     })
   );
   return { promise, resolve, reject };
-}
-
-/**
- * Of a connection that is held without a transaction: what it ran before was committed by itself.
- * @param {Error} error
- */
-function sessionLost({ cause }) {
-  const why = cause instanceof Error ? `: ${cause.message}` : '';
-  return new ClosedError(`the connection was lost before the statement was sent${why}`, {
-    code: '08006',
-    outcome: 'not-sent',
-    transient: true,
-    cause,
-  });
-}
-
-/** By cancelQuery or killSession, not by the end of the pool. @param {InstanceType<typeof CancelledError>} error */
-function stoppedHere({ code, outcome, transient }) {
-  const message = 'query: cancelled through its connection';
-  return new CancelledError(message, { code, outcome, transient });
-}
-
-function stopped() {
-  return Object.assign(new Error('canceling statement due to user request'), { code: '57014' });
-}
-
-/** The server rolls back what it loses the connection of. @param {Promise<unknown>} rollback */
-async function pardonLoss(rollback) {
-  try {
-    await rollback;
-  } catch (error) {
-    if (!(error instanceof TransactionLostError || error instanceof ClosedError)) throw error;
-  }
-}
-
-/** Appends the caller's stack, as Kysely's own dialects do. @param {any} error */
-function withCaller(error) {
-  if (typeof error?.stack !== 'string') return error;
-  const { stack = '' } = new Error();
-  error.stack += `\n${stack.split('\n').slice(1).join('\n')}`;
-  return error;
 }
 
 module.exports = { BerthConnection };

@@ -35,10 +35,17 @@ class BerthDriver {
     const { pool, connection } = this.#config;
     if (connection !== undefined) {
       const given = typeof connection === 'string' ? { connectionString: connection } : connection;
-      this.#pool = createPool({ types: 'pg', ...given });
+      const own = createPool({ types: 'pg', ...given });
       if (this.#config.readOnlyTransactions === 'standby') {
-        this.#readers = createPool({ types: 'pg', ...given, mode: 'prefer-standby', minIdle: 0 });
+        try {
+          this.#readers = createPool({ types: 'pg', ...given, mode: 'prefer-standby', minIdle: 0 });
+        } catch (error) {
+          // The next query begins anew, with a pool of its own.
+          await own.end();
+          throw error;
+        }
       }
+      this.#pool = own;
       return;
     }
     const made = typeof pool === 'function' ? await pool(options) : pool;

@@ -7,7 +7,9 @@ const { Kysely, sql } = require('kysely');
 const { BerthDialect, readFromStandby } = require('../../lib/kysely/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { poolInDoubt } = require('../support/doubt.js');
+const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
+const { isNotReplicated, waitingForStandby } = require('../support/unreplicated.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
 
@@ -133,4 +135,20 @@ test('a commit whose answer is lost is known to have happened, and happens once'
   assert.equal(await done, 'committed');
   assert.equal(resolved.length, 1);
   assert.ok(await there());
+});
+
+test('a write that no standby has confirmed costs no connection', async (t) => {
+  const lost = [];
+  const db = open(t, { onConnectionError: (error) => lost.push(error) });
+  await isStandby(db);
+  for (const node of cluster.standbys) node.pauseReceiver();
+  t.after(async () => {
+    for (const node of cluster.standbys) node.resumeReceiver();
+    await cluster.streaming();
+  });
+  const write = failureOf(db.insertInto('note').values({ id: 51 }).execute());
+  const [pid] = await waitingForStandby(cluster);
+  await cluster.primary.sql('select pg_cancel_backend($1)', [pid]);
+  isNotReplicated(await write);
+  assert.deepEqual(lost, []);
 });

@@ -1,0 +1,74 @@
+// What goes wrong on a connection of the dialect: what it means, and how it is told.
+'use strict';
+
+const {
+  CancelledError,
+  ClosedError,
+  ConnectError,
+  NotReplicatedError,
+  OutcomeUnknownError,
+  ResultError,
+  TransactionLostError,
+} = require('../errors.js');
+
+/**
+ * Of a connection that is held without a transaction: what it ran before was committed by itself.
+ * @param {Error} error
+ */
+function sessionLost({ cause }) {
+  const why = cause instanceof Error ? `: ${cause.message}` : '';
+  return new ClosedError(`the connection was lost before the statement was sent${why}`, {
+    code: '08006',
+    outcome: 'not-sent',
+    transient: true,
+    cause,
+  });
+}
+
+/** By cancelQuery or killSession, not by the end of the pool. @param {InstanceType<typeof CancelledError>} error */
+function stoppedHere({ code, outcome, transient }) {
+  const message = 'query: cancelled through its connection';
+  return new CancelledError(message, { code, outcome, transient });
+}
+
+function stopped() {
+  return Object.assign(new Error('canceling statement due to user request'), { code: '57014' });
+}
+
+/** The server rolls back what it loses the connection of. @param {Promise<unknown>} rollback */
+async function pardonLoss(rollback) {
+  try {
+    await rollback;
+  } catch (error) {
+    if (!(error instanceof TransactionLostError || error instanceof ClosedError)) throw error;
+  }
+}
+
+/**
+ * Did it cost the connection? One that lives may leave a statement in doubt as well: for want of a standby, or because its
+ * result cannot be read. What broke the connection knows no more of the statement.
+ * @param {unknown} error
+ */
+function isLoss(error) {
+  if (error instanceof NotReplicatedError) return false;
+  if (!(error instanceof OutcomeUnknownError)) {
+    return error instanceof ConnectError || error instanceof TransactionLostError;
+  }
+  const cause = /** @type {any} */ (error.cause);
+  return cause?.outcome === 'unknown' && !(cause instanceof ResultError);
+}
+
+/**
+ * Appends the caller's stack, as Kysely's own dialects do; not to what is the program's: the reason of a signal is told to
+ * many.
+ * @param {any} error @param {(AbortSignal | undefined)[]} signals
+ */
+function withCaller(error, ...signals) {
+  if (typeof error?.stack !== 'string' || Object.isFrozen(error)) return error;
+  if (signals.some((signal) => signal?.reason === error)) return error;
+  const { stack = '' } = new Error();
+  error.stack += `\n${stack.split('\n').slice(1).join('\n')}`;
+  return error;
+}
+
+module.exports = { isLoss, pardonLoss, sessionLost, stopped, stoppedHere, withCaller };

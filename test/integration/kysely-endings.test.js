@@ -1,0 +1,143 @@
+// BerthDialect where something ends early: a wait, a signal, a connection, a driver that cannot be made.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { CompiledQuery, Kysely, sql } = require('kysely');
+const { BerthDialect } = require('../../lib/kysely/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { test } = require('../support/timed-test.js');
+require('../support/stray-errors.js');
+
+const database = testDatabase();
+const one = CompiledQuery.raw('select 1 as n');
+
+/** The driver, as Kysely uses it. */
+async function driverOf(t, config) {
+  const connection = { connectionString: database.url, poolSize: 1 };
+  const driver = new BerthDialect({ connection, ...config }).createDriver();
+  await driver.init();
+  t.after(() => driver.destroy());
+  return driver;
+}
+
+/** A driver whose only connection is taken. */
+async function busyDriver(t) {
+  const connection = { connectionString: database.url, poolSize: 1, acquireTimeoutMs: 1000 };
+  const driver = await driverOf(t, { connection });
+  const busy = await driver.acquireConnection();
+  await busy.executeQuery(one);
+  return { driver, busy };
+}
+
+for (const where of ['on its own', 'in a transaction']) {
+  test(`a stream ${where} that is given up while it waits for a connection says so at once`, async (t) => {
+    const { driver, busy } = await busyDriver(t);
+    const waiting = await driver.acquireConnection();
+    if (where !== 'on its own') await driver.beginTransaction(waiting, {});
+    const signal = AbortSignal.timeout(50);
+    await assert.rejects(waiting.streamQuery(one, 10, { signal }).next(), (error) => {
+      return error === signal.reason;
+    });
+    await driver.rollbackTransaction(waiting);
+    await driver.releaseConnection(waiting);
+    assert.deepEqual((await busy.executeQuery(one)).rows, [{ n: 1 }]);
+    await driver.releaseConnection(busy);
+  });
+}
+
+test('the reason of a signal is thrown as it is', async (t) => {
+  const { driver, busy } = await busyDriver(t);
+  const reason = Object.freeze(new Error('enough'));
+  const controller = new AbortController();
+  const waiting = await driver.acquireConnection();
+  const queued = waiting.executeQuery(one, { signal: controller.signal });
+  controller.abort(reason);
+  const late = busy.executeQuery(one, { signal: controller.signal });
+  const isReason = (error) => error === reason;
+  await Promise.all([assert.rejects(queued, isReason), assert.rejects(late, isReason)]);
+  const shared = new Error('shared');
+  const { stack } = shared;
+  const signal = AbortSignal.abort(shared);
+  await assert.rejects(busy.executeQuery(one, { signal }), (error) => error === shared);
+  await assert.rejects(busy.streamQuery(one, 1, { signal }).next(), (error) => error === shared);
+  assert.equal(shared.stack, stack);
+  await driver.releaseConnection(waiting);
+  await driver.releaseConnection(busy);
+});
+
+test('onConnectionError is told of connections that are lost, and of no other doubt', async (t) => {
+  const errors = [];
+  const driver = await driverOf(t, { onConnectionError: (error) => errors.push(error) });
+  const connection = await driver.acquireConnection();
+  const { rows } = await connection.executeQuery(
+    CompiledQuery.raw('select pg_backend_pid() as pid'),
+  );
+  const copy = CompiledQuery.raw('copy (select 1) to stdout');
+  await assert.rejects(connection.executeQuery(copy), {
+    name: 'OutcomeUnknownError',
+    message: /^the data of COPY TO STDOUT/,
+  });
+  assert.deepEqual(errors, []);
+  assert.ok(await database.isBackend(rows[0].pid), 'the connection lives');
+  const running = connection.executeQuery(CompiledQuery.raw('select pg_sleep(30) /* lose me */'));
+  const rejected = assert.rejects(running, { name: 'OutcomeUnknownError' });
+  await database.running('lose me');
+  await database.sql('select pg_terminate_backend($1)', [rows[0].pid]);
+  await rejected;
+  assert.deepEqual(
+    errors.map(({ name }) => name),
+    ['OutcomeUnknownError'],
+  );
+  await driver.releaseConnection(connection);
+});
+
+test('idleInTransactionMs begins anew behind a stream, and does not end one beside which others run', async (t) => {
+  const errors = [];
+  const onConnectionError = (error) => errors.push(error);
+  const driver = await driverOf(t, { idleInTransactionMs: 60_000, onConnectionError });
+  let passed = 0;
+  const now = performance.now.bind(performance);
+  t.mock.method(performance, 'now', () => now() + passed);
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const connection = await driver.acquireConnection();
+  await driver.beginTransaction(connection, {});
+  await connection.executeQuery(one);
+  const series = CompiledQuery.raw('select generate_series(1, 4) as n');
+  for await (const _ of connection.streamQuery(series, 1)) {
+    await connection.executeQuery(one);
+    passed += 100_000;
+    t.mock.timers.tick(15_000);
+  }
+  t.mock.timers.tick(15_000);
+  assert.deepEqual(errors, []);
+  assert.deepEqual((await connection.executeQuery(one)).rows, [{ n: 1 }]);
+  passed += 100_000;
+  t.mock.timers.tick(15_000);
+  assert.deepEqual(
+    errors.map(({ code }) => code),
+    ['25P03'],
+  );
+  await driver.rollbackTransaction(connection);
+  await driver.releaseConnection(connection);
+});
+
+test('a driver whose second pool cannot be made keeps nothing of the first', async (t) => {
+  let reads = 0;
+  const connection = {
+    connectionString: database.url,
+    minIdle: 1,
+    get applicationName() {
+      reads += 1;
+      if (reads === 2) throw new Error('not twice');
+      return 'half a driver';
+    },
+  };
+  const dialect = new BerthDialect({ connection, readOnlyTransactions: 'standby' });
+  const db = new Kysely({ dialect });
+  t.after(() => db.destroy());
+  await assert.rejects(sql`select 1`.execute(db), { message: 'not twice' });
+  // Begun later: by then the first pool's connection would be there.
+  await database.openPool(t).query('select 1');
+  const text = "select from pg_stat_activity where application_name = 'half a driver'";
+  assert.deepEqual(await database.sql(text), []);
+});
