@@ -141,3 +141,20 @@ test('a driver whose second pool cannot be made keeps nothing of the first', asy
   const text = "select from pg_stat_activity where application_name = 'half a driver'";
   assert.deepEqual(await database.sql(text), []);
 });
+
+test('a text with literals of many megabytes is one statement as any other', async (t) => {
+  const driver = await driverOf(t);
+  const connection = await driver.acquireConnection();
+  const size = 9 * 2 ** 20;
+  for (const [open, fill] of [
+    ["'", 'x'],
+    ["E'", 'x'],
+    ["E'", "''"],
+    ["E'", '\\\\'],
+  ]) {
+    const text = `select length(${open}${fill.repeat(size / fill.length)}') as n;`;
+    const { rows } = await connection.executeQuery(CompiledQuery.raw(text));
+    assert.deepEqual(rows, [{ n: size / fill.length }]);
+  }
+  await driver.releaseConnection(connection);
+});
