@@ -10,7 +10,7 @@ require('./environment.js');
 
 /** @import { Face } from '../types/native-error.js' */
 /** @import { About, Target } from '../types/internal.js' */
-/** @typedef {Pick<About, 'told' | 'comment'>} Hooks */
+/** @typedef {Pick<About, 'told' | 'comment' | 'key'>} Hooks */
 
 /** After so long a forgotten pool is looked at again on which something runs. */
 const PAUSE_MS = 250;
@@ -131,7 +131,7 @@ function joinPool({ slot, generation, described }, face, hooks) {
 /** @param {any} about @param {Face} face @param {Hooks} [hooks] @returns {About} */
 function ofPool(about, face, hooks) {
   const pool = `${about.hosts.join(',')}/${about.database}`;
-  return Object.freeze({ ...about, face, pool, isPool: true, ...hooks });
+  return Object.freeze({ ...about, face, pool, isPool: true, key: {}, ...hooks });
 }
 
 /**

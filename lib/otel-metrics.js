@@ -20,6 +20,8 @@ const LABELS = [
 /** Classes of SQLSTATE, which is what a server may say (native/src/metrics.rs). */
 const CLASSES = new Set('08 0A 21 22 23 25 28 40 42 53 54 55 57 58 P0 XX'.split(' '));
 const POOL = 'db.client.connection.pool.name';
+/** What a pool is known by, and what it does as well (lib/tracing/traces.js). */
+const KEY = Symbol.for('pg-berth.key');
 
 /** @param {any} error */
 function errorType(error) {
@@ -79,8 +81,21 @@ class DatabaseMetrics {
       this.#durations.record(seconds, labelsOf(trace));
     } else if (trace.error === undefined) {
       const times = name === 'connect' ? this.#creations : this.#waits;
-      times.record(seconds, trace.pool === undefined ? {} : { [POOL]: trace.pool });
+      times.record(seconds, this.#poolOf(trace));
     }
+  }
+
+  /**
+   * Its pool, by the name that was given to that; one without a name by its hosts and database, which others may share.
+   * @param {any} trace @returns {Attributes}
+   */
+  #poolOf(trace) {
+    const key = trace[KEY];
+    /** @type {[string, any][]} */
+    const pools = Object.entries(this.pools);
+    const given = key && pools.find(([, pool]) => pool?.[KEY] === key);
+    const name = given?.[0] ?? trace.pool;
+    return name === undefined ? {} : { [POOL]: name };
   }
 
   /** Has the pools looked at whenever metrics are collected. @returns {() => void} ends that */

@@ -415,6 +415,11 @@ class Pool {
     return Pool.close(this, timeoutMs);
   }
 
+  /** For pg-berth/opentelemetry: what the traces of this pool are known by. */
+  get [Symbol.for('pg-berth.key')]() {
+    return this.#target.about.key;
+  }
+
   [Symbol.asyncDispose]() {
     return this.end();
   }

@@ -11,6 +11,8 @@ const hooks = lazy(() => require('./hooks.js'));
 /** @import { Table } from './option-rules.js' */
 
 const DEFAULT_SLOW_MS = 1000;
+/** What the traces of a pool of the pg face are known by. */
+const KEY = Symbol.for('pg-berth.key');
 
 /** @type {Table} */
 const HOOK_OPTIONS = Object.freeze({
@@ -63,7 +65,10 @@ function readHooks(options) {
   for (const name of Object.keys(HOOK_OPTIONS)) {
     if (options[name] !== undefined) own[name] = options[name];
   }
-  return hooksOf(readOptions(HOOK_OPTIONS, own));
+  return Object.freeze({
+    ...hooksOf(readOptions(HOOK_OPTIONS, own)),
+    key: /** @type {any} */ (options)[KEY],
+  });
 }
 
 module.exports = { HOOK_OPTIONS, hooksOf, readHooks };

@@ -13,6 +13,8 @@ export interface About {
   readonly hosts?: readonly string[];
   /** Name of the pool. */
   readonly pool?: string;
+  /** What the pool is known by. */
+  readonly key?: object | undefined;
   /** Has the engine a pool behind it? */
   readonly isPool?: boolean;
   /** One caller's connection of a pool? */

@@ -22,7 +22,10 @@ export interface PgBerthInstrumentationConfig {
   requireParentSpan?: boolean;
   /** Called before a span ends. What it throws is swallowed. */
   spanHook?: (span: Span, trace: Trace) => void;
-  /** Pools whose connections are counted, by the name they get in metrics. */
+  /**
+   * Pools whose connections are counted, by the name they get in metrics: `createPool`'s, and those of `pg`'s Pool by way of
+   * `createMetricsPool`. Pools of one process that have no name here are told apart by their hosts and database only.
+   */
   pools?: Record<string, ObservedPool>;
 }
 

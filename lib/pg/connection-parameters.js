@@ -22,7 +22,7 @@ function pick(name, config, variable = `PG${name.toUpperCase()}`) {
   return (variable !== false && process.env[variable]) || defaults[name];
 }
 
-/** @param {any} target @param {string} name @param {unknown} value */
+/** @param {any} target @param {PropertyKey} name @param {unknown} value */
 function hide(target, name, value) {
   const shown = { configurable: true, enumerable: false, writable: true, value };
   Object.defineProperty(target, name, shown);

@@ -79,7 +79,7 @@ class Link {
   /** @param {object} settings @param {Hooks} hooks */
   static open(settings, hooks) {
     const { database, user } = /** @type {any} */ (settings);
-    const about = /** @type {const} */ ({ face: 'pg', database, user });
+    const about = /** @type {const} */ ({ face: 'pg', database, user, key: hooks.key });
     return connecting(about, () => openClient(settings, 'pg', VARIABLES, hooks));
   }
 

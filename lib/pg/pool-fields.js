@@ -5,7 +5,11 @@ const { EventEmitter } = require('node:events');
 const { withClient } = require('./by-client.js');
 const { Client } = require('./client.js');
 const { keepReal } = require('./for-pools.js');
+const { hide } = require('./connection-parameters.js');
 const { readPoolOptions } = require('./pool-options.js');
+
+/** What its traces are known by, for pg-berth/opentelemetry; its clients read it of their options. */
+const KEY = Symbol.for('pg-berth.key');
 
 class PoolFields extends EventEmitter {
   /** @param {any} [options] @param {any} [Maker] class of the clients */
@@ -21,6 +25,11 @@ class PoolFields extends EventEmitter {
     /** @type {any} */
     this.Promise = Own || Promise;
     keepReal(this);
+    hide(this.options, KEY, this);
+  }
+
+  get [KEY]() {
+    return this;
   }
 
   /** @param {readonly any[]} queries texts and configs @param {unknown} [options] */

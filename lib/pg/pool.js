@@ -139,7 +139,7 @@ class Pool extends PoolFields {
 
   #tracing() {
     const { database, user } = this.options;
-    return acquiring({ face: 'pg', database, user });
+    return acquiring({ face: 'pg', database, user, key: this });
   }
 
   /** Serves a waiter as soon as its turn has come. @param {Waiter} waiter */

@@ -7,6 +7,8 @@ const { describeText } = require('../sql-text.js');
 /** @import * as api from '../../types/tracing.js' */
 
 const DEFAULT_PORT = 5432;
+/** What a pool is known by, and what it does as well, across copies of this package. */
+const KEY = Symbol.for('pg-berth.key');
 
 /** Milliseconds since 1970, with fractions. */
 const now = () => performance.timeOrigin + performance.now();
@@ -40,6 +42,7 @@ function hostAndPort(text) {
 
 /** What all traces have. @implements {api.Trace} */
 class Trace {
+  #key;
   startTime = now();
   /** @type {number | undefined} */
   durationMs;
@@ -54,11 +57,16 @@ class Trace {
 
   /** @param {About | undefined} about */
   constructor(about) {
+    this.#key = about?.key;
     this.face = about?.face ?? 'cluster';
     this.database = about?.database;
     this.user = about?.user;
     this.pool = about?.pool;
     if (about?.hosts?.length === 1) this.at(/** @type {string} */ (about.hosts[0]));
+  }
+
+  get [KEY]() {
+    return this.#key;
   }
 
   /** @param {string} text host and port, and behind a tab the address, if known */

@@ -15,7 +15,8 @@ const {
   SimpleSpanProcessor,
 } = require('@opentelemetry/sdk-trace-node');
 const { PgBerthInstrumentation, traceContext } = require('../../lib/opentelemetry.js');
-const { Client } = require('../../lib/index.js');
+const { Client, Pool } = require('../../lib/index.js');
+const { createMetricsPool } = require('../../lib/pool-metrics.js');
 const { testDatabase } = require('../support/pools.js');
 const { test } = require('../support/timed-test.js');
 require('../support/stray-errors.js');
@@ -230,6 +231,44 @@ test('metrics are those of the conventions, with bounded labels (O03)', async (t
   assert.equal(points['db.client.connection.pending_requests'].dataPoints[0].value, 0);
   assert.equal(points['db.client.connection.wait_time'].dataPoints[0].value.count, 4);
   assert.ok(points['db.client.connection.create_time'].dataPoints[0].value.count >= 1);
+  await meters.shutdown();
+});
+
+test('waits and new connections are counted by the name their pool has in the other metrics', async (t) => {
+  const metricExporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({
+    exporter: metricExporter,
+    exportIntervalMillis: 3_600_000,
+  });
+  const meters = new MeterProvider({ readers: [reader] });
+  const [writes, reports, unnamed] = [1, 2, 3].map(() => database.openPool(t));
+  const classic = new Pool({ connectionString: database.url });
+  t.after(() => classic.end());
+  const pools = { writes, reports, classic: createMetricsPool(classic) };
+  const instrumentation = new PgBerthInstrumentation({ spans: [], pools });
+  instrumentation.setMeterProvider(meters);
+  t.after(() => instrumentation.disable());
+  await writes.transaction((tx) => tx.query('select 1'));
+  for (const pool of [reports, reports, unnamed, classic, classic]) await pool.query('select 1');
+  await reader.forceFlush();
+  const all = metricExporter.getMetrics().at(-1).scopeMetrics[0].metrics;
+  const countsOf = (metric) => {
+    const { dataPoints } = all.find(({ descriptor }) => descriptor.name === metric);
+    const counts = dataPoints.map(({ attributes, value }) => [
+      attributes['db.client.connection.pool.name'],
+      value.count,
+    ]);
+    return Object.fromEntries(counts);
+  };
+  const { host, pathname } = new URL(database.url);
+  assert.deepEqual(countsOf('db.client.connection.wait_time'), {
+    ...{ writes: 1, reports: 2, classic: 2 },
+    [host + pathname]: 1,
+  });
+  assert.deepEqual(countsOf('db.client.connection.create_time'), {
+    ...{ writes: 1, reports: 1, classic: 1 },
+    [host + pathname]: 1,
+  });
   await meters.shutdown();
 });
 
