@@ -101,7 +101,8 @@ function judged(report, givenPool, limits, isVerbose) {
   /** @type {api.HealthMetrics} */
   const metrics = { eventLoopLagMs: hundredths(lagMs) };
   if (error !== undefined) {
-    const isLate = error.name === 'TimeoutError';
+    // Of a connection that could not be opened in its time the error says more.
+    const isLate = error.name === 'TimeoutError' && error.phase !== 'connect';
     const shown = isLate ? timedOut(limits.timeoutMs) : error;
     return summed(metrics, unreachable(shown), [messageOf(shown)], givenPool);
   }

@@ -4,6 +4,7 @@
 const assert = require('node:assert/strict');
 const { execFile, spawn } = require('node:child_process');
 const { once } = require('node:events');
+const net = require('node:net');
 const readline = require('node:readline');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { promisify } = require('node:util');
@@ -246,4 +247,18 @@ test('a probe during which the process was frozen is repeated', async (t) => {
   );
   child.kill('SIGKILL');
   await once(child, 'exit');
+});
+
+test('H2: the limit is named when it has passed, and no other', async (t) => {
+  const silent = net.createServer((socket) => t.after(() => socket.destroy()));
+  await once(silent.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => silent.close());
+  const { port } = silent.address();
+  const options = { host: '127.0.0.1', port, user: 'x', database: 'x', connectTimeoutMs: 200 };
+  const pool = createPool(options);
+  t.after(() => pool.end());
+  const { errors } = await checkDatabaseHealth(pool, pool, { timeoutMs: 20_000 });
+  assert.match(errors[0], /200 ?ms/);
+  const late = await checkDatabaseHealth(pool, pool, { timeoutMs: 50 });
+  assert.deepEqual(late.errors, ['Health check timed out after 50ms']);
 });
