@@ -2,7 +2,7 @@
 'use strict';
 
 const { PgError } = require('./error-classes.js');
-const { callHook, messageOf } = require('./hooks.js');
+const { callHook, decided, messageOf } = require('./hooks.js');
 const { aboveZero, inRange, logger, notBelowZero, number } = require('./infra-options.js');
 const { loggerOf } = require('./infra-logger.js');
 const { callback, readOptions } = require('./option-rules.js');
@@ -160,12 +160,9 @@ class CircuitBreaker {
 
   /** @param {unknown} error */
   #counts(error) {
-    try {
-      return Boolean(this.#isFailure(error));
-    } catch (problem) {
+    return decided(this.#isFailure, [error], true, (problem) => {
       this.#logger?.error(`isFailure threw: ${messageOf(problem)}`);
-      return true;
-    }
+    });
   }
 
   #stamp() {

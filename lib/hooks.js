@@ -18,6 +18,21 @@ function callHook(hook, args, onError = () => {}) {
 }
 
 /**
+ * What a hook decides; one that throws decides nothing.
+ * @param {(...args: any[]) => unknown} hook @param {readonly unknown[]} args @param {boolean} otherwise
+ * @param {(error: unknown) => void} [onError] as of `callHook`
+ */
+function decided(hook, args, otherwise, onError) {
+  let decision = otherwise;
+  const ask = (/** @type {unknown[]} */ ...given) => {
+    const said = hook(...given);
+    decision = Boolean(said);
+    return said;
+  };
+  callHook(ask, args, onError);
+  return decision;
+}
+/**
  * The text of an error, whatever was thrown.
  * @param {unknown} error
  */
@@ -30,4 +45,4 @@ function messageOf(error) {
   }
 }
 
-module.exports = { callHook, messageOf };
+module.exports = { callHook, decided, messageOf };

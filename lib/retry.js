@@ -2,7 +2,7 @@
 'use strict';
 
 const { argumentError } = require('./error-classes.js');
-const { callHook } = require('./hooks.js');
+const { callHook, decided } = require('./hooks.js');
 const { inRange, notBelowZero, number, timerMs } = require('./infra-options.js');
 const { callback, flag, readOptions, signal } = require('./option-rules.js');
 const { isOutcomeUnknown, isTransientError } = require('./transient.js');
@@ -88,7 +88,7 @@ async function withRetry(fn, options) {
     } catch (error) {
       if (read.signal?.aborted) throw read.signal.reason;
       const isOpen = !idempotent && isOutcomeUnknown(error);
-      if (attempt >= maxAttempts || isOpen || !shouldRetry(error)) throw error;
+      if (attempt >= maxAttempts || isOpen || !decided(shouldRetry, [error], false)) throw error;
       const delay = delayAfter(attempt, read);
       const elapsed = Math.max(waited, performance.now() - start);
       if (elapsed + delay > maxElapsedMs) throw error;

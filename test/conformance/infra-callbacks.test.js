@@ -98,3 +98,19 @@ test('S10: an exitCode that gives no whole number leaves the status as it would 
     assert.deepEqual([how, status, String(stderr)], [how, code, '']);
   }
 });
+
+test('what shouldRetry and isFailure throw or reject with hides no error and ends no process', async () => {
+  const broken = () => {
+    throw new Error('of the hook');
+  };
+  const fn = mock.fn(refuse);
+  const refused = { code: 'ECONNREFUSED' };
+  await assert.rejects(withRetry(fn, { delayMs: 0, shouldRetry: broken }), refused);
+  assert.equal(fn.mock.callCount(), 1);
+  const rejecting = async () => broken();
+  await assert.rejects(withRetry(refuse, { delayMs: 0, shouldRetry: rejecting }), refused);
+  const breaker = new CircuitBreaker({ threshold: 1, isFailure: rejecting });
+  await assert.rejects(breaker.execute(refuse), refused);
+  assert.equal(breaker.isOpen(), true);
+  await new Promise((resolve) => setImmediate(resolve));
+});
