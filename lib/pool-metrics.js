@@ -103,7 +103,12 @@ function forwardTo(added) {
     get(pool, name) {
       if (Object.hasOwn(added, name)) return added[name];
       const value = Reflect.get(pool, name, pool);
-      if (typeof value !== 'function' || name === 'constructor' || isFixed(pool, name))
+      if (
+        typeof value !== 'function' ||
+        name === 'constructor' ||
+        isClass(value) ||
+        isFixed(pool, name)
+      )
         return value;
       let method = bound.get(value);
       if (method === undefined) {
@@ -115,6 +120,11 @@ function forwardTo(added) {
     set: (pool, name, value) => Reflect.set(pool, name, value, pool),
     has: (pool, name) => Object.hasOwn(added, name) || Reflect.has(pool, name),
   };
+}
+
+/** Classes have statics, and are compared with: a bound one is another one. @param {Function} value */
+function isClass(value) {
+  return Object.getOwnPropertyDescriptor(value, 'prototype')?.writable === false;
 }
 
 /** A proxy has to give such a property as it is. @param {object} pool @param {PropertyKey} name */

@@ -77,7 +77,9 @@ test('P1: members run on the pool itself, and instanceof holds', async (t) => {
   assert.ok(pool instanceof Private);
   assert.equal(pool.constructor, Private);
   assert.ok('getMetrics' in pool);
-  const real = createMetricsPool(await pgPool(t));
+  const made = await pgPool(t);
+  const real = createMetricsPool(made);
+  assert.equal(real.Client, made.Client, 'a class is itself');
   assert.ok(real instanceof pg.Pool);
   assert.deepEqual((await real.query('select 1 as n')).rows, [{ n: 1 }]);
 });
