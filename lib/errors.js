@@ -33,6 +33,7 @@ const PG_TLS = /** @type {Record<string, string>} */ ({
   ERR_TLS_UNAVAILABLE: 'The server does not support SSL connections',
 });
 const PG_NO_TLS_ANSWER = 'There was an error establishing an SSL connection';
+const PG_CUT = 'Connection terminated unexpectedly';
 const CLUSTER_CLOSED = /** @type {Record<string, string>} */ ({
   pool: 'query: the pool is closed (end() was called)',
   transaction: 'transaction: already committed or rolled back',
@@ -201,8 +202,15 @@ function connectError(fields, details, face) {
   if (face === 'cluster' || code === 'ERR_NO_THREAD') {
     return new errors.ConnectError(fields.message, details);
   }
+  // Words of native/src/conn/login.rs.
+  if (/^the server closed the connection/.test(problem)) {
+    return new errors.ConnectError(PG_CUT, details);
+  }
   return nodeError(code, host, details);
 }
+
+/** What Node says of a socket that was open: what it was doing, and no address. */
+const DOING = /** @type {Record<string, string>} */ ({ ECONNRESET: 'read', EPIPE: 'write' });
 
 /**
  * The shape of Node's own network errors, which retry code of `pg` users reads.
@@ -214,6 +222,11 @@ function nodeError(code, host, details) {
   if (code === 'ENOTFOUND' || code.startsWith('EAI_')) {
     const error = new errors.ConnectError(`getaddrinfo ${code} ${address}`, details);
     return Object.assign(error, errnoOf(code), { syscall: 'getaddrinfo', hostname: address });
+  }
+  const doing = DOING[code];
+  if (doing !== undefined) {
+    const error = new errors.ConnectError(`${doing} ${code}`, details);
+    return Object.assign(error, errnoOf(code), { syscall: doing });
   }
   const error = new errors.ConnectError(`connect ${code} ${host}`, details);
   const place = port ? { address, port: Number(port) } : { address };
@@ -312,7 +325,7 @@ function lostError(fields, details, face) {
 /** @param {NativeError | null | undefined} cause */
 function pgLostMessage(cause) {
   if (cause?.kind === 'server') return cause.message;
-  return cause?.kind === 'closed' ? 'Connection terminated' : 'Connection terminated unexpectedly';
+  return cause?.kind === 'closed' ? 'Connection terminated' : PG_CUT;
 }
 
 module.exports = { ...errors, fromNative };

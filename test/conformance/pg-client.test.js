@@ -4,6 +4,7 @@
 
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { once } = require('node:events');
+const net = require('node:net');
 const { inspect } = require('node:util');
 const { pair, seen } = require('../support/pg-pair.js');
 const { waitFor } = require('../support/wait.js');
@@ -54,6 +55,21 @@ compareAll([
       return same;
     },
   },
+  ...['resetAndDestroy', 'end'].map((how) => ({
+    name: `a server that goes away during the login: ${how}`,
+    run: async ({ Client }) => {
+      const server = net.createServer((socket) => {
+        socket.on('error', () => {});
+        socket.once('data', () => socket[how]());
+      });
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      const { port } = server.address();
+      const client = new Client({ host: '127.0.0.1', port, user: 'u', database: 'd' });
+      const { message, syscall, address } = await client.connect().catch((error) => error);
+      server.close();
+      return [message, syscall, address];
+    },
+  })),
   {
     name: 'connect twice is refused, by promise and by callback',
     run: async (_, { connect }) => {
