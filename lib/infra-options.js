@@ -2,12 +2,9 @@
 'use strict';
 
 const { argumentError } = require('./error-classes.js');
-const { isObject } = require('./option-rules.js');
+const { MAX_MS, isObject } = require('./option-rules.js');
 
 /** @import { Rule } from './option-rules.js' */
-
-/** The longest timer of JavaScript engines; a longer one would fire at once. */
-const LONGEST_MS = 2 ** 31 - 1;
 
 /** @type {Rule} */
 const number = { accepts: (value) => typeof value === 'number', says: 'a number' };
@@ -56,7 +53,7 @@ function notBelowZero(option, value) {
   );
 }
 
-/** Milliseconds a timer can take. @param {number} ms */
-const timerMs = (ms) => Math.min(ms, LONGEST_MS);
+/** Milliseconds a timer can take; a longer one would fire at once. @param {number} ms */
+const timerMs = (ms) => Math.min(ms, MAX_MS);
 
 module.exports = { aboveZero, inRange, logger, notBelowZero, number, pool, timerMs };

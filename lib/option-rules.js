@@ -217,6 +217,7 @@ function group(table) {
 
 module.exports = {
   LATER,
+  MAX_MS,
   callback,
   count,
   flag,

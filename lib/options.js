@@ -72,7 +72,7 @@ const ssl = {
 
 const rowMode = oneOf('object', 'array');
 
-const delay = rules.integer(0, 2 ** 31 - 1, 'an integer not below 0 (milliseconds)');
+const delay = rules.integer(0, rules.MAX_MS, 'an integer not below 0 (milliseconds)');
 
 /** For what depends on it; the engine has it too (native/src/config/pool.rs). */
 const DEFAULT_POOL_SIZE = 10;
@@ -88,8 +88,8 @@ const RETRY = {
 /** @type {Table} */
 const KEEPALIVE = {
   // As the operating systems have it: whole seconds are the least, 127 probes the most.
-  idleMs: rules.integer(1000, 2 ** 31 - 1, 'an integer from 1000 (milliseconds)'),
-  intervalMs: rules.integer(1000, 2 ** 31 - 1, 'an integer from 1000 (milliseconds)'),
+  idleMs: rules.integer(1000, rules.MAX_MS, 'an integer from 1000 (milliseconds)'),
+  intervalMs: rules.integer(1000, rules.MAX_MS, 'an integer from 1000 (milliseconds)'),
   count: rules.integer(1, 127, 'an integer from 1 to 127'),
 };
 

@@ -1,7 +1,7 @@
 // What a pg client connects with, in the engine's words.
 'use strict';
 
-const { isObject, wrong } = require('../option-rules.js');
+const { MAX_MS, isObject, wrong } = require('../option-rules.js');
 const { AuthError, argumentError } = require('../error-classes.js');
 const { readSsl } = require('../ssl-options.js');
 
@@ -10,7 +10,6 @@ const { readSsl } = require('../ssl-options.js');
 /** Limits the server gets with the start-up packet, in milliseconds; pg sends each only when it is set. */
 const LIMITS = /** @type {const} */ (['lock_timeout', 'idle_in_transaction_session_timeout']);
 
-const MAX_MS = 2 ** 31 - 1;
 const MAX_SCRAM_ITERATIONS = 100_000;
 
 /**

@@ -1,7 +1,7 @@
 // Connection options of `pg` in the engine's words; the serverless and the pg face share this.
 'use strict';
 
-const { wrong } = require('../option-rules.js');
+const { MAX_MS, wrong } = require('../option-rules.js');
 const { TimeoutError } = require('../errors.js');
 const { parseConnectionString } = require('./connection-string.js');
 const { askedTls } = require('../pg/connection-parameters.js');
@@ -17,8 +17,6 @@ const { toTls } = require('../pg/settings.js');
  * @property {number} queryTimeoutMs 0: no limit
  * @property {string | undefined} applicationName of the connection string
  */
-
-const MAX_MS = 2 ** 31 - 1;
 
 /**
  * A time in milliseconds; text counts, fractions are cut off, and as in `pg` nothing, false and 0 mean none.

@@ -1,7 +1,7 @@
 // What `query()` was called with, and its result in the shape of `pg`.
 'use strict';
 
-const { LATER, wrong } = require('../option-rules.js');
+const { LATER, MAX_MS, wrong } = require('../option-rules.js');
 const { Decoders } = require('../decoders.js');
 const { FLAG, OPERATION } = require('../mailbox.js');
 const { decodersFor } = require('../queryable.js');
@@ -23,8 +23,6 @@ const { PRESETS, resolveTypes } = require('../rows/types.js');
  * @property {boolean} isIdempotent may be run twice
  * @property {boolean | undefined} isExactlyOnce undefined: as the client says
  */
-
-const MAX_MS = 2 ** 31 - 1;
 
 /** Members of a query that would change what it does, here or on other faces, and that are not obeyed here. */
 const REFUSED = Object.entries({
