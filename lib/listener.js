@@ -168,7 +168,8 @@ class Listener extends EventEmitter {
         attempt.reject(cause);
         // Behind the microtasks in which those who waited give their channels up.
         await new Promise(setImmediate);
-        this.#report(error);
+        // Its own end is nobody's failure.
+        if (!signal.aborted) this.#report(error);
       }
       if (this.#channels.size === 0) {
         this.#attempt = undefined;

@@ -281,9 +281,13 @@ test('end while it connects and while it pauses settles every call', async () =>
     connectionString: 'postgres://x@127.0.0.1:1/x',
     acquireTimeoutMs: 5000,
   });
+  const errors = [];
+  listener.on('error', (error) => errors.push(error.message));
   const waiting = assert.rejects(listener.listen('never'));
   await listener.end();
   await waiting;
+  await new Promise(setImmediate);
+  assert.deepEqual(errors, [], 'its own end is nobody’s failure');
 });
 
 test('options about results and sizes of pools are refused by name', () => {
