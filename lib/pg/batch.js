@@ -2,9 +2,10 @@
 'use strict';
 
 const { carriedOut, endDecides, withIndex } = require('../batch-error.js');
-const { TransactionRolledBackError, argumentError } = require('../error-classes.js');
+const { TransactionRolledBackError, argumentError, wrongArgument } = require('../error-classes.js');
 const { oneOf, readOptions } = require('../option-rules.js');
 const { recaptured } = require('./failures.js');
+const { endOf } = require('../transaction-ends.js');
 const { AHEAD } = require('./for-pools.js');
 const { readQuery } = require('./query.js');
 const { limitOf } = require('./settings.js');
@@ -30,7 +31,11 @@ function readBatch(queries, given) {
     const problem = `query ${index} of the batch must be a text or a config without a callback`;
     throw argumentError(new TypeError(problem), { code: 'ERR_CONFIG' });
   });
-  return { asked, isTogether: errors === 'all-or-nothing' };
+  const isTogether = errors === 'all-or-nothing';
+  const end = isTogether ? asked.findIndex(({ text }) => endOf(text) !== undefined) : -1;
+  if (end < 0) return { asked, isTogether };
+  // What stands behind it would not be part of the batch.
+  throw wrongArgument(`query ${end} of the batch ends its transaction, which the batch does`);
 }
 
 /**

@@ -198,6 +198,7 @@ const JS = {
     ...BELOW,
     'query-hooks',
     'batch-error',
+    'transaction-ends',
     'copy',
     'insert-many',
     'transaction',

@@ -210,5 +210,13 @@ test('what is no query, and unknown options, are refused before anything is sent
   await assert.rejects(client.batch([{ text: 'x', callback() {} }]), /without a callback/);
   await assert.rejects(client.batch(['select 1'], { errors: 'some' }), /"errors" must be one of/);
   await assert.rejects(client.batch(['select 1'], { error: 'isolated' }), /did you mean "errors"/);
-  assert.ok(!(await ids()).includes(40));
+  const all = /** @type {const} */ ({ errors: 'all-or-nothing' });
+  const own = { name: 'TypeError', code: 'ERR_CONFIG', message: /^query 1 of the batch ends/ };
+  for (const end of ['rollback', '/* mine */ COMMIT;', { text: 'abort' }]) {
+    await assert.rejects(client.batch([insert(40), end, insert(41)], all), own);
+    await client.query('begin');
+    await assert.rejects(client.batch([insert(40), end, insert(41)], all), own);
+    await client.query('commit');
+  }
+  assert.ok(!(await ids()).some((id) => id === 40 || id === 41));
 });
