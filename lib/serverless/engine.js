@@ -8,8 +8,8 @@ const { reapOnce } = require('./emergency.js');
 /** @import { ConnectionSettings } from './config.js' */
 /** @import { News, Watcher } from './connection.js' */
 
-/** How long the engine tries one address unless it is told (native/src/config/socket.rs). */
-const DEFAULT_MS = 2000;
+/** The longest time the engine takes, and any timer. */
+const MOST_MS = 2 ** 31 - 1;
 
 class EngineSeam {
   #settings;
@@ -38,7 +38,7 @@ class EngineSeam {
 
   /** What the engine connects with; of the lease it makes the name in the startup packet. @param {number} limitMs */
   async #startUp(limitMs) {
-    const { engine, applicationName: named, connectTimeoutMs } = this.#settings;
+    const { engine, applicationName: named } = this.#settings;
     const lease = this.#lease;
     if (lease !== undefined && named !== undefined) {
       this.#log(() => 'application_name of the connectionString ignored: the lease is there');
@@ -47,10 +47,9 @@ class EngineSeam {
     const asked = performance.now();
     const password = await askPassword(this.#settings, limitMs);
     const left = Math.max(1, Math.ceil(limitMs - (performance.now() - asked)));
-    const ownMs =
-      connectTimeoutMs === undefined ? DEFAULT_MS : connectTimeoutMs || Number.POSITIVE_INFINITY;
-    const timeout = left < ownMs ? { connectTimeoutMs: left } : {};
-    return { ...engine, ...(lease === undefined ? name : { lease }), password, ...timeout };
+    // Whatever has set the timeout, PGCONNECT_TIMEOUT too, which the engine reads.
+    const connectLimitMs = Math.min(left, MOST_MS);
+    return { ...engine, ...(lease === undefined ? name : { lease }), password, connectLimitMs };
   }
 
   /**

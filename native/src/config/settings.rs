@@ -64,6 +64,8 @@ pub struct Settings {
     pub(super) scram_max_iterations: Option<u64>,
     pub(super) max_message_bytes: Option<u64>,
     pub(super) connect_timeout_ms: Option<u64>,
+    /// What is left of the time of whoever waits for the connection: whatever has set the timeout, it is no longer.
+    pub(super) connect_limit_ms: Option<u64>,
     pub(super) statement_timeout_ms: Option<u64>,
     pub(super) keepalive: Option<KeepaliveSetting>,
     pub(super) tcp_user_timeout_ms: Option<u64>,

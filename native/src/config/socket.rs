@@ -33,7 +33,7 @@ impl Default for Keepalive {
 }
 
 impl Settings {
-    /// `connectTimeoutMs`, else `connect_timeout`.
+    /// `connectTimeoutMs`, else `connect_timeout`; no longer than `connectLimitMs`.
     pub(super) fn connect_timeout(&self, values: &Values) -> Result<Option<Duration>, Error> {
         let default = time(
             values,
@@ -41,7 +41,9 @@ impl Settings {
             SECOND,
             Some(Duration::from_secs(2)),
         )?;
-        limit("connectTimeoutMs", self.connect_timeout_ms, default)
+        let own = limit("connectTimeoutMs", self.connect_timeout_ms, default)?;
+        let most = limit("connectLimitMs", self.connect_limit_ms, None)?;
+        Ok(own.into_iter().chain(most).min())
     }
 
     /// `tcpUserTimeoutMs`, else `tcp_user_timeout`.

@@ -276,3 +276,24 @@ fn libpq_timing_keywords_have_their_units_and_zeros() {
         (Some(9), Some(Duration::from_secs(5)))
     );
 }
+
+#[test]
+fn cp_20_no_source_gives_a_connection_longer_than_who_waits_for_it_has() {
+    let limit = |options: Value, variable: &str| {
+        let surroundings = surroundings(&[("PGCONNECT_TIMEOUT", variable)]);
+        let built = build_in(&options, &surroundings).unwrap();
+        built.config.connect_timeout.map(|limit| limit.as_millis())
+    };
+    for (variable, own, expected) in [
+        ("60", Value::Null, 3000),
+        ("0", Value::Null, 3000),
+        ("1", Value::Null, 1000),
+        ("", Value::Null, 2000),
+        ("60", json!(0), 3000),
+        ("60", json!(9000), 3000),
+        ("60", json!(500), 500),
+    ] {
+        let options = json!({ "connectTimeoutMs": own, "connectLimitMs": 3000 });
+        assert_eq!(limit(options, variable), Some(expected), "{variable} {own}");
+    }
+}
