@@ -244,7 +244,7 @@ export interface ServerlessTransactionOptions {
 
 /**
  * What `transaction` hands to its function. Once that has returned or thrown, `query` rejects with a `ClosedError`
- * (`ERR_CLOSED`) and sends nothing.
+ * (`ERR_CLOSED`) and sends nothing. A text that would end the transaction, COMMIT or ROLLBACK, is refused.
  */
 export interface ServerlessTransaction {
   query<T = Row>(text: string, values?: readonly unknown[]): Promise<ServerlessResult<T>>;

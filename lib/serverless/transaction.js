@@ -1,10 +1,11 @@
 // transaction(fn): begins, commits, runs again what certainly left nothing behind, and resolves a COMMIT in doubt.
 'use strict';
 
-const { ClosedError, CommitAbortedError } = require('../errors.js');
+const { ClosedError, CommitAbortedError, wrongArgument } = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
 const { count, flag, oneOf, readOptions } = require('../option-rules.js');
 const { endTransaction, within } = require('../tracing/index.js');
+const { endOf } = require('../transaction-ends.js');
 const { Budget } = require('./retry.js');
 
 /** @import { CommitTrace } from '../../types/errors.js' */
@@ -35,6 +36,9 @@ const OPTIONS = Object.freeze({
   readOnly: flag,
 });
 
+const ENDS =
+  'the text ends the transaction: it commits when its function returns, and rolls back when that throws';
+
 /** Serialization failure and deadlock: the server rolled back and asks for another try. */
 const CONFLICTS = new Set(['40001', '40P01']);
 
@@ -45,9 +49,13 @@ const harmless = new WeakSet();
 const INSIDE = FLAG.TRANSACTION | FLAG.PROBE;
 const COMMIT = INSIDE | FLAG.COMMIT;
 
-/** Several statements in one text cannot bring a probe along. @param {readonly any[]} args */
-function maySeveral([query]) {
-  const text = typeof query === 'string' ? query : query?.text;
+/** @param {readonly any[]} args of a query @returns {unknown} */
+function textOf([query]) {
+  return typeof query === 'string' ? query : query?.text;
+}
+
+/** Several statements in one text cannot bring a probe along. @param {unknown} text */
+function maySeveral(text) {
   return typeof text === 'string' && text.includes(';');
 }
 
@@ -154,7 +162,10 @@ async function through(runner, begin, fn, options, budget, onLeft) {
       query: async (/** @type {any[]} */ ...args) => {
         // Behind the end it would run, and commit, by itself.
         if (scope.isOver) throw over();
-        isShown = !maySeveral(args);
+        const text = textOf(args);
+        // And so would what stands behind this.
+        if (endOf(text) !== undefined) throw wrongArgument(ENDS);
+        isShown = !maySeveral(text);
         return run(args, options.readOnly ? 0 : INSIDE);
       },
     });

@@ -213,6 +213,7 @@ const JS = {
     'queryable',
     'stream',
     'transaction',
+    'transaction-ends',
     'listener',
     'pool',
     'pg',

@@ -175,6 +175,20 @@ test('SC-2: transaction(fn): a statement behind the end is refused, not committe
   assert.equal(await rowsOf(9011), 0);
 });
 
+test('SC-2: transaction(fn): a text that would end it is refused, and nothing behind it is committed by itself', async (t) => {
+  const { client } = open(t);
+  const wrong = { name: 'TypeError', code: 'ERR_CONFIG', outcome: 'not-sent' };
+  for (const query of ['rollback', '/* mine */ COMMIT;', { text: 'abort' }]) {
+    const ended = client.transaction(async (tx) => {
+      await tx.query('insert into t values (9012)');
+      await tx.query(query);
+      await tx.query('insert into t values (9013)');
+    });
+    await assert.rejects(ended, wrong);
+  }
+  assert.deepEqual([await rowsOf(9012), await rowsOf(9013)], [0, 0]);
+});
+
 test('transaction(fn) inside another one of the same client ends by itself, and is the last in nobody’s way', async (t) => {
   const { client } = open(t, { maxQueryRetryTimeMs: 200 });
   let follower;
