@@ -13,6 +13,7 @@ const { RowStream } = require('../stream.js');
 const { endTransaction, enrol, traceTransaction, within } = require('../tracing/index.js');
 const {
   isLoss,
+  isReasonOf,
   pardonLoss,
   sessionLost,
   stopped,
@@ -99,7 +100,7 @@ class BerthConnection {
       const { command = '', affected, rows } = result;
       return CHANGING.has(command) ? { numAffectedRows: BigInt(affected), rows } : { rows };
     } catch (error) {
-      this.#noteUnsent(error);
+      this.#noteUnsent(error, options?.signal, this.#acquiring);
       throw withCaller(error, options?.signal, this.#acquiring);
     } finally {
       if (isAway) this.#comeHome();
@@ -107,9 +108,14 @@ class BerthConnection {
     }
   }
 
-  /** @param {any} error */
-  #noteUnsent(error) {
-    this.#isUnsent = this.#unlogged !== undefined && error?.outcome === 'not-sent';
+  /** @param {any} error of the statement that was to bring BEGIN @param {(AbortSignal | undefined)[]} signals */
+  #noteUnsent(error, ...signals) {
+    if (this.#unlogged === undefined) return;
+    // A signal's reason says nothing of the statement: one that had no connection was not sent.
+    const session = this.#session;
+    const isPlaced = !this.#isGone && session !== undefined && serialOf(session) !== 0;
+    const isReason = isReasonOf(error, signals);
+    this.#isUnsent = isReason ? !isPlaced : error?.outcome === 'not-sent';
   }
 
   /** BEGIN has travelled with a statement: it stands in the log before that. */
@@ -249,7 +255,7 @@ class BerthConnection {
       failed = false;
     } catch (cause) {
       const error = this.#report(queryable.asError(cause));
-      this.#noteUnsent(error);
+      this.#noteUnsent(error, options?.signal);
       throw withCaller(error, options?.signal);
     } finally {
       try {

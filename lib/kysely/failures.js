@@ -58,6 +58,11 @@ function isLoss(error) {
   return cause?.outcome === 'unknown' && !(cause instanceof ResultError);
 }
 
+/** @param {unknown} error @param {(AbortSignal | undefined)[]} signals */
+function isReasonOf(error, signals) {
+  return signals.some((signal) => signal?.aborted && signal.reason === error);
+}
+
 /**
  * Appends the caller's stack, as Kysely's own dialects do; not to what is the program's: the reason of a signal is told to
  * many.
@@ -65,10 +70,10 @@ function isLoss(error) {
  */
 function withCaller(error, ...signals) {
   if (typeof error?.stack !== 'string' || Object.isFrozen(error)) return error;
-  if (signals.some((signal) => signal?.reason === error)) return error;
+  if (isReasonOf(error, signals)) return error;
   const { stack = '' } = new Error();
   error.stack += `\n${stack.split('\n').slice(1).join('\n')}`;
   return error;
 }
 
-module.exports = { isLoss, pardonLoss, sessionLost, stopped, stoppedHere, withCaller };
+module.exports = { isLoss, isReasonOf, pardonLoss, sessionLost, stopped, stoppedHere, withCaller };

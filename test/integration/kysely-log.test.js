@@ -2,7 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { Kysely, sql } = require('kysely');
+const { CompiledQuery, Kysely, sql } = require('kysely');
 const { BerthDialect } = require('../../lib/kysely/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { test } = require('../support/timed-test.js');
@@ -99,4 +99,35 @@ test('a log that throws does not turn a commit into a failure', async (t) => {
   assert.deepEqual(log, ['begin', 'insert into once values (7)', 'commit']);
   const { rows } = await sql`select n from once`.execute(db);
   assert.deepEqual(rows, [{ n: 7 }]);
+});
+
+test('what a signal has kept from being sent is not in the log', async (t) => {
+  const connection = { connectionString: database.url, poolSize: 1, acquireTimeoutMs: 1000 };
+  const driver = new BerthDialect({ connection }).createDriver();
+  await driver.init();
+  t.after(() => driver.destroy());
+  const query = CompiledQuery.raw('select 1');
+  const busy = await driver.acquireConnection();
+  await busy.executeQuery(query);
+  for (const how of ['executeQuery', 'streamQuery']) {
+    const waiting = await driver.acquireConnection();
+    const log = [];
+    // As Kysely listens.
+    const { executeQuery } = waiting;
+    waiting.executeQuery = (compiled, options) => {
+      if (compiled !== query) log.push(compiled.sql);
+      return executeQuery.call(waiting, compiled, options);
+    };
+    await driver.beginTransaction(waiting, {});
+    const signal = AbortSignal.timeout(20);
+    const asked =
+      how === 'executeQuery'
+        ? waiting.executeQuery(query, { signal })
+        : waiting.streamQuery(query, 10, { signal }).next();
+    await assert.rejects(asked, (error) => error === signal.reason);
+    await driver.rollbackTransaction(waiting);
+    await driver.releaseConnection(waiting);
+    assert.deepEqual(log, [], how);
+  }
+  await driver.releaseConnection(busy);
 });
