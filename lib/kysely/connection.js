@@ -5,7 +5,7 @@ const { hearAbort } = require('../abort-hearers.js');
 const { anySignal } = require('../any-signal.js');
 const { StatementAnswer } = require('../answer.js');
 const { CancelledError, ClosedError, TransactionLostError } = require('../errors.js');
-const { forgotten, leave, openSession, release, serialOf } = require('../handles.js');
+const { leave, openSession, release, serialOf } = require('../handles.js');
 const { FLAG, OPERATION, cancel, flush } = require('../mailbox.js');
 const queryable = require('../queryable.js');
 const { send } = require('../request.js');
@@ -35,6 +35,14 @@ const { TransactionState } = require('./transaction-state.js');
 /** Commands whose number is that of changed rows. */
 const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
 
+/** @typedef {{ trace: ReturnType<typeof traceTransaction> }} Told */
+
+/** Ends what was forgotten, and its trace. @type {FinalizationRegistry<{ session: Target, told: Told }>} */
+const forgotten = new FinalizationRegistry(({ session, told }) => {
+  release(session);
+  endTransaction(told.trace, 'rolled-back');
+});
+
 class BerthConnection {
   #engine;
   /** Where it runs unless a transaction or a query that may read elsewhere moved it. */
@@ -54,8 +62,8 @@ class BerthConnection {
   #isGone = false;
   /** Gives up the wait for a place on the server. @type {AbortSignal | undefined} */
   #acquiring;
-  /** The transaction that is told of. @type {ReturnType<typeof traceTransaction>} */
-  #trace;
+  /** The transaction that is told of. @type {Told} */
+  #told = { trace: undefined };
   /** @type {{ limitMs: number, timer: ReturnType<typeof setInterval>, since: number } | undefined} */
   #watch;
 
@@ -212,8 +220,8 @@ class BerthConnection {
     }
     if (this.#session === undefined) {
       this.#session = openSession(this.#engine.target, 'cluster');
-      enrol(this.#session, this.#trace);
-      forgotten.register(this, this.#session, this);
+      enrol(this.#session, this.#told.trace);
+      forgotten.register(this, { session: this.#session, told: this.#told }, this);
     }
     return this.#session;
   }
@@ -309,9 +317,9 @@ class BerthConnection {
     }
     this.#transaction.begin(text, this.#engine.reading.resolves === true && !reads);
     this.#unlogged = isLogged(this) ? text : undefined;
-    this.#trace = traceTransaction(this.#engine.target.about, text);
-    if (this.#session !== undefined) enrol(this.#session, this.#trace);
-    within(this.#trace, async () => {});
+    this.#told.trace = traceTransaction(this.#engine.target.about, text);
+    if (this.#session !== undefined) enrol(this.#session, this.#told.trace);
+    within(this.#told.trace, async () => {});
   }
 
   commit() {
@@ -337,7 +345,7 @@ class BerthConnection {
     const { flags } = this.#transaction;
     const isKnown = this.#transaction.end();
     const commit = text === 'commit' ? FLAG.COMMIT : 0;
-    const trace = this.#trace;
+    const trace = this.#told.trace;
     try {
       // Given up in the queue there is nothing to be rolled back, and a connection may be far away.
       if (isKnown && (commit || !this.#leaveQueue())) {
@@ -443,7 +451,7 @@ class BerthConnection {
   #forget() {
     this.#isGone = true;
     // What its owner left open, the server rolls back.
-    endTransaction(this.#trace, 'rolled-back');
+    endTransaction(this.#told.trace, 'rolled-back');
     forgotten.unregister(this);
   }
 }

@@ -251,22 +251,31 @@ test('a transaction encloses its statements, and says how it ended', async (t) =
   assert.equal(starts.length, 3);
 });
 
-test('a forgotten transaction ends when it is found', async (t) => {
-  const events = recordChannels(t, 'transaction');
-  const pool = database.openPool(t);
-  await (async () => {
-    await (await pool.begin()).query('insert into traced values (8)');
-  })();
-  await waitFor(
-    () => {
-      globalThis.gc?.();
-      return ended(events, 'transaction').length > 0;
-    },
-    { what: 'the end of the forgotten transaction' },
-  );
-  assert.equal(ended(events, 'transaction')[0].outcome, 'rolled-back');
-  assert.deepEqual(await database.sql('select n from traced where n = 8'), []);
-});
+const FORGETTING = {
+  createPool: async (t) =>
+    (await database.openPool(t).begin()).query('insert into traced values (8)'),
+  BerthDialect: async (t) => {
+    const db = new Kysely({ dialect: new BerthDialect({ pool: database.openPool(t) }) });
+    const trx = await db.startTransaction().execute();
+    await sql`insert into traced values (8)`.execute(trx);
+  },
+};
+
+for (const [whose, forget] of Object.entries(FORGETTING)) {
+  test(`a forgotten transaction of ${whose} ends when it is found`, async (t) => {
+    const events = recordChannels(t, 'transaction');
+    await forget(t);
+    await waitFor(
+      () => {
+        globalThis.gc?.();
+        return ended(events, 'transaction').length > 0;
+      },
+      { what: 'the end of the forgotten transaction' },
+    );
+    assert.equal(ended(events, 'transaction')[0].outcome, 'rolled-back');
+    assert.deepEqual(await database.sql('select n from traced where n = 8'), []);
+  });
+}
 
 test('transactions of ServerlessClient are told of, and how they ended', async (t) => {
   const events = recordChannels(t, 'query', 'transaction');
