@@ -61,14 +61,18 @@ function testDatabase(setUp = '') {
       return proxy;
     },
 
-    /** Waits until statements that contain `text` are running, and resolves to the pids of their backends. */
-    running(text, count = 1) {
+    /**
+     * Waits until statements that contain `text` are running, and resolves to the pids of their backends. `asleep`: until
+     * they execute `pg_sleep`, because one counts as active from its Parse on, when nothing of it is bound yet.
+     */
+    running(text, count = 1, { asleep = false } = {}) {
       return waitFor(
         async () => {
           const rows = await sql(
             `select pid from pg_stat_activity where datname = current_database()
-               and state = 'active' and position($1 in query) > 0 and pid <> pg_backend_pid()`,
-            [text],
+               and state = 'active' and position($1 in query) > 0 and pid <> pg_backend_pid()
+               and (wait_event is not distinct from 'PgSleep' or not $2)`,
+            [text, asleep],
           );
           return rows.length === count && rows.map(({ pid }) => pid);
         },
