@@ -75,6 +75,7 @@ function readClientLease(given, applicationName) {
  */
 function readPoolLease(lease, applicationName, env = process.env) {
   if (lease.secret === undefined) throw rules.wrong('lease.secret', 'must be given');
+  require('./weak-secret.js').warnOfWeak('lease.secret', lease.secret);
   const serviceName = lease.serviceName ?? (env.AWS_LAMBDA_FUNCTION_NAME || 'sls_pg');
   // What a pool holds open is wanted, used or not.
   const kept = { always: true, heartbeatErrorMode: 'swallow' };

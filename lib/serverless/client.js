@@ -5,13 +5,14 @@ const { inspect } = require('node:util');
 const errors = require('../errors.js');
 const { forgotten } = require('../handles.js');
 const { wrong } = require('../option-rules.js');
+const { warnOfWeak } = require('../weak-secret.js');
 const { beginAttempt } = require('./attempt.js');
 const { readConnection } = require('./config.js');
 const { Connection } = require('./connection.js');
 const { EngineSeam } = require('./engine.js');
 const { Hooks, metaOf } = require('./hooks.js');
 const { effectsOf, isOpenAfter, isRollback } = require('./keywords.js');
-const { LeaseManager, isWeak, newInstanceId } = require('./lease.js');
+const { LeaseManager, newInstanceId } = require('./lease.js');
 const { readServerlessOptions } = require('./options.js');
 const outcome = require('./outcome.js');
 const { again, closed, final, findOut, stillWithin, transactionLost, verdict } = outcome;
@@ -90,12 +91,7 @@ class ServerlessClient {
       library === undefined
         ? new EngineSeam(this.#settings, this.#lease, options, log)
         : new (require('./library.js').LibrarySeam)(library, options, this._leaseManager, log);
-    if (secret !== undefined && isWeak(secret)) {
-      process.emitWarning(
-        'option "secret" has so few different bytes that it can be guessed; use 32 random bytes',
-        { code: 'PG_WEAK_SECRET' },
-      );
-    }
+    if (secret !== undefined) warnOfWeak('secret', secret);
   }
 
   async connect() {

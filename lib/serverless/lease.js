@@ -78,9 +78,4 @@ function newInstanceId() {
   return native.leaseInstance();
 }
 
-/** Has the secret so few different bytes that it can be guessed? @param {string} secret long enough */
-function isWeak(secret) {
-  return JSON.parse(native.leaseToken('', '', secret)).weak;
-}
-
-module.exports = { LeaseManager, isWeak, newInstanceId };
+module.exports = { LeaseManager, newInstanceId };

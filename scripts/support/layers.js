@@ -72,7 +72,8 @@ const JS = {
   'option-rules': ['lazy', 'error-classes'],
   'login-options': ['option-rules'],
   'ssl-options': ['option-rules', 'error-classes'],
-  'lease-options': ['option-rules', 'error-classes'],
+  'weak-secret': ['native'],
+  'lease-options': ['option-rules', 'error-classes', 'weak-secret'],
   options: [
     'lazy',
     'lease-options',
@@ -209,6 +210,7 @@ const JS = {
     ...BELOW,
     'sql-blocks',
     'query-hooks',
+    'weak-secret',
     'commit-resolver',
     'queryable',
     'stream',

@@ -4,7 +4,7 @@
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
 const { inspect } = require('node:util');
-const { AequorClient, ServerlessClient } = require('../../lib/index.js');
+const { AequorClient, Pool, ServerlessClient, createPool } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { SECRET, leases, openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
@@ -271,6 +271,24 @@ test('SC-23: neither secret nor password shows in the client, its JSON or a payl
     assert.equal(text.includes(SECRET), false);
     assert.equal(text.includes('canary-password'), false);
   }
+});
+
+test('SC-23: a guessable secret of a pool is one warning, on every face', async (t) => {
+  /** @type {any[]} */
+  const warnings = [];
+  const hear = (/** @type {any} */ warning) => warnings.push(warning);
+  process.on('warning', hear);
+  t.after(() => process.off('warning', hear));
+  const pool = createPool({ connectionString: db.url, lease: { secret: 'bc'.repeat(8) } });
+  const other = new Pool({ connectionString: db.url, lease: { secret: 'de'.repeat(8) } });
+  t.after(() => Promise.all([pool.end(), other.end()]));
+  await Promise.all([1, 2, 3].map(() => other.query('select 1')));
+  await pool.query('select 1');
+  assert.deepEqual(
+    warnings.map(({ code }) => code),
+    ['PG_WEAK_SECRET', 'PG_WEAK_SECRET'],
+  );
+  assert.match(warnings[0].message, /^option "lease.secret" has so few/);
 });
 
 test('SC-23: a guessable secret is one warning, no error', async () => {
