@@ -4,15 +4,16 @@
 const { inspect } = require('node:util');
 const errors = require('../errors.js');
 const { forgotten } = require('../handles.js');
-const { wrong } = require('../option-rules.js');
 const { warnOfWeak } = require('../weak-secret.js');
+const { standsAlone } = require('./alone.js');
 const { beginAttempt } = require('./attempt.js');
 const { readConnection } = require('./config.js');
 const { Connection } = require('./connection.js');
 const { EngineSeam } = require('./engine.js');
 const { Hooks, metaOf } = require('./hooks.js');
-const { effectsOf, isOpenAfter, isRollback } = require('./keywords.js');
+const { isOpenAfter, isRollback } = require('./keywords.js');
 const { LeaseManager, newInstanceId } = require('./lease.js');
+const { isOpenBehind } = require('./loss.js');
 const { readServerlessOptions } = require('./options.js');
 const outcome = require('./outcome.js');
 const { again, closed, final, findOut, stillWithin, transactionLost, verdict } = outcome;
@@ -22,10 +23,11 @@ const { StatementNames } = require('./statement-names.js');
 const { Told } = require('./told.js');
 const { repeat, runTransaction } = require('./transaction.js');
 const { Turns } = require('./turns.js');
+const { watcherOf } = require('./watcher.js');
 
 /** @import { Attempt } from './attempt.js' */
 /** @import { AnyConnection, News } from './connection.js' */
-/** @import { Loss } from './loss.js' */
+/** @import { Loss, Request } from './loss.js' */
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Query } from './query.js' */
 /** @import { ServerlessClient as Contract, ServerlessConfig, ServerlessTransaction } from '../../types/serverless.js' */
@@ -60,6 +62,8 @@ class ServerlessClient {
   #owed;
   /** Settled when the statement is over that must not share its transaction. @type {Promise<void> | undefined} */
   #alone;
+  /** Statements of callers that wait for a connection, in their order. @type {Set<Request>} */
+  #waiting = new Set();
   #told = new Told(() => this.#settings.engine);
   /** What transactions do with this client. @type {Runner} */
   #runner = {
@@ -142,9 +146,19 @@ class ServerlessClient {
     }
   }
 
+  // Apart from any one client, which its functions would hold.
+  /** @param {ServerlessClient} client */
+  static #watching(client) {
+    return watcherOf(
+      client,
+      (owner, connection, loss) => owner.#lost(connection, loss),
+      (owner, connection, news) => owner.#heard(connection, news),
+    );
+  }
+
   /** One attempt. @param {number} generation @param {CallBudget} budget @param {Attempt} attempt */
   async #try(generation, budget, attempt) {
-    const connection = await this.#seam.open(this.#watch(), budget.leftMs);
+    const connection = await this.#seam.open(ServerlessClient.#watching(this), budget.leftMs);
     if (this.#attempt !== attempt) {
       connection.close();
       throw closed();
@@ -178,23 +192,6 @@ class ServerlessClient {
       this.#hooks.log(() => `reaperConnection failed: ${/** @type {Error} */ (error).message}`);
       return false;
     }
-  }
-
-  /** Hears of a loss, and of what the engine did on its own, without keeping a forgotten client alive. */
-  #watch() {
-    const self = new WeakRef(this);
-    return {
-      /** @param {AnyConnection} connection @param {Loss} loss */
-      lost: (connection, loss) => {
-        const client = self.deref();
-        if (client !== undefined) client.#lost(connection, loss);
-      },
-      /** @param {AnyConnection} connection @param {News} news */
-      news: (connection, news) => {
-        const client = self.deref();
-        if (client !== undefined) client.#heard(connection, news);
-      },
-    };
   }
 
   /** @param {AnyConnection} connection @param {Loss} loss */
@@ -261,9 +258,14 @@ class ServerlessClient {
     this.#generation++;
   }
 
+  /** Is a transaction of the caller's open behind all that was asked? */
+  get #isWithin() {
+    return isOpenBehind(this.#waiting, this.#connection?.isInTransaction ?? false);
+  }
+
   #throwOwed() {
     const owed = this.#owed;
-    if (owed === undefined || this.#connection?.isInTransaction) return;
+    if (owed === undefined || this.#isWithin) return;
     this.#owed = undefined;
     throw owed;
   }
@@ -310,9 +312,15 @@ class ServerlessClient {
     let open;
     for (;;) {
       const request = { text, isWithin: false };
-      const connection = scope?.isBegun
-        ? stillWithin(scope, this.#connection)
-        : (this.#connection ?? (await again(this.#open(budget()), open)));
+      let connection = scope?.isBegun ? stillWithin(scope, this.#connection) : this.#connection;
+      if (connection === undefined) {
+        if (part === undefined) this.#waiting.add(request);
+        try {
+          connection = await again(this.#open(budget()), open);
+        } finally {
+          this.#waiting.delete(request);
+        }
+      }
       if (scope !== undefined) {
         scope.connection = connection;
         this.#told.at(connection);
@@ -375,16 +383,11 @@ class ServerlessClient {
     return runTransaction(this.#runner, fn, options, this.#options.retry);
   }
 
-  /** Is a statement to be applied exactly once, and for itself? @param {Query} asked @param {string} text */
-  #standsAlone({ isExactlyOnce }, text) {
-    if (!(isExactlyOnce ?? this.#options.retry.exactlyOnce)) return false;
-    const isPart = effectsOf(text).some((effect) => effect !== 'other');
-    if (this.#options.library !== undefined) {
-      throw wrong('exactlyOnce', 'is done by the engine, not through "library"');
-    }
-    if (!isPart && !this.#connection?.isInTransaction) return true;
-    if (isExactlyOnce === undefined) return false;
-    throw wrong('exactlyOnce', 'of a query is for statements outside a transaction');
+  /** @param {Query} asked @param {string} text */
+  #standsAlone(asked, text) {
+    const { library, retry } = this.#options;
+    const client = { byDefault: retry.exactlyOnce, byLibrary: library !== undefined };
+    return standsAlone(asked, text, client, () => this.#isWithin);
   }
 
   /**

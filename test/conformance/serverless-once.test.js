@@ -104,6 +104,22 @@ test('SC-2: inside a transaction exactlyOnce of a query is refused', async (t) =
   await assert.rejects(client.query({ text: 'begin', exactlyOnce: true }), refused);
 });
 
+test('SC-2: exactlyOnce of the client: what is asked behind a BEGIN that has no connection yet is part of it', async (t) => {
+  const { client, count } = open(t, { exactlyOnce: true });
+  const refused = { name: 'TypeError', message: /^option "exactlyOnce" of a query/ };
+  const [, , , { command }] = await Promise.all([
+    client.query('begin'),
+    client.query('insert into t values (75)'),
+    assert.rejects(client.query({ text: 'insert into t values (76)', exactlyOnce: true }), refused),
+    client.query('rollback'),
+  ]);
+  assert.equal(command, 'ROLLBACK');
+  assert.deepEqual([await rowsOf(75), await rowsOf(76)], [0, 0]);
+  // Behind its end a statement stands for itself again.
+  await Promise.all([client.query('begin'), client.query('commit'), client.query('select 1')]);
+  assert.equal(count('onConnect'), 1);
+});
+
 test('SC-2: statements of others never get into the transaction of one that is applied exactly once', async (t) => {
   const { proxy, client } = await behindRelay(t);
   await client.connect();
