@@ -106,6 +106,18 @@ function readConnection(given) {
 }
 
 /**
+ * What the engine opens one connection with, which takes no longer than the call allows.
+ * @param {ConnectionSettings} settings @param {number} limitMs
+ */
+async function startUp(settings, limitMs) {
+  const asked = performance.now();
+  const password = await askPassword(settings, limitMs);
+  const left = Math.max(1, Math.ceil(limitMs - (performance.now() - asked)));
+  // Whatever has set the timeout, PGCONNECT_TIMEOUT too, which the engine reads.
+  return { ...settings.engine, password, connectLimitMs: Math.min(left, MAX_MS) };
+}
+
+/**
  * The password for one connection.
  * @param {ConnectionSettings} settings
  * @param {number} limitMs what the call has left, beside the limit of the settings
@@ -137,4 +149,4 @@ async function within(answer, ms) {
   }
 }
 
-module.exports = { askPassword, readConnection };
+module.exports = { readConnection, startUp };

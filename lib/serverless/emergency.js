@@ -7,7 +7,7 @@ const { FLAG, OPERATION } = require('../mailbox.js');
 const { decodersFor } = require('../queryable.js');
 const { execute } = require('../request.js');
 const { PRESETS, resolveTypes } = require('../rows/types.js');
-const { askPassword } = require('./config.js');
+const { startUp } = require('./config.js');
 
 /** @import { ConnectionSettings } from './config.js' */
 /** @import { News } from './connection.js' */
@@ -27,9 +27,10 @@ const NEWS_MS = 250;
  * @returns {Promise<News | undefined>} nothing when another pass of this process was not long ago
  */
 async function reapOnce(settings, lease, limitMs) {
-  const password = await askPassword(settings, limitMs);
+  const until = performance.now() + limitMs;
   const asked = { ...lease, reaper: true, reaperRunProbability: 1, heartbeatErrorMode: 'swallow' };
-  const { target } = await openClient({ ...settings.engine, password, lease: asked }, 'pg');
+  const given = await startUp(settings, limitMs);
+  const { target } = await openClient({ ...given, lease: asked }, 'pg');
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
   let unlisten = () => {};
@@ -43,7 +44,7 @@ async function reapOnce(settings, lease, limitMs) {
         clearTimeout(timer);
         timer = setTimeout(resolve, ms, undefined);
       };
-      waitFor(Math.max(1, limitMs));
+      waitFor(Math.max(1, until - performance.now()));
       // A statement waits for the pass in front of it: behind its answer no pass comes any more.
       execute(target, 'select', undefined, PLAIN, UNNAMED).then(
         () => waitFor(NEWS_MS),

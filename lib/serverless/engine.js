@@ -1,15 +1,12 @@
 // Opens the connections of one ServerlessClient through the engine.
 'use strict';
 
-const { askPassword, readConnection } = require('./config.js');
+const { readConnection, startUp } = require('./config.js');
 const { Connection } = require('./connection.js');
 const { reapOnce } = require('./emergency.js');
 
 /** @import { ConnectionSettings } from './config.js' */
 /** @import { News, Watcher } from './connection.js' */
-
-/** The longest time the engine takes, and any timer. */
-const MOST_MS = 2 ** 31 - 1;
 
 class EngineSeam {
   #settings;
@@ -38,18 +35,14 @@ class EngineSeam {
 
   /** What the engine connects with; of the lease it makes the name in the startup packet. @param {number} limitMs */
   async #startUp(limitMs) {
-    const { engine, applicationName: named } = this.#settings;
+    const { applicationName: named } = this.#settings;
     const lease = this.#lease;
     if (lease !== undefined && named !== undefined) {
       this.#log(() => 'application_name of the connectionString ignored: the lease is there');
     }
     const name = { applicationName: named ?? this.#name };
-    const asked = performance.now();
-    const password = await askPassword(this.#settings, limitMs);
-    const left = Math.max(1, Math.ceil(limitMs - (performance.now() - asked)));
-    // Whatever has set the timeout, PGCONNECT_TIMEOUT too, which the engine reads.
-    const connectLimitMs = Math.min(left, MOST_MS);
-    return { ...engine, ...(lease === undefined ? name : { lease }), password, connectLimitMs };
+    const given = await startUp(this.#settings, limitMs);
+    return { ...given, ...(lease === undefined ? name : { lease }) };
   }
 
   /**

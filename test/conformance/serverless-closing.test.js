@@ -19,7 +19,7 @@ const open = (t, options = {}) =>
 
 /** Ends the backend of the statement that has this mark. */
 async function kill(mark) {
-  const [pid] = await db.running(mark);
+  const [pid] = await db.running(mark, 1, { asleep: true });
   await db.sql('select pg_terminate_backend($1)', [pid]);
 }
 
