@@ -4,6 +4,7 @@
 const { setTimeout: sleep, setImmediate: turnOfTheLoop } = require('node:timers/promises');
 const errors = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
+const { parseConnectionString } = require('./connection-string.js');
 const { cooldownOf } = require('./cooldown.js');
 const { effectsOf, isOpenAfter } = require('./keywords.js');
 const { isOpenBehind, lossOf } = require('./loss.js');
@@ -28,6 +29,9 @@ const TERMINATED = 'Connection terminated unexpectedly';
 /** What drivers say of a connection that is over; in the second case they have sent nothing. */
 const GONE = /^Connection terminated|is not queryable$/;
 const UNSENT = /is not queryable$/;
+
+/** Did the driver stop waiting for the answer? @param {any} error */
+const isLate = (error) => error?.message === upkeep.TOO_LATE;
 
 /** Did the connection end, as far as this error tells? @param {any} error */
 function isLoss(error) {
@@ -109,22 +113,34 @@ class LibrarySeam {
     const cooldown = cooldownOf(`${placeOf(this.#connection)}/${leases.serviceName}`);
     if (!cooldown.claim(lease.cooldownMs)) return undefined;
     const began = performance.now();
-    const { host, port, database } = this.#connection;
     const connection = new LibraryConnection(
       this.#Client,
-      { host, port, database, ...settings, application_name: leases.serviceName },
+      { ...placeIn(this.#connection), ...settings, application_name: leases.serviceName },
       { lost() {}, news() {} },
     );
     try {
       await connection.connect(limitMs);
-      const found = await Reaper.reap(connection.client, null, leases, lease.strategy);
+      const pass = Reaper.reap(connection.client, null, leases, lease.strategy);
+      const left = limitMs - (performance.now() - began);
+      const found = await upkeep.within(pass, left, 'the pass was not over in time');
       cooldown.finish(began, found.locked);
       const durationMs = Math.round(performance.now() - began);
       return { event: 'reaped', ...found, error: null, durationMs, refused: 0 };
+    } catch (error) {
+      // A server that says nothing more would not say goodbye either.
+      connection.cut();
+      throw error;
     } finally {
       await connection.close();
     }
   }
+}
+
+/** The server and the database, for a connection of another role. @param {Record<string, any>} config */
+function placeIn({ connectionString, ...options }) {
+  const parts = connectionString ? parseConnectionString(connectionString) : options;
+  const { host, port, database } = parts;
+  return { host, port, database };
 }
 
 /** What passes of one process are counted for. @param {Record<string, any>} config */
@@ -192,12 +208,13 @@ class LibraryConnection {
     }
   }
 
-  /** @param {(client: LibraryClient, home: { isFree: () => boolean, isOpen: () => boolean, tell: (news: News) => void }) => Upkeep} hire */
+  /** @param {(client: LibraryClient, home: Omit<import('./upkeep.js').Home, 'log'>) => Upkeep} hire */
   keep(hire) {
     this.#upkeep = hire(this.client, {
       isFree: () => this.#state === 'open' && !this.#isSending && !this.#isOpen,
       isOpen: () => this.#state === 'open',
       tell: (news) => this.#watcher.news(this, news),
+      lose: (error) => this.#lost(error),
     });
   }
 
@@ -248,12 +265,16 @@ class LibraryConnection {
   askReadOnly(request, { values, rowMode, types }, _decoders, _timeoutMs) {
     const query = { text: request.text, values, types, queryMode: 'extended' };
     return this.#inTurn({ text: '', isWithin: false }, async () => {
-      await this.client.query('BEGIN TRANSACTION READ ONLY');
       try {
+        await this.client.query('BEGIN TRANSACTION READ ONLY');
         return await this.client.query(rowMode === 'array' ? { ...query, rowMode } : query);
+      } catch (error) {
+        if (isLate(error)) this.#leave(/** @type {Error} */ (error));
+        throw error;
       } finally {
-        // What became of it does not matter: nothing was written.
-        await this.client.query('COMMIT').catch(() => {});
+        // Nothing was written; but what cannot be ended must not go on.
+        const commit = this.#state === 'open' ? this.client.query('COMMIT') : undefined;
+        await commit?.catch((error) => this.#lost(error));
       }
     });
   }
@@ -355,7 +376,7 @@ class LibraryConnection {
       return lost(UNSENT.test(String(error?.message)) ? 'not-sent' : 'unknown', error);
     }
     const effects = effectsOf(request.text);
-    if (error?.message === 'Query read timeout') return this.#late(effects, error);
+    if (isLate(error)) return this.#late(effects, error);
     const isLoneBegin = effects.length === 1 && effects[0] === 'begin';
     if (!isLoneBegin) this.#isOpen = isOpenAfter(request.text, this.#isOpen);
     return error;
@@ -377,6 +398,12 @@ class LibraryConnection {
     // Nor whether a transaction is open.
     this.#lost(late);
     return lost('unknown', late);
+  }
+
+  /** What runs is cancelled, and a transaction that may be open ends with its connection. @param {Error} error */
+  #leave(error) {
+    this.#cancel();
+    this.#lost(error);
   }
 
   /** Ends the statement that nobody waits for any more, over another connection (rule SC-21). */
@@ -424,6 +451,11 @@ class LibraryConnection {
     patience.catch(() => {});
     this.#state = 'over';
     this.client.connection?.stream?.destroy?.();
+  }
+
+  /** Without waiting for anybody. */
+  cut() {
+    if (this.#state !== 'over') this.#destroy();
   }
 
   /** Whatever the driver still waits for, its socket must not stay. */

@@ -175,8 +175,8 @@ async function run(client, leases, rules, pass) {
   if (chosen.length === 0) return;
   const columns = ['pid', 'started', 'changed', 'application_name', 'state'];
   const values = columns.map((column) => chosen.map((row) => row[column]));
-  await client.query(`begin; ${settings(timeoutMs)}`);
   try {
+    await client.query(`begin; ${settings(timeoutMs)}`);
     const ended = await client.query(kill(token, pass.locked), values);
     pass.killed = rowsOf(ended).filter((row) => row.ended === true).length;
   } finally {

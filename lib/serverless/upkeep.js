@@ -16,6 +16,9 @@ const TOLERATED_MS = 1000;
 const VERDICT_MS = 250;
 const GLANCE_MS = 5;
 
+/** What `pg` says when it stops waiting for an answer, which is under way still. */
+const TOO_LATE = 'Query read timeout';
+
 const NOW = `pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000 as server_now`;
 const LOOK = `select pg_catalog.pg_backend_pid() as pid, ${NOW}`;
 /** Unless a reaper decides about this backend by the name it has; the second parameter says: in any case. */
@@ -54,8 +57,15 @@ function withDefaults(lease) {
 }
 
 /**
- * What upkeep needs of its connection: whether nothing is under way and no transaction open, and who hears of what it did.
- * @typedef {{ isFree: () => boolean, isOpen: () => boolean, tell: (news: any) => void, log: (...words: any[]) => void }} Home
+ * What upkeep needs of its connection: whether nothing is under way and no transaction open, who hears of what it did, and
+ * how the connection is given up.
+ * @typedef {{
+ *   isFree: () => boolean,
+ *   isOpen: () => boolean,
+ *   tell: (news: any) => void,
+ *   lose: (error: Error) => void,
+ *   log: (...words: any[]) => void,
+ * }} Home
  */
 
 class Upkeep {
@@ -196,7 +206,8 @@ class Upkeep {
     const { timeoutMs, ttlMs, errorMode } = this.#options;
     const expiry = Math.round(this.#clock.now() + ttlMs);
     try {
-      await within(this.#setName(this.#leases.generateAppName(expiry)), timeoutMs);
+      const renewal = this.#setName(this.#leases.generateAppName(expiry));
+      await within(renewal, timeoutMs, 'the lease was not renewed in time');
       if (!this.#home.isOpen()) return;
       this.expiry = expiry;
       this.#home.tell({ event: 'renewed' });
@@ -244,23 +255,26 @@ class Upkeep {
       const refused = throwsPasses ? this.#refuse(error) : 0;
       const nothing = { locked: false, killed: 0, candidates: 0, denied: 0, hidden: 0 };
       this.#home.tell({ event: 'reaped', ...nothing, durationMs: durationMs(), error, refused });
+      // A transaction of the pass may be open behind what was asked last.
+      const { message } = /** @type {Error} */ (error);
+      if (message === TOO_LATE) this.#home.lose(/** @type {Error} */ (error));
     }
   }
 }
 
-/** @param {Promise<void>} work @param {number} ms */
-async function within(work, ms) {
+/** @template T @param {Promise<T>} work @param {number} ms @param {string} message @returns {Promise<T>} */
+async function within(work, ms, message) {
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
+  /** @type {Promise<never>} */
   const late = new Promise((_, reject) => {
-    const message = 'the lease was not renewed in time';
     timer = setTimeout(
       () => reject(new TimeoutError(message, { code: 'ETIMEDOUT', afterMs: ms })),
       ms,
     );
   });
   try {
-    await Promise.race([work, late]);
+    return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
     // An answer after the limit is nobody's.
@@ -268,4 +282,4 @@ async function within(work, ms) {
   }
 }
 
-module.exports = { Upkeep, withDefaults };
+module.exports = { TOO_LATE, Upkeep, within, withDefaults };

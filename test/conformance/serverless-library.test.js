@@ -211,6 +211,57 @@ test('SC-21: a statement that takes too long is cancelled, and the next one work
   assert.equal((await client.query(NAME)).rows[0].pid, pid);
 });
 
+test('a repeated read that takes too long leaves no transaction open', async (t) => {
+  const proxy = await db.openProxy(t);
+  const { client: gate } = await holder(t, 'other', 60_000);
+  /** The second try finds what it reads locked. */
+  const lock = async () => {
+    proxy.refuse();
+    await gate.query('select pg_advisory_lock(78)');
+    proxy.heal();
+  };
+  const { client } = openServerless(t, {
+    ...{
+      connectionString: proxy.url(db.url),
+      library: pg,
+      leaseMode: 'optional',
+      secret: undefined,
+    },
+    ...{ defaultQueryTimeoutMs: 300, retries: 50, minBackoff: 20, maxBackoff: 20 },
+    maxQueryRetryTimeMs: 2000,
+    hooks: { onQueryRetry: lock },
+  });
+  await client.connect();
+  proxy.cutAt({ direction: 'toClient', text: 'marked', before: true });
+  const read = client.query(`select pg_advisory_xact_lock_shared(78), 'marked' as word`);
+  await assert.rejects(read, { outcomeUnknown: true });
+  await gate.query('select pg_advisory_unlock_all()');
+  assert.equal((await client.query('insert into t values (9401)')).rowCount, 1);
+  assert.equal(await rowsOf(9401), 1);
+});
+
+test('a pass that takes too long leaves no transaction open', async (t) => {
+  // The server takes its time for the second half of a pass.
+  class Slow extends pg.Client {
+    query(text, ...rest) {
+      const slow = String(text).startsWith('begin;') ? `${text}; select pg_sleep(1)` : text;
+      return super.query(slow, ...rest);
+    }
+  }
+  const zombie = await holder(t, 'seam10', -1000);
+  const { client, of } = open(t, {
+    ...{ ...EAGER, serviceName: 'seam10', defaultQueryTimeoutMs: 300 },
+    ...{ library: { ...pg, Client: Slow }, reaperCooldownMs: 600_000 },
+  });
+  await client.connect();
+  const [pass] = await waitFor(() => of('onReap').length > 0 && of('onReap'), { what: 'a pass' });
+  assert.equal(pass.err?.message, 'Query read timeout');
+  const late = { text: 'insert into t values (9400)', query_timeout: 10_000 };
+  assert.equal((await client.query(late)).rowCount, 1);
+  assert.equal(await rowsOf(9400), 1);
+  assert.equal(await db.isBackend(zombie.pid), true);
+});
+
 test('a COMMIT that takes too long is not run again, and its outcome is unknown', async (t) => {
   await db.sql('create table held (n int)');
   await db.sql(`create function hold() returns trigger language plpgsql as
@@ -281,6 +332,27 @@ test('transaction(fn) commits, rolls back and runs again; what only the engine d
   const watched = () => open(t, { onSlowQuery: () => {} });
   assert.throws(watched, /option "onSlowQuery" is done by the engine/);
   assert.throws(() => open(t, { library: {} }), /option "library" must be a module/);
+});
+
+test('SC-18: what reaperConnection leaves out is that of the client, of its connectionString too', async (t) => {
+  await db.sql('create role stuffed_seam login connection limit 1');
+  t.after(() => db.sql('drop role stuffed_seam'));
+  const url = new URL(db.url);
+  url.username = 'stuffed_seam';
+  const leases = new LeaseManager('stuffseam', 'AbCd_-19', SECRET);
+  const name = leases.generateAppName(Date.now() - 1000);
+  const zombie = new pg.Client({ connectionString: url.href, application_name: name });
+  zombie.on('error', () => {});
+  await zombie.connect();
+  t.after(() => zombie.end().catch(() => {}));
+  const { username: user, password } = new URL(db.url);
+  const { client, of } = open(t, {
+    ...{ ...EAGER, serviceName: 'stuffseam', connectionString: url.href },
+    reaperConnection: { user, password: decodeURIComponent(password) },
+  });
+  await client.query('select 1');
+  assert.equal(of('onReap')[0].killed, 1);
+  await client.end();
 });
 
 test('SC-3, SC-20: a dead server gets 1 + retries attempts, and a connection that is refused first is one', async (t) => {

@@ -313,6 +313,36 @@ test('SC-18: a server that stays full costs no wait for a pass that is not due',
   await living.client.end();
 });
 
+test('SC-18, SC-20: a reaperConnection that never opens, or never answers, holds up no call', async (t) => {
+  await db.sql('create role crammed login connection limit 1');
+  t.after(() => db.sql('drop role crammed'));
+  const silent = net.createServer((socket) => socket.on('error', () => {}));
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.after(() => silent.close());
+  const { port } = /** @type {net.AddressInfo} */ (silent.address());
+  const own = { connectionString: urlOf('crammed'), reaper: false };
+  const living = open(t, own);
+  await living.client.connect();
+  class Frozen extends Client {
+    query(text, ...rest) {
+      // A pass that the server never answers.
+      return /pg_try_advisory/.test(text) ? new Promise(() => {}) : super.query(text, ...rest);
+    }
+  }
+  for (const [serviceName, options] of Object.entries({
+    shut: { reaperConnection: { host: '127.0.0.1', port, connectionTimeoutMillis: 0 } },
+    mute: { reaperConnection: db.url, library: { ...pg, Client: Frozen } },
+  })) {
+    const { client } = open(t, {
+      ...{ ...own, ...options, serviceName },
+      ...{ retries: 100, minBackoff: 10, maxBackoff: 10, maxConnectRetryTimeMs: 1000 },
+    });
+    await assert.rejects(client.connect(), { code: '53300' });
+  }
+  await living.client.end();
+});
+
 test('SC-18: on a server that is full, a warm member of the fleet makes room', async (t) => {
   await db.sql('create role packed login connection limit 10');
   t.after(() => db.sql('drop role packed'));
