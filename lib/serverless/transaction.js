@@ -45,6 +45,9 @@ const CONFLICTS = new Set(['40001', '40P01']);
 /** Errors of a BEGIN without an answer: it has written nothing. @type {WeakSet<object>} */
 const harmless = new WeakSet();
 
+/** Of a BEGIN that was refused because somebody has not ended a transaction that was lost: no try of ours helps. @type {WeakSet<object>} */
+const hindered = new WeakSet();
+
 /** Statements of the transaction, with what their outcome can be found out by (CP-4). */
 const INSIDE = FLAG.TRANSACTION | FLAG.PROBE;
 const COMMIT = INSIDE | FLAG.COMMIT;
@@ -67,6 +70,7 @@ function beginText({ isolation, readOnly }) {
 
 /** Did it certainly leave nothing behind, and may another try help? @param {any} error */
 function mayRunAgain(error) {
+  if (hindered.has(error)) return false;
   if (CONFLICTS.has(error?.code) || error instanceof CommitAbortedError) return true;
   return error?.transactionLost === true || error?.safeToRetry === true || harmless.has(error);
 }
@@ -147,7 +151,9 @@ async function through(runner, begin, fn, options, budget, onLeft) {
     scope.isBegun = true;
   } catch (error) {
     const { outcomeUnknown, transactionLost } = /** @type {any} */ (error);
-    if (outcomeUnknown || transactionLost) {
+    if (transactionLost && scope.connection === undefined) {
+      hindered.add(/** @type {Error} */ (error));
+    } else if (outcomeUnknown || transactionLost) {
       harmless.add(/** @type {Error} */ (error));
       // The client forgets the transaction with this, or has forgotten it when it was closed.
       if (!budget.isClosed) await run(['ROLLBACK']).catch(() => {});

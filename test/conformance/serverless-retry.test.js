@@ -11,6 +11,7 @@ const { testDatabase } = require('../support/pools.js');
 const { freePort } = require('../support/server.js');
 const { openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 const vectors = require('../vectors/retry.json');
 
 const db = testDatabase(`
@@ -124,7 +125,7 @@ test('SC-1: what a first try leaves in doubt stays in doubt when there is no sec
       code: '57P01',
       safeToRetry: false,
     });
-    const [pid] = await db.running(mark);
+    const [pid] = await db.running(mark, 1, { asleep: true });
     await db.sql('select pg_terminate_backend($1)', [pid]);
     await refused;
     assert.equal(count('onQueryRetry'), 1);
@@ -311,6 +312,24 @@ test('SC-2: a BEGIN that was never sent is not repeated without the statements b
     { n: 9201 },
     { n: 9201 },
   ]);
+});
+
+test('SC-2: transaction(fn) does not end a transaction that its owner has lost and not ended', async (t) => {
+  const { client, count } = open(t, {});
+  await client.query('begin');
+  const [{ pid }] = (await client.query('select pg_backend_pid() as pid')).rows;
+  await db.sql('select pg_terminate_backend($1)', [pid]);
+  await waitFor(() => count('onClientDead') === 1, { what: 'the loss' });
+  const lost = { name: 'TransactionLostError', transactionLost: true };
+  await assert.rejects(
+    client.transaction(() => assert.fail('it must not begin')),
+    lost,
+  );
+  await assert.rejects(client.query('insert into t values (9250)'), lost);
+  await assert.rejects(client.query('commit'), lost);
+  await client.transaction((tx) => tx.query('insert into t values (9251)'));
+  const rows = await db.sql('select n from t where n between 9250 and 9251');
+  assert.deepEqual(rows, [{ n: 9251 }]);
 });
 
 test('SC-2: a transaction whose COMMIT or ROLLBACK waited for too long does not stay open', async (t) => {
