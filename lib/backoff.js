@@ -29,11 +29,16 @@ class Backoff {
   }
 
   /** @param {number} attempt @param {AbortSignal | undefined} signal */
-  async pause(attempt, signal) {
+  pause(attempt, signal) {
+    return this.sleep(this.delay(attempt), signal);
+  }
+
+  /** @param {number} ms @param {AbortSignal | undefined} signal */
+  async sleep(ms, signal) {
     signal?.throwIfAborted();
     const { setTimeout: sleep } = require('node:timers/promises');
     const options = signal === undefined ? {} : { signal };
-    await sleep(this.delay(attempt), undefined, options).catch((error) => {
+    await sleep(ms, undefined, options).catch((error) => {
       throw signal?.aborted ? signal.reason : error;
     });
   }

@@ -2,6 +2,7 @@
 'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');
+const { hearAbort } = require('./abort-hearers.js');
 const { CommitAbortedError, ServerError } = require('./errors.js');
 const { quotePath } = require('./identifiers.js');
 
@@ -48,13 +49,11 @@ class Markers {
    * It is not looked for, it is written: behind the row of a transaction that is still open the server waits for its end, and
    * once this one is there, that one can never be. As a write it is confirmed as far as the transaction has to be.
    * @param {string} id @param {any} error what left it open @param {number} [patienceMs]
+   * @param {AbortSignal} [signal] whoever gives up hears that it is open; it is looked for all the same
    */
-  async resolve(id, error, patienceMs = this.#resolveTimeoutMs) {
-    const began = performance.now();
-    const until = began + Math.min(patienceMs, this.#resolveTimeoutMs);
-    const status = await this.#ask(id, until);
-    const ms = performance.now() - began;
-    this.#tell({ event: 'commit-resolved', xid: id, status, ms });
+  async resolve(id, error, patienceMs = this.#resolveTimeoutMs, signal = undefined) {
+    const until = performance.now() + Math.min(patienceMs, this.#resolveTimeoutMs);
+    const status = await unlessAborted(this.#find(id, until), signal);
     if (status === 'committed') return;
     if (status === 'aborted') {
       const message = 'the COMMIT was lost, and its marker says that it did not happen';
@@ -62,6 +61,14 @@ class Markers {
       throw new CommitAbortedError(message, { ...known, cause: error });
     }
     throw error;
+  }
+
+  /** @param {string} id @param {number} until */
+  async #find(id, until) {
+    const began = performance.now();
+    const status = await this.#ask(id, until);
+    this.#tell({ event: 'commit-resolved', xid: id, status, ms: performance.now() - began });
+    return status;
   }
 
   /** @param {string} id @param {number} until */
@@ -97,6 +104,24 @@ class Markers {
       deleted += rows.length;
       if (rows.length < BATCH) return deleted;
     }
+  }
+}
+
+/**
+ * @param {Promise<string>} finding @param {AbortSignal | undefined} signal
+ * @returns {Promise<string>} what was found, or that nobody waits for it
+ */
+async function unlessAborted(finding, signal) {
+  if (signal === undefined) return finding;
+  let stopHearing = () => {};
+  const left = new Promise((resolve) => {
+    stopHearing = hearAbort(signal, () => resolve('given up'));
+    if (signal.aborted) resolve('given up');
+  });
+  try {
+    return await Promise.race([finding, left]);
+  } finally {
+    stopHearing();
   }
 }
 

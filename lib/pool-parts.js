@@ -31,7 +31,7 @@ const READS = new Set(['read-only', 'prefer-standby']);
  * What only the pool itself can do.
  * @typedef {{
  *   positions: (limits: { acquireTimeoutMs: number, maxLagBytes: number | undefined }) => LogPositions,
- *   transaction: (work: (tx: any) => Promise<any>) => Promise<any>,
+ *   marked: import('./single.js').Marked,
  * }} Own
  */
 /** @typedef {ReturnType<typeof makeParts>} Parts */
@@ -80,7 +80,7 @@ function makeParts(target, given, tally, own) {
     acquireTimeoutMs,
     positions: lazy(() => own.positions({ acquireTimeoutMs, maxLagBytes })),
     isLagLimited: maxLagBytes !== undefined,
-    marked: reading.markers && ((work) => own.transaction(work)),
+    marked: reading.markers && own.marked,
     onRetry: () => {
       tally.retries += 1;
     },

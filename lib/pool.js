@@ -77,7 +77,10 @@ class Pool {
   #parts() {
     this.#made ??= parts().makeParts(this.#target, this.#given, this.#tally, {
       positions: (limits) => this.#positions(limits),
-      transaction: (work) => this.transaction(work, { maxAttempts: 1 }),
+      marked: {
+        run: (work, limits) => this.transaction(work, { ...limits, maxAttempts: 1 }),
+        leave: (tx, waitedMs) => transactions().Transaction.leave(tx, waitedMs),
+      },
     });
     return this.#made;
   }
@@ -154,14 +157,23 @@ class Pool {
     const { insertStatement } = require('./insert.js');
     const { tryUntilDone } = require('./tries.js');
     const { sql, params, limits, isIdempotent, lsn } = insertStatement(table, row, given);
-    const ask = () => this.query(sql, params, limits);
+    const ask = (/** @type {number} */ _attempt = 1, timeoutMs = limits.timeoutMs) =>
+      this.query(sql, params, timeoutMs === undefined ? limits : { ...limits, timeoutMs });
     const onRetry = () => {
       this.#tally.retries += 1;
     };
-    const { signal } = limits;
+    const { signal, timeoutMs } = limits;
     const { retry } = this.#parts();
     const isHarmless = () => false;
-    const terms = { retry, signal, onRetry, mayTwice: true, isHarmless, waitsOnce: false };
+    const terms = {
+      retry,
+      signal,
+      timeoutMs,
+      onRetry,
+      mayTwice: true,
+      isHarmless,
+      waitsOnce: false,
+    };
     const rows = await (isIdempotent ? tryUntilDone(ask, terms) : ask());
     if (lsn) Object.defineProperty(rows, 'lsn', { value: await this.#position() });
     return rows;

@@ -36,11 +36,57 @@ function singly(isProbed) {
  *   acquireTimeoutMs: number,
  *   positions: () => LogPositions,
  *   isLagLimited: boolean,
- *   marked: ((work: (tx: any) => Promise<any>) => Promise<any>) | undefined,
+ *   marked: Marked | undefined,
  *   onRetry: () => void,
  * }} Settings `retries`: unless a statement says otherwise; `readsOnly`: did
- *   this host take no writes? `marked` runs a transaction that leaves a marker
+ *   this host take no writes?
  */
+/**
+ * Runs a transaction that leaves a marker, and has one leave the queue for a connection.
+ * @typedef {{
+ *   run: (work: (tx: any) => Promise<any>, limits: { timeoutMs?: number, signal?: AbortSignal }) => Promise<any>,
+ *   leave: (tx: any, waitedMs: number) => boolean,
+ * }} Marked
+ */
+
+/**
+ * With a wait for the connection of its own: a session leaves the queue when that is over, and another one joins it while it is
+ * not.
+ * @template T
+ * @param {number} limitMs @param {StatementOptions} read
+ * @param {(options: StatementOptions, limit: (leave: () => boolean) => void) => Promise<T>} ask in a new session; `leave` is
+ *   how that leaves the queue
+ * @returns {Promise<T>}
+ */
+async function patiently(limitMs, read, ask) {
+  const began = performance.now();
+  const leftOf = (/** @type {number} */ ms) => Math.ceil(ms - (performance.now() - began));
+  for (;;) {
+    let hasLeft = false;
+    /** @type {NodeJS.Timeout | undefined} */
+    let timer;
+    const limit = (/** @type {() => boolean} */ leave) => {
+      const giveUp = () => {
+        flush();
+        hasLeft = leave();
+      };
+      timer = setTimeout(giveUp, Math.max(1, leftOf(limitMs)));
+    };
+    const { timeoutMs } = read;
+    const rest = timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, leftOf(timeoutMs)) };
+    try {
+      return await ask({ ...read, ...rest }, limit);
+    } catch (error) {
+      const { AcquireTimeoutError, TransactionLostError } = errors();
+      // It has had no effect: without a session the engine would have moved it.
+      const isLost = error instanceof TransactionLostError;
+      const isLack = error instanceof AcquireTimeoutError || isLost;
+      if (hasLeft || !isLack || leftOf(limitMs) <= 0) throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
 
 class Singles {
   #settings;
@@ -67,20 +113,49 @@ class Singles {
     queryable.checkText(sql);
     const read = queryable.readOptions(given, options.SINGLE_OPTIONS);
     const { exactlyOnce, retry, acquireTimeoutMs, after, ...rest } = /** @type {any} */ (read);
-    const { retries, marked } = this.#settings;
+    const { retries, marked, isLagLimited } = this.#settings;
     const once = exactlyOnce ?? this.#settings.exactlyOnce;
-    if (once && marked !== undefined) {
-      return marked((tx) => tx[method](sql, params, given === undefined ? undefined : rest));
-    }
-    const ask = (/** @type {number} */ attempt) =>
-      this.#ask(sql, params, rest, { once, acquireTimeoutMs, after }, attempt);
-    if (!(retry ?? retries)) return shape(await ask(1));
+    // What waits for a standby to have come as far only reads.
+    const isMarked = once && marked !== undefined && after === undefined && !isLagLimited;
+    const ask = async (
+      /** @type {number} */ attempt,
+      /** @type {number | undefined} */ timeoutMs,
+    ) => {
+      const limited = timeoutMs === rest.timeoutMs ? rest : { ...rest, timeoutMs };
+      if (isMarked) return this.#marked(marked, sql, params, limited, method, acquireTimeoutMs);
+      const how = { once, acquireTimeoutMs, after };
+      return shape(await this.#ask(sql, params, limited, how, attempt));
+    };
+    const { signal, timeoutMs } = rest;
+    if (!(retry ?? retries)) return ask(1, timeoutMs);
     const { retry: policy, onRetry, readsOnly } = this.#settings;
-    const { signal } = rest;
     // A pool that prefers standbys writes on the primary while there is none.
     const isHarmless = (/** @type {any} */ { host }) => retries && readsOnly(host);
-    const terms = { retry: policy, signal, onRetry, mayTwice: retry === true, isHarmless };
-    return shape(await tries().tryUntilDone(ask, { ...terms, waitsOnce: true }));
+    const limits = { retry: policy, signal, timeoutMs, waitsOnce: true };
+    const terms = { ...limits, onRetry, mayTwice: retry === true, isHarmless };
+    return tries().tryUntilDone(ask, terms);
+  }
+
+  /**
+   * In a transaction that leaves a marker, within the limits of the statement, COMMIT and all.
+   * @param {Marked} marked @param {string} sql @param {readonly unknown[] | undefined} params
+   * @param {StatementOptions} read @param {'query' | 'queryResult'} method @param {number | undefined} acquireTimeoutMs
+   */
+  async #marked(marked, sql, params, read, method, acquireTimeoutMs) {
+    const run = (
+      /** @type {StatementOptions} */ { timeoutMs, signal, ...manner },
+      /** @type {(tx: any) => void} */ begun,
+    ) => {
+      const limits = { ...(timeoutMs && { timeoutMs }), ...(signal && { signal }) };
+      return marked.run((tx) => {
+        begun(tx);
+        return tx[method](sql, params, manner);
+      }, limits);
+    };
+    if (acquireTimeoutMs === undefined) return run(read, () => {});
+    return patiently(acquireTimeoutMs, read, (options, limit) =>
+      run(options, (tx) => limit(() => marked.leave(tx, acquireTimeoutMs))),
+    );
   }
 
   /**
@@ -100,35 +175,22 @@ class Singles {
   }
 
   /**
-   * With a wait for the connection of its own: a session leaves the queue when that is over, and joins it again while it is not.
+   * With a wait for the connection of its own.
    * @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions} read
    * @param {Manner | undefined} manner @param {number} limitMs @param {number} attempt
    */
   async #patiently(sql, params, read, manner, limitMs, attempt) {
     const { target, reading } = this.#settings;
-    const until = performance.now() + limitMs;
-    for (;;) {
+    const last = { flags: (manner?.flags ?? 0) | FLAG.FINISH };
+    return patiently(limitMs, read, async (options, limit) => {
       const session = openSession(target, 'cluster');
-      let hasLeft = false;
-      const left = Math.max(1, Math.ceil(until - performance.now()));
-      const timer = setTimeout(() => {
-        flush();
-        hasLeft = leave(session, limitMs);
-      }, left);
+      limit(() => leave(session, limitMs));
       try {
-        const last = { flags: (manner?.flags ?? 0) | FLAG.FINISH };
-        return await queryable.run(session, sql, params, read, reading, last, attempt);
-      } catch (error) {
-        const { AcquireTimeoutError, TransactionLostError } = errors();
-        // It has had no effect: without a session the engine would have moved it.
-        const isLost = error instanceof TransactionLostError;
-        const isLack = error instanceof AcquireTimeoutError || isLost;
-        if (hasLeft || !isLack || performance.now() >= until) throw error;
+        return await queryable.run(session, sql, params, options, reading, last, attempt);
       } finally {
-        clearTimeout(timer);
         release(session);
       }
-    }
+    });
   }
 }
 

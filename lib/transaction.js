@@ -128,6 +128,11 @@ class Transaction {
     return tx;
   }
 
+  /** Gives up waiting for a connection; `false`: it has one. @param {Transaction} tx @param {number} waitedMs */
+  static leave(tx, waitedMs) {
+    return leave(tx.#target, waitedMs);
+  }
+
   /** Is any of its time left? @param {Transaction} tx */
   static hasTime(tx) {
     return tx.#limits?.hasTime() ?? true;
@@ -349,7 +354,7 @@ class Transaction {
         limits.timeoutMs === undefined
           ? undefined
           : Math.max(0, limits.timeoutMs - (performance.now() - began));
-      await markers.resolve(id, commit.reason, left);
+      await markers.resolve(id, commit.reason, left, limits.signal);
       return;
     }
     // COMMIT says no more than that something had failed: the table of the markers, perhaps.

@@ -20,8 +20,10 @@ const {
  *   mayTwice: boolean,
  *   isHarmless: (error: any) => boolean,
  *   waitsOnce: boolean,
+ *   timeoutMs: number | undefined,
  * }} Terms `mayTwice`: its effect is welcome twice, or there is none the second time; `isHarmless`: this try has changed nothing,
- *   though its answer was lost; `waitsOnce`: whoever waited for a connection in vain gives up
+ *   though its answer was lost; `waitsOnce`: whoever waited for a connection in vain gives up;
+ *   `timeoutMs`: of all tries together
  */
 
 /**
@@ -52,27 +54,34 @@ function verdict(last, open) {
 
 /**
  * @template T
- * @param {(attempt: number) => Promise<T>} ask @param {Terms} terms
+ * @param {(attempt: number, timeoutMs: number | undefined) => Promise<T>} ask within what is left of the time
+ * @param {Terms} terms
  * @returns {Promise<T>}
  */
-async function tryUntilDone(ask, { retry, signal, onRetry, mayTwice, isHarmless, waitsOnce }) {
+async function tryUntilDone(ask, terms) {
+  const { retry, signal, onRetry, mayTwice, isHarmless, waitsOnce, timeoutMs } = terms;
   const backoff = new Backoff(retry);
+  const until = performance.now() + (timeoutMs ?? Number.POSITIVE_INFINITY);
+  let left = timeoutMs;
   /** @type {unknown} */
   let open;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await ask(attempt);
+      return await ask(attempt, left);
     } catch (/** @type {any} */ error) {
       const isOpen = error?.outcomeUnknown === true && !isHarmless(error);
       if (isOpen) open ??= error;
       const isLast = attempt >= retry.maxAttempts || (isOpen && !mayTwice);
       const hasWaited = waitsOnce && error instanceof AcquireTimeoutError;
-      if (isLast || hasWaited || !mayTryAgain(error)) throw verdict(error, open);
+      const delay = backoff.delay(attempt);
+      const isLate = performance.now() + delay >= until;
+      if (isLast || isLate || hasWaited || !mayTryAgain(error)) throw verdict(error, open);
+      onRetry();
+      await backoff.sleep(delay, signal).catch((reason) => {
+        throw verdict(reason, open);
+      });
     }
-    onRetry();
-    await backoff.pause(attempt, signal).catch((reason) => {
-      throw verdict(reason, open);
-    });
+    if (timeoutMs !== undefined) left = Math.max(1, Math.ceil(until - performance.now()));
   }
 }
 

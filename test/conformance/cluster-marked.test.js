@@ -1,0 +1,135 @@
+// Single statements that leave a marker (CP-5, CP-6) obey the options of every other statement: limits, tries, signal, position.
+'use strict';
+
+const assert = require('node:assert/strict');
+const pg = require('pg');
+const { createPool } = require('../../lib/index.js');
+const { testDatabase } = require('../support/pools.js');
+const { failureOf } = require('../support/script-replies.js');
+const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
+require('../support/stray-errors.js');
+
+const db = testDatabase(`
+  create table commit_markers (
+    id uuid primary key, committed boolean not null default true, at timestamptz not null default now());
+  create table t (n int);
+  create table held (n int);
+  create function hold() returns trigger language plpgsql as
+    'begin perform pg_advisory_xact_lock(77); return null; end';
+  create constraint trigger held after insert on held deferrable initially deferred
+    for each row execute function hold()`);
+
+const MARKED = /** @type {const} */ ({
+  commitResolution: 'marker',
+  commitMarkerTable: 'commit_markers',
+});
+const ONCE = { exactlyOnce: true };
+const rowsOf = async (n) => (await db.sql('select from t where n = $1', [n])).length;
+const markers = async () => (await db.sql('select from commit_markers')).length;
+
+/** A pool behind a proxy. */
+async function behindProxy(t, options) {
+  const proxy = await db.openProxy(t);
+  const pool = createPool({ connectionString: proxy.url(db.url), poolSize: 1, ...options });
+  t.after(() => pool.end({ timeoutMs: 100 }));
+  return { proxy, pool };
+}
+
+/** Whoever writes into `held` cannot commit until the returned function is called. */
+async function holdCommits(t) {
+  const gate = new pg.Client({ connectionString: db.url });
+  await gate.connect();
+  t.after(() => gate.end());
+  await gate.query('select pg_advisory_lock(77)');
+  return () => gate.query('select pg_advisory_unlock(77)');
+}
+
+test('CP-51: acquireTimeoutMs of a statement that leaves a marker is shorter or longer than the pool’s', async (t) => {
+  const patient = db.openPool(t, { ...MARKED, poolSize: 1, acquireTimeoutMs: 600_000 });
+  const tx = await patient.begin();
+  const short = await failureOf(
+    patient.query('insert into t values (1)', [], { ...ONCE, acquireTimeoutMs: 50 }),
+  );
+  assert.deepEqual([short.name, short.safeToRetry], ['AcquireTimeoutError', true], short.stack);
+  assert.match(short.message, /within 50ms/);
+  assert.equal(patient.status().waiting, 0);
+  await tx.rollback();
+
+  const hasty = db.openPool(t, { ...MARKED, poolSize: 1, acquireTimeoutMs: 100 });
+  const other = await hasty.begin();
+  const long = hasty.query('insert into t values (1)', [], { ...ONCE, acquireTimeoutMs: 50_000 });
+  long.catch(() => {});
+  // By then the first has met the limit of the pool as well.
+  assert.match((await failureOf(hasty.query('select 1'))).message, /100ms/);
+  await other.rollback();
+  await long;
+  assert.equal(await rowsOf(1), 1);
+  await waitFor(() => hasty.status().available === 1, { what: 'its connection back' });
+});
+
+test('CP-84: retry runs a statement again that leaves a marker', async (t) => {
+  const { proxy, pool } = await behindProxy(t, { ...MARKED, retry: { baseDelayMs: 1 } });
+  await pool.query('select 1');
+  proxy.cutAt({ direction: 'toClient', text: 'INSERT 0 1', before: true });
+  const rows = await pool.query('insert into t values (2)', [], { ...ONCE, retry: true });
+  assert.equal(rows.rowCount, 1);
+  assert.equal(pool.status().counters.retries, 1);
+  assert.equal(await rowsOf(2), 1);
+});
+
+test('CP-15: what reads behind a position leaves no marker, and waits for it', async (t) => {
+  const pool = db.openPool(t, { ...MARKED, exactlyOnce: true });
+  const start = await markers();
+  // It has an id, so a transaction of the pool’s own would leave one.
+  const [{ id }] = await pool.query('select pg_current_xact_id()::text as id', [], {
+    after: '0/1',
+  });
+  assert.match(id, /^\d+$/);
+  assert.equal(await markers(), start);
+  await pool.query('select pg_current_xact_id()');
+  assert.equal(await markers(), start + 1);
+});
+
+test('CP-51: timeoutMs of a statement that leaves a marker covers its COMMIT', async (t) => {
+  const release = await holdCommits(t);
+  const pool = db.openPool(t, { ...MARKED, resolveTimeoutMs: 600_000 });
+  const insert = 'insert into held values (1)';
+  const error = await failureOf(pool.query(insert, [], { ...ONCE, timeoutMs: 300 }));
+  assert.deepEqual([error.name, error.outcome], ['OutcomeUnknownError', 'unknown'], error.stack);
+  await release();
+  await waitFor(async () => (await db.sql('select from held where n = 1')).length === 1);
+});
+
+test('a signal is heard while it is looked for what became of a marker', async (t) => {
+  const { proxy, pool } = await behindProxy(t, { ...MARKED, resolveTimeoutMs: 600_000 });
+  await pool.query('select 1');
+  proxy.cutAt({ direction: 'toServer', text: 'COMMIT', before: true });
+  proxy.refuse();
+  const leaving = new AbortController();
+  const asked = failureOf(
+    pool.query('insert into t values (4)', [], { ...ONCE, signal: leaving.signal }),
+  );
+  await waitFor(() => proxy.counts.refused > 0, { what: 'a question about it' });
+  leaving.abort(new Error('the caller left'));
+  const error = await asked;
+  assert.deepEqual([error.name, error.outcome], ['OutcomeUnknownError', 'unknown'], error.stack);
+});
+
+test('CP-51: timeoutMs ends a wait for a connection that acquireTimeoutMs would go on with', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 100 });
+  const tx = await pool.begin();
+  const limits = { timeoutMs: 250, acquireTimeoutMs: 600_000 };
+  const error = await failureOf(pool.query('select 1', [], limits));
+  assert.deepEqual([error.name, error.outcome], ['TimeoutError', 'not-sent'], error.stack);
+  await tx.rollback();
+});
+
+test('CP-84: timeoutMs is for all tries together', async (t) => {
+  const retry = { maxAttempts: 1_000_000, baseDelayMs: 10, maxDelayMs: 20 };
+  const pool = db.openPool(t, { retry });
+  const conflict = `do $$ begin raise sqlstate '40001' using message = 'conflict'; end $$`;
+  const error = await failureOf(pool.query(conflict, [], { retry: true, timeoutMs: 300 }));
+  assert.ok(['40001', '57014'].includes(error.code), error.stack);
+  assert.ok(pool.status().counters.retries > 0);
+});
