@@ -116,6 +116,20 @@ test('a signal is heard while it is looked for what became of a marker', async (
   assert.deepEqual([error.name, error.outcome], ['OutcomeUnknownError', 'unknown'], error.stack);
 });
 
+test('CP-2: whoever gives up a COMMIT by a signal hears at once that its outcome is open', async (t) => {
+  const { proxy, pool } = await behindProxy(t, { resolveTimeoutMs: 600_000 });
+  const leaving = new AbortController();
+  const work = async (tx) => {
+    await tx.query('insert into t values (5)');
+    proxy.blackHole();
+  };
+  const done = failureOf(pool.transaction(work, { signal: leaving.signal }));
+  await waitFor(() => proxy.held('toServer') > 0, { what: 'a COMMIT on its way' });
+  leaving.abort(new Error('the caller left'));
+  const error = await done;
+  assert.deepEqual([error.name, error.outcome], ['OutcomeUnknownError', 'unknown'], error.stack);
+});
+
 test('CP-51: timeoutMs ends a wait for a connection that acquireTimeoutMs would go on with', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 100 });
   const tx = await pool.begin();

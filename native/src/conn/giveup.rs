@@ -166,6 +166,8 @@ impl Exchange {
             .sent
             .iter_mut()
             .find(|sent| sent.cancelled.is_none() && sent.request.reply.is(environment, id))?;
+        // From now on the limit is the caller's.
+        front.request.may_outlast = false;
         Some(interrupt(Some(front), |_| Error::Cancelled {
             outcome: Outcome::Failed,
         }))
