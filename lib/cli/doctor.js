@@ -12,11 +12,14 @@ const ROUNDS = 5;
 /** A clock further off than this deserves a word; leases follow the server's clock all the same. */
 const TOLERATED_MS = 1000;
 
-const SQL = `select current_setting('server_version') as version,
-    current_setting('server_version_num')::int as number, pg_catalog.pg_backend_pid() as pid,
-    (select rolsuper from pg_catalog.pg_roles where rolname = current_user) as super,
+const SQL = `select pg_catalog.current_setting('server_version') as version,
+    pg_catalog.current_setting('server_version_num')::int as number, pg_catalog.pg_backend_pid() as pid,
+    (select rolsuper from pg_catalog.pg_roles where rolname operator(pg_catalog.=) current_user) as super,
     pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') as sees,
-    pg_catalog.pg_has_role('pg_signal_backend', 'USAGE') as signals`;
+    pg_catalog.pg_has_role('pg_signal_backend', 'USAGE') as signals,
+    (select pg_catalog.count(*)::int from pg_catalog.pg_stat_activity
+      where application_name operator(pg_catalog.~~) 's=%;i=%;e=%;g=%'
+        and usename operator(pg_catalog.<>) current_user) as others`;
 
 /**
  * @param {Wish} wish @param {(options: any, use: (client: any) => Promise<any>) => Promise<any>} open
@@ -62,14 +65,14 @@ async function look(client) {
     ),
     finding(
       'sees others',
-      yes(facts.sees || facts.super),
-      facts.sees || facts.super,
+      reach(facts.sees, facts),
+      isEnough(facts.sees, facts),
       'grant pg_read_all_stats, or use one role for the fleet',
     ),
     finding(
       'may end others',
-      yes(facts.signals || facts.super),
-      facts.signals || facts.super,
+      reach(facts.signals, facts),
+      isEnough(facts.signals, facts),
       'grant pg_signal_backend, or use one role for the fleet',
     ),
     finding(
@@ -116,9 +119,20 @@ function finding(check, found, isWell, advice) {
   return { check, found, isWell, advice };
 }
 
-/** @param {boolean} fact */
-function yes(fact) {
-  return fact ? 'yes' : 'only of the same role';
+/**
+ * A fleet of one role needs no more: its members see and may end each other.
+ * @param {boolean} isGranted @param {{ super: boolean, others: number }} facts `others`: leases of other roles
+ */
+function isEnough(isGranted, facts) {
+  return isGranted || facts.super || facts.others === 0;
+}
+
+/** @param {boolean} isGranted @param {{ super: boolean, others: number }} facts */
+function reach(isGranted, facts) {
+  if (isGranted || facts.super) return 'yes';
+  const { others } = facts;
+  if (others === 0) return 'only of the same role, and there is no lease of another';
+  return `only of the same role, and ${others} ${others === 1 ? 'lease is' : 'leases are'} of another`;
 }
 
 /** The quickest of a few round trips, and how far the server's clock is from this machine's. @param {any} client */
@@ -128,7 +142,7 @@ async function measure(client) {
   for (let round = 0; round < ROUNDS; round++) {
     const [before, started] = [Date.now(), performance.now()];
     const { rows } = await client.query(
-      `select pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000 as now`,
+      `select pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000 as now`,
     );
     const took = performance.now() - started;
     if (took < roundTrip) {

@@ -129,6 +129,27 @@ test('doctor looks at everything leases depend on', async () => {
   assert.match(text.stdout, /check +found/);
 });
 
+test('doctor wants no privileges for a fleet of one role, and says when there is another', async (t) => {
+  const role = `cli_doctor_${process.pid}`;
+  await db.sql(`create role ${role} login`);
+  t.after(() => db.sql(`drop role ${role}`));
+  const url = new URL(db.url);
+  url.username = role;
+  const privileges = async () => {
+    const { stdout } = await run(['doctor', '--json'], { DATABASE_URL: url.href });
+    return JSON.parse(stdout).filter(({ check }) => check.endsWith('others'));
+  };
+  const alone = await privileges();
+  assert.deepEqual(
+    alone.map(({ found, isWell }) => [found, isWell]),
+    Array(2).fill(['only of the same role, and there is no lease of another', true]),
+  );
+  await zombie(t, 'others');
+  const [sees, ends] = await privileges();
+  assert.deepEqual([sees.isWell, ends.isWell], [false, false]);
+  assert.equal(sees.found, 'only of the same role, and 1 lease is of another');
+});
+
 test('what cannot be done is said in one line, without secrets, with exit code 2', async () => {
   for (const [args, env, message] of [
     [['reap'], {}, /reap needs --service/],
