@@ -98,7 +98,8 @@ class Markers {
   /** Deletes old markers a batch at a time. @param {number} olderThanMs @returns {Promise<number>} how many */
   async prune(olderThanMs) {
     const sql = `DELETE FROM ${this.#table} WHERE id IN (SELECT id FROM ${this.#table}
-      WHERE at < pg_catalog.now() - $1 * interval '1 millisecond' LIMIT ${BATCH}) RETURNING 1 AS one`;
+      WHERE at operator(pg_catalog.<) (pg_catalog.now() operator(pg_catalog.-)
+        ($1 operator(pg_catalog.*) interval '1 millisecond')) LIMIT ${BATCH}) RETURNING 1 AS one`;
     for (let deleted = 0; ; ) {
       const rows = await this.#query(sql, [olderThanMs], undefined);
       deleted += rows.length;

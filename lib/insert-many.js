@@ -43,13 +43,13 @@ const WANTS = /** @type {Record<number, number>} */ ({
 const COLUMNS = `
   with recursive base as (
     select a.attname as name, t.oid, t.typbasetype
-    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
-    where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped
+    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid operator(pg_catalog.=) a.atttypid
+    where a.attrelid operator(pg_catalog.=) $1::pg_catalog.regclass and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped
     union all
     select base.name, t.oid, t.typbasetype
-    from base join pg_catalog.pg_type t on t.oid = base.typbasetype
+    from base join pg_catalog.pg_type t on t.oid operator(pg_catalog.=) base.typbasetype
   )
-  select name::text, oid from base where typbasetype = 0`;
+  select name::pg_catalog.text, oid from base where typbasetype operator(pg_catalog.=) 0::pg_catalog.oid`;
 
 /**
  * @param {Target} pool @param {Query} query of the same pool

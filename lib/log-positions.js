@@ -12,13 +12,13 @@ const queryable = require('./queryable.js');
 /** @import { Target } from '../types/internal.js' */
 
 /** A commit that was not waited for may be further than what has been written. */
-const POSITION = `SELECT (CASE WHEN pg_catalog.current_setting('synchronous_commit') = 'off'
+const POSITION = `SELECT (CASE WHEN pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.=) 'off'
   THEN pg_catalog.pg_current_wal_insert_lsn() ELSE pg_catalog.pg_current_wal_lsn() END)::text AS lsn`;
 
 /** Has this server replayed one position, and does it lag behind another by no more than so many bytes? */
 const REPLAYED = `SELECT NOT pg_catalog.pg_is_in_recovery() OR (
-  pg_catalog.pg_wal_lsn_diff($1::pg_catalog.pg_lsn, pg_catalog.pg_last_wal_replay_lsn()) <= 0 AND
-  pg_catalog.pg_wal_lsn_diff($2::pg_catalog.pg_lsn, pg_catalog.pg_last_wal_replay_lsn()) <= $3) AS there`;
+  pg_catalog.pg_wal_lsn_diff($1::pg_catalog.pg_lsn, pg_catalog.pg_last_wal_replay_lsn()) operator(pg_catalog.<=) 0 AND
+  pg_catalog.pg_wal_lsn_diff($2::pg_catalog.pg_lsn, pg_catalog.pg_last_wal_replay_lsn()) operator(pg_catalog.<=) $3) AS there`;
 
 const START = '0/0';
 /** Between two questions to standbys that are not there yet. */

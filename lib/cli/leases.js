@@ -8,11 +8,11 @@ const { table } = require('./table.js');
 
 const CLAIM = /^s=([^;]+);i=([^;]+);e=(\d{1,15});g=[^;]+$/;
 
-const SQL = `select pid, usename as role, datname as database, host(client_addr) as client, state, application_name as name,
-    date_part('epoch', clock_timestamp() - backend_start)::int as age,
-    date_part('epoch', clock_timestamp() - state_change)::int as idle,
-    date_part('epoch', clock_timestamp()) * 1000 as now
-  from pg_catalog.pg_stat_activity where application_name like 's=%;i=%;e=%;g=%' order by backend_start, pid`;
+const SQL = `select pid, usename as role, datname as database, pg_catalog.host(client_addr) as client, state, application_name as name,
+    pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() operator(pg_catalog.-) backend_start)::int as age,
+    pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() operator(pg_catalog.-) state_change)::int as idle,
+    pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000 as now
+  from pg_catalog.pg_stat_activity where application_name operator(pg_catalog.~~) 's=%;i=%;e=%;g=%' order by backend_start, pid`;
 
 /** As leases of this service have it: long and unusual names are shortened. @param {string} service */
 function tokenOf(service) {

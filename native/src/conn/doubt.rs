@@ -22,7 +22,7 @@ pub(super) const FIRST: &str = "select pg_catalog.pg_current_xact_id_if_assigned
     case when not pg_catalog.pg_is_in_recovery() then pg_catalog.pg_current_wal_insert_lsn() end, \
     case when not pg_catalog.pg_is_in_recovery() then \
     pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) end, \
-    (extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8, \
+    (extract(epoch from pg_catalog.pg_postmaster_start_time()) operator(pg_catalog.*) 1000000)::pg_catalog.int8, \
     system_identifier, pg_catalog.pg_last_wal_replay_lsn(), pg_catalog.pg_backend_pid() \
     from pg_catalog.pg_control_system()";
 /// Later probes need not: no connection outlives its server, unless a pooler keeps it, and a server that writes stays on its

@@ -5,7 +5,7 @@ use crate::error::Trace;
 /// Asked later, on the primary of then; the status comes behind it.
 const IDENTITY: &str = "system_identifier, \
     pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8), \
-    (extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8, \
+    (extract(epoch from pg_catalog.pg_postmaster_start_time()) operator(pg_catalog.*) 1000000)::pg_catalog.int8, \
     pg_catalog.pg_last_wal_replay_lsn()";
 
 /// `16/B374D848` as a number.
@@ -33,7 +33,7 @@ pub fn question(trace: &Trace, with_status: bool) -> String {
 
 /// Comes back once a standby has all that is committed now, if the server waits for standbys: a commit that it has found in
 /// its log when it recovered has waited for none.
-pub const CONFIRMATION: &str = "select case when pg_catalog.current_setting('synchronous_standby_names') <> '' \
+pub const CONFIRMATION: &str = "select case when pg_catalog.current_setting('synchronous_standby_names') operator(pg_catalog.<>) '' \
     then pg_catalog.pg_logical_emit_message(true, 'pg_berth', '') end";
 
 /// What became of a transaction, as far as a server can say.

@@ -7,10 +7,10 @@ use crate::wire::Row;
 /// Milliseconds. A standby that has replayed all it has received is not late while somebody sends; otherwise it is as late
 /// as the last transaction it has replayed is old. Functions that every role may call.
 pub const QUESTION: &str = "select case when not pg_catalog.pg_is_in_recovery() then 0 \
-    when pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn() \
+    when pg_catalog.pg_last_wal_receive_lsn() operator(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn() \
     and exists (select from pg_catalog.pg_stat_get_wal_receiver() as r where r.pid is not null) then 0 \
-    else pg_catalog.ceil(extract(epoch from pg_catalog.clock_timestamp() \
-    - pg_catalog.pg_last_xact_replay_timestamp()) * 1000) end";
+    else pg_catalog.ceil(extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) \
+    pg_catalog.pg_last_xact_replay_timestamp()) operator(pg_catalog.*) 1000) end";
 
 /// Reads the answer; one that does not say is never taken for short.
 #[must_use]
