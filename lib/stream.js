@@ -108,8 +108,10 @@ class RowStream {
 
   /** @template T @param {() => Promise<T>} work @returns {Promise<T>} */
   async #inTurn(work) {
+    // What is asked for alone is asked for now: what the caller asks for next, COMMIT perhaps, must not overtake it.
+    const begun = this.#waiting === 0 ? work() : this.#turn.then(work);
     this.#waiting += 1;
-    const turn = this.#turn.then(work).finally(() => {
+    const turn = begun.finally(() => {
       this.#waiting -= 1;
     });
     this.#turn = turn.catch(() => {});

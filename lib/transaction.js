@@ -198,6 +198,7 @@ class Transaction {
       options: rest,
       reading: this.#reading,
       manner: () => {
+        this.#checkOpen();
         const limited = this.#limited(rest);
         signal = limited.signal;
         return { ...this.#manner(), ...limited };

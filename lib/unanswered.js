@@ -49,7 +49,8 @@ class Unanswered {
       end = (error) => {
         this.#copies.delete(copy);
         if (error === undefined) resolve(undefined);
-        else reject(error);
+        // Its owner hears of that in a turn of its own.
+        else copy.once('close', () => reject(error));
       };
     });
     this.note(ended, signal);

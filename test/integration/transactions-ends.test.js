@@ -146,6 +146,24 @@ test('a statement that was refused in the turn of COMMIT is not left out of what
   assert.deepEqual(await stored(), [1]);
 });
 
+test('COMMIT overtakes no stream that was asked for before it, and none runs behind it', async (t) => {
+  const pool = await open(t);
+  const holder = await pool.begin();
+  const work = pool.transaction(async (tx) => {
+    const rows = tx.stream(`${insert(1)} returning n`).next();
+    const second = tx.stream(`${insert(2)} returning n`);
+    const ended = tx.commit();
+    const late = failureOf(second.next());
+    await holder.rollback();
+    await ended;
+    assert.equal((await late).code, 'ERR_CLOSED');
+    return (await rows).value;
+  });
+  assert.deepEqual(await work, { n: 1 });
+  assert.deepEqual(await stored(), [1]);
+  await db.released(pool);
+});
+
 test('COMMIT waits for a COPY that was asked for before it', async (t) => {
   const pool = await open(t);
   await pool.transaction((tx) => {
