@@ -20,6 +20,7 @@ const parts = lazy(() => require('./pool-parts.js'));
 const queryable = lazy(() => require('./queryable.js'));
 const sharing = lazy(() => require('./shared-pool.js'));
 const streams = lazy(() => require('./stream.js'));
+const traces = lazy(() => require('./tracing/queries.js'));
 const transactions = lazy(() => require('./transaction.js'));
 
 /** @import { Parts } from './pool-parts.js' */
@@ -34,6 +35,12 @@ const transactions = lazy(() => require('./transaction.js'));
 const DEFAULT_END_MS = 5000;
 /** Of a transaction that nothing was asked of. @type {Record<string, any>} */
 const UNLIMITED = Object.freeze({});
+
+/** Ends streams that were forgotten, and what is told of their rows. @type {FinalizationRegistry<Target>} */
+const leftStreams = new FinalizationRegistry((session) => {
+  release(session);
+  traces().abandon(session);
+});
 
 /** @implements {PoolInterface} */
 class Pool {
@@ -232,11 +239,11 @@ class Pool {
       isOwner: true,
       isPlaced: () => handles.serialOf(session) !== 0,
       onEnd: () => {
-        forgotten.unregister(stream);
+        leftStreams.unregister(stream);
         handles.leave(session);
       },
     });
-    forgotten.register(stream, session, stream);
+    leftStreams.register(stream, session, stream);
     return stream;
   }
 

@@ -277,6 +277,22 @@ for (const [whose, forget] of Object.entries(FORGETTING)) {
   });
 }
 
+test('the trace of a stream that was forgotten between two batches ends when it is found', async (t) => {
+  const events = recordChannels(t, 'query');
+  const pool = database.openPool(t);
+  await (async () => {
+    const rows = pool.stream('select generate_series(1, 9) as traced', [], { batchSize: 2 });
+    await rows.next();
+  })();
+  const isEnded = () => {
+    globalThis.gc?.();
+    return own(events).length > 0;
+  };
+  await waitFor(isEnded, { what: 'the end of the forgotten stream' });
+  assert.equal(own(events)[0].error, undefined);
+  await database.released(pool);
+});
+
 test('transactions of ServerlessClient are told of, and how they ended', async (t) => {
   const events = recordChannels(t, 'query', 'transaction');
   const settings = { connectionString: database.url, leaseMode: 'optional' };
