@@ -169,7 +169,7 @@ test('listen without a server rejects in time and leaves nothing behind', async 
 
 test('listen that has failed may be called again', async (t) => {
   const proxy = await db.openProxy(t);
-  const listener = open(t, { connectionString: proxy.url(db.url), acquireTimeoutMs: 100 });
+  const listener = open(t, { connectionString: proxy.url(db.url), acquireTimeoutMs: 2000 });
   proxy.refuse();
   await assert.rejects(listener.listen('again'), { code: '08006' });
   proxy.heal();
