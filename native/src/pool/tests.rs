@@ -27,6 +27,23 @@ use crate::frame::Shapes;
 
 pub(super) type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
 
+/// Looks for whoever answers.
+pub(super) fn seeker(server: &Server) -> Seeker {
+    let built = server.settings(&json!({ "mode": "any" }));
+    let host = built.config.hosts[0].clone();
+    let route = Route::new(Arc::new(built.config), host).unwrap();
+    let manner = Manner {
+        driver: Driver::Auto,
+        depth: 1,
+        statements: 8,
+        max_message: 1 << 20,
+        policy: Policy::default(),
+    };
+    let routing = built.pool.routing;
+    let shapes = Arc::new(Shapes::new());
+    Seeker::new(Box::from([route]), routing, manner, shapes, profile())
+}
+
 pub(super) fn pool(server: &Server, options: &Value) -> Arc<Pool> {
     let built = server.settings(options);
     let host = built.config.hosts[0].clone();
@@ -95,19 +112,7 @@ pub(super) async fn until_rest(pool: &Pool) {
 fn a_search_that_is_dropped_leaves_no_socket() {
     beside(async |server: Rc<Server>| {
         every_poll(async |polls| {
-            let built = server.settings(&json!({ "mode": "any" }));
-            let host = built.config.hosts[0].clone();
-            let route = Route::new(Arc::new(built.config), host).unwrap();
-            let manner = Manner {
-                driver: Driver::Auto,
-                depth: 1,
-                statements: 8,
-                max_message: 1 << 20,
-                policy: Policy::default(),
-            };
-            let routing = built.pool.routing;
-            let shapes = Arc::new(Shapes::new());
-            let seeker = Seeker::new(Box::from([route]), routing, manner, shapes, profile());
+            let seeker = seeker(&server);
             let found = polled(seeker.find(), polls).await;
             let is_over = found.is_some();
             assert!(found.is_none_or(|found| found.is_ok()));
