@@ -30,6 +30,8 @@ function moduleSystem() {
 
 /** Where a checkout has its own build. */
 const BUILT = path.join(__dirname, '..', 'build', 'pg-berth.node');
+/** What only a checkout has. */
+const SOURCES = path.join(__dirname, '..', 'native', 'Cargo.toml');
 
 /**
  * What is tried, in order. A binary that was named or built here is the only one: when it is broken that has to be seen,
@@ -85,6 +87,9 @@ function explain(tried, failures, isForbidden) {
     return `${lead}This process must not load addons: start Node without --no-addons, and with --allow-addons where there is --permission.`;
   }
   const isPackage = tried.every((name) => name.startsWith('@'));
+  if (isPackage && fs.existsSync(SOURCES)) {
+    return `${lead}This is a checkout in which it was not built yet: "npm run build" does that.`;
+  }
   const advice = isPackage
     ? `Install ${tried.join(' or ')} in the same version; npm leaves it out with --omit=optional, or when node_modules comes from another platform.`
     : 'Build it again with "npm run build".';

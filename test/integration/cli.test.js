@@ -250,3 +250,10 @@ test('what a server says before anybody knows it gives a terminal no control cha
   assert.equal(code, 2);
   assert.match(stderr, /^pg-berth: .*go \?\[31maway\? \(28000\)\n$/);
 });
+
+test('without an engine the command says so in words, and ends with 2', async () => {
+  const { code, stdout, stderr } = await run(['doctor'], { PG_BERTH_BINARY: '/nowhere.node' });
+  assert.deepEqual([code, stdout], [2, '']);
+  assert.match(stderr, /^pg-berth has no engine for .*\/nowhere\.node/s);
+  assert.doesNotMatch(stderr, /^ +at /m);
+});

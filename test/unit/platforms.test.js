@@ -67,23 +67,34 @@ test('packages that a workflow packs name its repository, which provenance needs
   assert.equal(mainManifest(own, {}).repository, undefined);
 });
 
-test('CP-95: without a binary the error names system, libc and the package to install', () => {
+/** What loading says where there are these folders and no binary. @param {(folder: string) => void} [prepare] */
+function toldWithoutBinary(prepare) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-bare-'));
   try {
     fs.cpSync(path.join(ROOT, 'lib'), path.join(folder, 'lib'), { recursive: true });
+    prepare?.(folder);
     const load = `try { require('./lib/native.js') } catch (error) { console.log(error.message) }`;
     const env = { ...process.env, PG_BERTH_BINARY: '', NODE_PATH: '' };
-    const told = execFileSync(process.execPath, ['-e', load], {
-      cwd: folder,
-      env,
-      encoding: 'utf8',
-    });
-    assert.match(told, new RegExp(`no engine for ${process.platform} ${process.arch}`));
-    assert.match(told, new RegExp(`Install @pg-berth/${process.platform}-${process.arch}`));
-    if (process.platform === 'linux') assert.match(told, /glibc/);
+    return execFileSync(process.execPath, ['-e', load], { cwd: folder, env, encoding: 'utf8' });
   } finally {
     fs.rmSync(folder, { recursive: true });
   }
+}
+
+test('CP-95: without a binary the error names system, libc and the package to install', () => {
+  const told = toldWithoutBinary();
+  assert.match(told, new RegExp(`no engine for ${process.platform} ${process.arch}`));
+  assert.match(told, new RegExp(`Install @pg-berth/${process.platform}-${process.arch}`));
+  if (process.platform === 'linux') assert.match(told, /glibc/);
+});
+
+test('in a checkout that was not built the error says what builds it', () => {
+  const told = toldWithoutBinary((folder) => {
+    fs.mkdirSync(path.join(folder, 'native'));
+    fs.writeFileSync(path.join(folder, 'native/Cargo.toml'), '');
+  });
+  assert.match(told, /no engine for .*This is a checkout .*"npm run build"/);
+  assert.doesNotMatch(told, /Install/);
 });
 
 test('where addons are forbidden the error says which flag forbids them', () => {
