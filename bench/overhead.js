@@ -4,12 +4,22 @@
 const { spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const { tracingChannel } = require('node:diagnostics_channel');
-const { parseArgs } = require('node:util');
 const { Worker } = require('node:worker_threads');
 const { ServerlessClient, createPool } = require('../lib/index.js');
 const { openDatabase } = require('./harness/database.js');
 const { CALLERS, alternate, round, summary } = require('./harness/paired.js');
+const { cli } = require('../scripts/support/cli.js');
 const { overhead: FLOORS } = require('./floors.json');
+
+const HELP = `
+Usage: node bench/overhead.js [options]
+
+What leases, following the primary, tracing and counting cost a point select, and how a worker fares beside
+blocked JavaScript, against the floors of bench/floors.json. The server is DATABASE_URL if set, else a private one.
+
+  --smoke   tiny: does everything run; no floors
+  --help    this text
+`;
 
 const SECRET = 'nobody else signs leases in a benchmark';
 
@@ -163,17 +173,18 @@ async function overhead({ url, smoke = false, say = console.log }) {
   return { figures, above };
 }
 
-async function main() {
-  const { values } = parseArgs({ options: { smoke: { type: 'boolean', default: false } } });
+async function main({ smoke }) {
   const database = await openDatabase({ smoke: true, slots: 1 });
   try {
-    const { above } = await overhead({ url: database.url, smoke: values.smoke });
-    if (above > 0) process.exitCode = 1;
+    const { above } = await overhead({ url: database.url, smoke });
+    return above > 0 ? 1 : 0;
   } finally {
     await database.close();
   }
 }
 
-if (require.main === module) main();
+if (require.main === module) {
+  cli(HELP, { smoke: { type: 'boolean', default: false } }, main);
+}
 
 module.exports = { overhead };

@@ -9,22 +9,18 @@ const { writeCharts } = require('./harness/charts.js');
 const { writeDocuments } = require('./harness/documents.js');
 const { openDatabase } = require('./harness/database.js');
 const { measure } = require('./harness/measure.js');
-const { parse, HELP } = require('./harness/options.js');
+const { read } = require('./harness/options.js');
 const { BENCH, PEERS, REFERENCE, SUBJECT, missing } = require('./harness/peers.js');
 const { details, ratios, verdict } = require('./harness/report.js');
 const { summarize } = require('./harness/summary.js');
 
 const { checks } = require('./floors.json');
-const { overhead } = require('./overhead.js');
 
 const say = (text) => console.log(text);
 
 async function main() {
-  const options = parse(process.argv.slice(2));
-  if (options.help) {
-    say(HELP);
-    return 0;
-  }
+  const options = read(process.argv.slice(2));
+  if (options === undefined) return process.exitCode ?? 0;
   if (options.from) {
     publish(options, JSON.parse(fs.readFileSync(options.from, 'utf8')));
     return 0;
@@ -64,6 +60,8 @@ async function main() {
 }
 
 async function costOf({ smoke }, url) {
+  // It loads the engine, which reading the command line must not need.
+  const { overhead } = require('./overhead.js');
   say('');
   return overhead({ url, smoke, say });
 }
@@ -166,10 +164,7 @@ main().then(
     process.exitCode = code;
   },
   (error) => {
-    // a wrong option needs its message only
-    console.error(
-      error instanceof RangeError || error.code?.startsWith('ERR_PARSE') ? error.message : error,
-    );
+    console.error(error);
     process.exitCode = 1;
   },
 );

@@ -3,13 +3,16 @@
 
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
+const { read } = require('../bench/harness/options.js');
 const { prepare } = require('./support/prepared.js');
 const { ROOT } = require('./support/run.js');
 
-/** All options, --help too, are bench/run.js's own. */
+/** All options, --help too, are bench/run.js's own; a mistake in them is told before minutes of building. */
 async function main() {
   const args = process.argv.slice(2);
-  if (!args.includes('--help')) await prepare();
+  const options = read(args);
+  if (options === undefined) return;
+  if (!options.from) await prepare();
   const child = spawn(process.execPath, ['bench/run.js', ...args], { cwd: ROOT, stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
   const [code] = await once(child, 'exit');

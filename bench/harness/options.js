@@ -84,6 +84,23 @@ function parse(args) {
   };
 }
 
+/**
+ * Parses a command line for a program that is about to end where it is wrong, or asks for the help.
+ * Exit codes are those of the scripts: 0 for the help, 2 for wrong usage.
+ * @param {string[]} args @returns {ReturnType<typeof parse> | undefined}
+ */
+function read(args) {
+  try {
+    const options = parse(args);
+    if (!options.help) return options;
+    console.log(HELP);
+  } catch (error) {
+    console.error(`${error.message}\n\n${HELP}`);
+    process.exitCode = 2;
+  }
+  return undefined;
+}
+
 function pick(option, text, known) {
   if (text === undefined) return undefined;
   const list = text.split(',').map((part) => part.trim());
@@ -101,4 +118,4 @@ function positive(option, text) {
   return number;
 }
 
-module.exports = { parse, HELP };
+module.exports = { read };

@@ -184,3 +184,10 @@ test('a script refuses words it does not take, so that a forgotten option does n
     assert.match(output, said);
   }
 });
+
+test('a wrong option of the benchmark is told before anything is built', async () => {
+  const args = ['scripts/bench.js', '--rounds', 'many'];
+  const { code, output } = await run(process.execPath, args);
+  assert.equal(code, 2);
+  assert.match(output, /^--rounds must be a positive integer, not many\n\nUsage: /);
+});
