@@ -5,6 +5,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { ADDON } = require('./support/addon.js');
 const { cli, Failure } = require('./support/cli.js');
+const { thirdPartyNotices } = require('./support/notices.js');
 const { PLATFORMS, ownPlatform } = require('./support/platforms.js');
 const { ROOT, run } = require('./support/run.js');
 const { stageMain, stagePlatform } = require('./support/staging.js');
@@ -12,7 +13,8 @@ const { stageMain, stagePlatform } = require('./support/staging.js');
 const HELP = `
 Usage: npm run pack -- [options]
 
-Writes tarballs as npm publishes them: pg-berth (JavaScript and types), and @pg-berth/<platform> (one binary).
+Writes tarballs as npm publishes them: pg-berth (JavaScript and types), and @pg-berth/<platform> (one binary,
+with the licences of what is linked into it, which cargo knows).
 
   --platform NAME  default: this machine; there are ${PLATFORMS.map(({ name }) => name).join(', ')}
   --binary PATH    default: build/pg-berth.node
@@ -54,5 +56,8 @@ cli(HELP, OPTIONS, async ({ platform, binary, out, only }) => {
   const staged = path.join(target, 'staged');
   fs.rmSync(staged, { recursive: true, force: true });
   if (only !== 'platform') await pack(stageMain(staged), target);
-  if (only !== 'main') await pack(stagePlatform(staged, wantedPlatform(platform), binary), target);
+  if (only !== 'main') {
+    const wanted = wantedPlatform(platform);
+    await pack(stagePlatform(staged, wanted, binary, await thirdPartyNotices(wanted)), target);
+  }
 });

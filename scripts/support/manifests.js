@@ -37,7 +37,7 @@ function platformManifest(platform, { version, license, author, engines }, env =
     author,
     ...repositoryOf(env),
     main: 'pg-berth.node',
-    files: ['pg-berth.node'],
+    files: ['pg-berth.node', 'THIRD-PARTY-NOTICES'],
     os: [os],
     cpu: [cpu],
     ...(libc && { libc: [libc] }),

@@ -28,14 +28,16 @@ function stageMain(out) {
 /**
  * The package of one platform.
  * @param {string} out @param {import('./platforms.js').Platform} platform @param {string} binary
+ * @param {string} notices licences of what is linked into the binary
  * @returns {string} its folder
  */
-function stagePlatform(out, platform, binary) {
+function stagePlatform(out, platform, binary, notices) {
   const folder = path.join(out, platform.name);
   const manifest = platformManifest(platform, own());
   writeManifest(folder, manifest);
   fs.copyFileSync(binary, path.join(folder, 'pg-berth.node'));
   fs.copyFileSync(path.join(ROOT, 'LICENSE'), path.join(folder, 'LICENSE'));
+  fs.writeFileSync(path.join(folder, 'THIRD-PARTY-NOTICES'), notices);
   const text = `# ${manifest.name}\n\n${manifest.description} Installed by \`pg-berth\`; nothing to use by itself.\n`;
   fs.writeFileSync(path.join(folder, 'README.md'), text);
   return folder;

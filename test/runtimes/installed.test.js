@@ -108,11 +108,13 @@ test('sec_s02: a broken binary is named, with the reason', async () => {
   );
 });
 
-test('sec_s02: nothing is downloaded or run when the packages are installed', () => {
+test('sec_s02: the packages download and run nothing when they are installed, and have the licences of what is linked', () => {
   for (const name of fs.readdirSync(path.join(app, 'node_modules/@pg-berth'))) {
     const file = path.join(app, 'node_modules/@pg-berth', name, 'package.json');
     const { scripts, dependencies } = JSON.parse(fs.readFileSync(file, 'utf8'));
     assert.deepEqual([scripts, dependencies], [undefined, undefined]);
+    const notices = fs.readFileSync(path.join(path.dirname(file), 'THIRD-PARTY-NOTICES'), 'utf8');
+    assert.match(notices, /^tokio \d.*Copyright \(c\) Tokio Contributors/ms);
   }
   const main = path.join(app, 'node_modules/pg-berth/package.json');
   const { scripts, dependencies } = JSON.parse(fs.readFileSync(main, 'utf8'));

@@ -52,7 +52,7 @@ test('CP-95: a platform package is chosen by system, processor and libc', () => 
     const { os, cpu, libc, main, files } = platformManifest(platform, own);
     assert.deepEqual([os, cpu], [[platform.os], [platform.cpu]]);
     assert.deepEqual(libc, platform.os === 'linux' ? [platform.libc] : undefined);
-    assert.deepEqual(files, [main]);
+    assert.deepEqual(files, [main, 'THIRD-PARTY-NOTICES']);
   }
   assert.equal(ownPlatform()?.os, process.platform);
 });

@@ -3,9 +3,11 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
 const { listFiles } = require('../../scripts/support/files.js');
+const { linkedCrates, noticesOf } = require('../../scripts/support/notices.js');
 
 const ROOT = path.join(__dirname, '../..');
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
@@ -84,4 +86,71 @@ test('workflows pin their actions, and all eight packages are published behind e
     [...release.matchAll(/platform: ([\w-]+), runner/g)].map(([, one]) => one),
   );
   assert.equal(tested.size, 7, 'every platform has a test job');
+});
+
+/** A crate as `cargo metadata` tells of it. */
+const crate = (name, more = {}) => ({
+  id: name,
+  name,
+  version: '1.0.0',
+  authors: ['Ada <ada@example.com>'],
+  license: 'MIT',
+  source: 'registry',
+  repository: null,
+  manifest_path: path.join(os.tmpdir(), 'nowhere/Cargo.toml'),
+  targets: [{ kind: ['lib'] }],
+  ...more,
+});
+
+test('licences are handed out of what is linked, and not of what only builds, tests or writes code', () => {
+  const packages = [
+    crate('pg-berth-native', { source: null }),
+    crate('pg-berth-uv', { source: null }),
+    crate('tokio'),
+    crate('mio'),
+    crate('cc'),
+    crate('proptest'),
+    crate('serde_derive', { targets: [{ kind: ['proc-macro'] }] }),
+    crate('syn'),
+  ];
+  const node = (id, ...deps) => ({
+    id,
+    deps: deps.map(([pkg, kind]) => ({ pkg, dep_kinds: [{ kind }] })),
+  });
+  const nodes = [
+    node(
+      'pg-berth-native',
+      ['pg-berth-uv', null],
+      ['tokio', null],
+      ['cc', 'build'],
+      ['proptest', 'dev'],
+      ['serde_derive', null],
+    ),
+    node('tokio', ['mio', null]),
+    node('mio', ['tokio', null]),
+    node('serde_derive', ['syn', null]),
+  ];
+  const names = linkedCrates({ packages, resolve: { nodes } }).map(({ name }) => name);
+  assert.deepEqual(names, ['mio', 'tokio']);
+});
+
+test('of two licences one is handed out, of two that both hold both, and without any nothing is packed', () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-licences-'));
+  try {
+    for (const kind of ['APACHE', 'MIT']) {
+      fs.writeFileSync(path.join(folder, `LICENSE-${kind}`), `text of ${kind}\n`);
+    }
+    const manifest_path = path.join(folder, 'Cargo.toml');
+    const told = (license) => noticesOf([crate('some', { license, manifest_path })]);
+    assert.match(told('MIT OR Apache-2.0'), /^some 1\.0\.0, MIT OR Apache-2\.0\n\ntext of MIT$/m);
+    assert.doesNotMatch(told('MIT OR Apache-2.0'), /text of APACHE/);
+    assert.match(told('MIT AND Apache-2.0'), /^text of APACHE\n\ntext of MIT$/m);
+    const bare = { manifest_path: path.join(folder, 'empty/Cargo.toml') };
+    fs.mkdirSync(path.join(folder, 'empty'));
+    const ofAda = /some 1\.0\.0, MIT\n\nMIT License\n\nCopyright \(c\) Ada\n\nPermission/;
+    assert.match(noticesOf([crate('some', bare)]), ofAda);
+    assert.throws(() => noticesOf([crate('some', { ...bare, license: 'ISC' })]), /no text of it/);
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
 });
