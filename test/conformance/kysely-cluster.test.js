@@ -7,6 +7,7 @@ const { Kysely, sql } = require('kysely');
 const { BerthDialect, readFromStandby } = require('../../lib/kysely/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { poolInDoubt } = require('../support/doubt.js');
+const { gracefulShutdown } = require('../../lib/shutdown.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
 const { isNotReplicated, waitingForStandby } = require('../support/unreplicated.js');
@@ -105,7 +106,26 @@ test('destroy closes both pools, and says what became of statements in both', as
   const db = open(t, { readOnlyTransactions: 'standby' });
   await isStandby(db);
   await db.transaction().setAccessMode('read only').execute(isStandby);
-  await db.destroy();
+  const sleep = (on) => sql`select pg_sleep(60)`.execute(on);
+  const cancelled = [
+    failureOf(sleep(db)),
+    failureOf(db.transaction().setAccessMode('read only').execute(sleep)),
+  ];
+  const sleeping = async () => {
+    const found = await Promise.all(
+      cluster.nodes.map((node) =>
+        node.sql(`select from pg_stat_activity
+          where wait_event = 'PgSleep' and query = 'select pg_sleep(60)'`),
+      ),
+    );
+    return found.filter((rows) => rows.length === 1).length === 2;
+  };
+  await waitFor(sleeping, { what: 'a statement on the primary and one on a standby' });
+  const report = await gracefulShutdown(db, { timeout: 2000 });
+  assert.equal(report.cancelled, 2, JSON.stringify(report));
+  for (const error of await Promise.all(cancelled)) {
+    assert.equal(error.name, 'CancelledError', error.stack);
+  }
   const left = async () => {
     const counts = await Promise.all(
       cluster.nodes.map((node) =>

@@ -236,7 +236,8 @@ test('sec_f07: the caller’s async context and stack are kept', async (t) => {
       assert.equal(storage.getStore(), n);
       for await (const _ of tx.stream('select 1')) assert.equal(storage.getStore(), n);
       await tx.commit();
-      await pool.query('select no_such_column').catch(() => assert.equal(storage.getStore(), n));
+      await assert.rejects(pool.query('select no_such_column'), { code: '42703' });
+      assert.equal(storage.getStore(), n);
     });
   await Promise.all(Array.from({ length: 20 }, (_, n) => inside(n)));
   async function myOwnFunction() {
