@@ -51,6 +51,8 @@ class Client extends ClientFields {
   #queue;
   /** Ends the attempt to connect. @type {Reject} */
   #abandon = () => {};
+  /** Whoever ends it meanwhile need not wait for the promise of connect. */
+  #forgo = () => {};
   /** @type {Promise<void> | undefined} */
   #ending;
   #refusals = new Refusals();
@@ -89,8 +91,9 @@ class Client extends ClientFields {
       this.#open(bound(callback));
       return undefined;
     }
-    const opened = this.#opened();
-    return promiseOf(this.#Promise, opened);
+    const opened = promiseOf(this.#Promise, this.#opened());
+    this.#forgo = () => opened.then(undefined, () => {});
+    return opened;
   }
 
   /** In the caller's promise chain, so that the stack of a failure is his. */
@@ -411,6 +414,7 @@ class Client extends ClientFields {
   async #close(isCut) {
     this._ending = true;
     const state = this.#state;
+    this.#forgo();
     if (state === 'connecting') this.#abandon(terminated(true));
     const link = this.#link;
     if (link !== undefined && state === 'open') {

@@ -293,6 +293,22 @@ compareAll([
     },
   },
   {
+    name: 'end while connecting, with a promise of connect that nobody waits for',
+    run: async (driver, { url }) => {
+      const unheard = [];
+      const hear = (reason) => unheard.push(reason.message);
+      process.on('unhandledRejection', hear);
+      for (const Own of [undefined, class extends Promise {}]) {
+        const client = new driver.Client({ connectionString: url, Promise: Own });
+        client.connect();
+        await client.end();
+        await settled();
+      }
+      process.off('unhandledRejection', hear);
+      return unheard;
+    },
+  },
+  {
     name: 'end with a query running',
     run: async (_, { connect }) => {
       const client = await connect();
