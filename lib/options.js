@@ -312,6 +312,7 @@ function readBeginOptions(options, table = BEGIN_OPTIONS) {
 module.exports = {
   BATCH_OPTIONS,
   BEGIN_OPTIONS,
+  FOLLOWING,
   COPY_OPTIONS,
   END_OPTIONS,
   INSERT_MANY_OPTIONS,

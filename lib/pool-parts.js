@@ -3,6 +3,7 @@
 
 const { keepAlive } = require('./mailbox.js');
 const { lazy } = require('./lazy.js');
+const { FOLLOWING } = require('./options.js');
 const { PoolEvents, hearEvents, leaksOf } = require('./pool-events.js');
 const queryable = require('./queryable.js');
 const { Singles } = require('./single.js');
@@ -50,7 +51,9 @@ function makeParts(target, given, tally, own) {
   const ask = askerOf(target);
   const catalog = new TypeCatalog(ask);
   const decoders = queryable.decodersFor(resolved, rowMode, catalog);
-  const resolves = commitResolution === 'xid';
+  // A standby takes no marker.
+  const isMarking = commitResolution === 'marker' && !FOLLOWING.has(mode);
+  const resolves = commitResolution !== 'off' && !isMarking;
   const isLimited = given.maxStatementMs !== undefined;
   const retry = { ...DEFAULT_RETRY, ...policy };
   const leaks = leaksOf(events);

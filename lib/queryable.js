@@ -18,7 +18,8 @@ const errors = lazy(() => require('./error-classes.js'));
 /** @typedef {InstanceType<typeof import('./type-catalog.js').TypeCatalog>} TypeCatalog */
 
 /**
- * How a pool reads results, whether a COMMIT without an answer is looked into, and whether its statements have a time limit.
+ * How a pool reads results, whether a COMMIT without an answer is looked into (by its transaction's id; with markers as well, those
+ * are for transactions that say that they write), and whether its statements have a time limit.
  * @typedef {{
  *   types: ResolvedTypes,
  *   rowMode: 'object' | 'array',

@@ -61,7 +61,7 @@ class Transaction {
   #refused;
   /** Why a part that failed is still in it. @type {Error | undefined} */
   #notUndone;
-  #writes;
+  #markers;
   /** `fresh`: nothing asked; `open`; `over`. */
   #state = 'fresh';
   /** How it ended. @type {'committed' | 'rolled-back' | 'failed' | 'unknown' | undefined} */
@@ -90,8 +90,10 @@ class Transaction {
     this.#target = openSession(pool, 'cluster');
     this.#reading = reading;
     this.#begin = beginText(options);
-    this.#writes = options.accessMode !== 'read-only';
-    this.#inside = reading.resolves && this.#writes ? PROBED : INSIDE;
+    const writes = options.accessMode !== 'read-only';
+    const isMarked = writes && (!reading.resolves || options.accessMode === 'read-write');
+    this.#markers = isMarked ? reading.markers : undefined;
+    this.#inside = reading.resolves && writes && this.#markers === undefined ? PROBED : INSIDE;
     this.#limits = Limits.of(options);
     this.#trace = traceTransaction(this.#target.about, this.#begin);
     enrol(this.#target, this.#trace);
@@ -291,9 +293,9 @@ class Transaction {
       const left = this.#isComplete() ? limits : await this.#complete(limits);
       if (isFresh) return;
       const flags = Number(this.#inside.flags) | FLAG.COMMIT | FLAG.FINISH;
-      const { markers } = this.#reading;
+      const markers = this.#markers;
       const read = this.#limited(left);
-      if (markers !== undefined && this.#writes) await this.#commitMarked(markers, read, flags);
+      if (markers !== undefined) await this.#commitMarked(markers, read, flags);
       else if (read === queryable.NO_OPTIONS)
         await queryable.runEnd(this.#target, 'COMMIT', this.#reading, { flags });
       else await this.#run('COMMIT', undefined, read, { flags });

@@ -34,6 +34,7 @@ after(() => cluster.stop());
 const onPrimary = (...args) => cluster.primary.sql(...args);
 const servers = () => cluster.nodes.map((node) => node.server);
 const isThere = async (id) => (await onPrimary('select 1 from t where id = $1', [id])).length === 1;
+const onlyPrimary = () => `${cluster.primary.server.host}:${cluster.primary.server.port}`;
 const markers = async () =>
   Number((await onPrimary('select count(*) as n from commit_markers'))[0].n);
 
@@ -176,6 +177,34 @@ test('CP-5: who writes nothing leaves no marker, exactlyOnce leaves one, and old
   assert.equal(await pool.pruneCommitMarkers(3_600_000), 0);
   assert.equal(await pool.pruneCommitMarkers(0), start + 1);
   assert.equal(await markers(), 0);
+});
+
+for (const mode of /** @type {const} */ (['read-only', 'prefer-standby', 'any'])) {
+  test(`CP-5: transactions of a pool in mode ${mode} read from standbys without a marker`, async (t) => {
+    const [standby] = cluster.standbys;
+    const { host, port } = standby.server;
+    const options = { ...cluster.options(MARKED), hosts: [`${host}:${port}`], mode };
+    const pool = createPool(options);
+    t.after(() => pool.end({ timeoutMs: 500 }));
+    const ask = 'select pg_is_in_recovery() as is_standby';
+    const read = await pool.transaction((tx) => tx.query(ask));
+    assert.deepEqual([...read], [{ is_standby: true }]);
+    const tx = await pool.begin();
+    await tx.query(ask);
+    await tx.commit();
+    assert.equal((await pool.query(ask, [], { exactlyOnce: true })).length, 1);
+  });
+}
+
+test('CP-5: where standbys may be met, a transaction that says that it writes leaves its marker', async (t) => {
+  const pool = createPool({ ...cluster.options(MARKED), mode: 'any', hosts: [onlyPrimary()] });
+  t.after(() => pool.end({ timeoutMs: 500 }));
+  const start = await markers();
+  const write = (tx) => tx.query('insert into other values (4)');
+  await pool.transaction(write, { accessMode: 'read-write' });
+  assert.equal(await markers(), start + 1);
+  await pool.transaction(write);
+  assert.equal(await markers(), start + 1);
 });
 
 test('CP-5: a table that is not there fails the transaction and names itself', async (t) => {
