@@ -93,7 +93,7 @@ function readQuery([query, values]) {
 function mannerOf({ isSimple, name, text }, part) {
   // Only several statements in one text need the simple protocol. The other one tells more about a statement that was lost,
   // and brings probes along.
-  if (isSimple && text?.includes(';')) return { operation: OPERATION.SIMPLE };
+  if (isSimple && text?.includes(';')) return { operation: OPERATION.SIMPLE, flags: part };
   return { operation: OPERATION.EXECUTE, flags: part | (name === undefined ? FLAG.UNNAMED : 0) };
 }
 

@@ -1,7 +1,7 @@
 // transaction(fn): begins, commits, runs again what certainly left nothing behind, and resolves a COMMIT in doubt.
 'use strict';
 
-const { ClosedError, CommitAbortedError, wrongArgument } = require('../errors.js');
+const errors = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
 const { count, flag, oneOf, readOptions } = require('../option-rules.js');
 const { endTransaction, within } = require('../tracing/index.js');
@@ -71,7 +71,7 @@ function beginText({ isolation, readOnly }) {
 /** Did it certainly leave nothing behind, and may another try help? @param {any} error */
 function mayRunAgain(error) {
   if (hindered.has(error)) return false;
-  if (CONFLICTS.has(error?.code) || error instanceof CommitAbortedError) return true;
+  if (CONFLICTS.has(error?.code) || error instanceof errors.CommitAbortedError) return true;
   return error?.transactionLost === true || error?.safeToRetry === true || harmless.has(error);
 }
 
@@ -90,22 +90,29 @@ async function settle(runner, error, isReadOnly, budget) {
   if (fate === 'aborted') {
     const message = 'the COMMIT was lost, and the server says that it did not happen';
     const known = { outcome: /** @type {const} */ ('failed'), transient: true };
-    throw new CommitAbortedError(message, { ...known, code: '40000', cause: error });
+    throw new errors.CommitAbortedError(message, { ...known, code: '40000', cause: error });
   }
   throw Object.assign(error, { resolution: { ...trace, status } });
 }
 
 function over() {
-  return new ClosedError('transaction: already committed or rolled back', {
+  return new errors.ClosedError('transaction: already committed or rolled back', {
     code: 'ERR_CLOSED',
     outcome: 'not-sent',
     transient: false,
   });
 }
 
+/** @param {Error} cause of a statement that was never sent */
+function withoutOne(cause) {
+  const message = 'commit: rolled back, because one of its statements was never sent';
+  const details = { code: '25P02', outcome: /** @type {const} */ ('failed'), cause };
+  return new errors.TransactionRolledBackError(message, details);
+}
+
 /** Its turn came after the end of the client. */
 function closedBefore() {
-  return new ClosedError('the client was closed before this transaction began', {
+  return new errors.ClosedError('the client was closed before this transaction began', {
     code: 'ERR_CLIENT_CLOSED',
     outcome: 'not-sent',
     transient: false,
@@ -163,6 +170,9 @@ async function through(runner, begin, fn, options, budget, onLeft) {
   /** @type {any} */
   let value;
   let isShown = true;
+  let isReturned = false;
+  /** What was given up behind the function's end and never sent: nobody has heard of it in time. @type {any} */
+  let missing;
   try {
     value = await fn({
       query: async (/** @type {any[]} */ ...args) => {
@@ -170,13 +180,19 @@ async function through(runner, begin, fn, options, budget, onLeft) {
         if (scope.isOver) throw over();
         const text = textOf(args);
         // And so would what stands behind this.
-        if (endOf(text) !== undefined) throw wrongArgument(ENDS);
+        if (endOf(text) !== undefined) throw errors.wrongArgument(ENDS);
         isShown = !maySeveral(text);
-        return run(args, options.readOnly ? 0 : INSIDE);
+        const answer = run(args, options.readOnly ? 0 : INSIDE);
+        return answer.catch((error) => {
+          if (isReturned && error?.outcome === 'not-sent') missing ??= error;
+          throw error;
+        });
       },
     });
+    isReturned = true;
     // What the transaction has shown of itself must be here before its COMMIT is sent.
     if (!isShown && !options.readOnly) await run(['select'], INSIDE);
+    if (missing !== undefined) throw withoutOne(missing);
   } catch (error) {
     scope.isOver = true;
     // Whatever the rollback says, the caller wants to know why it was needed. Without one the connection must not be used.

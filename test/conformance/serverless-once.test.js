@@ -224,3 +224,23 @@ test('transaction(fn) inside another one of the same client ends by itself, and 
   });
   assert.deepEqual([await outer, await follower], [1, 2]);
 });
+
+for (const last of ['select 1', undefined]) {
+  const what = last === undefined ? 'at its end' : 'with others behind them';
+  test(`SC-2: transaction(fn): several statements in one text that were given up before they were sent are missed, ${what}`, async (t) => {
+    const { client } = open(t);
+    const gate = open(t).client;
+    await gate.query('select pg_advisory_lock(4711)');
+    const n = last === undefined ? 200 : 202;
+    const several = `insert into t values (${n}); insert into t values (${n})`;
+    const done = client.transaction(async (tx) => {
+      await tx.query(`insert into t values (${n + 1})`);
+      tx.query('select pg_advisory_xact_lock(4711)');
+      const given = tx.query({ text: several, query_timeout: 50 });
+      given.catch(() => gate.query('select pg_advisory_unlock(4711)'));
+      if (last !== undefined) tx.query(last);
+    });
+    await assert.rejects(done, { code: '25P02', outcome: 'failed' });
+    assert.deepEqual([await rowsOf(n), await rowsOf(n + 1)], [0, 0]);
+  });
+}
