@@ -14,7 +14,7 @@ const { mannerOf, toResult } = require('./query.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Manner } from '../request.js' */
-/** @import { LibraryConnection } from './library.js' */
+/** @import { LibraryConnection } from './library-connection.js' */
 /** @import { Loss, Request } from './loss.js' */
 /** @import { Query } from './query.js' */
 /** @typedef {import('../handles.js').Hooks} Hooks */
