@@ -17,8 +17,12 @@ const OWN_STRING = 1024;
 /** Objects with the same keys before a constructor is made for them: that costs as much as reading so many. */
 const GENERATE_AFTER = 256;
 
-/** Lists of keys known at a time. They are data of users, so there is a limit. */
+/** Lists of keys known at a time, and the characters of their texts. They are data of users, so there are limits. */
 const MOST_KNOWN = 2000;
+const MOST_KEPT = 1 << 20;
+
+/** A longer text has data in the place of names, and hardly comes again. */
+const LONGEST_KEPT = 1 << 16;
 
 const CONSTANTS = [null, true, false];
 
@@ -44,9 +48,10 @@ class Maker {
   }
 }
 
-/** Makers by their keys, and lists of makers by the text that holds all keys of a column. */
+/** Makers by their keys, lists of makers by the text that holds all keys of a column, and the characters of these texts. */
 const makers = new Map();
 const lists = new Map();
+let kept = 0;
 
 /**
  * Nothing of the server's becomes code: names are passed as data (rule J01).
@@ -66,19 +71,28 @@ function makersOf(text) {
   if (known !== undefined) return known;
   /** @type {string[][]} */
   const keys = JSON.parse(text);
-  if (makers.size + keys.length > MOST_KNOWN) makers.clear();
-  const list = keys.map((names) => {
-    const name = JSON.stringify(names);
-    let maker = makers.get(name);
-    if (maker === undefined) {
-      maker = new Maker(names);
-      makers.set(name, maker);
-    }
-    return maker;
-  });
-  if (lists.size >= MOST_KNOWN) lists.clear();
+  if (text.length > LONGEST_KEPT) return keys.map((names) => new Maker(names));
+  kept += text.length;
+  if (lists.size >= MOST_KNOWN || makers.size + keys.length > MOST_KNOWN || kept > MOST_KEPT) {
+    // A list holds its makers, so neither goes without the other.
+    makers.clear();
+    lists.clear();
+    kept = text.length;
+  }
+  const list = keys.map(makerOf);
   lists.set(text, list);
   return list;
+}
+
+/** @param {string[]} names */
+function makerOf(names) {
+  const name = JSON.stringify(names);
+  let maker = makers.get(name);
+  if (maker === undefined) {
+    maker = new Maker(names);
+    makers.set(name, maker);
+  }
+  return maker;
 }
 
 /** A place among the values of one column of a frame. */

@@ -157,6 +157,30 @@ test('NULL among documents is null', async (t) => {
   });
 });
 
+test('sec_j04: keys that are data do not stay in memory', async (t) => {
+  const gc = globalThis.gc;
+  assert.ok(gc, 'run with --expose-gc');
+  const pool = db.openPool(t, { poolSize: 1 });
+  // 200 documents of some objects each with 40 keys that no other has
+  const documents = (objects) => `
+    select (select json_agg(doc) from (
+      select json_object_agg(md5(random()::text || n), k) as doc
+      from generate_series(1, ${objects}) o, generate_series(1, 40) k where n > 0 group by o) s) as docs
+    from generate_series(1, 200) n`;
+  const used = async (objects) => {
+    const rows = await pool.query(documents(objects));
+    assert.equal(rows.length, 200);
+    for (const { docs } of rows) assert.equal(docs.length, objects);
+  };
+  await used(1);
+  gc();
+  const before = process.memoryUsage().heapUsed;
+  for (const objects of [4, 60]) await used(objects);
+  gc();
+  const more = process.memoryUsage().heapUsed - before;
+  assert.ok(more < 20e6, `${more} bytes are kept`);
+});
+
 test('sec_j01_sec_j06: names are data and no prototypes, with and without code generation', async () => {
   const script = `
     const { createPool } = require('./lib/index.js');
