@@ -63,6 +63,15 @@ impl Areas {
                 let uuid = uuid::Uuid::from_bytes(fixed(bytes)?);
                 self.push_text(uuid.hyphenated().encode_lower(&mut buffer).as_bytes())?;
             }
+            Codec::Char => match fixed(bytes)? {
+                [0] => self.push_text(b"")?,
+                [ascii] if ascii.is_ascii() => self.push_text(&[ascii])?,
+                // Part of a character, which the server prints in octal since version 15.
+                [byte] => {
+                    let digits = [byte >> 6, byte >> 3 & 7, byte & 7].map(|digit| b'0' + digit);
+                    self.push_text(&[&b"\\"[..], &digits].concat())?;
+                }
+            },
             Codec::Jsonb => match bytes.split_first() {
                 Some((1, json)) => self.push_text(json)?,
                 _ => return Err(Error::protocol("a jsonb value of an unknown version")),

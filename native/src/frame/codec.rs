@@ -67,6 +67,8 @@ pub(super) enum Codec {
     IntervalIso,
     /// Sixteen bytes, to text.
     Uuid,
+    /// The one byte of a `"char"`, to the server's text.
+    Char,
     /// A version byte and JSON text.
     Jsonb,
     /// A column that is always `null`.
@@ -126,9 +128,8 @@ pub(super) const fn scalar(preset: Preset, oid: u32) -> Type {
         oids::OID => both(Value::U32, Codec::OidText, Codec::Oid),
         oids::FLOAT4 => text(Value::F64, Codec::FloatText),
         oids::FLOAT8 => both(Value::F64, Codec::FloatText, Codec::Float8),
-        oids::CHAR | oids::NAME | oids::TEXT | oids::BPCHAR | oids::VARCHAR => {
-            text_or(Value::Str, Codec::Text)
-        }
+        oids::CHAR => text_or(Value::Str, Codec::Char),
+        oids::NAME | oids::TEXT | oids::BPCHAR | oids::VARCHAR => text_or(Value::Str, Codec::Text),
         oids::UUID => both(Value::Str, Codec::Text, Codec::Uuid),
         oids::JSON => text_or(Value::Json, Codec::Text),
         oids::JSONB => text_or(Value::Json, Codec::Jsonb),

@@ -224,6 +224,36 @@ fn text_and_binary_rows_give_the_same_frame() {
 }
 
 #[test]
+fn a_char_of_any_byte_is_the_text_of_the_server() {
+    let (by_type, all_text) = (
+        plan(Preset::Lossless, &[1002], true),
+        plan(Preset::Lossless, &[1002], false),
+    );
+    assert_eq!(formats(&by_type), [true]);
+    for (byte, text) in [
+        (0, "{\"\"}"),
+        (b'x', "{x}"),
+        (127, "{\x7F}"),
+        (128, "{\"\\\\200\"}"),
+        (0xC3, "{\"\\\\303\"}"),
+        (255, "{\"\\\\377\"}"),
+    ] {
+        let binary = [
+            &[
+                0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 18, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1,
+            ][..],
+            &[byte],
+        ]
+        .concat();
+        assert_eq!(
+            frame(&by_type, &[row(&[Some(&binary)])]).unwrap(),
+            frame(&all_text, &[row(&[Some(text.as_bytes())])]).unwrap(),
+            "{byte}"
+        );
+    }
+}
+
+#[test]
 fn a_builder_is_used_again_after_a_frame_and_after_an_error() {
     let plan = plan(Preset::Pg, &[23, 114], false);
     let mut builder = FrameBuilder::new();
