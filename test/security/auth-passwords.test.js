@@ -134,6 +134,23 @@ test('sec_a05: the deadline of the connection holds for the function, and a late
   await pool.end();
 });
 
+test('sec_a04: passwords of any characters are prepared as the server has prepared them', async (t) => {
+  // As they are or normalised; a modifier letter newer than Unicode 3.2, a deprecated accent, nothing that is seen, and
+  // text of both directions stay as they are.
+  const passwords = ['žluť', 'e\u0301', 'a\u00a0b', 'ﬁ', 'א1א', '🙂e\u0301'];
+  passwords.push('\u1d43', 'a\u0340', '\u00ad', 'א1', 'aﱞ', 'é\u0001');
+  for (const password of passwords) {
+    await server.sql(`alter role lonely password '${password}'`);
+    const { pool } = asking(t, () => password);
+    const [{ n }] = await pool.query('select 1 as n').catch((error) => {
+      throw new Error(`with ${JSON.stringify(password)}`, { cause: error });
+    });
+    assert.equal(n, 1);
+    await pool.end();
+  }
+  await server.sql(`alter role lonely password '${CANARY}'`);
+});
+
 test('CP-47, sec_a06: nothing that is printed holds a password', async (t) => {
   const { pool } = asking(t, () => CANARY);
   await pool.query('select 1');

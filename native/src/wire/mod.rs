@@ -18,6 +18,7 @@ pub mod frontend;
 mod methods;
 pub mod params;
 pub mod pipeline;
+mod saslprep;
 mod scram;
 mod settings;
 pub mod startup;

@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use super::auth::{Password, refused};
+use super::saslprep;
 use crate::error::Error;
 
 type HmacSha256 = Hmac<Sha256>;
@@ -146,8 +147,8 @@ fn iterations(text: &str, max: u32) -> Result<u32, Error> {
 fn prepare(password: &Password) -> Password {
     std::str::from_utf8(password.expose())
         .ok()
-        .and_then(|text| stringprep::saslprep(text).ok())
-        .map_or_else(|| password.clone(), |text| Password::new(text.into_owned()))
+        .and_then(saslprep::prepare)
+        .map_or_else(|| password.clone(), Password::new)
 }
 
 /// The work a SCRAM login costs: `iterations` rounds of HMAC. Belongs on a pool for blocking work.
