@@ -69,6 +69,8 @@ test('CP-31, sec_t03: a client certificate logs in, however it is given', async 
     { ssl: { ca, cert: text(cert), key: text(key) } },
     { ssl: { ca: [Buffer.from(ca)], cert: fs.readFileSync(cert), key: fs.readFileSync(key) } },
     { ssl: { ca, cert: text(cert), key: [{ pem: text(key) }] } },
+    // as `openssl pkcs12` writes them
+    { ssl: { ca, cert: `Bag Attributes\n${text(cert)}`, key: `Bag Attributes\n${text(key)}` } },
     { ...full(), sslcert: cert, sslkey: key, ssl_max_protocol_version: 'TLSv1.2' },
     { ...full(), sslcert: cert, sslkey: key, ssl_min_protocol_version: 'TLSv1.3' },
   ]) {

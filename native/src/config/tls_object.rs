@@ -74,12 +74,8 @@ impl Pem {
             Self::One(text) => text,
             Self::Many(texts) => texts.join("\n"),
         };
-        let text = text.trim_start();
-        if !pem::is_pem(text) && !text.contains("-----BEGIN ") {
-            return Err(Error::config(option, "must be PEM text"));
-        }
-        let text = text.find("-----BEGIN ").and_then(|start| text.get(start..));
-        pem::read(text.unwrap_or_default(), kind).map_err(|problem| Error::config(option, problem))
+        let text = begun(&text).ok_or_else(|| Error::config(option, "must be PEM text"))?;
+        pem::read(text, kind).map_err(|problem| Error::config(option, problem))
     }
 }
 
@@ -157,6 +153,11 @@ fn roots(ca: Option<Pem>) -> Result<Roots, Error> {
     })
 }
 
+/// What of a text is PEM: tools write comments, attributes and marks of the encoding in front.
+fn begun(text: &str) -> Option<&str> {
+    text.get(text.find("-----BEGIN ")?..)
+}
+
 fn identity(
     cert: Option<Pem>,
     key: Option<Secret>,
@@ -169,10 +170,7 @@ fn identity(
         (None, Some(_)) => return Err(Error::config("ssl.cert", "is missing beside key")),
     };
     let certificates = cert.joined("ssl.cert", Kind::Certificate)?;
-    let text = key.expose().trim_start();
-    if !pem::is_pem(text) {
-        return Err(Error::config("ssl.key", "must be PEM text"));
-    }
+    let text = begun(key.expose()).ok_or_else(|| Error::config("ssl.key", "must be PEM text"))?;
     let key = pem::read_key(text, passphrase.map(Secret::expose)).map_err(|problem| {
         Error::config("ssl.key", problem.replace("sslpassword", "ssl.passphrase"))
     })?;
