@@ -81,22 +81,11 @@ impl Json for Text {
 
 impl Json for str {
     fn write(&self, out: &mut String) {
-        out.push('"');
-        let mut rest = self;
-        let special = |c: char| c < ' ' || c == '"' || c == '\\';
-        while let Some((plain, behind)) = rest.find(special).map(|at| rest.split_at(at)) {
-            out.push_str(plain);
-            let mut characters = behind.chars();
-            // Writing to a string cannot fail.
-            let _ = match characters.next() {
-                Some(c @ ('"' | '\\')) => write!(out, "\\{c}"),
-                Some(control) => write!(out, "\\u{:04x}", u32::from(control)),
-                None => Ok(()),
-            };
-            rest = characters.as_str();
+        match serde_json::to_string(self) {
+            Ok(text) => out.push_str(&text),
+            // Only writers fail, and this one is memory.
+            Err(_) => out.push_str("null"),
         }
-        out.push_str(rest);
-        out.push('"');
     }
 }
 
