@@ -295,6 +295,7 @@ fn assemble(
         },
         owner: std::sync::OnceLock::new(),
         keeper: std::sync::OnceLock::new(),
+        order: std::sync::Mutex::new(()),
         state: std::sync::Mutex::new(State {
             exchange,
             stream: Some(stream),

@@ -90,6 +90,8 @@ impl Driver {
     /// Settles everything and tells the owner.
     fn finish(&mut self, cause: Error) {
         self.over = true;
+        // Behind the last report.
+        let _order = self.connection.in_order();
         let owner = self.connection.owner.get();
         let owner = owner.and_then(std::sync::Weak::upgrade);
         // Before anybody hears of the end: he may ask for the next one at once.
@@ -147,6 +149,7 @@ impl Future for Driver {
         let connection = Arc::clone(&self.connection);
         self.announce();
         loop {
+            let order = connection.in_order();
             let (turn, report, start_cancel) = {
                 let mut state = connection.lock();
                 if !state
@@ -187,6 +190,7 @@ impl Future for Driver {
             if let (Some(report), Some(owner)) = (report, &owner) {
                 owner.progressed(&connection, report);
             }
+            drop(order);
             match turn {
                 Turn::Over(cause) => {
                     self.announce();

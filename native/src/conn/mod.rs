@@ -73,7 +73,8 @@ const UNWATCHED: Duration = Duration::from_secs(1);
 
 /// Told what happens to a connection; never with the connection's lock held.
 pub trait Owner: Send + Sync {
-    /// Requests were answered, or the connection became free of a cancel.
+    /// Requests were answered, or the connection became free of a cancel. Of one connection, one report at a time and in the
+    /// order in which things happened.
     fn progressed(&self, connection: &Arc<Connection>, report: Report);
     /// The keeper of a connection that nobody listens to did something.
     fn kept(&self, _news: &keeper::News) {}
@@ -115,6 +116,8 @@ pub struct Connection {
     target: Target,
     owner: OnceLock<Weak<dyn Owner>>,
     keeper: OnceLock<Arc<dyn Keeper>>,
+    /// See [`Connection::in_order`].
+    order: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -177,6 +180,12 @@ struct Cancelling {
 impl Connection {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be held from before a report is taken until the owner has done what follows from it: two sides take reports, and
+    /// none must overtake another. In front of every other lock.
+    fn in_order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Names the owner. Called once, before the driver runs.

@@ -173,6 +173,7 @@ impl Connection {
     pub(super) fn loop_turn(self: &Arc<Self>) {
         let mut guard = Unwound(Some(self));
         let mut touched = Vec::new();
+        let order = self.in_order();
         let (report, was_noted) = {
             let mut state = self.lock();
             let Seat::Loop(loan) = &mut state.seat else {
@@ -204,6 +205,7 @@ impl Connection {
         {
             owner.progressed(self, report);
         }
+        drop(order);
         // All that the owner has handed over meanwhile goes out at once.
         if !was_noted {
             self.write_noted();

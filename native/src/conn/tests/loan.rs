@@ -27,9 +27,9 @@ use crate::conn::{Connection, Origin, Owner};
 use crate::error::Error;
 use crate::frame::Shapes;
 
-type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
+pub(super) type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
 
-fn request() -> (Request, Answer) {
+pub(super) fn request() -> (Request, Answer) {
     let (reply, answer) = Reply::local();
     let work = Work::Execute {
         statement: Statement::intern("select 1").unwrap(),
@@ -41,7 +41,7 @@ fn request() -> (Request, Answer) {
 }
 
 /// The driver was woken.
-struct Woken(AtomicBool);
+pub(super) struct Woken(pub(super) AtomicBool);
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
@@ -50,15 +50,15 @@ impl Wake for Woken {
 }
 
 /// The server's end, which answers when it is told to.
-struct Peer {
+pub(super) struct Peer {
     socket: TcpStream,
     received: Vec<u8>,
-    answers: Vec<u8>,
+    pub(super) answers: Vec<u8>,
 }
 
 impl Peer {
     /// Takes what was sent and makes the answers to it.
-    fn listen(&mut self) {
+    pub(super) fn listen(&mut self) {
         let mut piece = [0; 4096];
         loop {
             match self.socket.read(&mut piece) {
@@ -93,7 +93,7 @@ impl Peer {
         }
     }
 
-    fn answer(&mut self, bytes: usize) {
+    pub(super) fn answer(&mut self, bytes: usize) {
         let part: Vec<u8> = self.answers.drain(..bytes).collect();
         self.socket.write_all(&part).unwrap();
     }
@@ -126,7 +126,7 @@ const STEPS: [Step; 6] = [
 ];
 
 /// Connects to a peer that is in the hands of the test.
-fn connect(runtime: &Runtime) -> (Arc<Connection>, Peer) {
+pub(super) fn connect(runtime: &Runtime) -> (Arc<Connection>, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let built = settings(listener.local_addr().unwrap(), &json!({}));
     let accepting = std::thread::spawn(move || {

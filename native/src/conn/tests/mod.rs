@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod loan;
+#[cfg(target_os = "linux")]
+mod order;
 pub(crate) mod server;
 
 use std::rc::Rc;
