@@ -34,6 +34,8 @@ pub struct Entry<C, H> {
     since: Instant,
     /// When its life ends.
     expires: Instant,
+    /// It was taken out to be closed: news that come meanwhile do not bring it back.
+    leaves: bool,
     uses: u64,
     /// Which node it leads to.
     node: usize,
@@ -299,12 +301,17 @@ impl<C: Clone, H, W> Books<C, H, W> {
         *unanswered == 0
     }
 
-    /// Gives a connection back. `Some`: its life is over, close it; its slot stays until it is closed.
+    /// The pool itself gives a connection back. `Some`: its life is over, close it; its slot stays until it is closed.
+    ///
+    /// Two may find it free at once: the second one changes nothing.
     pub fn release(&mut self, slot: usize, now: Instant) -> Option<C> {
         let entry = self.entries.get_mut(&slot)?;
+        if !matches!(entry.usage, Use::Cleaning | Use::Shared(0)) {
+            return None;
+        }
         let worn =
             entry.expires <= now || self.bounds.max_uses.is_some_and(|max| entry.uses >= max);
-        if worn || self.ended {
+        if worn || self.ended || entry.leaves {
             entry.usage = Use::Cleaning;
             return Some(entry.connection.clone());
         }
@@ -384,6 +391,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
             quick: false,
             since: now,
             expires,
+            leaves: false,
             uses: 0,
             node,
         };
@@ -421,7 +429,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
                 .is_some_and(|limit| now.saturating_duration_since(entry.since) >= limit)
                 && retired.len() < spare;
             if ended || bored || entry.expires <= now {
-                entry.usage = Use::Cleaning;
+                (entry.usage, entry.leaves) = (Use::Cleaning, true);
                 retired.push(entry.connection.clone());
                 return false;
             }
@@ -449,7 +457,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
             else {
                 return true;
             };
-            entry.usage = Use::Cleaning;
+            (entry.usage, entry.leaves) = (Use::Cleaning, true);
             evicted.push(entry.connection.clone());
             false
         });

@@ -15,7 +15,10 @@ impl Pool {
         let Some(keeper) = connection.keeper().filter(|keeper| keeper.is_due()) else {
             return false;
         };
-        self.books().clean(connection.slot) && keeper.idle(connection)
+        // Two may find it free at once: then somebody has it again, perhaps.
+        let is_ours = (self.books().entry(connection.slot))
+            .is_some_and(|entry| matches!(entry.usage, Use::Cleaning));
+        is_ours && keeper.idle(connection)
     }
 
     /// Brings a connection back out of a transaction that its user left open.

@@ -90,3 +90,31 @@ fn news_of_a_connection_that_has_ended_is_no_news_of_the_next_one() {
     assert!(books.release(first, now).is_none());
     assert_eq!(books.counts().available, 0, "the second one is in use");
 }
+
+#[test]
+fn what_two_find_free_at_once_is_free_once() {
+    let mut books = books(None);
+    let now = Instant::now();
+    let slot = books.opened(1, 0, now + Duration::from_secs(60), now);
+    assert!(books.release(slot, now).is_none());
+    assert!(books.release(slot, now).is_none());
+    assert_eq!(books.counts().available, 1);
+    // The second one may be so late that somebody has it again.
+    assert!(books.place(Need::Whole, now).is_some());
+    books.hold(slot, ());
+    assert!(books.release(slot, now).is_none());
+    assert_eq!(books.counts().available, 0, "a session has it");
+}
+
+#[test]
+fn news_of_a_connection_that_is_about_to_be_closed_do_not_bring_it_back() {
+    let mut books = two_nodes(Spread::InTurn);
+    let now = Instant::now();
+    assert_eq!(books.evict(|connection| *connection == 0), [0]);
+    assert_eq!(books.release(0, now), Some(0));
+    assert_eq!(books.counts().available, 3);
+    books.end();
+    assert_eq!(books.retire(now).len(), 3);
+    assert_eq!(books.release(1, now), Some(1));
+    assert_eq!(books.counts().available, 0);
+}
