@@ -204,7 +204,7 @@ impl Route {
 /// # Errors
 /// [`Error::Connect`] when the name has no address, [`Error::Timeout`].
 pub async fn addresses(route: &Route) -> Result<Vec<Address>, Error> {
-    within(route, resolve(route)).await
+    within(route, Duration::ZERO, resolve(route)).await
 }
 
 /// Opens and authenticates a connection to one address, within `connect_timeout`.
@@ -221,7 +221,7 @@ pub async fn dial(
     manner: Manner,
     shapes: Arc<Shapes>,
 ) -> Result<Connection, Error> {
-    let logged_in = within(route, log_in(route, &address)).await;
+    let logged_in = within(route, Duration::ZERO, log_in(route, &address)).await;
     match logged_in {
         Ok((stream, session, input)) => Ok(assemble(
             route, node, manner, shapes, address, stream, session, input,
@@ -231,13 +231,18 @@ pub async fn dial(
     }
 }
 
-async fn within<T>(
+/// An attempt, or the part of it that is left where so much of `connect_timeout` is spent already.
+///
+/// # Errors
+/// Those of the attempt, [`Error::Timeout`].
+pub async fn within<T>(
     route: &Route,
+    spent: Duration,
     attempt: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     match route.config.connect_timeout {
         None => attempt.await,
-        Some(limit) => tokio::time::timeout(limit, attempt)
+        Some(limit) => tokio::time::timeout(limit.saturating_sub(spent), attempt)
             .await
             .unwrap_or_else(|_| {
                 Err(Error::Timeout {

@@ -272,11 +272,14 @@ impl Seeker {
         }
     }
 
-    /// One attempt: dial, and judge what answers.
-    pub(super) async fn attempt(&self, host: usize, address: Address) -> Step {
+    /// One attempt: dial, and judge what answers, all within what is left of its limit behind the lookup (CP-20).
+    pub(super) async fn attempt(&self, host: usize, address: Address, spent: Duration) -> Step {
         let began = Instant::now();
         self.attempts.fetch_add(1, Ordering::Relaxed);
-        let result = self.dial(host, &address).await;
+        let result = match self.routes.get(host) {
+            Some(route) => dial::within(route, spent, self.dial(route, host, &address)).await,
+            None => Err(Error::internal("a host that is not in the list")),
+        };
         if result.is_err() {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -292,12 +295,10 @@ impl Seeker {
 
     async fn dial(
         &self,
+        route: &Route,
         host: usize,
         address: &Address,
     ) -> Result<(Box<Connection>, Verdict), Error> {
-        let Some(route) = self.routes.get(host) else {
-            return Err(Error::internal("a host that is not in the list"));
-        };
         let connection = self.open(route, address.clone(), host).await?;
         let mut guest = Guest(Some(Box::new(connection)));
         let verdict = self.judge(&mut guest, &route.name_of(address)).await?;

@@ -68,6 +68,8 @@ pub(super) struct Search<'a> {
     pending: VecDeque<(usize, Address)>,
     /// Addresses that are being tried, watched, or wait for their turn.
     busy: HashSet<(usize, Address)>,
+    /// What the last lookup of a host has taken of the limit of the attempts behind it.
+    spent: HashMap<usize, Duration>,
     /// Attempts that have not ended.
     dialling: usize,
     lookups: usize,
@@ -119,6 +121,7 @@ impl<'a> Search<'a> {
             order,
             pending: VecDeque::new(),
             busy: HashSet::new(),
+            spent: HashMap::new(),
             dialling: 0,
             lookups: 0,
             watched: 0,
@@ -210,9 +213,19 @@ impl<'a> Search<'a> {
             (self.overdue, self.may_start) = (false, false);
             self.dialling += 1;
             self.last_start = Instant::now();
+            let spent = self.spent(host);
             self.steps
-                .push(Box::pin(self.seeker.attempt(host, address)));
+                .push(Box::pin(self.seeker.attempt(host, address, spent)));
         }
+    }
+
+    /// How much of its limit an attempt has used before it begins: whoever asks for one connection to one name waits for
+    /// all its addresses as long as for one.
+    fn spent(&self, host: usize) -> Duration {
+        if self.once && self.order.len() == 1 {
+            return self.began.elapsed();
+        }
+        self.spent.get(&host).copied().unwrap_or_default()
     }
 
     /// When `start_pending` has something to do although nothing has happened.
@@ -269,7 +282,10 @@ impl<'a> Search<'a> {
                 self.lookups = self.lookups.saturating_sub(1);
                 self.returning.remove(&host);
                 match result {
-                    Ok(addresses) => self.add(host, addresses),
+                    Ok(addresses) => {
+                        self.spent.insert(host, took);
+                        self.add(host, addresses);
+                    }
                     Err(error) => {
                         let label = seeker.label(host);
                         seeker.failed(host, &label, error, took);

@@ -29,7 +29,11 @@ pub(super) type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
 
 /// Looks for whoever answers.
 pub(super) fn seeker(server: &Server) -> Seeker {
-    let built = server.settings(&json!({ "mode": "any" }));
+    seeker_with(server, &json!({ "mode": "any" }))
+}
+
+pub(super) fn seeker_with(server: &Server, options: &Value) -> Seeker {
+    let built = server.settings(options);
     let host = built.config.hosts[0].clone();
     let route = Route::new(Arc::new(built.config), host).unwrap();
     let manner = Manner {

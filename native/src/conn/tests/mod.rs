@@ -17,7 +17,7 @@ use self::server::{Server, beside, every_poll, polled, profile, until};
 use super::alive;
 use super::cancel;
 use super::client::Client;
-use super::dial::{Address, Route, addresses, dial};
+use super::dial::{Address, Route, addresses, dial, within};
 use super::exchange::Manner;
 use super::guard::{Demand, Policy};
 use super::request::{LocalResult, Parameters, Reply, Request, Work};
@@ -85,6 +85,18 @@ fn a_dial_that_is_dropped_leaves_no_socket() {
             is_over
         })
         .await;
+    });
+}
+
+#[test]
+fn what_a_lookup_has_taken_is_not_left_for_the_attempt_behind_it() {
+    beside(async |server: Rc<Server>| {
+        let hour = Duration::from_secs(3600);
+        let built = server.settings(&json!({ "connectTimeoutMs": 3_600_000 }));
+        let host = built.config.hosts[0].clone();
+        let route = Route::new(Arc::new(built.config), host).unwrap();
+        let rest = within(&route, hour, std::future::pending::<Result<(), Error>>()).await;
+        assert!(matches!(rest, Err(Error::Timeout { after, .. }) if after == hour));
     });
 }
 

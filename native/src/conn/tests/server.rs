@@ -31,6 +31,17 @@ pub(crate) struct Server {
     waiting: RefCell<HashMap<i32, Rc<Notify>>>,
     /// A word in statements that are refused, and the code they are refused with.
     refused: Cell<Option<(&'static str, &'static str)>>,
+    /// From where on it says nothing more on new connections.
+    silence: Cell<Option<Silence>>,
+}
+
+/// Where a server falls silent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Before the answer to the start-up packet.
+    Login,
+    /// Behind the login.
+    Question,
 }
 
 /// Runs a test beside a server, and ends both.
@@ -64,6 +75,12 @@ async fn accept(server: Rc<Server>, listener: TcpListener) {
     }
 }
 
+/// Reads until the client leaves.
+async fn ignore(socket: &mut TcpStream) -> std::io::Result<()> {
+    while socket.read(&mut [0; 64]).await? > 0 {}
+    Ok(())
+}
+
 async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
     let length = socket.read_i32().await?;
     let mut startup = vec![0; usize::try_from(length - 4).unwrap()];
@@ -76,6 +93,10 @@ async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
         }
         return Ok(());
     }
+    let silence = server.silence.get();
+    if silence == Some(Silence::Login) {
+        return ignore(&mut socket).await;
+    }
     let pid = server.last_pid.get() + 1;
     server.last_pid.set(pid);
     let cancelled = Rc::new(Notify::new());
@@ -87,6 +108,9 @@ async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
     hello.extend(message(b'K', &[pid.to_be_bytes(), [0, 0, 0, 7]].concat()));
     hello.extend(message(b'Z', b"I"));
     socket.write_all(&hello).await?;
+    if silence == Some(Silence::Question) {
+        return ignore(&mut socket).await;
+    }
     let mut answer = Vec::new();
     let (mut waits, mut refusal) = (false, None);
     loop {
@@ -170,6 +194,11 @@ impl Server {
     /// Refuses statements with this word in them from now on.
     pub(crate) fn refuse(&self, word: &'static str, code: &'static str) {
         self.refused.set(Some((word, code)));
+    }
+
+    /// Says nothing more on new connections, from there on.
+    pub(crate) fn silence(&self, from: Silence) {
+        self.silence.set(Some(from));
     }
 
     /// Settings that lead here, with these options besides.

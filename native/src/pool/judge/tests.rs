@@ -1,9 +1,13 @@
 //! What a server's refusal to name its timeline means.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use crate::conn::tests::server::{Server, beside};
-use crate::pool::tests::seeker;
+use serde_json::json;
+
+use crate::conn::tests::server::{Server, Silence, beside};
+use crate::error::Error;
+use crate::pool::tests::{seeker, seeker_with};
 
 #[test]
 fn sec_m04_only_a_server_that_cannot_tell_its_timeline_is_used_without_it() {
@@ -24,5 +28,18 @@ fn sec_m04_only_a_server_that_cannot_tell_its_timeline_is_used_without_it() {
             assert_eq!(said.is_err(), !cannot_tell, "{code}");
         }
         connection.dismiss();
+    });
+}
+
+#[test]
+fn the_questions_of_an_attempt_are_within_its_limit() {
+    beside(async |server: Rc<Server>| {
+        server.silence(Silence::Question);
+        let options = json!({ "mode": "prefer-standby", "connectTimeoutMs": 200 });
+        let error = seeker_with(&server, &options).find().await.unwrap_err();
+        let limit = Duration::from_millis(200);
+        let is_limit = matches!(&error, Error::Timeout { after, .. } if *after == limit);
+        assert!(is_limit, "{error}");
+        server.until_open(0).await;
     });
 }
