@@ -13,6 +13,9 @@ use crate::conn::{Connection, dial};
 use crate::pool::Pool;
 use crate::pool::router::Guest;
 
+/// The longest a look at other nodes or a lookup may take where attempts to connect have no limit of their own.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What is looked after.
 #[derive(Clone, Copy)]
 enum Round {
@@ -99,9 +102,46 @@ async fn go(pool: Weak<Pool>, every: Duration, round: Round) {
         let Some(pool) = pool.upgrade().filter(|pool| !pool.books().is_ended()) else {
             return;
         };
-        match round {
-            Round::Standbys => pool.rebalance().await,
-            Round::Names => pool.recheck_names().await,
+        let made = async {
+            match round {
+                Round::Standbys => pool.rebalance().await,
+                Round::Names => pool.recheck_names().await,
+            }
+        };
+        let unlimited =
+            (pool.seeker.routes.iter()).any(|route| route.config().connect_timeout.is_none());
+        let patience = if unlimited { PATIENCE } else { Duration::MAX };
+        tokio::select! {
+            // Dropped, it closes what it has opened; the next round begins anew.
+            _ = tokio::time::timeout(patience, made) => {}
+            () = pool.until_ended() => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::conn::tests::server::{Server, Silence, beside};
+    use crate::pool::tests::{pool, until_rest};
+
+    #[test]
+    fn a_round_that_waits_for_a_silent_server_ends_with_its_pool() {
+        beside(async |server: Rc<Server>| {
+            let options = json!({
+                "mode": "prefer-standby", "connectTimeoutMs": 0, "rebalanceMs": 1, "minIdle": 1,
+            });
+            let pool = pool(&server, &options);
+            server.until_open(1).await;
+            until_rest(&pool).await;
+            server.silence(Silence::Login);
+            server.until_open(2).await;
+            pool.end(Duration::from_secs(5)).await;
+            server.until_open(0).await;
+        });
     }
 }
