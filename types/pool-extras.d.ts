@@ -318,7 +318,10 @@ export interface PoolStatus {
   readonly driver: 'loop' | 'engine';
   /** Address of the primary, as far as this pool knows; null while it knows none. */
   readonly primary: string | null;
-  /** Every address that was tried, by address. */
+  /**
+   * Every address that was tried, by address. One that its name does not lead to any more and that no connection leads to is
+   * forgotten 10 minutes after it was heard of last, earlier where there are more than 32 of a host.
+   */
   readonly nodes: readonly PoolNode[];
   /** What happened so often since the pool was made. */
   readonly counters: PoolCounters;

@@ -72,6 +72,9 @@ pub trait Follower: Send + Sync {
     fn superseded(&self, by: &str);
 }
 
+/// Nodes that are remembered at most: clients outside of pools see addresses that no pool forgets.
+const MOST: usize = 1024;
+
 /// What is known about the nodes of one set of hosts.
 #[derive(Default)]
 pub struct View {
@@ -85,6 +88,20 @@ struct Known {
     /// The latest timeline a primary has shown: kept although that primary is lost, because one that was left behind
     /// comes back under its old timeline.
     latest: Option<Identity>,
+}
+
+impl Known {
+    /// What is known about an address, from now on if nothing was.
+    fn node(&mut self, key: &str) -> &mut Seen {
+        // Whatever is forgotten is judged anew by the next connection.
+        if self.nodes.len() >= MOST && !self.nodes.contains_key(key) {
+            self.nodes.retain(|_, seen| seen.role != Role::Unknown);
+            if self.nodes.len() >= MOST {
+                self.nodes.clear();
+            }
+        }
+        self.nodes.entry(key.into()).or_default()
+    }
 }
 
 /// What a primary's timeline says about it.
@@ -150,7 +167,7 @@ impl View {
 
     /// It answers nobody, or somebody again: a new connection does, what was said on an old one may be late.
     pub fn falls_silent(&self, key: &str, silent: bool) {
-        self.known().nodes.entry(key.into()).or_default().silent = silent;
+        self.known().node(key).silent = silent;
     }
 
     /// Did it answer nobody when it was last heard of?
@@ -177,7 +194,7 @@ impl View {
         let mut known = self.known();
         // Asked at every turn of a connection: a name is copied for the first one only.
         if !known.nodes.contains_key(key) {
-            known.nodes.insert(key.into(), Seen::default());
+            known.node(key);
         }
         let seen = known.nodes.get_mut(key)?;
         if seen.role != role && role != Role::Primary {
@@ -193,6 +210,14 @@ impl View {
         seen.role = role;
         seen.last = role;
         (change.from != role).then_some(change)
+    }
+
+    /// No name leads to these any more.
+    pub fn forget(&self, keys: &[Box<str>]) {
+        let mut known = self.known();
+        for key in keys {
+            known.nodes.remove(key);
+        }
     }
 
     /// A connection to the node was lost: it must be judged anew.
@@ -227,7 +252,7 @@ impl View {
             .map(|latest| latest.timeline);
         let is_later = former.is_some_and(|timeline| timeline < identity.timeline);
         if former.is_some_and(|timeline| timeline > identity.timeline) {
-            known.nodes.entry(key.into()).or_default().left_behind = true;
+            known.node(key).left_behind = true;
             return Standing::LeftBehind;
         }
         if is_later {
@@ -239,7 +264,7 @@ impl View {
             }
         }
         known.latest = Some(identity.clone());
-        let seen = known.nodes.entry(key.into()).or_default();
+        let seen = known.node(key);
         seen.identity = Some(identity);
         seen.left_behind = false;
         if is_later {
@@ -315,6 +340,25 @@ mod tests {
                 to: Role::Fenced
             })
         );
+    }
+
+    #[test]
+    fn a_view_does_not_grow_with_every_address_there_ever_was() {
+        let view = View::default();
+        view.admit("latest", identity("1", 7));
+        for number in 0..10 * MOST {
+            let key = number.to_string();
+            view.note(&key, Role::Primary);
+            if number % 2 == 0 {
+                view.lost(&key);
+            }
+        }
+        assert!(view.known().nodes.len() <= MOST);
+        // What it protects from is no matter of addresses.
+        let old = view.admit("1", identity("1", 6));
+        assert_eq!(old, Standing::LeftBehind);
+        view.forget(&["1".into()]);
+        assert!(!view.is_left_behind("1"));
     }
 
     #[test]

@@ -199,6 +199,7 @@ impl Pool {
         connection.belongs_to(owner);
         connection.count_in(Arc::clone(&self.metrics));
         self.metrics.opened();
+        self.seeker.table.opened(&connection.name);
         let connection = Arc::new(connection);
         books.opened(Arc::clone(&connection), connection.node, now + life, now);
         connection

@@ -100,6 +100,7 @@ impl Owner for Pool {
 
     fn closed(&self, connection: &Arc<Connection>, cause: &Error, left: Left) {
         self.count_closed(connection, cause);
+        self.seeker.table.closed(&connection.name);
         let usage = self.books().closed(connection.slot);
         if !matches!(cause, Error::Closed { .. }) {
             let key = &connection.name;

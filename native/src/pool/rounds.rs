@@ -88,6 +88,7 @@ impl Pool {
             let Ok(addresses) = addresses else {
                 continue;
             };
+            self.seeker.led_to(host, &addresses);
             let moved = |connection: &Connection| {
                 connection.node == host && !addresses.contains(connection.address())
             };

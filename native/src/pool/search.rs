@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,24 @@ fn pause(failures: u32) -> Duration {
         (FIRST_PAUSE * 2_u32.saturating_pow(failures.saturating_sub(1).min(8))).min(LONGEST_PAUSE);
     let roll = getrandom::u32().unwrap_or_default() % 501;
     base * (750 + roll) / 1000
+}
+
+impl Seeker {
+    /// A lookup has shown where a host's name leads.
+    pub(super) fn led_to(&self, host: usize, addresses: &[Address]) {
+        let Some(route) = self.routes.get(host) else {
+            return;
+        };
+        let keys: Vec<_> = (addresses.iter())
+            .map(|address| route.name_of(address))
+            .collect();
+        let forgotten = self.table.led_to(host, &keys, Instant::now());
+        if !forgotten.is_empty() {
+            self.view.forget(&forgotten);
+            let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+            reports.retain(|key, _| !forgotten.contains(key));
+        }
+    }
 }
 
 /// One search.
@@ -284,6 +303,7 @@ impl<'a> Search<'a> {
                 match result {
                     Ok(addresses) => {
                         self.spent.insert(host, took);
+                        seeker.led_to(host, &addresses);
                         self.add(host, addresses);
                     }
                     Err(error) => {

@@ -47,9 +47,16 @@ impl Node {
     }
 }
 
+/// A node whose name does not lead to it any more is forgotten so long after it was heard of or tried last.
+const KEPT: Duration = Duration::from_secs(600);
+/// Nodes of a host that are kept at most beside those that its name leads to and those with connections.
+const MOST: usize = 32;
+
 #[derive(Debug, Default)]
 struct Nodes {
     by_address: BTreeMap<Box<str>, Node>,
+    /// Open connections by address.
+    open: BTreeMap<Box<str>, usize>,
     /// The node that was the primary last, and when it was lost.
     primary: Option<(Box<str>, Option<Instant>)>,
     /// What they said last about how far they replay behind: perhaps before they are known for what they are.
@@ -65,6 +72,50 @@ pub struct Table {
 impl Table {
     fn nodes(&self) -> MutexGuard<'_, Nodes> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more connection to a node is open.
+    pub fn opened(&self, key: &str) {
+        *self.nodes().open.entry(key.into()).or_default() += 1;
+    }
+
+    /// A connection to a node is over.
+    pub fn closed(&self, key: &str) {
+        let mut nodes = self.nodes();
+        if let Some(open) = nodes.open.get_mut(key) {
+            *open = open.saturating_sub(1);
+            if *open == 0 {
+                nodes.open.remove(key);
+            }
+        }
+    }
+
+    /// The name of a host leads to these addresses now: other nodes of the host are forgotten in time. Gives those that are.
+    pub fn led_to(&self, host: usize, keys: &[Box<str>], now: Instant) -> Vec<Box<str>> {
+        let mut nodes = self.nodes();
+        let latest = |node: &Node| {
+            let failed = node.failure.as_ref().map(|(_, at)| *at);
+            node.heard.max(failed)
+        };
+        let mut left: Vec<_> = (nodes.by_address.iter())
+            .filter(|(key, node)| {
+                node.host == host && !keys.contains(key) && !nodes.open.contains_key(*key)
+            })
+            .map(|(key, node)| (latest(node), key.clone()))
+            .collect();
+        left.sort_unstable();
+        let surplus = left.len().saturating_sub(MOST);
+        let is_old =
+            |at: Option<Instant>| at.is_none_or(|at| now.saturating_duration_since(at) >= KEPT);
+        let forgotten: Vec<_> = (left.into_iter().enumerate())
+            .filter(|(place, (at, _))| *place < surplus || is_old(*at))
+            .map(|(_, (_, key))| key)
+            .collect();
+        for key in &forgotten {
+            nodes.by_address.remove(key);
+            nodes.lags.remove(key);
+        }
+        forgotten
     }
 
     /// A node says what it is. `Some` when that is new to this pool.
@@ -200,6 +251,45 @@ mod tests {
         assert_eq!(back, Some(Some(UNREACHABLE)));
         assert!(table.overview().nodes[0].1.failure.is_some());
         assert_eq!(table.failed(1, "b", &gone, took), Some(None));
+    }
+
+    #[test]
+    fn a_name_whose_addresses_change_leaves_no_trail_of_nodes() {
+        let table = Table::default();
+        let (took, gone) = (Duration::ZERO, Error::Closed { what: "client" });
+        let led_to = |name: &str, now| table.led_to(0, &[name.into()], now);
+        let count = || table.overview().nodes.len();
+        let now = Instant::now();
+        table.heard(0, "used", Role::Primary, took);
+        table.opened("used");
+        for number in 0..1000 {
+            let name = format!("10.0.0.{number}");
+            led_to(&name, now);
+            table.lags(&name, took);
+            match number % 2 {
+                0 => table.heard(0, &name, Role::Standby, took),
+                _ => table.failed(0, &name, &gone, took),
+            };
+        }
+        assert_eq!(count(), 1 + MOST + 1);
+        assert_eq!(table.nodes().lags.len(), MOST + 1);
+        // Another host's nodes are none of its business.
+        table.heard(1, "other", Role::Standby, took);
+        let later = Instant::now() + KEPT;
+        assert_eq!(led_to("10.0.0.999", later).len(), MOST);
+        assert_eq!(count(), 3);
+        // Where a connection leads stays until that is over.
+        table.closed("used");
+        assert_eq!(led_to("10.0.0.999", later), [Box::<str>::from("used")]);
+        assert_eq!(count(), 2);
+    }
+
+    #[test]
+    fn an_address_that_comes_and_goes_is_kept() {
+        let table = Table::default();
+        table.heard(0, "a", Role::Standby, Duration::ZERO);
+        assert!(table.led_to(0, &["b".into()], Instant::now()).is_empty());
+        assert_eq!(table.overview().nodes.len(), 1);
     }
 
     #[test]
