@@ -257,7 +257,11 @@ fn start(desk: &Desk, record: &Record<'_>, target: &Target, now: Instant, origin
         id: record.word(2),
     };
     let Some(object) = &target.object else {
-        return reply.fail(&Error::Closed { what: "pool" });
+        let is_of_session = [TRANSACTION, COMMIT, FINISH]
+            .into_iter()
+            .any(|flag| record.has(flag));
+        let what = if is_of_session { "transaction" } else { "pool" };
+        return reply.fail(&Error::Closed { what });
     };
     let pool = target.pool.as_deref();
     let mut request = match assemble(desk, record, pool) {

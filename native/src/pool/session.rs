@@ -93,6 +93,9 @@ impl Session {
                     self.watch(deadline);
                     return;
                 }
+                State::Waiting(queue) if queue.back().is_some_and(|last| last.finish) => {
+                    (request, over())
+                }
                 State::Waiting(queue) => {
                     queue.push_back(request);
                     drop(state);
@@ -116,12 +119,7 @@ impl Session {
                     }
                 }
                 State::Lost(cause) => (request, lost(cause)),
-                State::Finishing(_) | State::Over => (
-                    request,
-                    Error::Closed {
-                        what: "transaction",
-                    },
-                ),
+                State::Finishing(_) | State::Over => (request, over()),
             }
         };
         refused.0.fail(&refused.1);
@@ -297,9 +295,7 @@ impl Session {
     }
 
     fn abandon_after(self: &Arc<Self>, waited: Option<Duration>) {
-        let closed = Error::Closed {
-            what: "transaction",
-        };
+        let closed = over();
         let state = std::mem::replace(&mut *self.lock(), State::Over);
         match state {
             State::Waiting(queue) => {
@@ -328,6 +324,12 @@ impl Session {
     }
 }
 
+const fn over() -> Error {
+    Error::Closed {
+        what: "transaction",
+    }
+}
+
 fn lost(cause: &Error) -> Error {
     match cause {
         // Never had a connection: the reason says it all.
@@ -335,5 +337,35 @@ fn lost(cause: &Error) -> Error {
         cause => Error::TransactionLost {
             cause: Box::new(cause.clone()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::conn::tests::server::{Server, beside};
+    use crate::pool::tests::{ask_session, pool, until_rest};
+
+    #[test]
+    fn nothing_joins_a_last_request_that_waits_for_its_connection() {
+        beside(async |server: Rc<Server>| {
+            let pool = pool(&server, &json!({ "poolSize": 1 }));
+            let holder = Session::new(&pool);
+            let held = ask_session(&holder, "select 1", false).await.unwrap();
+            assert!(held.is_ok());
+            let session = Session::new(&pool);
+            let last = ask_session(&session, "select 2", true);
+            let behind = ask_session(&session, "select 3", false).await.unwrap();
+            let what = "transaction";
+            assert!(matches!(behind, Err(Error::Closed { what: closed }) if closed == what));
+            let left = ask_session(&holder, "select 4", true).await.unwrap();
+            assert!(left.is_ok() && last.await.unwrap().is_ok());
+            until_rest(&pool).await;
+            pool.end(Duration::from_secs(5)).await;
+        });
     }
 }
