@@ -57,7 +57,8 @@ export class PgError extends Error implements Verdict {
 
 /**
  * The server answered with an error. The fields, their names and their order are those of `pg`'s `DatabaseError`, which
- * is another name of this class; absent ones are `undefined`. Texts are the server's own, in its language.
+ * is another name of this class; absent ones are `undefined`. Texts are the server's own, in its language. `host`, which `pg`
+ * has not, says which server it was; it is not enumerable.
  */
 export class ServerError extends PgError {
   constructor(message: string, length?: number, name?: string);

@@ -77,6 +77,8 @@ pub struct ServerError {
     pub line: Option<Box<str>>,
     /// Routine that reported it (`R`).
     pub routine: Option<Box<str>>,
+    /// Whose answer it is: `host:port` or the socket path. No field of the protocol.
+    pub host: Option<Box<str>>,
 }
 
 /// What a deadline was waiting for.

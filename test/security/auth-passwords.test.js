@@ -169,3 +169,22 @@ test('CP-47, sec_a06: nothing that is printed holds a password', async (t) => {
   }
   await fixed.end();
 });
+
+test('sec_o02: what a server says names the server, of logins and of statements', async (t) => {
+  const named = `${server.host}:${server.port}`;
+  const wrong = asking(t, () => 'wrong').pool;
+  await assert.rejects(wrong.query('select 1'), (error) => {
+    assert.deepEqual([error.code, error.host], ['28P01', named]);
+    // Programs that list the properties of an error find those of pg.
+    return !Object.keys(error).includes('host');
+  });
+  const { pool } = asking(t, () => CANARY);
+  await assert.rejects(pool.query('select 1 / 0'), { code: '22012', host: named });
+  await assert.rejects(
+    pool.transaction((tx) => tx.query('nonsense')),
+    {
+      code: '42601',
+      host: named,
+    },
+  );
+});

@@ -161,6 +161,7 @@ pub(super) fn server_fields(server: &ServerError, fields: &mut Members) {
         ("file", &server.file),
         ("line", &server.line),
         ("routine", &server.routine),
+        ("host", &server.host),
     ] {
         fields.put_known(name, value);
     }

@@ -129,8 +129,8 @@ impl Answers {
     }
 
     /// The backend that the login has named.
-    pub fn note_backend(&mut self, pid: i32) {
-        self.trail.note_backend(pid);
+    pub fn note_backend(&mut self, pid: i32, host: &str) {
+        self.trail.note_backend(pid, host);
     }
 
     /// A setting of the session, at its start or later.
@@ -434,7 +434,7 @@ impl Sink for Answers {
             if refused {
                 self.trail.refuse(&error.code);
             }
-            let error = Error::Server(Box::new(error));
+            let error = self.trail.said(error);
             // Not the statement has failed, but all of its transaction with the probe behind it.
             sent.error = Some(if refused {
                 error.lose_transaction()
@@ -444,7 +444,7 @@ impl Sink for Answers {
         } else {
             if let Some(cursor) = &mut self.cursor {
                 // Between two batches: the next one will never come, and must not look like the end.
-                cursor.failed = Some(Error::Server(Box::new(error.clone())));
+                cursor.failed = Some(self.trail.said(error.clone()));
             }
             self.last_words = Some(error);
         }

@@ -226,7 +226,10 @@ pub async fn dial(
         Ok((stream, session, input)) => Ok(assemble(
             route, node, manner, shapes, address, stream, session, input,
         )),
-        Err(Error::Server(refusal)) => Err(Error::Refused(refusal)),
+        Err(Error::Server(mut refusal)) => {
+            refusal.host = Some(route.label.clone());
+            Err(Error::Refused(refusal))
+        }
         Err(error) => Err(route.named(error)),
     }
 }
@@ -276,7 +279,7 @@ fn assemble(
     if let Some(limit) = limit {
         exchange.limit(limit);
     }
-    exchange.note_backend(session.pid);
+    exchange.note_backend(session.pid, route.label());
     for (name, value) in &session.parameters {
         exchange.note_parameter(name, value);
     }

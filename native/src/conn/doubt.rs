@@ -14,7 +14,7 @@ use crate::conn::fate::position;
 use crate::conn::request::{Part, Request, Work};
 use crate::conn::role::Role;
 use crate::conn::statement::Class;
-use crate::error::{Error, Outcome, Trace};
+use crate::error::{Error, Outcome, ServerError, Trace};
 use crate::wire::Row;
 
 /// The first probe of a connection asks who the server is, too. Functions that every role may call.
@@ -88,6 +88,8 @@ pub struct Trail {
     supported: bool,
     /// The backend that the login has named.
     backend: i32,
+    /// `host:port` or the socket path.
+    host: Option<Box<str>>,
     /// It is another one that answers: a pooler stands in between.
     pub(super) pooled: bool,
     /// Known once it was asked outside of recovery.
@@ -104,8 +106,15 @@ pub struct Trail {
 
 impl Trail {
     /// The backend that the login has named.
-    pub fn note_backend(&mut self, pid: i32) {
+    pub fn note_backend(&mut self, pid: i32, host: &str) {
         self.backend = pid;
+        self.host = Some(host.into());
+    }
+
+    /// What the server has said, with its name.
+    pub(super) fn said(&self, mut error: ServerError) -> Error {
+        error.host.clone_from(&self.host);
+        Error::Server(Box::new(error))
     }
 
     /// A setting of the session.

@@ -137,8 +137,8 @@ impl Exchange {
     }
 
     /// The backend that the start-up has named.
-    pub fn note_backend(&mut self, pid: i32) {
-        self.answers.note_backend(pid);
+    pub fn note_backend(&mut self, pid: i32, host: &str) {
+        self.answers.note_backend(pid, host);
     }
 
     /// A setting the server reported during start-up.

@@ -102,6 +102,7 @@ fn every_field_of_an_error_is_kept() {
             file: some("<F>"),
             line: some("<L>"),
             routine: some("<R>"),
+            host: None,
         }
     );
 }
