@@ -39,9 +39,12 @@ pub(super) fn encode(
 ) -> Result<Encoded, Box<(Request, Error)>> {
     let mut sent = InFlight::new(request, answers.now);
     let mut expected = Vec::with_capacity(8);
+    let evicted = answers.cache.evicted().to_vec();
     match messages(&mut sent, &mut expected, out, answers, is_open) {
         Ok(()) => Ok((sent, expected)),
         Err(error) => {
+            // So are the Closes in front of it: the next request brings them.
+            answers.cache.still_evicted(evicted);
             // Its Parse is taken back with the rest of the bytes, so the name must not stay known.
             if let (true, Some(prepared), Some(statement)) =
                 (sent.fresh, &sent.prepared, sent.request.work.statement())
@@ -442,4 +445,44 @@ fn resolve<'a>(
     let mut out = BytesMut::with_capacity(section.len());
     Params::new(section)?.resolve(is_json, &mut out)?;
     Ok(Some(Vec::from(out).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conn::request::Reply;
+    use crate::conn::tests::server::{exchange, message, profile};
+
+    fn request(text: &str, name: &str) -> Request {
+        let work = Work::Execute {
+            statement: Statement::intern(text).unwrap(),
+            params: Parameters::none(),
+            naming: match name {
+                "" => Naming::Cached,
+                name => Naming::Own(name.into()),
+            },
+            begin: None,
+        };
+        Request::new(work, Reply::local().0, profile())
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_encoded_leaves_it_to_the_next_one_to_close_what_was_evicted() {
+        let mut exchange = exchange();
+        exchange.push(request("select 'own'", "mine"));
+        exchange.push(request("select 'evicted'", ""));
+        exchange.answers.cache.renew();
+        let evicted = exchange.answers.cache.evicted().to_vec();
+        assert_eq!(evicted.len(), 1);
+        exchange.output.clear();
+        // That name stands for another text.
+        exchange.push(request("select 'other'", "mine"));
+        assert!(exchange.output.is_empty());
+        exchange.push(request("select 'next'", ""));
+        let body = [b"S", evicted[0].as_bytes(), b"\0"].concat();
+        let close = message(b'C', &body);
+        let closes = exchange.output.windows(close.len());
+        assert_eq!(closes.filter(|at| *at == close).count(), 1);
+        assert!(exchange.answers.cache.evicted().is_empty());
+    }
 }

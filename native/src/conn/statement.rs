@@ -471,6 +471,21 @@ impl StatementCache {
     }
 
     /// Names of evicted statements that the server still holds.
+    #[must_use]
+    pub fn evicted(&self) -> &[Box<str>] {
+        &self.evicted
+    }
+
+    /// These were not closed after all.
+    pub fn still_evicted(&mut self, names: Vec<Box<str>>) {
+        for name in names {
+            if !self.evicted.contains(&name) {
+                self.evicted.push(name);
+            }
+        }
+    }
+
+    /// The same names, which are being closed.
     pub fn take_evicted(&mut self) -> Vec<Box<str>> {
         std::mem::take(&mut self.evicted)
     }
