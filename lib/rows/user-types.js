@@ -1,7 +1,9 @@
 // Types the server's users made (arrays of enums and domains, composites): their text into values of the lossless preset.
 'use strict';
 
+const { TYPE_NAMES } = require('./builtins.js');
 const { parseArray, parseRecord } = require('./literals.js');
+const { isoInterval } = require('./iso-interval.js');
 const { isoDate, isoInstant, isoTime } = require('./iso-text.js');
 const { identity, parseBool, parseBytea } = require('./pg-types.js');
 const { StaleTypeError } = require('./failures.js');
@@ -37,9 +39,14 @@ const BUILTIN = new Map(
     [1083, isoTime],
     [1114, isoDate],
     [1184, isoInstant],
+    [1186, isoInterval],
     [3802, toJson],
   ]),
 );
+
+/** Built-in array → type of its elements. @type {ReadonlyMap<number, number>} */
+const ELEMENTS = new Map([...TYPE_NAMES.values()].map(([element, array]) => [array, element]));
+const BOX = 603;
 
 /**
  * What turns the text of a user's type into a value; undefined when it stays text.
@@ -58,6 +65,11 @@ function parserOfUserType(oid, typeInfo) {
 function parserOf(oid, typeInfo, depth) {
   const builtin = BUILTIN.get(oid);
   if (builtin !== undefined) return builtin;
+  const member = ELEMENTS.get(oid);
+  if (member !== undefined) {
+    const element = parserOf(member, typeInfo, depth + 1);
+    return (text) => parseArray(text, element, member === BOX ? ';' : ',');
+  }
   const info = depth < MAX_DEPTH ? typeInfo(oid) : undefined;
   if (info?.base !== undefined) return parserOf(info.base, typeInfo, depth + 1);
   if (info?.array !== undefined) {

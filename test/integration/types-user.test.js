@@ -18,6 +18,7 @@ const db = testDatabase(`
     create domain moods as mood[];
     create type inner_pair as (n numeric, "__proto__" text);
     create type outer_pair as (id positive, feeling mood, pair inner_pair, many inner_pair[], at timestamptz);
+    create type holder as (span interval, spans interval[], grid int4[], words text[], docs jsonb[], boxes box[]);
     create table things (id int, feeling mood);
     insert into things values (1, 'sad');
 `);
@@ -57,6 +58,27 @@ async function streamed(rows) {
   for await (const row of rows) all.push(row);
   return all;
 }
+
+test('attributes of built-in types are what columns of these types are', async (t) => {
+  const values = `'-1 mon +2 days -03:04:05.6'::interval as span, array['1 day', null]::interval[] as spans,
+    '[0:1][2:2]={{1},{null}}'::int4[] as grid, array['a"b\\', 'NULL', ''] as words,
+    array['{"a": ["}"]}', null]::jsonb[] as docs, array['(2,2),(1,1)', '(1,1),(0,0)']::box[] as boxes`;
+  const expected = {
+    span: 'P-1M2DT-3H-4M-5.6S',
+    spans: ['P1D', null],
+    grid: [[1], [null]],
+    words: ['a"b\\', 'NULL', ''],
+    docs: [{ a: ['}'] }, null],
+    boxes: ['(2,2),(1,1)', '(1,1),(0,0)'],
+  };
+  for (const style of ['postgres', 'postgres_verbose', 'sql_standard', 'iso_8601']) {
+    const pool = db.openPool(t, { poolSize: 1, options: `-c IntervalStyle=${style}` });
+    const sql = `select *, row(span, spans, grid, words, docs, boxes)::holder as whole from (select ${values}) v`;
+    for (let run = 0; run < 3; run += 1) {
+      assert.deepEqual(await pool.query(sql), [{ ...expected, whole: expected }], style);
+    }
+  }
+});
 
 test('enums, domains, composites and arrays of them are values of their parts', async (t) => {
   const pool = db.openPool(t, { poolSize: 1 });

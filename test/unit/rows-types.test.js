@@ -6,6 +6,7 @@ const { test } = require('node:test');
 const pg = require('pg');
 
 const { compile } = require('../../lib/rows/decoder.js');
+const { isoInterval } = require('../../lib/rows/iso-interval.js');
 const { isoDate, isoInstant, isoTime } = require('../../lib/rows/iso-text.js');
 const kinds = require('../../lib/rows/kinds.js');
 const { parseArray, parseRecord } = require('../../lib/rows/literals.js');
@@ -134,7 +135,9 @@ test('composite values are taken apart', () => {
 
 test('ISO text made in JavaScript is the same as the engine makes', () => {
   for (const vector of require('../vectors/row-frames.json')) {
-    const convert = { 1083: isoTime, 1114: isoDate, 1184: isoInstant }[vector.oid];
+    const convert = { 1083: isoTime, 1114: isoDate, 1184: isoInstant, 1186: isoInterval }[
+      vector.oid
+    ];
     if (convert === undefined) continue;
     const made = vector.text.map((text) => (text === null ? null : convert(text)));
     assert.deepEqual(made, vector.lossless, vector.type);
@@ -191,4 +194,34 @@ test('sec_w07_a composite value with other attributes than known is refused', ()
   const view = writeFrame([kinds.STR], [['(1,2)']]);
   const run = compile(shape, { typeInfo: (oid) => INFO.get(oid) });
   assert.throws(() => run(view, 0, 1, [], 0), /2 parts where 4 are known/);
+});
+
+test('intervals of every style are ISO 8601, and other text stays', () => {
+  // (iso_8601, postgres, postgres_verbose, sql_standard), printed by PostgreSQL 15
+  for (const [expected, ...styles] of [
+    ['PT0S', '00:00:00', '@ 0', '0', 'PT0S'],
+    ['P1Y2M', '1 year 2 mons', '@ 1 year 2 mons', '1-2', 'P1Y2M'],
+    ['P-1Y-2M', '-1 years -2 mons', '@ 1 year 2 mons ago', '-1-2'],
+    ['P3DT4H5M6S', '3 days 04:05:06', '@ 3 days 4 hours 5 mins 6 secs', '3 4:05:06'],
+    [
+      'P-3DT-4H-5M-6.7S',
+      '-3 days -04:05:06.7',
+      '@ 3 days 4 hours 5 mins 6.7 secs ago',
+      '-3 4:05:06.7',
+    ],
+    ['P1Y2M-3DT4H5M6.789S', '1 year 2 mons -3 days +04:05:06.789', '+1-2 -3 +4:05:06.789'],
+    ['PT-0.000001S', '-00:00:00.000001', '@ 0.000001 secs ago', '-0:00:00.000001'],
+    ['PT1000H0.5S', '1000:00:00.5', '@ 1000 hours 0.5 secs'],
+    ['P1D', '1 day', '@ 1 day', '1 0:00:00'],
+    [
+      'P-178956970Y-8M2147483647DT-2562047788H-54.775808S',
+      '-178956970 years -8 mons +2147483647 days -2562047788:00:54.775808',
+    ],
+    ...['infinity', '-infinity', '', '1 lustrum', '1 year 2', '1:2:3:4'].map((text) => [
+      text,
+      text,
+    ]),
+  ]) {
+    for (const text of styles) assert.equal(isoInterval(text), expected, text);
+  }
 });
