@@ -7,14 +7,16 @@ const { OPERATION, REQUEST_HEADER } = require('./operations.js');
 
 const errors = lazy(() => require('./error-classes.js'));
 
-/** Texts held at the same time; least recently used ones are let go. */
+/** Texts held at the same time, and their characters; the oldest are let go. */
 const MAX_TEXTS = 10_000;
+const MAX_CHARACTERS = 16 * 1024 * 1024;
 
 /** Texts longer than this are not worth keeping: generated inserts, scripts. */
 const MAX_KEPT_LENGTH = 100_000;
 
 /** Texts in the order they were last moved to the end. @type {Map<string, number>} */
 const numbers = new Map();
+let characters = 0;
 
 /** Was the statement of a number quick when it ran last, and does it leave the session as it was? @type {boolean[]} */
 const quick = [];
@@ -32,7 +34,8 @@ function statementNumber(text) {
   if (text.length > MAX_KEPT_LENGTH) return passingNumber(text);
   const number = register(text);
   quick[number] = false;
-  if (numbers.size >= MAX_TEXTS) evict();
+  characters += text.length;
+  if (numbers.size >= MAX_TEXTS || characters > MAX_CHARACTERS) evict();
   numbers.set(text, number);
   return number;
 }
@@ -53,10 +56,10 @@ function passingNumber(text) {
  * costs one crossing.
  */
 function evict() {
-  let left = MAX_TEXTS / 10;
   for (const [text, number] of numbers) {
-    if (left-- === 0) break;
+    if (numbers.size <= 0.9 * MAX_TEXTS && characters <= 0.9 * MAX_CHARACTERS) break;
     numbers.delete(text);
+    characters -= text.length;
     dropped.push(number);
   }
 }

@@ -57,3 +57,25 @@ test('a temporary table that hides another is read at once, whatever was prepare
   await client.query('drop table pg_temp.t');
   assert.deepEqual(await ask(), [{ id: 1 }]);
 });
+
+test('sec_j04: texts that do not come again do not fill the memory', async (t) => {
+  const gc = globalThis.gc;
+  assert.ok(gc, 'run with --expose-gc');
+  const pool = db.openPool(t, { poolSize: 1 });
+  const ask = async (from, to) => {
+    for (let n = from; n < to; n++) {
+      // flat: a text put together from pieces would be the pieces' memory
+      const long = Buffer.from(`select ${n} as n -- ${'x'.repeat(90_000)}`).toString('latin1');
+      assert.deepEqual(await pool.query(long), [{ n }]);
+    }
+  };
+  await ask(0, 10);
+  gc();
+  const before = process.memoryUsage().heapUsed;
+  await ask(10, 500);
+  gc();
+  const more = process.memoryUsage().heapUsed - before;
+  assert.ok(more < 25e6, `${more} bytes are kept`);
+  // one that was let go is one like any other
+  await ask(0, 10);
+});
