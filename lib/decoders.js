@@ -15,14 +15,16 @@ loadAhead(decoding);
 /** @import { Decode, ResolvedTypes, Shape, TypeInfo } from '../types/rows.js' */
 /** @typedef {InstanceType<typeof import('./type-catalog.js').TypeCatalog>} TypeCatalog */
 
-/** Compiled decoders kept; the least recently made ones go first (rule J04). */
+/** Compiled decoders kept, and the columns of all of them; the least recently made ones go first (rule J04). */
 const MAX_DECODERS = 1000;
+const MAX_COLUMNS = 100_000;
 
 /** `epoch`: of the catalog, undefined when nothing can change what the shape's types mean. @typedef {{ decode: Decode, fields: Shape['fields'], epoch: number | undefined, freshUntil: number }} Compiled */
 
 class Decoders {
   /** @type {Map<number, Compiled>} */
   #compiled = new Map();
+  #columns = 0;
   /** Shapes whose types are being looked up; the engine may have let go of them when they are known. @type {Map<number, Shape>} */
   #waiting = new Map();
   #types;
@@ -99,12 +101,26 @@ class Decoders {
       epoch: freshUntil === Number.POSITIVE_INFINITY ? undefined : catalog?.epochAt(freshUntil),
       freshUntil,
     };
-    if (this.#compiled.size >= MAX_DECODERS) {
-      const [oldest] = this.#compiled.keys();
-      this.#compiled.delete(/** @type {number} */ (oldest));
-    }
-    this.#compiled.set(number, compiled);
+    this.#keep(number, compiled);
     return compiled;
+  }
+
+  /** @param {number} number @param {Compiled} compiled */
+  #keep(number, compiled) {
+    this.#drop(number);
+    this.#compiled.set(number, compiled);
+    this.#columns += compiled.fields.length;
+    for (const oldest of this.#compiled.keys()) {
+      const isFull = this.#compiled.size > MAX_DECODERS || this.#columns > MAX_COLUMNS;
+      if (!isFull || oldest === number) break;
+      this.#drop(oldest);
+    }
+  }
+
+  /** @param {number} number */
+  #drop(number) {
+    this.#columns -= this.#compiled.get(number)?.fields.length ?? 0;
+    this.#compiled.delete(number);
   }
 
   /**

@@ -195,3 +195,24 @@ test('dates read the same from text and binary in every DateStyle', async (t) =>
   await tx.rollback();
   assert.deepEqual(await plain.query(sql), [iso]);
 });
+
+test('sec_j04: results of many columns that do not come again do not fill the memory', async (t) => {
+  const gc = globalThis.gc;
+  assert.ok(gc, 'run with --expose-gc');
+  const pool = db.openPool(t, { poolSize: 1 });
+  const ask = async (from, to) => {
+    for (let n = from; n < to; n++) {
+      const columns = Array.from({ length: 1600 }, (_, k) => `${k} as "of_${n}_and_${k}"`);
+      const [row] = await pool.query(`select ${columns.join()}`);
+      assert.equal(row[`of_${n}_and_1599`], 1599);
+    }
+  };
+  await ask(0, 5);
+  gc();
+  const before = process.memoryUsage().heapUsed;
+  await ask(5, 250);
+  gc();
+  const more = process.memoryUsage().heapUsed - before;
+  assert.ok(more < 90e6, `${more} bytes are kept`);
+  await ask(0, 5);
+});
