@@ -99,11 +99,10 @@ export interface PoolConfig extends ClientConfig {
   Client?: (new (config?: any) => any) | undefined;
   /** Records where each client was asked for, so that an acquire timeout can name who holds them. Default false. */
   trackHolders?: boolean | undefined;
-  /**
-   * When all clients are busy, `pool.query` sends statements that were quick when they ran last ahead of the answers to
-   * others: at most so many, from 1, are unanswered on one client (default 8). With 1 each waits for a free client.
-   */
+  /** When all are busy, `pool.query` sends what was quick ahead, at most so many on one client. Default 8; with 1 each waits. */
   pipelineDepth?: number | undefined;
+  /** Whether a transaction that is open at `release` is rolled back. Default true, or `defaults.rollbackOnRelease`. Not in pg. */
+  rollbackOnRelease?: boolean | undefined;
 }
 
 /** Who had a client when an acquire timed out; the longest first. */

@@ -5,6 +5,7 @@ const { wrong } = require('../option-rules.js');
 const { readClientLease } = require('../lease-options.js');
 const { readHooks } = require('../query-hooks.js');
 const { hide } = require('./connection-parameters.js');
+const { defaults } = require('./defaults.js');
 
 const DEFAULT_IDLE_MS = 10_000;
 
@@ -31,6 +32,7 @@ function readPoolOptions(options) {
   own.maxLifetimeSeconds = own.maxLifetimeSeconds || 0;
   if (own.idleTimeoutMillis === undefined) own.idleTimeoutMillis = DEFAULT_IDLE_MS;
   checkDepth(own.pipelineDepth);
+  checkSwitch('rollbackOnRelease', own.rollbackOnRelease);
   // Its clients read them; what is wrong with them is said here.
   readHooks(own);
   return own;
@@ -42,4 +44,17 @@ function checkDepth(given) {
   throw wrong('pipelineDepth', 'must be a whole number of at least 1');
 }
 
-module.exports = { DEFAULT_DEPTH, readPoolOptions };
+/** @param {string} name @param {unknown} given */
+function checkSwitch(name, given) {
+  if (given !== undefined && typeof given !== 'boolean') throw wrong(name, 'must be a boolean');
+}
+
+/**
+ * Are transactions left open for the next one, as in pg? Asked at each release: programs set `defaults` late.
+ * @param {{ rollbackOnRelease?: boolean }} options
+ */
+function keepsTransactions({ rollbackOnRelease = defaults.rollbackOnRelease }) {
+  return rollbackOnRelease === false;
+}
+
+module.exports = { DEFAULT_DEPTH, keepsTransactions, readPoolOptions };

@@ -14,7 +14,7 @@ const {
   turnedAway,
 } = require('./pool-failures.js');
 const { PoolFields } = require('./pool-fields.js');
-const { DEFAULT_DEPTH } = require('./pool-options.js');
+const { DEFAULT_DEPTH, keepsTransactions } = require('./pool-options.js');
 const { promiseOf } = require('./promises.js');
 const { PooledQuery, rejection } = require('./pooled-query.js');
 const { readQuery } = require('./query.js');
@@ -381,7 +381,7 @@ class Pool extends PoolFields {
       this.#remove(client, () => this.#pulse());
       return;
     }
-    if (isClean || typeof client[SETTLE] !== 'function') {
+    if (isClean || typeof client[SETTLE] !== 'function' || keepsTransactions(this.options)) {
       this.#rest(client, onError);
       return;
     }

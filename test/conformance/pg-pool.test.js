@@ -443,6 +443,25 @@ compareAll([
     differs: 'the transaction is rolled back; pg hands it to the next one as it is',
     expect: { value: [[], 'I'] },
   },
+  ...['option', 'default'].map((where) => ({
+    name: `released inside a transaction that is kept, by ${where}`,
+    run: async (driver, { pool: make }) => {
+      const keeping = { rollbackOnRelease: false };
+      const pool = make({ max: 1, ...(where === 'option' && keeping) });
+      if (where === 'default') Object.assign(driver.defaults, keeping);
+      try {
+        await pool.query('begin');
+        const client = await pool.connect();
+        await client.query('insert into item values (77)');
+        client.release();
+        const { rows } = await pool.query('select id from item where id = 77');
+        await pool.query('rollback');
+        return [rows, (await pool.query('select from item')).rowCount];
+      } finally {
+        delete driver.defaults.rollbackOnRelease;
+      }
+    },
+  })),
   {
     name: 'released with a failed transaction',
     run: async (_, { pool: make }) => {
