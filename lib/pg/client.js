@@ -294,8 +294,8 @@ class Client extends ClientFields {
 
   /** Why nothing more can be asked. @returns {Error | undefined} */
   #refusal() {
-    const isOver = this._ending || this.#state === 'over';
-    return isOver || !this._queryable ? unusable(!this._queryable) : undefined;
+    if (!this._queryable) return unusable(true, this.connection.isLost);
+    return this._ending || this.#state === 'over' ? unusable(false) : undefined;
   }
 
   /** @param {Asked} asked @param {Resolve} resolve @param {Reject} reject */

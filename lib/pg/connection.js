@@ -66,6 +66,11 @@ class ConnectionFacade extends EventEmitter {
     });
   }
 
+  /** Has the program heard that there is nothing behind it, or ended it itself? */
+  get isLost() {
+    return this.#isLost || this.stream.destroyed || !this.stream.writable;
+  }
+
   /** What the program has not done itself. @param {Error} error */
   lost(error) {
     if (this.stream.destroyed) return;

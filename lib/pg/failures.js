@@ -97,8 +97,13 @@ function interrupted(error) {
   return new errors.OutcomeUnknownError(message, { code, cause });
 }
 
-/** Why nothing can be asked any more. @param {boolean} isLost */
-function unusable(isLost) {
+/**
+ * Why nothing can be asked any more. Until its loss is told of, a client of pg takes statements and fails them with that:
+ * programs know by its words that trying again is worth it.
+ * @param {boolean} isLost @param {boolean} [isToldOf]
+ */
+function unusable(isLost, isToldOf = true) {
+  if (isLost && !isToldOf) return terminated(false);
   return isLost
     ? new errors.ConnectError('Client has encountered a connection error and is not queryable', {
         code: 'ERR_CONNECTION_LOST',

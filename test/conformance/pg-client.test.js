@@ -338,6 +338,31 @@ compareAll([
     },
   },
   {
+    name: 'asked as soon as a statement heard of the end of its session, and later',
+    run: async (_, context) => {
+      const client = await context.connect();
+      const told = {};
+      const ask = async (when) => {
+        told[when] = (await rejection(client.query('select 1'))).message;
+      };
+      let byCallback;
+      const running = client.query('select pg_sleep(10)').catch(() => {
+        client.query('select 1', (error) => {
+          byCallback = error.message;
+        });
+        return ask('at once');
+      });
+      const heard = new Promise((resolve) => {
+        client.once('error', () => resolve(ask('of the listener')));
+      });
+      await settled();
+      await kill(context, client);
+      await Promise.all([running, heard]);
+      await ask('later');
+      return [told, byCallback];
+    },
+  },
+  {
     name: 'a busy session ended by the server',
     run: async (_, context) => {
       const client = await context.connect();
