@@ -245,8 +245,9 @@ export class FencedError extends PgError {}
 
 /**
  * The result was not taken: it is larger than `maxResultBytes`, or has a text longer than any string of JavaScript (`code`:
- * `'ERR_RESULT_TOO_LARGE'`), or came in a form that is not read (`'ERR_RESULT_FORMAT'`). When the server had carried the statement out already, this is the `cause` of an
- * `OutcomeUnknownError`.
+ * `'ERR_RESULT_TOO_LARGE'`), or came in a form that is not read (`'ERR_RESULT_FORMAT'`), or it is a COPY TO that was given up
+ * when the server had sent all of it (`'ERR_RESULT_INCOMPLETE'`). When the server had carried the statement out already, this is
+ * the `cause` of an `OutcomeUnknownError`.
  */
 export class ResultError extends PgError {}
 

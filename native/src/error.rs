@@ -206,7 +206,7 @@ pub enum Error {
     Fenced,
     /// The result is not taken: it is longer than allowed, or has a form that cannot be read.
     Result {
-        /// `ERR_RESULT_TOO_LARGE` or `ERR_RESULT_FORMAT`.
+        /// `ERR_RESULT_TOO_LARGE`, `ERR_RESULT_FORMAT` or `ERR_RESULT_INCOMPLETE`.
         code: &'static str,
         /// What is wrong, and what the limit is.
         problem: Box<str>,

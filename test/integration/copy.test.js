@@ -293,6 +293,49 @@ test('a signal destroys with its reason, a time limit with a TimeoutError', asyn
   assert.equal(await one(pool), 1);
 });
 
+/** So many rows of 10 000 bytes, then a wait until the observer lets it go on, then the same number again. */
+const inHalves = (rows) => `copy (select repeat('x', 9999) from generate_series(1, ${rows})
+  union all select pg_advisory_xact_lock(7)::text
+  union all select repeat('y', 9999) from generate_series(1, ${rows})) to stdout`;
+
+/** A COPY TO that the server finishes after it was given up, because no cancel reaches it. */
+async function finishedAfterAbort(t, rows, take) {
+  const proxy = await db.openProxy(t);
+  const pool = open(t, { connectionString: proxy.url(db.url), sslmode: 'disable' });
+  await one(pool);
+  await db.sql('select pg_advisory_lock(7)');
+  const controller = new AbortController();
+  const to = pool.copyTo(inHalves(rows), { signal: controller.signal });
+  const taken = take(to);
+  await once(to, 'readable');
+  await db.running('union all select');
+  proxy.refuse();
+  controller.abort(new Error('enough'));
+  await waitFor(() => proxy.counts.refused > 0, { what: 'a cancel that does not arrive' });
+  await db.sql('select pg_advisory_unlock(7)');
+  return { proxy, pool, to, taken };
+}
+
+test('a COPY TO that the server finishes although it was given up has all of its data', async (t) => {
+  const { proxy, pool, to, taken } = await finishedAfterAbort(t, 40, text);
+  const rows = (letter) => `${letter.repeat(9999)}\n`.repeat(40);
+  assert.equal(await taken, `${rows('x')}\n${rows('y')}`);
+  assert.equal(to.rowCount, 81);
+  proxy.heal();
+  assert.equal(await one(pool), 1);
+});
+
+test('a COPY TO without some of its data is no success', async (t) => {
+  const { proxy, pool, taken } = await finishedAfterAbort(t, 400, failure);
+  const { name, code, outcome, cause } = await taken;
+  assert.deepEqual(
+    [name, code, outcome, cause.name, cause.code],
+    ['OutcomeUnknownError', 'IN_DOUBT', 'unknown', 'ResultError', 'ERR_RESULT_INCOMPLETE'],
+  );
+  proxy.heal();
+  assert.equal(await one(pool), 1);
+});
+
 test('sec_c02: a lost connection before the end was sent is certainly no success', async (t) => {
   const pool = open(t);
   await empty(pool);

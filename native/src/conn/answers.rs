@@ -465,8 +465,7 @@ impl Sink for Answers {
                 self.settle(status);
             }
             _ => {
-                self.copy_flush();
-                self.copy = Copying::default();
+                self.copy_ends();
                 self.cursor_over = self.cursor.take().and_then(|cursor| cursor.failed);
                 self.settle(status);
             }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use crate::conn::answers::{Answers, touch};
 use crate::conn::exchange::Exchange;
+use crate::conn::inflight::InFlight;
 use crate::conn::request::{Completion, Outlet, Reply, Work};
+use crate::error::{Error, Outcome};
 use crate::wire::{CopyFormat, copy_rows, frontend};
 
 /// Bytes of a COPY TO handed to JS at a time.
@@ -75,13 +77,16 @@ pub struct Copying {
     buffer: Vec<u8>,
     /// Handed over and not used up.
     untaken: usize,
+    /// Some of what came was not kept, because its caller had given it up.
+    dropped: bool,
 }
 
 impl Answers {
-    /// The server has begun a COPY. `false` when it is not the one that was asked for, or not wanted any more.
+    /// The server has begun a COPY. `false` when it is not the one that was asked for, or data for it is not wanted any more.
     pub(super) fn copy_begins(&mut self, wanted: bool, format: &CopyFormat) -> bool {
         let asked = self.sent.front().is_some_and(|sent| {
-            sent.cancelled.is_none()
+            // What the server sends may still be all of it: the cancel can come too late.
+            (sent.cancelled.is_none() || !wanted)
                 && matches!(sent.request.work, Work::Copy { incoming, .. } if incoming == wanted)
         });
         if !asked || self.copy.stage != Stage::Before {
@@ -120,14 +125,16 @@ impl Answers {
         touch(&mut self.touched, outlet);
     }
 
-    /// Takes data of a COPY TO; what nobody asked for is dropped.
+    /// Takes data of a COPY TO; what nobody asked for is dropped. One that was given up is read to its end, because the server
+    /// may be faster than the cancel, and what its caller does not take of that is dropped too, over a limit.
     pub(super) fn copy_received(&mut self, data: &[u8]) {
-        let wanted = self.copy.stage == Stage::Outgoing
-            && self
-                .sent
-                .front()
-                .is_some_and(|sent| sent.cancelled.is_none());
-        if !wanted {
+        if self.copy.stage != Stage::Outgoing {
+            return;
+        }
+        let is_given_up = |sent: &InFlight| sent.cancelled.is_some();
+        self.copy.dropped |=
+            self.copy.untaken >= HIGH_WATER && self.sent.front().is_none_or(is_given_up);
+        if self.copy.dropped {
             self.copy.buffer = Vec::new();
             return;
         }
@@ -145,6 +152,22 @@ impl Answers {
         let mut piece = std::mem::take(&mut self.copy.buffer);
         self.copy.untaken += piece.len();
         self.tell_copy(CopyNews::Data(&mut piece));
+    }
+
+    /// Its request is answered. A part of the data must not pass for all of it.
+    pub(super) fn copy_ends(&mut self) {
+        self.copy_flush();
+        let copy = std::mem::take(&mut self.copy);
+        if let Some(sent) = self.sent.front_mut()
+            && copy.dropped
+            && sent.error.is_none()
+        {
+            sent.refusal = Some(Error::Result {
+                code: "ERR_RESULT_INCOMPLETE",
+                problem: "the COPY was given up, and some of its data dropped, but the server had sent all of it".into(),
+                outcome: Outcome::Unknown,
+            });
+        }
     }
 
     /// The socket has taken everything up to `written`.
@@ -218,7 +241,19 @@ impl Exchange {
             drop(self.core.end_copy_in(&mut self.output, end));
         }
         self.produced_since(before);
-        self.answers.copy.stage = Stage::Over;
+        let is_outgoing = |sent: &InFlight| {
+            matches!(
+                sent.request.work,
+                Work::Copy {
+                    incoming: false,
+                    ..
+                }
+            )
+        };
+        // What the server sends is over when it says so.
+        if !self.answers.sent.front().is_some_and(is_outgoing) {
+            self.answers.copy.stage = Stage::Over;
+        }
     }
 
     /// Does a COPY on it need its caller, for data or for its end?
