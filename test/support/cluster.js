@@ -223,13 +223,17 @@ class Cluster {
       return /** @type {const} */ ([file, fs.readFileSync(file)]);
     });
     const { server } = this.primary;
+    const [begin, end] =
+      server.version >= 15
+        ? [`pg_backup_start('rejoin', true)`, 'pg_backup_stop(false)']
+        : [`pg_start_backup('rejoin', true, false)`, 'pg_stop_backup(false)'];
     const client = new Client({ host: server.host, port: server.port, user: 'postgres' });
     await client.connect();
     try {
-      await client.query(`select pg_backup_start('rejoin', true)`);
+      await client.query(`select ${begin}`);
       fs.rmSync(dataDir, { recursive: true });
       await runAsServer('cp', ['-a', server.dataDir, dataDir]).catch(ignoreVanished);
-      const { rows } = await client.query(`select labelfile from pg_backup_stop(false)`);
+      const { rows } = await client.query(`select labelfile from ${end}`);
       own(path.join(dataDir, 'backup_label'), rows[0].labelfile);
     } finally {
       await client.end();
