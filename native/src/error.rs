@@ -377,10 +377,13 @@ impl Error {
 /// The code of a thread that the system refuses.
 pub const NO_THREAD: &str = "ERR_NO_THREAD";
 
+/// The code of a TLS handshake whose connection was lost.
+pub const TLS_BROKEN_OFF: &str = "ERR_TLS_BROKEN_OFF";
+
 /// Would connecting again fail the same way? Codes of certificates are Node's and have no common beginning.
 #[must_use]
 pub fn is_final(code: &str) -> bool {
-    (code.starts_with("ERR_") && code != NO_THREAD)
+    (code.starts_with("ERR_") && ![NO_THREAD, TLS_BROKEN_OFF].contains(&code))
         || code.starts_with("CERT_")
         || code.starts_with("CRL_")
         || code.starts_with("UNABLE_TO_")

@@ -8,8 +8,10 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');
-const { Client } = require('../../lib/index.js');
+const { Client, createPool } = require('../../lib/index.js');
 const { makeCertificates } = require('../support/certificates.js');
+const { startProxy } = require('../support/proxy.js');
+const { startServer } = require('../support/server.js');
 const { test } = require('../support/timed-test.js');
 
 /** A server on a thread of its own: it resets each connection as soon as it has read the INSERT, and counts these. */
@@ -77,4 +79,23 @@ test('sec_x03: what the server has read is never "not sent", wherever an encrypt
   }
   assert.equal(Atomics.load(seen, 0), ROUNDS);
   assert.deepEqual(outcomes, new Array(ROUNDS).fill('unknown'));
+});
+
+test('sec_x01: a handshake that breaks off is tried again, as a login without TLS is', async (t) => {
+  const server = await startServer({ tls: true });
+  t.after(() => server.stop());
+  const proxy = await startProxy(server);
+  t.after(() => proxy.close());
+  for (const reset of [true, false]) {
+    for (const [direction, byte] of [
+      ['toServer', 100],
+      ['toClient', 30],
+    ]) {
+      proxy.cutAt({ direction, byte, reset });
+      const pool = createPool({ connectionString: proxy.url(server.url), sslmode: 'require' });
+      assert.equal((await pool.query('select 1 as n'))[0].n, 1, `${direction} ${reset}`);
+      assert.equal(proxy.cuts.size, 0);
+      await pool.end();
+    }
+  }
 });

@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use crate::config::{ClientCertificate, Identity, Roots, SslMode, Tls, TlsVersion, Verify};
 use crate::conn::transport::Transport;
 use crate::conn::verify::{self, Checked, Unchecked};
-use crate::error::Error;
+use crate::error::{Error, TLS_BROKEN_OFF};
 
 /// The protocol's name in ALPN (libpq 17 sends it with either negotiation).
 const ALPN: &[u8] = b"postgresql";
@@ -114,7 +114,11 @@ impl Connector {
         let stream = TlsConnector::from(config)
             .connect(name, stream)
             .await
-            .map_err(|error| failure(&error, host))?;
+            .map_err(|error| match failure(&error, host) {
+                // The server wants TLS, so what broke off may work again. One that was not asked may not know it.
+                (_, problem) if !self.direct && !is_refusal(&error) => (TLS_BROKEN_OFF, problem),
+                failure => failure,
+            })?;
         if self.direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
             let problem = "the server took a direct TLS connection without agreeing on the protocol \"postgresql\"; \
                            direct negotiation needs PostgreSQL 17 or newer";
@@ -127,6 +131,12 @@ impl Connector {
         }
         Ok(stream)
     }
+}
+
+/// Did TLS itself fail, rather than the connection under it?
+fn is_refusal(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }
 
 /// The failure behind an I/O error of a TLS connection.

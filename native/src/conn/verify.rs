@@ -13,6 +13,7 @@ use rustls::{
 };
 
 use crate::conn::certificate::{Certificate, names_host};
+use crate::error::TLS_BROKEN_OFF;
 
 /// Signatures are checked the same way whatever is checked of the certificate.
 macro_rules! check_signatures {
@@ -216,6 +217,7 @@ pub fn is_handshake_code(code: &str) -> bool {
     matches!(
         code,
         "ERR_TLS"
+            | TLS_BROKEN_OFF
             | "CERT_HAS_EXPIRED"
             | "CERT_NOT_YET_VALID"
             | "CERT_REVOKED"
