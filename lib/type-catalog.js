@@ -45,11 +45,11 @@ const LOOKUP = `
          case when t.typcategory operator(pg_catalog.=) 'A' then t.typelem end as "array",
          case when t.typtype operator(pg_catalog.=) 'd' then t.typbasetype end as base,
          t.typdelim::pg_catalog.text as delimiter,
-         case when t.typtype operator(pg_catalog.=) 'c' then (
+         case when t.typtype operator(pg_catalog.=) 'c' then coalesce((
            select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(a.attname, a.atttypid::pg_catalog.int8) order by a.attnum)
            from pg_catalog.pg_attribute a
            where a.attrelid operator(pg_catalog.=) t.typrelid and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped
-         ) end as attributes
+         ), '[]') end as attributes
   from wanted join pg_catalog.pg_type t on t.oid operator(pg_catalog.=) wanted.oid`;
 
 /** @typedef {{ info: ReturnType<TypeInfo>, since: number }} Known */

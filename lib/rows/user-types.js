@@ -88,7 +88,9 @@ function parserOf(oid, typeInfo, depth) {
 
 /** @param {readonly (readonly [string, Parser])[]} attributes @param {readonly (string | null)[]} values */
 function composite(attributes, values) {
-  if (values.length !== attributes.length) {
+  // `()` is one attribute that is NULL as well as none.
+  const isOneNull = values.length === 0 && attributes.length === 1;
+  if (values.length !== attributes.length && !isOneNull) {
     throw new StaleTypeError(
       `a composite value of ${values.length} parts where ${attributes.length} are known`,
     );

@@ -19,6 +19,8 @@ const db = testDatabase(`
     create type inner_pair as (n numeric, "__proto__" text);
     create type outer_pair as (id positive, feeling mood, pair inner_pair, many inner_pair[], at timestamptz);
     create type holder as (span interval, spans interval[], grid int4[], words text[], docs jsonb[], boxes box[]);
+    create type lonely as (one text);
+    create type nobody as ();
     create table things (id int, feeling mood);
     insert into things values (1, 'sad');
 `);
@@ -58,6 +60,23 @@ async function streamed(rows) {
   for await (const row of rows) all.push(row);
   return all;
 }
+
+test('a composite value with one attribute, NULL or not, or with none is an object', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const sql = `select row(null)::lonely as "null", row('')::lonely as empty, null::lonely as nothing,
+    array[row(null)::lonely, null, row('x')::lonely] as list, '()'::nobody as none`;
+  for (let run = 0; run < 3; run += 1) {
+    assert.deepEqual(await pool.query(sql), [
+      {
+        null: { one: null },
+        empty: { one: '' },
+        nothing: null,
+        list: [{ one: null }, null, { one: 'x' }],
+        none: {},
+      },
+    ]);
+  }
+});
 
 test('attributes of built-in types are what columns of these types are', async (t) => {
   const values = `'-1 mon +2 days -03:04:05.6'::interval as span, array['1 day', null]::interval[] as spans,
