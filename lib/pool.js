@@ -26,7 +26,7 @@ const transactions = lazy(() => require('./transaction.js'));
 /** @import { Parts } from './pool-parts.js' */
 /** @import { StatementOptions } from './queryable.js' */
 /** @import { Target } from '../types/internal.js' */
-/** @import { Pool as PoolInterface, PoolOptions, QueryResult, Rows } from '../types/pool.js' */
+/** @import { Pool as PoolInterface, QueryResult, Rows } from '../types/pool.js' */
 /** @import { PoolStatus } from '../types/pool-extras.js' */
 /** @typedef {InstanceType<typeof import('./transaction.js').Transaction>} Transaction */
 /** @typedef {{ slot: number, generation: number, described: any }} Joined */
@@ -480,7 +480,7 @@ function engineOptions({ types, rowMode, retry, commitResolution, exactlyOnce, .
 }
 
 /**
- * @param {PoolOptions | string | undefined} given
+ * @param {import('../types/pool-options.js').PoolOptions | string | undefined} given
  * @returns {Pool}
  */
 function createPool(given) {

@@ -9,6 +9,7 @@ export { createListener } from './listener.js';
 export type { Logger } from './logger.js';
 export * from './pg.js';
 export { Pool, type QueryResult } from './pg.js';
+export * from './pg-companions.js';
 // Names that both faces have belong to pg's; those of createPool are these.
 export type {
   Field as RowField,
@@ -20,6 +21,7 @@ export type * from './pool-extras.js';
 export { joinPool } from './pool-extras.js';
 export type * from './pool-figures.js';
 export * from './pool-metrics.js';
+export type * from './pool-options.js';
 export * from './resilience.js';
 export * from './serverless.js';
 export * from './shutdown.js';

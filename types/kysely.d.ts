@@ -10,7 +10,8 @@ import type {
   MigrationLockOptions,
   QueryCompiler,
 } from 'kysely';
-import type { Pool, PoolOptions } from './pool.js';
+import type { Pool } from './pool.js';
+import type { PoolOptions } from './pool-options.js';
 
 /** What Kysely hands to hooks, from 0.29 on. */
 export interface AbortOptions {

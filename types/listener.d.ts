@@ -1,7 +1,7 @@
 // Listener: LISTEN on a connection of its own.
 
 import type { EventEmitter } from 'node:events';
-import type { PoolOptions } from './pool.js';
+import type { PoolOptions } from './pool-options.js';
 
 /** What NOTIFY sent. */
 export interface Notification {

@@ -2,7 +2,6 @@
 // The pg face: what `require('pg')` gives, with the same names and shapes.
 
 import type { EventEmitter } from 'node:events';
-import type { Readable } from 'node:stream';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
 import type { ServerError } from './errors.js';
@@ -384,63 +383,6 @@ export class Query extends EventEmitter<QueryEvents> implements Submittable {
   callback: Done<any> | undefined;
   submit(): void;
 }
-
-/** Options of `Cursor`. */
-export interface CursorConfig {
-  rowMode?: 'array';
-  types?: CustomTypesConfig;
-  Promise?: PromiseConstructorLike;
-}
-
-export interface CursorEvents {
-  row: [row: any, result: Result];
-  end: [result: Result];
-  /** Only told when there is a listener. */
-  error: [error: Error];
-}
-
-/**
- * The rows of one query, so many at a time. Give it to `client.query`; until it is read to its end or closed, the
- * client's other queries wait.
- */
-export class Cursor<R = any> extends EventEmitter<CursorEvents> implements Submittable {
-  constructor(text: string, values?: any[] | null, config?: CursorConfig);
-  readonly text: string;
-  readonly values: any[] | null;
-  readonly state: 'initialized' | 'submitted' | 'idle' | 'busy' | 'done' | 'error';
-  /** At most `count` rows, with 0 or none all that are left; none past the end. After an error every read gets that error. */
-  read(count?: number): Promise<R[]>;
-  read(
-    count: number | undefined,
-    callback: (error: Error, rows: R[], result: Result) => void,
-  ): void;
-  /** At any time, more than once. */
-  close(): Promise<void>;
-  close(callback: (error?: Error) => void): void;
-  submit(): void;
-}
-
-/** Options of `QueryStream`. */
-export interface QueryStreamConfig extends CursorConfig {
-  /** Rows per batch. Default 100. */
-  batchSize?: number;
-  /** Another name of `batchSize`. */
-  highWaterMark?: number;
-}
-
-/** The rows of one query as a Readable in object mode: one batch per read. Give it to `client.query` or `pool.query`. */
-export class QueryStream extends Readable implements Submittable {
-  constructor(text: string, values?: any[] | null, config?: QueryStreamConfig);
-  readonly text: string;
-  readonly values: any[] | null;
-  readonly cursor: Cursor;
-  submit(): void;
-}
-
-/** A stream that takes the data of a COPY … FROM STDIN once it was given to `client.query`. */
-export function copyFrom(text: string, options?: CopyOptions): CopyFromStream & Submittable;
-/** A stream that gives the data of a COPY … TO STDOUT once it was given to `client.query`. */
-export function copyTo(text: string, options?: CopyOptions): CopyToStream & Submittable;
 
 /** Parsers that can be replaced at run time. */
 declare class ParserSet implements CustomTypesConfig {

@@ -1,6 +1,7 @@
 // What a pool offers beside plain statements: options of single statements, and events.
 
-import type { Params, Pool, PoolOptions, QueryOptions } from './pool.js';
+import type { Params, Pool, QueryOptions } from './pool.js';
+import type { PoolOptions } from './pool-options.js';
 import type { ServerlessConfig } from './serverless.js';
 
 /** The option `lease` of a pool; all but the first two mean what they mean for `ServerlessClient`. */
