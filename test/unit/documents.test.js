@@ -106,6 +106,17 @@ test('every table of a document has a head, and as many cells in each row', () =
   assert.deepEqual(broken, []);
 });
 
+test('ARCHITECTURE.md says what each module of lib is, and each folder', () => {
+  const [, table = ''] = read('ARCHITECTURE.md').split('\n| `lib` | |\n');
+  const [rows = ''] = table.split('\n\n');
+  const named = [...rows.matchAll(/`([\w*-]+(?:\.js|\/))`/g)].map(([, name = '']) => name);
+  const patterns = named.map((name) => new RegExp(`^${name.replaceAll('*', '.*')}$`));
+  const entries = fs.readdirSync(path.join(__dirname, '../../lib'), { withFileTypes: true });
+  const modules = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name));
+  const missing = modules.filter((name) => !patterns.some((pattern) => pattern.test(name)));
+  assert.deepEqual(missing, []);
+});
+
 /** Codes that no user meets: what they belong to becomes another error. */
 const INTERNAL = ['ERR_LAG'];
 /** Codes of Node that are looked at, not given. */
