@@ -256,6 +256,7 @@ function toResult(answer) {
 }
 
 /**
+ * A column as `fields` has it, on this face and that of ServerlessClient.
  * @param {import('../types/rows.js').ShapeField} field @returns {Field}
  */
 function toField([name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier]) {
@@ -281,6 +282,7 @@ module.exports = {
   run,
   runEnd,
   runPlain,
+  toField,
   toResult,
   toRows,
 };

@@ -4,7 +4,7 @@
 const { LATER, MAX_MS, wrong } = require('../option-rules.js');
 const { Decoders } = require('../decoders.js');
 const { FLAG, OPERATION } = require('../mailbox.js');
-const { decodersFor } = require('../queryable.js');
+const { decodersFor, toField } = require('../queryable.js');
 const { PRESETS, resolveTypes } = require('../rows/types.js');
 
 /** @import { ResolvedTypes } from '../../types/rows.js' */
@@ -153,12 +153,6 @@ function toOne({ rows, shape, command, affected }, decoders) {
     rows: /** @type {any[]} */ (rows),
     fields: shape === 0 ? [] : decoders.fields(shape).map(toField),
   };
-}
-
-/** @param {import('../../types/rows.js').ShapeField} field */
-function toField([name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier]) {
-  const format = /** @type {const} */ ('text');
-  return { name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier, format };
 }
 
 /** A ROLLBACK that had nothing left to roll back. @returns {ServerlessResult} */

@@ -105,7 +105,6 @@ module.exports = {
   primary,
   int16,
   int32,
-  cstring,
   message,
   authentication,
   authOk,

@@ -125,4 +125,4 @@ async function check(t, cluster, { history, resolved }) {
 const SCHEMA =
   'create table h (id int); create table i (_id int primary key); create table beat (n int)';
 
-module.exports = { ALIVE_MS, SCHEMA, STATEMENT_MS, check, startLoad };
+module.exports = { SCHEMA, STATEMENT_MS, check, startLoad };

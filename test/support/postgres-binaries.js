@@ -91,4 +91,4 @@ async function findBinaries(version) {
   return found ?? packagedBinaries(version ?? NEWEST);
 }
 
-module.exports = { findBinaries, PACKAGED };
+module.exports = { findBinaries };

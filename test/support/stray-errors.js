@@ -13,5 +13,3 @@ process.on('exit', () => {
   console.error('errors that reached nobody:', ...strays);
   process.exitCode = 1;
 });
-
-module.exports = { strays };
