@@ -10,7 +10,7 @@ const { tellDrained } = require('./drain.js');
 const { AHEAD, RUN, SETTLE, keepReal, realOf } = require('./for-pools.js');
 const { describe, lossOf, recaptured, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
-const { noticeOf, notificationOf, parameterOf } = require('./messages.js');
+const { parameterOf, tellNews } = require('./messages.js');
 const { promiseOf } = require('./promises.js');
 const { Query, isSimple, readQuery } = require('./query.js');
 const { Refusals } = require('./refusals.js');
@@ -323,25 +323,8 @@ class Client extends ClientFields {
 
   /** Something of the connection that nobody asked for. @param {any} event */
   #hear(event) {
-    switch (event.event) {
-      case 'notice':
-        this.#tell('notice', noticeOf(event));
-        break;
-      case 'notification':
-        this.#tell('notification', notificationOf(event));
-        break;
-      case 'parameter':
-        this.connection.emit('parameterStatus', parameterOf(event.name, event.value));
-        break;
-      case 'end':
-        this.#lost(event.error);
-    }
-  }
-
-  /** @param {string} name @param {any} message */
-  #tell(name, message) {
-    this.connection.emit(name, message);
-    this.emit(name, message);
+    if (event.event === 'end') this.#lost(event.error);
+    else tellNews(this, event);
   }
 
   /** The connection is gone. @param {any} cause fields of the engine, null after an end we asked for */

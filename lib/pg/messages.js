@@ -36,4 +36,27 @@ function parameterOf(parameterName, parameterValue) {
   return { name: 'parameterStatus', parameterName, parameterValue };
 }
 
-module.exports = { noticeOf, notificationOf, parameterOf };
+/**
+ * Tells listeners of a client and of its connection what nobody asked for; of what pg has no name for, nothing.
+ * @param {{ connection: NodeJS.EventEmitter, emit: (name: any, message: any) => void }} client
+ * @param {any} event of the engine
+ */
+function tellNews(client, event) {
+  const { connection } = client;
+  const tellBoth = (/** @type {object} */ message) => {
+    connection.emit(event.event, message);
+    client.emit(event.event, message);
+  };
+  switch (event.event) {
+    case 'notice':
+      tellBoth(noticeOf(event));
+      break;
+    case 'notification':
+      tellBoth(notificationOf(event));
+      break;
+    case 'parameter':
+      connection.emit('parameterStatus', parameterOf(event.name, event.value));
+  }
+}
+
+module.exports = { parameterOf, tellNews };
