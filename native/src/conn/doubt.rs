@@ -98,8 +98,8 @@ pub struct Trail {
     shown: Option<Shown>,
     /// Something ran behind the last probe.
     stale: bool,
-    /// It has an effect that no id tells about.
-    notifies: bool,
+    /// It may have an effect that no id tells of.
+    acts_unseen: bool,
     /// The server does not answer probes.
     pub refused: bool,
 }
@@ -199,7 +199,7 @@ impl Trail {
     /// A request was answered; `probed`: its probe as well.
     pub(super) fn answered(&mut self, request: &Request, probed: bool, is_idle: bool) {
         if is_idle {
-            (self.shown, self.stale, self.notifies) = (None, false, false);
+            (self.shown, self.stale, self.acts_unseen) = (None, false, false);
             if self.pooled {
                 self.server = None;
             }
@@ -207,7 +207,7 @@ impl Trail {
         }
         self.stale = !probed;
         let statement = request.work.statement();
-        self.notifies |= statement.is_some_and(|statement| statement.notifies);
+        self.acts_unseen |= statement.is_some_and(|statement| statement.acts_unseen);
     }
 
     /// The probe itself failed, and the transaction with it.
@@ -238,8 +238,8 @@ impl Trail {
             })),
             Shown::Nothing if is_known => {
                 let own = request.work.statement();
-                let notifies = self.notifies || own.is_some_and(|statement| statement.notifies);
-                (!notifies).then_some(Shown::Nothing)
+                let is_own = own.is_some_and(|own| request.part == Part::Single && own.acts_unseen);
+                (!self.acts_unseen && !is_own).then_some(Shown::Nothing)
             }
             _ => None,
         }

@@ -43,6 +43,7 @@ mod tally;
 pub mod tls;
 mod transport;
 mod turn;
+mod unseen;
 pub mod verify;
 mod warm;
 pub mod work;

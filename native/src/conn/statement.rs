@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 
+use crate::conn::unseen::acts_unseen;
 use crate::error::Error;
 use crate::field::Field;
 use crate::frame::{Plan, Profile, Shapes};
@@ -49,8 +50,8 @@ pub struct Statement {
     pub hides: bool,
     /// It may lift the fence of a demoted primary, or hide it (CP-8).
     pub overrides_fence: bool,
-    /// It may send a notification, which leaves no trace in the log.
-    pub notifies: bool,
+    /// It may have an effect at COMMIT that the transaction's id does not tell of.
+    pub acts_unseen: bool,
     /// Microseconds of the last execution, 0 before the first.
     micros: AtomicU32,
 }
@@ -134,7 +135,7 @@ impl Texts {
             writes: writes(text),
             hides: classify(text) == Class::Other && mentions(text, "temp"),
             overrides_fence: overrides_fence(text),
-            notifies: mentions(text, "notify"),
+            acts_unseen: acts_unseen(text),
             micros: AtomicU32::new(0),
         });
         self.by_text.insert(text.into(), Arc::downgrade(&statement));

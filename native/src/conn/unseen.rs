@@ -1,0 +1,152 @@
+//! What a text may bring about at the COMMIT of its transaction that the transaction's id does not tell of: notifications,
+//! rows of foreign tables. A transaction without an id has done nothing if all its texts certainly read.
+
+/// What a statement that reads begins with. Nothing here ends a transaction.
+const READING: &str = " select with values table show explain declare fetch move close savepoint release rollback begin start \
+    set reset lock deallocate ";
+
+/// Words of statements that do more than that, wherever they stand.
+const DOING: &str = " insert delete merge notify pg_notify execute call ";
+
+/// What may stand in front of a parenthesis: keywords, types, and functions whose work is done when they return. What is
+/// called and not named here may be anything.
+const HARMLESS: &[&str] = &[
+    // Keywords.
+    " select with values from join lateral on where and or not in any some all exists as by over using filter within group \
+      having union intersect except distinct case when then else between like ilike similar limit offset fetch materialized \
+      array row grouping sets cube rollup explain declare for set cross inner full natural return ",
+    // Types.
+    " char character varchar varying bit numeric decimal float time timestamp timestamptz timetz interval ",
+    // Aggregates and windows.
+    " count sum avg min max every bool_and bool_or bit_and bit_or array_agg string_agg json_agg jsonb_agg json_object_agg \
+      jsonb_object_agg stddev variance percentile_cont percentile_disc mode row_number rank dense_rank percent_rank cume_dist \
+      ntile lag lead first_value last_value nth_value ",
+    // Values.
+    " coalesce nullif greatest least cast abs ceil ceiling floor round trunc mod div power sqrt exp ln log sign random width_bucket \
+      unnest generate_series generate_subscripts cardinality array_length array_lower array_upper array_position array_append \
+      array_prepend array_cat array_remove array_to_string string_to_array gen_random_uuid md5 sha256 sha512 digest hashtext ",
+    // Texts.
+    " lower upper initcap trim btrim ltrim rtrim length char_length character_length octet_length bit_length substr substring \
+      position overlay strpos replace translate reverse repeat left right lpad rpad concat concat_ws format split_part \
+      starts_with regexp_replace regexp_match regexp_matches regexp_split_to_array regexp_split_to_table encode decode chr ascii \
+      quote_ident quote_literal quote_nullable to_tsvector to_tsquery plainto_tsquery websearch_to_tsquery ts_rank ts_headline ",
+    // JSON.
+    " to_json to_jsonb row_to_json json_build_object jsonb_build_object json_build_array jsonb_build_array json_object jsonb_object \
+      json_each jsonb_each json_each_text jsonb_each_text json_array_elements jsonb_array_elements json_array_elements_text \
+      jsonb_array_elements_text json_array_length jsonb_array_length json_typeof jsonb_typeof json_object_keys jsonb_object_keys \
+      jsonb_set jsonb_insert jsonb_strip_nulls jsonb_pretty jsonb_path_query jsonb_path_exists jsonb_path_query_array \
+      json_to_recordset jsonb_to_recordset json_to_record jsonb_to_record ",
+    // Dates.
+    " now clock_timestamp statement_timestamp transaction_timestamp date_trunc date_part date_bin extract age to_char to_date \
+      to_timestamp to_number make_date make_time make_timestamp make_timestamptz make_interval justify_days justify_hours \
+      justify_interval isfinite ",
+    // The server.
+    " version current_database current_schema current_setting set_config txid_current txid_current_if_assigned pg_backend_pid \
+      pg_current_xact_id pg_current_xact_id_if_assigned pg_is_in_recovery pg_sleep pg_typeof nextval currval lastval setval \
+      pg_advisory_lock pg_try_advisory_lock pg_advisory_unlock pg_advisory_xact_lock pg_try_advisory_xact_lock \
+      pg_advisory_lock_shared pg_try_advisory_lock_shared pg_advisory_xact_lock_shared pg_try_advisory_xact_lock_shared \
+      pg_relation_size pg_total_relation_size pg_database_size pg_size_pretty obj_description col_description format_type \
+      pg_get_expr pg_get_indexdef pg_get_constraintdef pg_get_viewdef to_regclass has_table_privilege ",
+];
+
+/// May it have an effect, at COMMIT, without an id? Whatever looks like a word is one, in comments and quotes as well: a
+/// text is suspected too often rather than too rarely.
+pub(super) fn acts_unseen(text: &str) -> bool {
+    let mut bytes = text.as_bytes();
+    let mut is_first = true;
+    let mut word = String::new();
+    while let Some((&byte, rest)) = bytes.split_first() {
+        if byte == b'_' || byte.is_ascii_alphabetic() || !byte.is_ascii() {
+            let end = bytes.iter().position(|byte| {
+                !(matches!(byte, b'_' | b'$') || byte.is_ascii_alphanumeric() || !byte.is_ascii())
+            });
+            let (found, behind) = bytes.split_at(end.unwrap_or(bytes.len()));
+            let before = std::mem::replace(
+                &mut word,
+                String::from_utf8_lossy(found).to_ascii_lowercase(),
+            );
+            if is_first && !has(READING, &word) || has(DOING, &word) {
+                return true;
+            }
+            // Locking rows that are there takes an id.
+            if word == "update" && !has(" for key ", &before) {
+                return true;
+            }
+            is_first = false;
+            bytes = behind;
+            continue;
+        }
+        match byte {
+            b';' => is_first = true,
+            // Of a quoted name, or of one that is not harmless.
+            b'"' => word = "\"".into(),
+            b'(' if !word.is_empty() && !HARMLESS.iter().any(|names| has(names, &word)) => {
+                return true;
+            }
+            _ => {}
+        }
+        if !byte.is_ascii_whitespace() && byte != b'"' {
+            word.clear();
+        }
+        bytes = rest;
+    }
+    false
+}
+
+/// Is it one of these words, each between two spaces?
+fn has(words: &str, word: &str) -> bool {
+    words.split_ascii_whitespace().any(|known| known == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_certainly_reads_is_not_suspected() {
+        for text in [
+            "",
+            "select 1",
+            "SELECT count(*), max (a) FROM t WHERE id IN ($1, $2) AND (b = 'x' OR c IS NULL)",
+            "with x as (select 1) select * from x join lateral (select 2) y on (true)",
+            "select a::numeric(10, 2), pg_catalog.lower(b) from t order by coalesce(a, 0)",
+            "select * from jobs for update skip locked limit 1",
+            "select * from jobs for no key update",
+            "values (1), (2)",
+            "table t",
+            "savepoint berth_1",
+            "ROLLBACK TO SAVEPOINT berth_1",
+            "set local work_mem = 1024; select 1",
+            "declare c cursor for select * from t",
+        ] {
+            assert!(!acts_unseen(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_may_notify_or_write_elsewhere_is_suspected() {
+        for text in [
+            "notify a",
+            "select pg_notify('a', 'b')",
+            "select pg_catalog.pg_notify ('a', 'b')",
+            "select tell()",
+            "select app.\"Tell\" (1)",
+            "select * from tell (1)",
+            "insert into far values (1)",
+            "update far set a = 1",
+            "with x as (update far set a = 1 returning a) select * from x",
+            "with x as (delete from far returning a) select * from x",
+            "merge into far using t on (true) when matched then do nothing",
+            "call p()",
+            "do $$ begin perform tell; end $$",
+            "execute tell",
+            "truncate far",
+            "copy far from stdin",
+            "explain analyze insert into far values (1)",
+            "select 1; truncate far",
+            "sélect tell",
+        ] {
+            assert!(acts_unseen(text), "{text}");
+        }
+    }
+}
