@@ -347,19 +347,20 @@ class ServerlessClient {
         }
         if (next === 'read-only') doubt = error;
         if (/** @type {any} */ (error).outcomeUnknown) open = error;
-        await this.#pause(budget(), error, connection);
+        const delay = part === undefined && isOpenAfter(text, false) ? 0 : budget().delay();
+        this.#retire(connection, { retries: budget().count('sends'), delay, err: error });
+        // While a BEGIN pauses, what is asked behind it would run outside of its transaction.
+        if (delay > 0) await budget().pause(delay);
         if (budget().leftMs <= 0) throw doubt ?? final(error, open);
         if (this.#lostTransaction !== undefined) return this.#endLost(text);
       }
     }
   }
 
-  /** @param {CallBudget} budget @param {Error} err @param {AnyConnection} connection that failed */
-  async #pause(budget, err, connection) {
-    const delay = budget.delay();
-    this.#hooks.call('onQueryRetry', { retries: budget.count('sends'), delay, err });
+  /** @param {AnyConnection} connection that failed @param {object} retry what is told of the next try */
+  #retire(connection, retry) {
+    this.#hooks.call('onQueryRetry', retry);
     this.#drop(connection);
-    await budget.pause(delay);
   }
 
   /** The statement whose BEGIN was lost with the connection. */

@@ -288,6 +288,14 @@ test('SC-2, sec_x04: transfers through a relay that cuts at random points: every
   assert.equal(doubts, 0, 'the server was reachable: nothing may stay unknown');
 });
 
+/** Ends the session of a client, which has not heard of it yet. */
+async function endBackend(client, pool) {
+  const [{ pid }] = (await client.query('select pg_backend_pid() as pid')).rows;
+  // While the thread is blocked the client does not hear of it.
+  pool.querySync('select pg_terminate_backend($1)', [pid]);
+  while (pool.querySync('select from pg_stat_activity where pid = $1', [pid]).length > 0);
+}
+
 test('SC-2: a BEGIN that was never sent is not repeated without the statements behind it', async (t) => {
   const { client } = open(t, {});
   const pool = createPool({ connectionString: db.url });
@@ -296,13 +304,7 @@ test('SC-2: a BEGIN that was never sent is not repeated without the statements b
     ['begin', 'insert into t values (9200)', 'commit'],
     ['begin', 'select 1'],
   ]) {
-    const [{ pid }] = (await client.query('select pg_backend_pid() as pid')).rows;
-    // While the thread is blocked the client does not hear of it.
-    pool.querySync('select pg_terminate_backend($1)', [pid]);
-    let isThere = true;
-    while (isThere) {
-      isThere = pool.querySync('select from pg_stat_activity where pid = $1', [pid]).length > 0;
-    }
+    await endBackend(client, pool);
     const asked = await Promise.allSettled(texts.map((text) => client.query(text)));
     for (const { reason } of asked) assert.equal(reason?.transactionLost, true, String(reason));
     if (texts.length === 2) assert.equal((await client.query('rollback')).command, 'ROLLBACK');
@@ -312,6 +314,24 @@ test('SC-2: a BEGIN that was never sent is not repeated without the statements b
     { n: 9201 },
     { n: 9201 },
   ]);
+});
+
+test('SC-2: what is asked while a BEGIN is tried again stands inside of its transaction', async (t) => {
+  /** @type {Promise<unknown>[]} */
+  const behind = [];
+  const ask = (text) => behind.push(client.query(text));
+  const onQueryRetry = () => {
+    if (behind.length === 0) queueMicrotask(() => ask('insert into t values (9240)'));
+  };
+  const { client } = open(t, { minBackoff: 200, maxBackoff: 200, hooks: { onQueryRetry } });
+  const pool = createPool({ connectionString: db.url });
+  t.after(() => pool.end());
+  await endBackend(client, pool);
+  await client.query('begin');
+  await Promise.all(behind);
+  assert.equal(behind.length, 1);
+  await client.query('rollback');
+  assert.deepEqual(await db.sql('select n from t where n = 9240'), []);
 });
 
 test('SC-2: transaction(fn) does not end a transaction that its owner has lost and not ended', async (t) => {
