@@ -6,6 +6,7 @@ const { FLAG } = require('../mailbox.js');
 const { count, flag, oneOf, readOptions } = require('../option-rules.js');
 const { endTransaction, within } = require('../tracing/index.js');
 const { endOf } = require('../transaction-ends.js');
+const { effectsOf } = require('./keywords.js');
 const { Budget } = require('./retry.js');
 
 /** @import { CommitTrace } from '../../types/errors.js' */
@@ -60,6 +61,14 @@ function textOf([query]) {
 /** Several statements in one text cannot bring a probe along. @param {unknown} text */
 function maySeveral(text) {
   return typeof text === 'string' && text.includes(';');
+}
+
+/** Does it end the transaction, with its first statement or a later one? @param {unknown} text */
+function ends(text) {
+  if (endOf(text) !== undefined) return true;
+  if (!maySeveral(text)) return false;
+  const effects = effectsOf(/** @type {string} */ (text));
+  return effects.includes('commit') || effects.includes('rollback');
 }
 
 /** @param {Record<string, any>} read */
@@ -180,7 +189,7 @@ async function through(runner, begin, fn, options, budget, onLeft) {
         if (scope.isOver) throw over();
         const text = textOf(args);
         // And so would what stands behind this.
-        if (endOf(text) !== undefined) throw errors.wrongArgument(ENDS);
+        if (ends(text)) throw errors.wrongArgument(ENDS);
         isShown = !maySeveral(text);
         const answer = run(args, options.readOnly ? 0 : INSIDE);
         return answer.catch((error) => {

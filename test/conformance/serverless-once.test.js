@@ -194,7 +194,8 @@ test('SC-2: transaction(fn): a statement behind the end is refused, not committe
 test('SC-2: transaction(fn): a text that would end it is refused, and nothing behind it is committed by itself', async (t) => {
   const { client } = open(t);
   const wrong = { name: 'TypeError', code: 'ERR_CONFIG', outcome: 'not-sent' };
-  for (const query of ['rollback', '/* mine */ COMMIT;', { text: 'abort' }]) {
+  const behind = 'insert into t values (9012); commit; begin';
+  for (const query of ['rollback', '/* mine */ COMMIT;', { text: 'abort' }, behind]) {
     const ended = client.transaction(async (tx) => {
       await tx.query('insert into t values (9012)');
       await tx.query(query);
