@@ -71,6 +71,8 @@ class Transaction {
   #opened = () => {
     if (this.#state === 'fresh') this.#state = 'open';
   };
+  /** BEGIN on its way in front of a COPY, which follows it. @type {Promise<unknown> | undefined} */
+  #preparing;
   #begun = () => {
     this.#isBegun = true;
   };
@@ -239,7 +241,7 @@ class Transaction {
   #copy(stream, { timeoutMs, signal }) {
     const limits = /** @type {StatementOptions} */ ({ timeoutMs, signal });
     const begun = this.#isBegun ? undefined : this.#run('', undefined, limits, undefined);
-    begun?.then(this.#begun, () => {});
+    this.#preparing = begun?.then(this.#begun, () => {});
     stream.begin({
       target: this.#target,
       face: 'cluster',
@@ -257,6 +259,8 @@ class Transaction {
    */
   async savepoint(fn) {
     if (typeof fn !== 'function') throw wrongArgument(`fn must be a function, got ${typeof fn}`);
+    // It must not stand in front of a COPY that was asked for before, or it would take that along when it is rolled back to.
+    if (!this.#isBegun) await this.#preparing;
     this.#savepoints += 1;
     const name = `berth_${this.#savepoints}`;
     await this.query(`SAVEPOINT ${name}`);

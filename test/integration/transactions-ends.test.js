@@ -246,3 +246,17 @@ test('ROLLBACK of a transaction that found no connection has nothing to do', asy
   assert.equal(value, 'left');
   await holder.rollback();
 });
+
+test('a COPY that was asked for in front of a savepoint is not undone with that', async (t) => {
+  const pool = await open(t);
+  const rowCount = await pool.transaction(async (tx) => {
+    const copy = tx.copyFrom('copy rows from stdin');
+    const isOver = closed(copy);
+    copy.end('1\n');
+    await failureOf(tx.savepoint(() => Promise.reject(new Error('undone'))));
+    await isOver;
+    return copy.rowCount;
+  });
+  assert.equal(rowCount, 1);
+  assert.deepEqual(await stored(), [1]);
+});
