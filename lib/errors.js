@@ -52,11 +52,16 @@ function fromNative(fields, face) {
   // What happened in the engine has no stack here, and what is thrown has its stack taken once. Taking them all was a third
   // of what a failure costs, which hundreds of callers pay at the same moment when their database is gone.
   const error = withStackLimit(0, () =>
-    fields.outcome === 'unknown' ? doubt(fields, face) : build(fields, face),
+    isOpen(fields) ? doubt(fields, face) : build(fields, face),
   );
   // Takes this file out of the stack.
   Error.captureStackTrace?.(error, fromNative);
   return error;
+}
+
+/** Nobody has heard the end of it? What failed behind a COMMIT of its own text has one. @param {NativeError} fields */
+function isOpen({ outcome, isAnswered }) {
+  return outcome === 'unknown' && isAnswered !== true;
 }
 
 /**
@@ -308,7 +313,7 @@ function timeoutError(fields, details, face) {
   if (face === 'pg')
     return new errors.TimeoutError(PG_TIMEOUT[fields.phase ?? ''] ?? fields.message, details);
   // The SQLSTATE says that the server proved the cancel.
-  if (fields.outcome === 'failed') details.code = '57014';
+  if (fields.outcome === 'failed' || fields.isAnswered) details.code = '57014';
   const lead = fields.phase === 'statement' ? 'query: ' : '';
   return new errors.TimeoutError(lead + fields.message, details);
 }

@@ -56,6 +56,8 @@ export interface NativeError {
   /** SQLSTATE, code of the system, or `ERR_…`. */
   code: string;
   outcome: Outcome;
+  /** It failed behind a COMMIT of its own text: `outcome` is `'unknown'`, and the connection goes on. */
+  isAnswered?: boolean | null;
   transient: boolean;
   /** `host:port` or the path of the socket. */
   host?: string | null;

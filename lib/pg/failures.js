@@ -79,7 +79,7 @@ function isFatal(reason) {
     case 'timeout':
     case 'cancelled':
       // Given up without an answer.
-      return reason.outcome === 'unknown';
+      return reason.outcome === 'unknown' && !reason.isAnswered;
     default:
       return reason?.kind === 'lost' || reason?.kind === 'protocol';
   }

@@ -144,11 +144,14 @@ class Connection {
       return await execute(this.#target, request.text, values, decoders, manner);
     } catch (error) {
       // The end itself is announced a moment later; until then nothing more must be sent here.
-      const { kind, outcome, cause } = /** @type {Partial<NativeError>} */ (error ?? {});
+      const { kind, outcome, cause, isAnswered } = /** @type {Partial<NativeError>} */ (
+        error ?? {}
+      );
       if (kind === 'doubt') this.#lost(cause?.cause);
       const isGone = kind === 'lost' || kind === 'protocol';
       if (isGone) this.#lost(kind === 'lost' ? cause : /** @type {NativeError} */ (error));
-      else if (outcome === 'unknown' && !GOES_ON.has(kind ?? '')) this.#lost(undefined);
+      else if (outcome === 'unknown' && !isAnswered && !GOES_ON.has(kind ?? ''))
+        this.#lost(undefined);
       throw error;
     } finally {
       this.#unanswered.delete(request);

@@ -188,6 +188,11 @@ pub enum Error {
     },
     /// Committed on this server, but the wait for a synchronous standby was interrupted.
     NotReplicated,
+    /// A text of several statements failed behind a COMMIT of its own that was answered.
+    Partly {
+        /// What failed.
+        cause: Box<Error>,
+    },
     /// COMMIT was answered with the tag `ROLLBACK`.
     TransactionRolledBack,
     /// Nobody has heard the end of a transaction, and nobody could say what became of it.
@@ -297,7 +302,9 @@ impl Error {
             Self::Closed { .. } => "ERR_CLOSED",
             Self::Cancelled { .. } => "ERR_CANCELLED",
             Self::Timeout { .. } => "ERR_TIMEOUT",
-            Self::Lost { cause, .. } | Self::Doubt { cause, .. } => cause.code(),
+            Self::Lost { cause, .. } | Self::Doubt { cause, .. } | Self::Partly { cause } => {
+                cause.code()
+            }
             Self::CommitAborted { .. } => "40000",
             Self::TransactionLost { .. } => "08006",
             Self::TransactionRolledBack => "25P02",
@@ -327,6 +334,7 @@ impl Error {
             Self::Protocol { .. }
             | Self::Internal { .. }
             | Self::Doubt { .. }
+            | Self::Partly { .. }
             | Self::NotReplicated => Outcome::Unknown,
             Self::Connect { .. }
             | Self::Refused(_)
@@ -369,6 +377,7 @@ impl Error {
             | Self::Doubt { .. }
             | Self::CommitAborted { .. }
             | Self::TransactionLost { .. } => true,
+            Self::Partly { cause } => cause.transient(),
             _ => false,
         }
     }
@@ -398,6 +407,7 @@ impl std::error::Error for Error {
             | Self::Lost { cause, .. }
             | Self::Doubt { cause, .. }
             | Self::CommitAborted { cause }
+            | Self::Partly { cause }
             | Self::TransactionLost { cause } => Some(&**cause),
             _ => None,
         }

@@ -32,7 +32,14 @@ fn fields(error: &Error) -> Text {
     fields.put("code", &error.code());
     fields.put("outcome", &error.outcome().as_str());
     fields.put("transient", &error.transient());
-    match error {
+    let shown = match error {
+        Error::Partly { cause } => {
+            fields.put("isAnswered", &true);
+            cause
+        }
+        other => other,
+    };
+    match shown {
         Error::Server(server) | Error::Refused(server) => server_fields(server, &mut fields),
         Error::Connect { host, .. } => fields.put("host", host),
         Error::Acquire {
@@ -68,6 +75,7 @@ fn fields(error: &Error) -> Text {
         Error::Config { option, .. } => fields.put("option", option),
         Error::Cancelled { .. }
         | Error::Io { .. }
+        | Error::Partly { .. }
         | Error::TransactionRolledBack
         | Error::Fenced
         | Error::Result { .. }
@@ -117,7 +125,7 @@ pub(super) fn exact_millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-const fn kind(error: &Error) -> &'static str {
+fn kind(error: &Error) -> &'static str {
     match error {
         Error::Server(_) | Error::Refused(_) => "server",
         Error::Connect { .. } => "connect",
@@ -129,6 +137,7 @@ const fn kind(error: &Error) -> &'static str {
         Error::Io { .. } => "io",
         Error::TransactionLost { .. } => "transactionLost",
         Error::TransactionRolledBack => "rolledBack",
+        Error::Partly { cause } => kind(cause),
         Error::Fenced => "fenced",
         Error::Result { .. } => "result",
         Error::NotReplicated => "notReplicated",

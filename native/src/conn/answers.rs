@@ -384,7 +384,7 @@ impl Sink for Answers {
         }
         sent.probing = sent.probe == Probing::Behind;
         match end {
-            ResultEnd::Complete(tag) => sent.command = Some(Command { tag: tag.into() }),
+            ResultEnd::Complete(tag) => sent.complete(tag),
             ResultEnd::Empty => sent.command = Some(Command { tag: "".into() }),
             ResultEnd::Suspended => sent.suspended = true,
         }

@@ -75,6 +75,8 @@ pub struct InFlight {
     pub names_probe: bool,
     pub(super) parameters: Vec<u32>,
     pub(super) command: Option<Command>,
+    /// A COMMIT of its text was answered, so what fails behind that has not failed as a whole.
+    committed: bool,
     pub(super) suspended: bool,
     /// Bytes of rows so far.
     pub(super) received: usize,
@@ -110,6 +112,7 @@ impl InFlight {
             names_probe: false,
             parameters: Vec::new(),
             command: None,
+            committed: false,
             suspended: false,
             received: 0,
         }
@@ -147,6 +150,23 @@ impl InFlight {
         let reason = self.cancelled.take().map(Error::not_sent);
         *missed |= reason.is_some() && self.request.part == Part::Inside;
         reason
+    }
+
+    /// A statement of it is over.
+    pub(super) fn complete(&mut self, tag: &str) {
+        self.committed |= self.request.work.may_be_several()
+            && ["COMMIT", "PREPARE TRANSACTION", "COMMIT PREPARED"].contains(&tag);
+        self.command = Some(Command { tag: tag.into() });
+    }
+
+    /// An error that was answered, as far as it speaks for all of the text.
+    pub(super) fn overall(&self, error: Error) -> Error {
+        if self.committed && error.outcome() == Outcome::Failed {
+            return Error::Partly {
+                cause: Box::new(error),
+            };
+        }
+        error
     }
 
     /// Is it a COMMIT that the server has answered with ROLLBACK?

@@ -41,6 +41,7 @@ impl Exchange {
             let is_followed = last_end > Some(sent.starts_at);
             let outcome = self.outcome_of(&sent.request, in_transaction, is_followed);
             let error = Self::last_of(&mut sent, outcome, host, cause);
+            let error = sent.overall(error);
             // Behind this one the status is known only if it cannot have begun or ended a transaction.
             in_transaction &= sent.request.may_share();
             let may_resolve = error.outcome() == Outcome::Unknown && !sent.unreplicated;

@@ -56,6 +56,7 @@ impl Answers {
             None if sent.sent != Sent::Whole => sent.given_up(&mut self.missed),
             None => None,
         };
+        let error = error.map(|error| sent.overall(error));
         if sent.sent != Sent::Whole && error.is_none() || again {
             let Some(sent) = self.sent.pop_front() else {
                 return;

@@ -118,6 +118,12 @@ impl Work {
         }
     }
 
+    /// May its text be one of several statements?
+    #[must_use]
+    pub const fn may_be_several(&self) -> bool {
+        matches!(self, Self::Simple { .. } | Self::Copy { .. })
+    }
+
     /// Does it leave the session as it was, outside a transaction?
     #[must_use]
     pub fn is_plain(&self) -> bool {

@@ -9,6 +9,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(server) | Self::Refused(server) => f.write_str(&server.message),
+            Self::Partly { cause } => cause.fmt(f),
             Self::Connect { host, problem, .. } => write!(f, "cannot connect to {host}: {problem}"),
             Self::Acquire {
                 waited,
