@@ -35,10 +35,11 @@ class BerthDriver {
     const { pool, connection } = this.#config;
     if (connection !== undefined) {
       const given = typeof connection === 'string' ? { connectionString: connection } : connection;
-      const own = createPool({ types: 'pg', ...given });
+      const typed = { ...given, types: given.types ?? 'pg' };
+      const own = createPool(typed);
       if (this.#config.readOnlyTransactions === 'standby') {
         try {
-          this.#readers = createPool({ types: 'pg', ...given, mode: 'prefer-standby', minIdle: 0 });
+          this.#readers = createPool({ ...typed, mode: 'prefer-standby', minIdle: 0 });
         } catch (error) {
           // The next query begins anew, with a pool of its own.
           await own.end();

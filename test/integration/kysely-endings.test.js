@@ -3,6 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { CompiledQuery, Kysely, sql } = require('kysely');
+const { createPool } = require('../../lib/index.js');
 const { BerthDialect } = require('../../lib/kysely/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { test } = require('../support/timed-test.js');
@@ -123,15 +124,19 @@ test('idleInTransactionMs begins anew behind a stream, and does not end one besi
 
 test('a driver whose second pool cannot be made keeps nothing of the first', async (t) => {
   let reads = 0;
-  const connection = {
-    connectionString: database.url,
-    minIdle: 1,
-    get applicationName() {
+  let most = Number.POSITIVE_INFINITY;
+  const retry = {
+    get maxAttempts() {
       reads += 1;
-      if (reads === 2) throw new Error('not twice');
-      return 'half a driver';
+      if (reads > most) throw new Error('not twice');
+      return 2;
     },
   };
+  const applicationName = 'half a driver';
+  const connection = { connectionString: database.url, minIdle: 1, applicationName, retry };
+  await createPool(connection).end();
+  // What making one pool takes: the second one fails.
+  most = 2 * reads;
   const dialect = new BerthDialect({ connection, readOnlyTransactions: 'standby' });
   const db = new Kysely({ dialect });
   t.after(() => db.destroy());

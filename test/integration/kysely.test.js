@@ -20,7 +20,8 @@ const database = testDatabase('create table person (id serial primary key, name 
 
 function open(t, config = {}) {
   const dialect = new BerthDialect({
-    connection: { connectionString: database.url, poolSize: 3 },
+    // As from a program's own optional setting: those of pg are meant.
+    connection: { connectionString: database.url, poolSize: 3, types: undefined },
     ...config,
   });
   const db = new Kysely({ dialect });
