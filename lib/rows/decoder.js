@@ -36,17 +36,26 @@ function compile(shape, options = {}) {
   let dense;
   /** @type {Decode | undefined} */
   let nullable;
+  /** A process that is out of file descriptors cannot load it: the next rows do without as well. @param {boolean} hasNulls */
+  const generated = (hasNulls) => {
+    try {
+      return generator().generateDecoder(columns, rowMode, hasNulls);
+    } catch {
+      left = generateAfterRows;
+      return undefined;
+    }
+  };
   return function decode(view, offset, rows, out, index) {
     if (left > 0) {
       left -= rows;
       if (left > 0) return plain(view, offset, rows, out, index);
     }
     if (view.i32[offset / 4 + 2] === 0) {
-      dense ??= generator().generateDecoder(columns, rowMode, false);
-      return dense(view, offset, rows, out, index);
+      dense ??= generated(false);
+      return (dense ?? plain)(view, offset, rows, out, index);
     }
-    nullable ??= generator().generateDecoder(columns, rowMode, true);
-    return nullable(view, offset, rows, out, index);
+    nullable ??= generated(true);
+    return (nullable ?? plain)(view, offset, rows, out, index);
   };
 }
 

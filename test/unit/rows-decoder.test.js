@@ -3,6 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
+const Module = require('node:module');
 const { test } = require('node:test');
 
 const { compile } = require('../../lib/rows/decoder.js');
@@ -55,6 +56,41 @@ const ALL = [
   [kinds.ARRAY + kinds.BYTES, [Buffer.from('x'), null], [Buffer.from('x'), null]],
   [kinds.STR, 'last', 'last'],
 ];
+
+test('a module that cannot be loaded costs speed, and is loaded later', () => {
+  const file = require.resolve('../../lib/rows/decoder.js');
+  const generate = require.resolve('../../lib/rows/generate.js');
+  const known = [file, generate].map((name) => [name, require.cache[name]]);
+  for (const [name] of known) delete require.cache[name];
+  const { _extensions: extensions } = Module;
+  const read = extensions['.js'];
+  let refused = 0;
+  try {
+    const fresh = require(file);
+    extensions['.js'] = (module, name) => {
+      if (name !== generate) return read(module, name);
+      refused++;
+      throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+    };
+    const out = [];
+    const columns = [kinds.I32];
+    const run = fresh.compile(shapeOf(columns), { generateAfterRows: 0 });
+    const take = (value) => run(writeFrame(columns, [[value]], 0), 0, 1, out, out.length);
+    take(1);
+    take(null);
+    assert.equal(refused, 2);
+    extensions['.js'] = read;
+    take(2);
+    assert.ok(require.cache[generate]?.loaded);
+    assert.deepEqual(
+      out.map(({ c0 }) => c0),
+      [1, null, 2],
+    );
+  } finally {
+    extensions['.js'] = read;
+    for (const [name, module] of known) require.cache[name] = module;
+  }
+});
 
 test('every kind of column, in all rows, at any place of the buffer', () => {
   const columns = ALL.map(([kind]) => kind);
