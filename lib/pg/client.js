@@ -65,7 +65,7 @@ class Client extends ClientFields {
     this.#config = given;
     this.#hooks = readHooks(given);
     this.#Promise = given.Promise || Promise;
-    this.#prepared = preparedStatements(given.preparedStatements, this.pipeline);
+    this.#prepared = preparedStatements(given.preparedStatements);
     this.#reading = new Reading(given.types);
     this.#queue = new StatementQueue(this.#reading, this, {
       drained: (hasFailed) => tellDrained(this, this.#queue, hasFailed),

@@ -76,6 +76,12 @@ class Link {
     });
   }
 
+  /** In a pipeline a statement that turned out to be stale would run behind its successors. */
+  prepareNothing() {
+    this.extended = EXTENDED.unnamed;
+    this.simple = SIMPLE.unnamed;
+  }
+
   /** @param {object} settings @param {Hooks} hooks */
   static open(settings, hooks) {
     const { database, user } = /** @type {any} */ (settings);

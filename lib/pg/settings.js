@@ -167,12 +167,9 @@ class PasswordSource {
   }
 }
 
-/**
- * In a pipeline a statement that turned out to be stale would run behind its successors.
- * @param {unknown} given @param {boolean} isPipelined @returns {'named' | 'unnamed'}
- */
-function preparedStatements(given = 'named', isPipelined) {
-  if (given === 'named' || given === 'unnamed') return isPipelined ? 'unnamed' : given;
+/** @param {unknown} given @returns {'named' | 'unnamed'} */
+function preparedStatements(given = 'named') {
+  if (given === 'named' || given === 'unnamed') return given;
   throw wrong('preparedStatements', 'must be one of "named", "unnamed"');
 }
 

@@ -49,7 +49,7 @@ class StatementQueue {
   #whenQuiet = [];
   #reading;
   #client;
-  #isPipelined;
+  #isPipelined = false;
   #heard;
   /** A statement was told why the server ended the session. */
   hasToldWhy = false;
@@ -64,13 +64,14 @@ class StatementQueue {
   constructor(reading, client, heard) {
     this.#reading = reading;
     this.#client = client;
-    this.#isPipelined = client.pipeline;
     this.#heard = heard;
   }
 
   /** @param {Link} link */
   open(link) {
     this.#link = link;
+    this.#isPipelined = this.#client.pipeline;
+    if (this.#isPipelined) link.prepareNothing();
     this.#proceed();
   }
 

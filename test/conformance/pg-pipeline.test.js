@@ -23,9 +23,32 @@ const row = (name, ...queries) => ({
   },
 });
 
+/** Programs set it on a client that they got from somewhere, as long as that connects. */
+const turnedOn = (name, change) => ({
+  name: `turned on ${name}`,
+  run: async (driver, { url }) => {
+    const client = new driver.Client(url);
+    await change(client);
+    const asked = [client.query({ text: 'select 1 as a', rows: 1 }), client.query('select 2 as a')];
+    const answers = await settled(asked);
+    const prepared = await client.query('select count(*) as n from pg_prepared_statements');
+    await client.end();
+    return [client.pipeline, answers, prepared.rows];
+  },
+});
+
 const BY_ID = 'select id, name from item where id = $1';
 
 compareAll([
+  turnedOn('before connect', (client) => {
+    client.pipeline = true;
+    return client.connect();
+  }),
+  turnedOn('while connecting', (client) => {
+    const connected = client.connect();
+    client.pipeline = true;
+    return connected;
+  }),
   row('texts', 'select 1 as a', 'select 2 as a', 'select 3 as a'),
   row('with values', ...Array.from({ length: 30 }, (_, n) => [BY_ID, [n]])),
   row('an error stays with its own query', 'select 1', 'select 1/0', 'selec', 'select 4 as a'),
