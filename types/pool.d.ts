@@ -82,8 +82,8 @@ export type Types = 'lossless' | 'pg' | { readonly [oidOrName: string | number]:
  * - Buffer, typed array, DataView: bytes of exactly that window, copied before the call returns.
  * - Date: that instant in UTC. Invalid dates are refused.
  * - Arrays, nested too: an array for an array type, JSON for `json` and `jsonb`.
- * - Other objects: `JSON.stringify`, with BigInt as a number; NaN and infinities inside are refused, as are Map, Set,
- *   Promise and ArrayBuffer, of which JSON would keep nothing.
+ * - Other objects: `JSON.stringify`, with BigInt as a number. NaN, infinities and invalid dates inside are refused, and so are
+ *   Map, Set, Promise and ArrayBuffer, inside too: JSON would keep nothing of them.
  *
  * A value that cannot be sent rejects with a `TypeError` or `RangeError` that names its position (see `ArgumentError`).
  */

@@ -1,10 +1,20 @@
-// JSON text of a parameter: as JSON.stringify, but BigInt is a number and NaN is not quietly null.
+// JSON text of a parameter: as JSON.stringify, but BigInt is a number, and what JSON would lose without a word is refused.
 'use strict';
+
+const { isAnyArrayBuffer, isDate, isMap, isPromise, isSet } = require('node:util/types');
 
 /** What marks a BigInt until its quotes are taken off. @type {{ text: string, quoted: RegExp } | undefined} */
 let marker;
 
-const NOT_FINITE = Symbol('not finite');
+const NO_FORM = 'has no JSON form';
+
+/** Says what is wrong with a value of a user. */
+class Refusal {
+  /** @param {string} problem what an error says behind the name of the parameter */
+  constructor(problem) {
+    this.problem = problem;
+  }
+}
 
 /** Random, so that no string of a user can look like it; made when it is first needed, because crypto is slow to load. */
 function mark() {
@@ -17,7 +27,7 @@ function mark() {
 
 /**
  * @param {unknown} value
- * @returns {string | undefined | null} undefined when the value has no JSON form, null when it holds NaN or an infinity
+ * @returns {string | Refusal}
  * @throws whatever a getter or `toJSON` throws, and a TypeError for a cycle
  */
 function jsonText(value) {
@@ -29,30 +39,46 @@ function jsonText(value) {
     if (error instanceof TypeError && error.message.includes('BigInt')) return carefulText(value);
     throw error;
   }
-  // A number that is not finite turns into null; without any null there was none.
-  return text?.includes('null') ? carefulText(value) : text;
+  if (text === undefined) return new Refusal(NO_FORM);
+  // Numbers and dates that are none turn into null, a Map into {}: without any of these there was none.
+  return text.includes('null') || text.includes('{}') ? carefulText(value) : text;
+}
+
+/** What JSON would keep nothing of. @param {unknown} item @returns {string | undefined} */
+function problemOf(item) {
+  if (typeof item === 'number' && !Number.isFinite(item))
+    return 'holds NaN or Infinity, which JSON lacks';
+  if (typeof item !== 'object' || item === null) return undefined;
+  if (isMap(item) || isSet(item) || isAnyArrayBuffer(item))
+    return 'holds a Map, Set or ArrayBuffer, which JSON loses';
+  return isPromise(item) ? 'holds a Promise; is an await missing?' : undefined;
 }
 
 /**
  * Looks at each value, which is some five times slower. User code runs once more; what it says now is what counts.
  * @param {unknown} value
+ * @returns {string | Refusal}
  */
 function carefulText(value) {
   let marked = false;
   try {
-    const text = JSON.stringify(value, (_key, item) => {
+    const text = JSON.stringify(value, function (key, item) {
       if (typeof item === 'bigint') {
         marked = true;
         return mark().text + item;
       }
-      if (typeof item === 'number' && !Number.isFinite(item)) throw NOT_FINITE;
+      // The item is what `toJSON` has made of a date.
+      const isNoDate = item === null && isDate(this[key]);
+      const problem = isNoDate ? 'holds an invalid Date' : problemOf(item);
+      if (problem !== undefined) throw new Refusal(problem);
       return item;
     });
+    if (text === undefined) return new Refusal(NO_FORM);
     return marked ? text.replace(mark().quoted, '$1') : text;
   } catch (error) {
-    if (error === NOT_FINITE) return null;
+    if (error instanceof Refusal) return error;
     throw error;
   }
 }
 
-module.exports = { jsonText };
+module.exports = { Refusal, jsonText };

@@ -147,9 +147,7 @@ function objectText(value, index) {
     throw errors().parameterError(index, 'is a Map, Set or ArrayBuffer, which JSON loses');
   }
   const text = json().jsonText(value);
-  if (text === undefined) throw errors().parameterError(index, 'has no JSON form');
-  if (text === null)
-    throw errors().parameterError(index, 'holds NaN or Infinity, which JSON lacks');
+  if (typeof text !== 'string') throw errors().parameterError(index, text.problem);
   return text;
 }
 

@@ -204,7 +204,9 @@ test('lossless objects go as JSON', () => {
     [Object.assign(Object.create(null), { a: 1 }), '{"a":1}'],
     [{ at: new Date(0) }, '{"at":"1970-01-01T00:00:00.000Z"}'],
     [{ gone: undefined }, '{}'],
+    [{ a: {}, b: null }, '{"a":{},"b":null}'],
     [Object.assign(new Map(), { toJSON: () => [] }), '[]'],
+    [{ a: Object.assign(new Map(), { toJSON: () => ({}) }) }, '{"a":{}}'],
   ];
   for (const [value, expected] of table) assert.equal(one(value), expected);
 });
@@ -231,6 +233,11 @@ test('what cannot be sent is refused by position and type, never by value', () =
     [[invalidDate], /invalid Date/],
     [{ canary: Number.NaN }, /NaN or Infinity/],
     [[{ canary: Number.POSITIVE_INFINITY }], /NaN or Infinity/],
+    [{ a: { canary: new Map([['canary', 1]]) } }, /holds a Map/],
+    [{ a: [new Set(['canary'])] }, /Set/],
+    [[{ canary: new ArrayBuffer(3) }], /ArrayBuffer/],
+    [{ canary: Promise.resolve('canary') }, /await/],
+    [{ canary: [invalidDate] }, /holds an invalid Date/],
     [{ toJSON: () => undefined }, /no JSON form/],
     [new Map([['canary', 1]]), /Map/],
     [new Set(['canary']), /Set/],
