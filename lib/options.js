@@ -312,9 +312,9 @@ function readBeginOptions(options, table = BEGIN_OPTIONS) {
 module.exports = {
   BATCH_OPTIONS,
   BEGIN_OPTIONS,
-  FOLLOWING,
   COPY_OPTIONS,
   END_OPTIONS,
+  FOLLOWING,
   INSERT_MANY_OPTIONS,
   INSERT_OPTIONS,
   NOT_AVAILABLE,

@@ -36,14 +36,12 @@ function compile(shape, options = {}) {
   let dense;
   /** @type {Decode | undefined} */
   let nullable;
-  /** A process that is out of file descriptors cannot load it: the next rows do without as well. @param {boolean} hasNulls */
+  /** @param {boolean} hasNulls */
   const generated = (hasNulls) => {
-    try {
-      return generator().generateDecoder(columns, rowMode, hasNulls);
-    } catch {
-      left = generateAfterRows;
-      return undefined;
-    }
+    const loaded = loadedGenerator();
+    // The next rows do without as well.
+    if (loaded === undefined) left = generateAfterRows;
+    return loaded?.generateDecoder(columns, rowMode, hasNulls);
   };
   return function decode(view, offset, rows, out, index) {
     if (left > 0) {
@@ -57,6 +55,15 @@ function compile(shape, options = {}) {
     nullable ??= generated(true);
     return (nullable ?? plain)(view, offset, rows, out, index);
   };
+}
+
+/** `undefined` where a process that is out of file descriptors cannot load it; that may pass. */
+function loadedGenerator() {
+  try {
+    return generator();
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param {Shape} shape @param {CompileOptions} options @returns {Column[]} */

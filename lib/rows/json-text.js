@@ -44,14 +44,12 @@ function jsonText(value) {
   return text.includes('null') || text.includes('{}') ? carefulText(value) : text;
 }
 
-/** What JSON would keep nothing of. @param {unknown} item @returns {string | undefined} */
-function problemOf(item) {
-  if (typeof item === 'number' && !Number.isFinite(item))
-    return 'holds NaN or Infinity, which JSON lacks';
+/** What JSON would keep nothing of, in words. @param {unknown} item @returns {string | undefined} */
+function lostInJson(item) {
   if (typeof item !== 'object' || item === null) return undefined;
-  if (isMap(item) || isSet(item) || isAnyArrayBuffer(item))
-    return 'holds a Map, Set or ArrayBuffer, which JSON loses';
-  return isPromise(item) ? 'holds a Promise; is an await missing?' : undefined;
+  if (isPromise(item)) return 'a Promise; is an await missing?';
+  const isLost = isMap(item) || isSet(item) || isAnyArrayBuffer(item);
+  return isLost ? 'a Map, Set or ArrayBuffer, which JSON loses' : undefined;
 }
 
 /**
@@ -67,10 +65,12 @@ function carefulText(value) {
         marked = true;
         return mark().text + item;
       }
+      let lost = lostInJson(item);
+      if (typeof item === 'number' && !Number.isFinite(item))
+        lost = 'NaN or Infinity, which JSON lacks';
       // The item is what `toJSON` has made of a date.
-      const isNoDate = item === null && isDate(this[key]);
-      const problem = isNoDate ? 'holds an invalid Date' : problemOf(item);
-      if (problem !== undefined) throw new Refusal(problem);
+      else if (item === null && isDate(this[key])) lost = 'an invalid Date';
+      if (lost !== undefined) throw new Refusal(`holds ${lost}`);
       return item;
     });
     if (text === undefined) return new Refusal(NO_FORM);
@@ -81,4 +81,4 @@ function carefulText(value) {
   }
 }
 
-module.exports = { Refusal, jsonText };
+module.exports = { jsonText, lostInJson };

@@ -1,7 +1,7 @@
 // Turns parameter values that are objects into text or bytes, running all user code there is (getters, toJSON, toPostgres).
 'use strict';
 
-const { isAnyArrayBuffer, isDate, isMap, isPromise, isSet } = require('node:util/types');
+const { isDate, isPromise } = require('node:util/types');
 const { lazy } = require('../lazy.js');
 const errors = lazy(() => require('../error-classes.js'));
 
@@ -142,11 +142,12 @@ function objectText(value, index) {
   if (typeof value === 'symbol' || typeof value === 'function') {
     throw errors().parameterError(index, `is a ${typeof value}, which has no SQL form`);
   }
-  if (isPromise(value)) throw errors().parameterError(index, 'is a Promise; is an await missing?');
-  if ((isMap(value) || isSet(value) || isAnyArrayBuffer(value)) && !('toJSON' in value)) {
-    throw errors().parameterError(index, 'is a Map, Set or ArrayBuffer, which JSON loses');
+  const { jsonText, lostInJson } = json();
+  const lost = lostInJson(value);
+  if (lost !== undefined && (isPromise(value) || !('toJSON' in /** @type {object} */ (value)))) {
+    throw errors().parameterError(index, `is ${lost}`);
   }
-  const text = json().jsonText(value);
+  const text = jsonText(value);
   if (typeof text !== 'string') throw errors().parameterError(index, text.problem);
   return text;
 }
