@@ -113,12 +113,18 @@ async function together(session, reading, asked, options, isLimited) {
     const word = first === undefined ? 'COMMIT' : 'ROLLBACK';
     const commit = word === 'COMMIT' ? FLAG.COMMIT : 0;
     const flags = inside | FLAG.FINISH | commit;
+    /** @type {import('./commit-markers.js').Ask} */
+    const ask = (text, params, own = inside) =>
+      queryable.run(session, text, params, queryable.NO_OPTIONS, reading, { flags: own });
+    const end = () => ask(word, undefined, flags);
+    // Where an id says what became of it, no marker is needed.
+    const markers = commit && !reading.resolves ? reading.markers : undefined;
     try {
-      await execute(session, word, undefined, reading.decoders, { flags });
+      await (markers === undefined ? end() : markers.commit(ask, end, { signal: options.signal }));
       isCommitted = word === 'COMMIT';
     } catch (cause) {
       await settled;
-      if (endDecides(first, cause)) throw queryable.asError(cause);
+      if (endDecides(first, cause)) throw cause;
     }
   }
   const results = await settled;

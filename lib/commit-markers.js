@@ -3,7 +3,7 @@
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { hearAbort } = require('./abort-hearers.js');
-const { CommitAbortedError, ServerError } = require('./errors.js');
+const { CommitAbortedError, ServerError, TransactionRolledBackError } = require('./errors.js');
 const { quotePath } = require('./identifiers.js');
 
 /** Between two questions while nobody answers. */
@@ -14,6 +14,7 @@ const PATIENCE_MS = 1000;
 const BATCH = 1000;
 
 /** @typedef {(sql: string, params: unknown[], session: undefined, limits?: { timeoutMs?: number }) => Promise<any[]>} Query */
+/** Asks for a statement of the transaction. @typedef {(sql: string, params: string[] | undefined, flags?: number) => Promise<unknown>} Ask */
 /** @typedef {{ event: 'commit-resolved', xid: string, status: string, ms: number }} Resolved */
 
 class Markers {
@@ -34,13 +35,32 @@ class Markers {
   }
 
   /** A transaction that has written nothing leaves none, so that reading stays reading. */
-  get statement() {
+  get #statement() {
     return `INSERT INTO ${this.#table} (id) SELECT $1::pg_catalog.uuid WHERE pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL`;
   }
 
-  /** @returns {string} a new marker */
-  make() {
-    return require('node:crypto').randomUUID();
+  /**
+   * Ends a transaction: its marker goes in front of COMMIT, in the same packet. Resolves when it committed.
+   * @param {Ask} inside @param {() => Promise<unknown>} end by COMMIT
+   * @param {{ timeoutMs?: number | undefined, signal?: AbortSignal | undefined }} limits
+   */
+  async commit(inside, end, { timeoutMs, signal }) {
+    const id = require('node:crypto').randomUUID();
+    const began = performance.now();
+    const asked = [inside(this.#statement, [id]), end()];
+    const [marker, commit] = await Promise.allSettled(asked);
+    if (commit?.status !== 'rejected') return;
+    if (commit.reason?.outcome === 'unknown') {
+      const left =
+        timeoutMs === undefined ? undefined : Math.max(0, timeoutMs - (performance.now() - began));
+      await this.resolve(id, commit.reason, left, signal);
+      return;
+    }
+    // COMMIT says no more than that something had failed: the table of the markers, perhaps.
+    const isOwn = marker?.status === 'rejected' && marker.reason.code !== '25P02';
+    throw isOwn && commit.reason instanceof TransactionRolledBackError
+      ? marker.reason
+      : commit.reason;
   }
 
   /**

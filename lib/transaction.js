@@ -299,8 +299,12 @@ class Transaction {
       const flags = Number(this.#inside.flags) | FLAG.COMMIT | FLAG.FINISH;
       const markers = this.#markers;
       const read = this.#limited(left);
-      if (markers !== undefined) await this.#commitMarked(markers, read, flags);
-      else if (read === queryable.NO_OPTIONS)
+      if (markers !== undefined) {
+        const inside = (/** @type {string} */ sql, /** @type {any} */ params) =>
+          this.#run(sql, params, read, this.#inside);
+        const end = () => this.#run('COMMIT', undefined, read, { flags });
+        await markers.commit(inside, end, read);
+      } else if (read === queryable.NO_OPTIONS)
         await queryable.runEnd(this.#target, 'COMMIT', this.#reading, { flags });
       else await this.#run('COMMIT', undefined, read, { flags });
     } catch (error) {
@@ -343,32 +347,6 @@ class Transaction {
     const cause = queryable.asError(missing.cause);
     const details = { code: '25P02', outcome: /** @type {const} */ ('failed'), cause };
     throw new TransactionRolledBackError(`commit: rolled back, because ${why}`, details);
-  }
-
-  /**
-   * The marker goes in front of COMMIT, in the same packet.
-   * @param {NonNullable<Reading['markers']>} markers @param {StatementOptions} limits @param {number} flags of COMMIT
-   */
-  async #commitMarked(markers, limits, flags) {
-    const id = markers.make();
-    const began = performance.now();
-    const marked = this.#run(markers.statement, [id], limits, this.#inside);
-    const ended = this.#run('COMMIT', undefined, limits, { flags });
-    const [marker, commit] = await Promise.allSettled([marked, ended]);
-    if (commit.status === 'fulfilled') return;
-    if (isOpen(commit.reason)) {
-      const left =
-        limits.timeoutMs === undefined
-          ? undefined
-          : Math.max(0, limits.timeoutMs - (performance.now() - began));
-      await markers.resolve(id, commit.reason, left, limits.signal);
-      return;
-    }
-    // COMMIT says no more than that something had failed: the table of the markers, perhaps.
-    const isOwn = marker.status === 'rejected' && marker.reason.code !== '25P02';
-    throw isOwn && commit.reason instanceof TransactionRolledBackError
-      ? marker.reason
-      : commit.reason;
   }
 
   /** @param {{ timeoutMs?: number }} [options] */

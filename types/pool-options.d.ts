@@ -147,9 +147,9 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   maxStatementMs?: number;
   /**
    * A COMMIT whose answer is lost: `'xid'` asks the primary of then for the transaction (after a crash or a failover too); it
-   * costs some 20 µs a statement and no round trip. `'marker'`: transactions that write leave a row in `commitMarkerTable` in
-   * the packet of their COMMIT, which decides on any topology, after any number of failovers; in modes that may lead to a
-   * standby only those with `accessMode: 'read-write'`, others as `'xid'`. `'off'`: `OutcomeUnknownError` at once. Default `'xid'`.
+   * costs some 20 µs a statement and no round trip. `'marker'`: transactions that write, batches of all or nothing too, leave
+   * a row in `commitMarkerTable` in the packet of their COMMIT, which decides on any topology, after any number of failovers; in
+   * modes that may lead to a standby only those with `accessMode: 'read-write'`, others as `'xid'`. `'off'`: `OutcomeUnknownError` at once. Default `'xid'`.
    */
   commitResolution?: 'xid' | 'marker' | 'off';
   /** How long that is tried. Default 10 000. */

@@ -51,6 +51,8 @@ class BerthConnection {
   /** @type {Target | undefined} */
   #session;
   #transaction = new TransactionState();
+  /** Of whose COMMIT a marker is to tell. @type {Reading['markers']} */
+  #markers;
   /** The BEGIN that Kysely's log has not heard of yet. @type {string | undefined} */
   #unlogged;
   /** The statement that was to bring it was never sent. */
@@ -315,7 +317,9 @@ class BerthConnection {
     if (reads && this.#readers !== undefined && this.#session === undefined) {
       this.#engine = this.#readers;
     }
-    this.#transaction.begin(text, this.#engine.reading.resolves === true && !reads);
+    const { resolves, markers } = this.#engine.reading;
+    this.#transaction.begin(text, resolves === true && !reads);
+    this.#markers = resolves || reads ? undefined : markers;
     this.#unlogged = isLogged(this) ? text : undefined;
     this.#told.trace = traceTransaction(this.#engine.target.about, text);
     if (this.#session !== undefined) enrol(this.#session, this.#told.trace);
@@ -344,12 +348,17 @@ class BerthConnection {
     this.#isUnsent = false;
     const { flags } = this.#transaction;
     const isKnown = this.#transaction.end();
+    const markers = this.#markers;
+    this.#markers = undefined;
     const commit = text === 'commit' ? FLAG.COMMIT : 0;
     const trace = this.#told.trace;
     try {
       // Given up in the queue there is nothing to be rolled back, and a connection may be far away.
       if (isKnown && (commit || !this.#leaveQueue())) {
-        await this.#run(text, [], { flags: flags | commit });
+        const end = () => this.#run(text, [], { flags: flags | commit });
+        const inside = (/** @type {string} */ sql, /** @type {any} */ params) =>
+          this.#run(sql, params, { flags });
+        await (commit && markers ? markers.commit(inside, end, {}) : end());
       }
       endTransaction(trace, commit ? 'committed' : 'rolled-back');
     } catch (error) {

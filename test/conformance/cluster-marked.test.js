@@ -1,9 +1,11 @@
-// Single statements that leave a marker (CP-5, CP-6) obey the options of every other statement: limits, tries, signal, position.
+// Markers of whatever commits (CP-5, CP-6): single statements obey the options of every other one, batches and Kysely have them too.
 'use strict';
 
 const assert = require('node:assert/strict');
+const { Kysely, sql } = require('kysely');
 const pg = require('pg');
 const { createPool } = require('../../lib/index.js');
+const { BerthDialect } = require('../../lib/kysely/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
@@ -146,4 +148,57 @@ test('CP-84: timeoutMs is for all tries together', async (t) => {
   const error = await failureOf(pool.query(conflict, [], { retry: true, timeoutMs: 300 }));
   assert.ok(['40001', '57014'].includes(error.code), error.stack);
   assert.ok(pool.status().counters.retries > 0);
+});
+
+/** What writes a row in one transaction, by the way it does. */
+const WRITERS = {
+  'a batch of all or nothing': (pool, n) =>
+    pool.batch(['select 1', { sql: 'insert into t values ($1)', params: [n] }], {
+      errors: 'all-or-nothing',
+    }),
+  'a limited batch of all or nothing': (pool, n) =>
+    pool.batch([{ sql: 'insert into t values ($1)', params: [n] }], {
+      errors: 'all-or-nothing',
+      signal: new AbortController().signal,
+    }),
+  'a transaction of Kysely': (pool, n) =>
+    new Kysely({ dialect: new BerthDialect({ pool }) })
+      .transaction()
+      .execute((tx) => sql`insert into t values (${n})`.execute(tx)),
+};
+
+for (const [index, [name, write]] of Object.entries(WRITERS).entries()) {
+  test(`CP-5: ${name} leaves a marker, which tells what became of a lost COMMIT`, async (t) => {
+    const { proxy, pool } = await behindProxy(t, MARKED);
+    const n = 100 + 10 * index;
+    const start = await markers();
+    await write(pool, n);
+    assert.equal(await markers(), start + 1);
+    proxy.cutAt({ direction: 'toClient', text: 'COMMIT', before: true });
+    await write(pool, n + 1).catch((/** @type {any} */ lost) => {
+      // Where the rows are lost with the answer to COMMIT, there is nothing to resolve with.
+      assert.match(lost.message, /^the batch was committed, although/);
+    });
+    assert.equal(await rowsOf(n + 1), 1);
+    const text = name.includes('Kysely') ? 'commit' : 'COMMIT';
+    proxy.cutAt({ direction: 'toServer', text, before: true });
+    const error = await failureOf(write(pool, n + 2));
+    assert.deepEqual([error.name, error.outcome], ['CommitAbortedError', 'failed'], error.stack);
+    assert.equal(await rowsOf(n + 2), 0);
+  });
+}
+
+test('CP-5: a batch that reads leaves no marker, and one that fails says which statement did', async (t) => {
+  const pool = db.openPool(t, MARKED);
+  const whole = /** @type {const} */ ({ errors: 'all-or-nothing' });
+  const start = await markers();
+  await pool.batch(['select 1'], whole);
+  const insert = { sql: 'insert into t values ($1)', params: [200] };
+  const error = await failureOf(pool.batch([insert, 'select 1 / 0'], whole));
+  assert.deepEqual([error.code, error.index], ['22012', 1], error.stack);
+  assert.equal(await markers(), start);
+  const lacking = db.openPool(t, { ...MARKED, commitMarkerTable: 'no_such_table' });
+  const lack = await failureOf(lacking.batch([insert], whole));
+  assert.deepEqual([lack.code, /no_such_table/.test(lack.message)], ['42P01', true], lack.stack);
+  assert.equal(await rowsOf(200), 0);
 });
