@@ -63,7 +63,7 @@ const INFRA = [...WORDS, ...SHARED];
 /** Modules of lib/: a file there, or a folder with everything in it. */
 const JS = {
   'abort-hearers': [],
-  'any-signal': [],
+  'any-signal': ['abort-hearers'],
   lazy: [],
   identifiers: ['error-classes'],
   'stack-limit': [],
