@@ -191,7 +191,7 @@ function emptyAnswer(command, { decoders }) {
  *
  * @param {Target} target @param {string} sql @param {readonly unknown[] | undefined} params
  * @param {Reading} reading @param {Manner} [manner]
- * @param {(reason: unknown) => void} [refuse] hears what is wrong with it; then nothing was asked
+ * @param {(reason: unknown) => Promise<never>} [refuse] tells what is wrong with it; then nothing was asked
  * @param {() => void} [begun] called when it was answered
  * @returns {Promise<Rows<any>>}
  */
@@ -205,8 +205,8 @@ function runPlain(target, sql, params, { decoders }, manner, refuse, begun) {
           : new FirstAnswer(decoders, resolve, reject, begun);
       ask(target, sql, params, decoders, manner, answer);
     } catch (error) {
-      refuse?.(error);
-      throw error;
+      if (refuse === undefined) throw error;
+      resolve(refuse(error));
     }
   });
 }

@@ -27,7 +27,7 @@ let lastPortal = 0;
  *   manner: () => Manner,
  *   isOwner: boolean,
  *   isPlaced?: () => boolean,
- *   onOpen?: (answer: Promise<unknown>) => void,
+ *   onOpen?: (answer: Promise<StatementAnswer>) => Promise<StatementAnswer>,
  *   onEnd?: () => void,
  * }} Source `manner` is asked before each request; `isOwner`: the transaction belongs to the stream and ends with it;
  *   `isPlaced`: it has a connection
@@ -148,8 +148,8 @@ class RowStream {
     if (this.#state === 'fresh') {
       this.#state = 'open';
       const { sql, params } = this.#source;
-      this.#ahead = this.#ask(sql, params, OPERATION.OPEN);
-      this.#source.onOpen?.(this.#ahead);
+      const opened = this.#ask(sql, params, OPERATION.OPEN);
+      this.#ahead = this.#source.onOpen?.(opened) ?? opened;
     } else if (this.#ahead === undefined) {
       this.#fetchAhead();
     }

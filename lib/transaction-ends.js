@@ -1,6 +1,7 @@
 // Which texts end the transaction that they are run in: its owner has to know, whoever has written them.
 'use strict';
 
+const { wrongArgument } = require('./error-classes.js');
 const { behindComment } = require('./sql-blocks.js');
 
 /** So such a text begins; `;`, spaces and comments may stand in front. */
@@ -31,6 +32,17 @@ function endOf(sql) {
   return rollback === undefined ? 'commit' : 'rollback';
 }
 
+/**
+ * How the text ends a transaction that has to end by COMMIT or ROLLBACK, if it does.
+ * @param {string} sql @throws {TypeError} in another way
+ */
+function endableOf(sql) {
+  const end = endOf(sql);
+  if (end === undefined || end === 'commit' || end === 'rollback') return end;
+  const what = end === 'chain' ? 'AND CHAIN' : 'PREPARE TRANSACTION';
+  throw wrongArgument(`${what}: this transaction ends by COMMIT or ROLLBACK; use a Client`);
+}
+
 /** The beginning of a text: its words in small letters, with a space behind each. @param {string} sql */
 function wordsOf(sql) {
   let words = '';
@@ -45,4 +57,4 @@ function wordsOf(sql) {
   return words;
 }
 
-module.exports = { endOf };
+module.exports = { endOf, endableOf };

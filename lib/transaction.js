@@ -5,7 +5,6 @@ const {
   AcquireTimeoutError,
   ClosedError,
   TransactionLostError,
-  TransactionRolledBackError,
   wrongArgument,
 } = require('./error-classes.js');
 const { leave, openSession, release } = require('./handles.js');
@@ -15,9 +14,9 @@ const { END_OPTIONS, readOptions: readTable, readStreamOptions } = require('./op
 const queryable = require('./queryable.js');
 const { lazy } = require('./lazy.js');
 const { endTransaction, enrol, traceTransaction, within } = require('./tracing/index.js');
-const { endOf } = require('./transaction-ends.js');
+const { endOf, endableOf } = require('./transaction-ends.js');
 const { Limits } = require('./transaction-limits.js');
-const { Unanswered } = require('./unanswered.js');
+const { Unanswered, rolledBackFor } = require('./unanswered.js');
 
 const copies = lazy(() => require('./copy.js'));
 const streams = lazy(() => require('./stream.js'));
@@ -57,8 +56,6 @@ class Transaction {
   #savepoints = 0;
   /** @type {InstanceType<typeof Unanswered> | undefined} */
   #unanswered;
-  /** What was refused in this turn before it was sent: nobody has heard of it. @type {{ cause: unknown } | undefined} */
-  #refused;
   /** Why a part that failed is still in it. @type {Error | undefined} */
   #notUndone;
   #markers;
@@ -76,12 +73,7 @@ class Transaction {
   #begun = () => {
     this.#isBegun = true;
   };
-  #refuse = (/** @type {unknown} */ cause) => {
-    this.#refused = { cause };
-    queueMicrotask(() => {
-      this.#refused = undefined;
-    });
-  };
+  #refuse = (/** @type {unknown} */ cause) => this.#owed().refuse(cause);
 
   /**
    * @param {Target} pool
@@ -240,7 +232,7 @@ class Transaction {
    */
   #copy(stream, { timeoutMs, signal }) {
     const limits = /** @type {StatementOptions} */ ({ timeoutMs, signal });
-    const begun = this.#isBegun ? undefined : this.#run('', undefined, limits, undefined);
+    const begun = this.#isBegun ? undefined : this.#run('', undefined, limits, this.#manner());
     this.#preparing = begun?.then(this.#begun, () => {});
     stream.begin({
       target: this.#target,
@@ -322,7 +314,7 @@ class Transaction {
 
   #isComplete() {
     const isAnswered = this.#unanswered === undefined || this.#unanswered.size === 0;
-    return isAnswered && this.#refused === undefined && this.#notUndone === undefined;
+    return isAnswered && this.#notUndone === undefined;
   }
 
   /**
@@ -334,19 +326,15 @@ class Transaction {
     const began = performance.now();
     const { timeoutMs } = limits;
     const failed = this.#notUndone && { cause: this.#notUndone };
-    const missing = failed ?? this.#refused ?? (await this.#unanswered?.missing(timeoutMs));
+    const missing = failed ?? (await this.#unanswered?.missing(timeoutMs));
     const left =
       timeoutMs === undefined
         ? limits
         : { timeoutMs: Math.max(1, Math.ceil(timeoutMs - (performance.now() - began))) };
     if (missing === undefined) return left;
     await this.#undo(left);
-    const why = failed
-      ? 'a savepoint could not be rolled back to'
-      : 'one of its statements was never sent';
-    const cause = queryable.asError(missing.cause);
-    const details = { code: '25P02', outcome: /** @type {const} */ ('failed'), cause };
-    throw new TransactionRolledBackError(`commit: rolled back, because ${why}`, details);
+    const why = failed && 'a savepoint could not be rolled back to';
+    throw rolledBackFor(queryable.asError(missing.cause), why);
   }
 
   /** @param {{ timeoutMs?: number }} [options] */
@@ -380,37 +368,46 @@ class Transaction {
 
   /** @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions | undefined} options */
   async #query(sql, params, options) {
-    queryable.checkText(sql);
-    const read = queryable.readOptions(options);
     this.#checkOpen();
-    const end = endOf(sql);
-    if (end !== undefined) return this.#endByHand(end, read);
-    return this.#run(sql, params, this.#limited(read), undefined);
+    /** @type {StatementOptions} */
+    let limited;
+    try {
+      queryable.checkText(sql);
+      const read = queryable.readOptions(options);
+      const end = endableOf(sql);
+      if (end !== undefined) {
+        read.signal?.throwIfAborted();
+        return this.#endByHand(end, read);
+      }
+      limited = this.#limited(read);
+    } catch (error) {
+      return this.#refuse(error);
+    }
+    return this.#run(sql, params, limited, this.#manner());
   }
 
   /**
    * A text that ends the transaction is its end: behind it nothing runs that would stand outside of it.
-   * @param {NonNullable<ReturnType<typeof endOf>>} end @param {StatementOptions} options
+   * @param {'commit' | 'rollback'} end @param {StatementOptions} options
    */
-  async #endByHand(end, { timeoutMs, signal }) {
-    if (end !== 'commit' && end !== 'rollback') {
-      const what = end === 'chain' ? 'AND CHAIN' : 'PREPARE TRANSACTION';
-      throw wrongArgument(`${what}: this transaction ends by COMMIT or ROLLBACK; use a Client`);
-    }
-    signal?.throwIfAborted();
+  async #endByHand(end, { timeoutMs }) {
     await this[end](timeoutMs === undefined ? undefined : { timeoutMs });
     return queryable.emptyAnswer(end.toUpperCase(), this.#reading);
   }
 
   /**
    * @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions} options
-   * @param {Manner | undefined} manner
+   * @param {Manner} manner
    */
   #run(sql, params, options, manner) {
-    const how = manner ?? this.#manner();
+    let isAsked = false;
+    const onAsked = () => {
+      isAsked = true;
+      manner.onAsked?.();
+    };
+    const how = { ...manner, onAsked };
     const answer = queryable.run(this.#target, sql, params, options, this.#reading, how);
-    this.#owed().note(answer, options.signal);
-    return answer;
+    return this.#owed().note(answer, options.signal, () => !isAsked);
   }
 
   /**

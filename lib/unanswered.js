@@ -2,8 +2,8 @@
 'use strict';
 
 // Taken now: a test may put another clock in its place.
-const { clearTimeout, setTimeout } = require('node:timers');
-const { TimeoutError } = require('./error-classes.js');
+const { clearTimeout, setImmediate, setTimeout } = require('node:timers');
+const { TimeoutError, TransactionRolledBackError } = require('./error-classes.js');
 
 /** @import { Writable, Readable } from 'node:stream' */
 
@@ -14,6 +14,15 @@ function wasNotSent(reason, signal) {
   return reason?.outcome === 'not-sent' || (signal?.aborted === true && reason === signal.reason);
 }
 
+/**
+ * What COMMIT rejects with when part of its transaction was left out.
+ * @param {any} cause @param {string} [why]
+ */
+function rolledBackFor(cause, why = 'one of its statements was never sent') {
+  const details = { code: '25P02', outcome: /** @type {const} */ ('failed'), cause };
+  return new TransactionRolledBackError(`commit: rolled back, because ${why}`, details);
+}
+
 /** @param {number} timeoutMs of a COMMIT, which was not sent */
 function outOfTime(timeoutMs) {
   const details = { code: '57014', outcome: /** @type {const} */ ('not-sent') };
@@ -21,7 +30,7 @@ function outOfTime(timeoutMs) {
 }
 
 class Unanswered {
-  /** @type {Map<Promise<unknown>, AbortSignal | undefined>} */
+  /** With what tells of a failure whether the statement was never sent. @type {Map<Promise<unknown>, (reason: unknown) => boolean>} */
   #asked = new Map();
   /** COPYs that are not over. @type {Set<Writable | Readable>} */
   #copies = new Set();
@@ -30,11 +39,28 @@ class Unanswered {
     return this.#asked.size;
   }
 
-  /** @param {Promise<unknown>} answer @param {AbortSignal | undefined} signal */
-  note(answer, signal) {
-    this.#asked.set(answer, signal);
-    const over = () => this.#asked.delete(answer);
-    answer.then(over, over);
+  /**
+   * @template T
+   * @param {Promise<T>} answer @param {AbortSignal | undefined} signal
+   * @param {() => boolean} [isRefused] it has failed, and nothing was asked
+   * @returns {Promise<T>} for its owner, who hears in a turn of its own that it was never sent: what he asks for in this one,
+   *   COMMIT perhaps, is asked for without knowing that
+   */
+  note(answer, signal, isRefused = () => false) {
+    const isUnsent = (/** @type {unknown} */ reason) => isRefused() || wasNotSent(reason, signal);
+    const told = answer.catch(async (reason) => {
+      if (isUnsent(reason)) await new Promise((resolve) => setImmediate(resolve));
+      throw reason;
+    });
+    this.#asked.set(told, isUnsent);
+    const over = () => this.#asked.delete(told);
+    told.then(over, over);
+    return told;
+  }
+
+  /** What was refused before it was asked for. @param {unknown} cause @returns {Promise<never>} */
+  refuse(cause) {
+    return this.note(Promise.reject(cause), undefined, () => true);
   }
 
   /**
@@ -89,13 +115,12 @@ class Unanswered {
   /** @returns {Promise<Missing | undefined>} */
   async #missing() {
     const asked = [...this.#asked];
-    const ends = await Promise.allSettled(asked.map(([answer]) => answer));
+    const ends = await Promise.allSettled(asked.map(([told]) => told));
     for (const [index, end] of ends.entries()) {
-      if (end.status === 'rejected' && wasNotSent(end.reason, asked[index]?.[1]))
-        return { cause: end.reason };
+      if (end.status === 'rejected' && asked[index]?.[1](end.reason)) return { cause: end.reason };
     }
     return undefined;
   }
 }
 
-module.exports = { Unanswered };
+module.exports = { Unanswered, rolledBackFor };

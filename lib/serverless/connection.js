@@ -10,7 +10,7 @@ const { execute } = require('../request.js');
 const { connecting } = require('../tracing/connecting.js');
 const { hearLease } = require('../tracing/index.js');
 const { isOpenBehind, lossOf } = require('./loss.js');
-const { mannerOf, toResult } = require('./query.js');
+const { handOver, mannerOf, toResult } = require('./query.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Manner } from '../request.js' */
@@ -107,9 +107,12 @@ class Connection {
   /**
    * @param {Request} request @param {Query} asked @param {Decoders} decoders
    * @param {number} part flags of a statement of a transaction, else 0 @param {number} timeoutMs
+   * @param {readonly any[]} args of the call
    */
-  ask(request, asked, decoders, part, timeoutMs) {
-    return this.#run(request, asked.values, decoders, { ...mannerOf(asked, part), timeoutMs });
+  ask(request, asked, decoders, part, timeoutMs, args) {
+    const onAsked = part === 0 ? undefined : () => handOver(args);
+    const manner = { ...mannerOf(asked, part), timeoutMs, ...(onAsked && { onAsked }) };
+    return this.#run(request, asked.values, decoders, manner);
   }
 
   /**

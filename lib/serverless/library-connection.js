@@ -6,6 +6,7 @@ const errors = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
 const { effectsOf, isOpenAfter } = require('./keywords.js');
 const { isOpenBehind, lossOf } = require('./loss.js');
+const { handOver } = require('./query.js');
 const { RetryStrategy } = require('./retry.js');
 const upkeep = require('./upkeep.js');
 
@@ -132,6 +133,7 @@ class LibraryConnection {
    */
   ask(request, asked, _decoders, part, _timeoutMs, args) {
     return this.#inTurn(request, async () => {
+      handOver(args);
       const result = await this.client.query(...argsOf(args, asked, request.text));
       if ((part & FLAG.COMMIT) !== 0 && result?.command === 'ROLLBACK') {
         throw new errors.TransactionRolledBackError(

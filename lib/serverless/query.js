@@ -155,9 +155,31 @@ function toOne({ rows, shape, command, affected }, decoders) {
   };
 }
 
+/** Calls of transactions whose statement was handed over. @type {WeakSet<readonly any[]>} */
+const handed = new WeakSet();
+
+/** @param {readonly any[]} args of a call */
+function handOver(args) {
+  handed.add(args);
+}
+
+/** @param {readonly any[]} args of a call that has failed */
+function wasHandedOver(args) {
+  return handed.has(args);
+}
+
 /** A ROLLBACK that had nothing left to roll back. @returns {ServerlessResult} */
 function rolledBack() {
   return { command: 'ROLLBACK', rowCount: null, oid: null, rows: [], fields: [] };
 }
 
-module.exports = { Reading, mannerOf, readQuery, refuseCallbacks, rolledBack, toResult };
+module.exports = {
+  Reading,
+  handOver,
+  mannerOf,
+  readQuery,
+  refuseCallbacks,
+  rolledBack,
+  toResult,
+  wasHandedOver,
+};

@@ -1,12 +1,15 @@
 // transaction(fn): begins, commits, runs again what certainly left nothing behind, and resolves a COMMIT in doubt.
 'use strict';
 
+const { setImmediate: turnOfTheLoop } = require('node:timers/promises');
 const errors = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
 const { count, flag, oneOf, readOptions } = require('../option-rules.js');
 const { endTransaction, within } = require('../tracing/index.js');
 const { endOf } = require('../transaction-ends.js');
+const { Unanswered, rolledBackFor } = require('../unanswered.js');
 const { effectsOf } = require('./keywords.js');
+const { wasHandedOver } = require('./query.js');
 const { Budget } = require('./retry.js');
 
 /** @import { CommitTrace } from '../../types/errors.js' */
@@ -112,13 +115,6 @@ function over() {
   });
 }
 
-/** @param {Error} cause of a statement that was never sent */
-function withoutOne(cause) {
-  const message = 'commit: rolled back, because one of its statements was never sent';
-  const details = { code: '25P02', outcome: /** @type {const} */ ('failed'), cause };
-  return new errors.TransactionRolledBackError(message, details);
-}
-
 /** Its turn came after the end of the client. */
 function closedBefore() {
   return new errors.ClosedError('the client was closed before this transaction began', {
@@ -179,29 +175,34 @@ async function through(runner, begin, fn, options, budget, onLeft) {
   /** @type {any} */
   let value;
   let isShown = true;
-  let isReturned = false;
-  /** What was given up behind the function's end and never sent: nobody has heard of it in time. @type {any} */
+  const unanswered = new Unanswered();
+  /** What was never sent, and nobody has heard of before the function's end. @type {{ cause: any } | undefined} */
   let missing;
+  const ask = async (/** @type {any[]} */ args) => {
+    const text = textOf(args);
+    // What stands behind this would run, and commit, by itself.
+    if (ends(text)) throw errors.wrongArgument(ENDS);
+    isShown = !maySeveral(text);
+    return run(args, options.readOnly ? 0 : INSIDE);
+  };
   try {
     value = await fn({
       query: async (/** @type {any[]} */ ...args) => {
-        // Behind the end it would run, and commit, by itself.
+        // And so would this behind the end.
         if (scope.isOver) throw over();
-        const text = textOf(args);
-        // And so would what stands behind this.
-        if (ends(text)) throw errors.wrongArgument(ENDS);
-        isShown = !maySeveral(text);
-        const answer = run(args, options.readOnly ? 0 : INSIDE);
-        return answer.catch((error) => {
-          if (isReturned && error?.outcome === 'not-sent') missing ??= error;
-          throw error;
+        const isRefused = () => !wasHandedOver(args);
+        return unanswered.note(ask(args), undefined, isRefused).catch((cause) => {
+          if (scope.isOver && (cause?.outcome === 'not-sent' || isRefused())) missing ??= { cause };
+          throw cause;
         });
       },
     });
-    isReturned = true;
+    scope.isOver = true;
+    // What is refused is told a turn later.
+    for (let turns = 0; turns < 2 && unanswered.size > 0; turns++) await turnOfTheLoop();
     // What the transaction has shown of itself must be here before its COMMIT is sent.
     if (!isShown && !options.readOnly) await run(['select'], INSIDE);
-    if (missing !== undefined) throw withoutOne(missing);
+    if (missing !== undefined) throw rolledBackFor(missing.cause);
   } catch (error) {
     scope.isOver = true;
     // Whatever the rollback says, the caller wants to know why it was needed. Without one the connection must not be used.
@@ -209,7 +210,6 @@ async function through(runner, begin, fn, options, budget, onLeft) {
     onLeft();
     throw error;
   }
-  scope.isOver = true;
   try {
     await run(['COMMIT'], COMMIT);
   } catch (error) {

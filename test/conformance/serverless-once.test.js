@@ -4,6 +4,7 @@
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
 const { testDatabase } = require('../support/pools.js');
+const { failureOf } = require('../support/script-replies.js');
 const { openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 
@@ -243,5 +244,32 @@ for (const last of ['select 1', undefined]) {
     });
     await assert.rejects(done, { code: '25P02', outcome: 'failed' });
     assert.deepEqual([await rowsOf(n), await rowsOf(n + 1)], [0, 0]);
+  });
+}
+
+for (const [what, ask] of /** @type {[string, (tx: any, text: string) => Promise<any>][]} */ ([
+  ['a parameter', (tx, text) => tx.query(`${text}::int`, [{ toJSON: () => assert.fail() }])],
+  ['its parameters', (tx, text) => tx.query(text, 5)],
+  ['a member of the query', (tx, text) => tx.query({ text, signal: AbortSignal.abort() })],
+  ['its text', (tx) => tx.query('commit')],
+])) {
+  test(`SC-2: transaction(fn): the last act of fn, refused for ${what}, is missed though nobody awaited it`, async (t) => {
+    const { client } = open(t);
+    const text = 'insert into t select $1';
+    /** @type {Promise<any> | undefined} */
+    let refused;
+    const giveUp = async (tx) => {
+      await tx.query('insert into t values (300)');
+      refused = failureOf(ask(tx, text));
+    };
+    const error = await failureOf(client.transaction((tx) => giveUp(tx)));
+    assert.deepEqual([error.code, error.outcome], ['25P02', 'failed']);
+    assert.equal(error.cause, await refused);
+    assert.equal(await rowsOf(300), 0);
+    await client.transaction(async (tx) => {
+      await tx.query('insert into t values (300)');
+      await failureOf(ask(tx, text));
+    });
+    assert.equal((await db.sql('delete from t where n = 300 returning n')).length, 1);
   });
 }

@@ -19,6 +19,10 @@ const stored = async () => (await db.sql('select n from rows order by n')).map((
 const closed = (stream) => new Promise((resolve) => stream.once('close', resolve));
 const failed = (stream) => new Promise((resolve) => stream.once('error', resolve));
 
+function fail() {
+  throw new Error('no text');
+}
+
 /** Nothing that has arrived is heard of for so long. */
 function block(ms) {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
@@ -145,6 +149,36 @@ test('a statement that was refused in the turn of COMMIT is not left out of what
   await tx.commit();
   assert.deepEqual(await stored(), [1]);
 });
+
+for (const [what, ask] of /** @type {[string, (tx: any) => Promise<any>][]} */ ([
+  ['a signal that has fired', (tx) => tx.query(insert(2), [], { signal: AbortSignal.abort() })],
+  ['a parameter', (tx) => tx.query(insert('$1'), [Symbol('no value')])],
+  ['an error of the caller', (tx) => tx.queryResult(insert('$1'), [{ toJSON: () => fail() }])],
+  ['an option', (tx) => tx.query(insert(2), [], { timeoutMs: -1 })],
+  ['its text', (tx) => tx.query('rollback and chain')],
+  ['its rows', (tx) => tx.stream(`${insert('$1')} returning n`, [Symbol('no value')]).next()],
+])) {
+  test(`transaction(fn) commits nothing without the last act of fn, refused for ${what}, that nobody has awaited`, async (t) => {
+    const pool = await open(t);
+    /** @type {Promise<any> | undefined} */
+    let refused;
+    const giveUp = async (tx) => {
+      await tx.query(insert(1));
+      refused = failureOf(ask(tx));
+    };
+    const error = await failureOf(pool.transaction((tx) => giveUp(tx)));
+    assert.equal(error.name, 'TransactionRolledBackError');
+    assert.equal(error.cause, await refused);
+    assert.deepEqual(await stored(), []);
+    // Whoever has heard of it may go on without it.
+    await pool.transaction(async (tx) => {
+      await tx.query(insert(3));
+      await failureOf(ask(tx));
+    });
+    assert.deepEqual(await stored(), [3]);
+    await db.released(pool);
+  });
+}
 
 test('COMMIT overtakes no stream that was asked for before it, and none runs behind it', async (t) => {
   const pool = await open(t);
