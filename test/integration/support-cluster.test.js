@@ -34,6 +34,29 @@ test('a cluster replicates, fails over to a standby, and takes the dead node bac
   });
 });
 
+test('a standby that reads late what the old primary had sent follows the promoted one all the same', async (t) => {
+  const cluster = await startCluster();
+  t.after(() => cluster.stop());
+  const [first, second, third] = cluster.nodes;
+  await first.sql('create table t (id int)');
+  for (const node of cluster.standbys) node.pauseReceiver();
+  await first.sql('insert into t values (1)'); // on its way to both
+  first.freeze();
+  second.endReceiver();
+  const promoted = cluster.promoteBest(first);
+  await waitFor(
+    async () => {
+      const [{ source }] = await third.sql(`select current_setting('primary_conninfo') as source`);
+      return source === '' || !(await inRecovery(second));
+    },
+    { what: 'the choice of a new primary' },
+  );
+  third.resumeReceiver();
+  await promoted;
+  await cluster.streaming(1);
+  await cluster.primary.server.sql('insert into t values (2)'); // the other one confirms it
+});
+
 test('a fenced primary refuses writes until it is unfenced; paused receivers hold commits back', async (t) => {
   const cluster = await startCluster({ nodes: 2 });
   t.after(() => cluster.stop());

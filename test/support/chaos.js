@@ -48,6 +48,8 @@ class History {
 
 /** Connections to standbys that try to write until one is let: the moment at which the cluster takes writes again. */
 class Beat {
+  /** When the first of them was acknowledged; 0 until then. */
+  acceptedAt = 0;
   #clients;
   #stopped = false;
 
@@ -67,9 +69,12 @@ class Beat {
       }),
     );
     const beat = new Beat(clients);
-    /** When the first of them was acknowledged. @type {Promise<number>} */
-    beat.accepted = Promise.any(clients.map((client) => beat.#until(client, sql)));
-    beat.accepted.catch(() => {}); // whoever waits for it hears of it
+    Promise.any(clients.map((client) => beat.#until(client, sql))).then(
+      (at) => {
+        beat.acceptedAt = at;
+      },
+      () => {}, // whoever waits for it says so
+    );
     return beat;
   }
 

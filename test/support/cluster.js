@@ -51,6 +51,7 @@ class Node {
       options: '-c synchronous_commit=local -c default_transaction_read_only=off',
       application_name: 'observer',
       connectionTimeoutMillis: 5000,
+      query_timeout: 60_000, // longer than a promotion may take
     });
     client.on('error', () => {}); // a node that is killed under its observer
     await client.connect();
@@ -159,7 +160,8 @@ class Cluster {
 
   /** Makes a standby the primary and points the others at it. @param {Node} node */
   async promote(node) {
-    await node.sql('select pg_promote(true, 10)');
+    const [{ done }] = await node.sql('select pg_promote(true, 30) as done');
+    if (!done) throw new Error(`${node.name} was not promoted within 30 s`);
     this.primary = node;
   }
 
@@ -171,18 +173,20 @@ class Cluster {
     }
   }
 
-  /** Takes the standbys off a primary that lives on, so that none of them gets ahead of the one to be promoted. */
-  async detach() {
-    for (const node of this.standbys) {
-      await node.sql(`alter system set primary_conninfo = ''`);
-      await node.sql('select pg_reload_conf()');
-    }
+  /**
+   * Takes standbys off their primary, so that none of them gets ahead of the one to be promoted: it could not follow, and no
+   * commit would be confirmed. What a dead or frozen primary had sent may be in a socket still.
+   */
+  async detach(nodes = this.standbys) {
     await Promise.all(
-      this.standbys.map((node) =>
-        waitFor(async () => (await node.sql('select 1 from pg_stat_wal_receiver')).length === 0, {
-          what: `${node.name} without a primary`,
-        }),
-      ),
+      nodes.map(async (node) => {
+        await node.sql(`alter system set primary_conninfo = ''`);
+        await node.sql('select pg_reload_conf()');
+        await waitFor(
+          async () => (await node.sql('select 1 from pg_stat_wal_receiver')).length === 0,
+          { what: `${node.name} without a primary` },
+        );
+      }),
     );
   }
 
@@ -210,6 +214,7 @@ class Cluster {
   /** Promotes the best standby and repoints the others, whatever became of the primary. @param {Node} gone */
   async promoteBest(gone) {
     const standbys = this.nodes.filter((node) => node !== gone);
+    await this.detach(standbys);
     const best = await this.mostRecent(standbys);
     await this.promote(best);
     await this.follow(...standbys.filter((node) => node !== best));
