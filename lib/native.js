@@ -28,6 +28,9 @@ function moduleSystem() {
   return typeof system.createRequire === 'function' ? system : require('node:module');
 }
 
+/** Set on an instance of the engine that a copy of these modules uses; the same in all copies. */
+const TAKEN = Symbol.for('pg-berth.taken');
+
 /** Where a checkout has its own build. */
 const BUILT = path.join(__dirname, '..', 'build', 'pg-berth.node');
 /** What only a checkout has. */
@@ -64,7 +67,7 @@ function load() {
   let isForbidden = false;
   for (const candidate of tried) {
     try {
-      return nodesRequire(candidate);
+      return ownInstance(nodesRequire(candidate), candidate);
     } catch (error) {
       const { message, code } = /** @type {NodeJS.ErrnoException} */ (error);
       const [reason] = String(message).split('\n');
@@ -73,6 +76,22 @@ function load() {
     }
   }
   throw new Error(explain(tried, failures, isForbidden));
+}
+
+/**
+ * The engine as an instance of this copy's own. Node keeps one instance a thread, and it wakes the copy of these modules that
+ * set it up: in a second copy, such as each test file of Jest or each of several bundles has, nothing would ever be answered.
+ * @param {Native} loaded @param {string} candidate
+ * @returns {Native}
+ */
+function ownInstance(loaded, candidate) {
+  if (!Object.hasOwn(loaded, TAKEN)) {
+    Object.defineProperty(loaded, TAKEN, { value: true });
+    return loaded;
+  }
+  const fresh = { exports: /** @type {any} */ ({}) };
+  process.dlopen(fresh, nodesRequire.resolve(candidate));
+  return fresh.exports;
 }
 
 /** @param {string[]} tried @param {string[]} failures @param {boolean} isForbidden this process may load no addon at all */
