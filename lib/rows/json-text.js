@@ -1,7 +1,9 @@
 // JSON text of a parameter: as JSON.stringify, but BigInt is a number, and what JSON would lose without a word is refused.
 'use strict';
 
-const { isAnyArrayBuffer, isDate, isMap, isPromise, isSet } = require('node:util/types');
+const types = require('node:util/types');
+
+const { isAnyArrayBuffer, isBigIntObject, isDate, isMap, isPromise, isSet } = types;
 
 /** What marks a BigInt until its quotes are taken off. @type {{ text: string, quoted: RegExp } | undefined} */
 let marker;
@@ -28,7 +30,7 @@ function mark() {
 /**
  * @param {unknown} value
  * @returns {string | Refusal}
- * @throws whatever a getter or `toJSON` throws, and a TypeError for a cycle
+ * @throws whatever a getter or `toJSON` throws
  */
 function jsonText(value) {
   let text;
@@ -37,11 +39,22 @@ function jsonText(value) {
   } catch (error) {
     // V8 and JavaScriptCore both name the type.
     if (error instanceof TypeError && error.message.includes('BigInt')) return carefulText(value);
-    throw error;
+    return refusalOf(error);
   }
   if (text === undefined) return new Refusal(NO_FORM);
   // Numbers and dates that are none turn into null, a Map into {}: without any of these there was none.
   return text.includes('null') || text.includes('{}') ? carefulText(value) : text;
+}
+
+/** Says what JSON.stringify itself has found; what user code throws is thrown on. @param {unknown} error */
+function refusalOf(error) {
+  const { message } = /** @type {Error} */ (error ?? {});
+  if (error instanceof TypeError && /circular|cyclic/.test(message))
+    return new Refusal('is cyclic');
+  if (error instanceof RangeError && /call stack/.test(message)) {
+    return new Refusal('is nested too deeply');
+  }
+  throw error;
 }
 
 /** What JSON would keep nothing of, in words. @param {unknown} item @returns {string | undefined} */
@@ -61,9 +74,9 @@ function carefulText(value) {
   let marked = false;
   try {
     const text = JSON.stringify(value, function (key, item) {
-      if (typeof item === 'bigint') {
+      if (typeof item === 'bigint' || isBigIntObject(item)) {
         marked = true;
-        return mark().text + item;
+        return mark().text + BigInt.prototype.toString.call(item);
       }
       let lost = lostInJson(item);
       if (typeof item === 'number' && !Number.isFinite(item))
@@ -76,8 +89,7 @@ function carefulText(value) {
     if (text === undefined) return new Refusal(NO_FORM);
     return marked ? text.replace(mark().quoted, '$1') : text;
   } catch (error) {
-    if (error instanceof Refusal) return error;
-    throw error;
+    return error instanceof Refusal ? error : refusalOf(error);
   }
 }
 

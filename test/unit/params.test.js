@@ -201,6 +201,7 @@ test('lossless objects go as JSON', () => {
     [{ toJSON: () => ({ x: 1 }) }, '{"x":1}'],
     [{ toJSON: () => null }, 'null'],
     [{ big: 12345678901234567890n, minus: -1n }, '{"big":12345678901234567890,"minus":-1}'],
+    [{ boxed: Object(7n) }, '{"boxed":7}'],
     [Object.assign(Object.create(null), { a: 1 }), '{"a":1}'],
     [{ at: new Date(0) }, '{"at":"1970-01-01T00:00:00.000Z"}'],
     [{ gone: undefined }, '{}'],
@@ -220,6 +221,11 @@ test('user code in an array runs once', () => {
 test('what cannot be sent is refused by position and type, never by value', () => {
   const cyclic = [];
   cyclic.push(cyclic);
+  /** @type {any} */
+  const circle = {};
+  circle.canary = circle;
+  let deep = {};
+  for (let i = 0; i < 100_000; i++) deep = { deep };
   const table = [
     ['canary\ud800', /half of a surrogate pair/],
     [`${'canary'.repeat(10)}\udc00`, /half of a surrogate pair/],
@@ -244,6 +250,10 @@ test('what cannot be sent is refused by position and type, never by value', () =
     [new ArrayBuffer(3), /ArrayBuffer/],
     [Promise.resolve('canary'), /await/],
     [cyclic, /cyclic/],
+    [circle, /is cyclic/],
+    [[{ circle }], /is cyclic/],
+    [{ one: 1n, circle }, /is cyclic/],
+    [deep, /is nested too deeply/],
   ];
   for (const [value, message] of table) {
     assert.throws(
