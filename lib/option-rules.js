@@ -6,13 +6,14 @@ const { lazy } = require('./lazy.js');
 const errors = lazy(() => require('./error-classes.js'));
 
 /**
- * One option: which values are right, how the message goes on after `must be`, which words may be quoted back, which
- * right words this version has to refuse, whether values are never shown, and how an object is copied, so that it is
- * read once and later changes of the caller's are not seen.
+ * One option: which values are right, how the message goes on after `must be`, which words may be quoted back, the largest
+ * number if `says` does not name it, which right words this version has to refuse, whether values are never shown, and how an
+ * object is copied, so that it is read once and later changes of the caller's are not seen.
  * @typedef {{
  *   accepts: (value: any) => boolean,
  *   says: string,
  *   words?: readonly string[],
+ *   most?: number,
  *   refused?: readonly string[],
  *   secret?: boolean,
  *   copy?: (value: object, name: string) => any,
@@ -61,8 +62,11 @@ function readOptions(table, options, refused = [], prefix = '') {
         : given;
     if (rule.refused?.includes(value))
       throw wrong(prefix + name, `${JSON.stringify(value)} ${LATER}`);
-    if (!rule.accepts(value))
-      throw wrong(prefix + name, `must be ${rule.says}, got ${describe(value, rule)}`);
+    if (!rule.accepts(value)) {
+      const isOver = Number.isInteger(value) && value > (rule.most ?? value);
+      const limit = isOver ? ` up to ${rule.most}` : '';
+      throw wrong(prefix + name, `must be ${rule.says}${limit}, got ${describe(value, rule)}`);
+    }
     read[name] = value;
   }
   return read;
@@ -185,7 +189,10 @@ const signal = {
 
 /** @param {number} least @param {number} most @param {string} says @returns {Rule} */
 function integer(least, most, says) {
-  return { accepts: (value) => Number.isInteger(value) && value >= least && value <= most, says };
+  const accepts = (/** @type {any} */ value) =>
+    Number.isInteger(value) && value >= least && value <= most;
+  // A text that names it says it itself.
+  return says.includes(String(most)) ? { accepts, says } : { accepts, says, most };
 }
 
 const positive = integer(1, MAX_MS, 'a positive integer');

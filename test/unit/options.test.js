@@ -388,3 +388,19 @@ test('a client that is asked for replication says so before it dials', async () 
     message: 'option "replication" is not supported: the engine does not speak that protocol',
   });
 });
+
+test('a number that is too large is told the largest', () => {
+  const most = 2 ** 31 - 1;
+  const told = {
+    poolSize: `a positive integer up to ${most}`,
+    minIdle: `an integer not below 0 up to ${most}`,
+    raceDelayMs: `an integer not below 0 (milliseconds) up to ${most}`,
+    acquireTimeoutMs: `a positive integer (milliseconds, at most ${most})`,
+    port: 'an integer from 1 to 65535',
+  };
+  for (const [name, says] of Object.entries(told)) {
+    const message = `option "${name}" must be ${says}, got 4294967296`;
+    assert.throws(() => readPoolOptions({ [name]: 2 ** 32 }), { message });
+  }
+  assert.throws(() => readPoolOptions({ poolSize: '9' }), /be a positive integer, got a string$/);
+});
