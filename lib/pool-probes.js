@@ -15,12 +15,23 @@ const whole = (ms) => Math.min(Math.max(1, Math.round(ms)), 2 ** 31 - 1);
  * @typedef {{ waitedMs: number, roundTripMs: number, version: string | null, host: string, lagMs: number, error?: Error }} Report
  */
 
-/** @typedef {{ hear: (report: Report, skipped: number) => void, skipped: number }} Monitor `skipped`: probes left out so far */
+/**
+ * `skipped`: probes left out so far; `stop`: what is to be done behind the first report, `undefined` when that was heard.
+ * @typedef {{ hear: (report: Report, skipped: number) => void, skipped: number, stop: (() => void) | undefined }} Monitor
+ */
 
 /** @param {any} report @returns {Report} */
 function read(report) {
   const { error } = report;
   return error === undefined ? report : { ...report, error: fromNative(error, 'cluster') };
+}
+
+/** @param {Report} report @param {Monitor} monitor */
+function hand(report, monitor) {
+  const { stop } = monitor;
+  monitor.stop = undefined;
+  monitor.hear(report, monitor.skipped);
+  stop?.();
 }
 
 class Probes {
@@ -50,21 +61,26 @@ class Probes {
    * At once and then every `intervalMs`, whatever the event loop does.
    * @param {number} intervalMs @param {number} timeoutMs @param {boolean} keepsAlive
    * @param {(report: Report, skipped: number) => void} hear the newest report, and how many probes were left out so far
-   * @returns {() => void} stops it
+   * @returns {() => void} stops it, behind the first report: that one is under way
    */
   repeat(intervalMs, timeoutMs, keepsAlive, hear) {
     const { slot, generation } = this.#pool;
     const id = this.#begin(intervalMs, timeoutMs);
-    const monitor = { hear, skipped: 0 };
+    /** @type {Monitor} */
+    const monitor = { hear, skipped: 0, stop: () => {} };
     if (id === undefined) this.#report(monitor);
     else this.#monitors.set(id, monitor);
     const letGo = keepsAlive ? keepAlive() : undefined;
-    return () => {
-      letGo?.();
+    const stop = () => {
       monitor.hear = () => {};
       if (id === undefined) return;
       this.#monitors.delete(id);
       native.poolUnmonitor(slot, generation, id);
+    };
+    return () => {
+      letGo?.();
+      if (monitor.stop === undefined) stop();
+      else monitor.stop = stop;
     };
   }
 
@@ -82,8 +98,7 @@ class Probes {
 
   /** What a probe says of a pool that has ended. @param {Monitor} monitor */
   async #report(monitor) {
-    const last = await this.once(1);
-    monitor.hear(last, monitor.skipped);
+    hand(await this.once(1), monitor);
   }
 
   /** The engine says that a monitor has a report. @param {number} id */
@@ -94,7 +109,7 @@ class Probes {
     if (!monitor || !text) return;
     const { report, skipped } = JSON.parse(text);
     monitor.skipped = skipped;
-    monitor.hear(read(report), skipped);
+    hand(read(report), monitor);
   }
 
   /** The engine's monitors have ended with the pool; the last word of each must not be that all is well. */

@@ -189,6 +189,31 @@ test('a monitor that starts when its pool has ended says so once', async (t) => 
   assert.equal(results.length, 1);
 });
 
+test('H7: a first check of the engine that is under way at stop() is the last one, and onCheck is not called', async (t) => {
+  const proxy = await startProxy(server());
+  t.after(() => proxy.close());
+  const pool = createPool(proxy.url(database.url));
+  t.after(() => pool.end());
+  const monitor = new HealthMonitor(pool, { logger: {}, intervalMs: 1 });
+  t.after(() => monitor.stop());
+  proxy.delay(50);
+  monitor.start(() => assert.fail('called after stop'));
+  monitor.stop();
+  assert.deepEqual([monitor.isRunning(), monitor.getLastCheck()], [false, undefined]);
+  await waitFor(() => monitor.getLastCheck()?.checks[0].name === 'Database Connection');
+  const last = monitor.getLastCheck();
+  // And it was the last one indeed.
+  for (let n = 0; n < 5; n++) await checkDatabaseHealth(pool);
+  assert.equal(monitor.getLastCheck(), last);
+  assert.deepEqual(monitor.getStats().checks, 1);
+  // A pool that ends meanwhile is the answer as well.
+  const other = new HealthMonitor(pool, { logger: {}, intervalMs: 1 });
+  other.start(() => assert.fail('called after stop'));
+  other.stop();
+  await pool.end();
+  await waitFor(() => other.getLastCheck() !== undefined);
+});
+
 test('a monitor whose pool has ended does not go on saying that all is well', async (t) => {
   const pool = createPool(database.url);
   const changes = [];
