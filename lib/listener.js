@@ -4,11 +4,12 @@
 const { EventEmitter } = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Decoders } = require('./decoders.js');
-const { argumentError, ClosedError, wrongArgument } = require('./error-classes.js');
+const { argumentError, ClosedError, FencedError, wrongArgument } = require('./error-classes.js');
 const { fromNative } = require('./errors.js');
 const { end, hear, openPool, openSession, release } = require('./handles.js');
 const { quoteIdentifier } = require('./identifiers.js');
 const { listen } = require('./hearers.js');
+const { watchRole } = require('./listener-watch.js');
 const { FLAG, OPERATION, keepAlive } = require('./mailbox.js');
 const { wrong } = require('./option-rules.js');
 const { readPoolOptions } = require('./options.js');
@@ -43,6 +44,7 @@ const REFUSED = [
 /** A connection of the listener. @typedef {{ session: Target, stop: () => void, early: Notification[] | undefined, end: Error | undefined }} Link `early`: what came before the gap was announced; `end`: why it is over */
 
 class Listener extends EventEmitter {
+  /** @type {Record<string, any>} */
   #options;
   #decoders = new Decoders(resolveTypes(undefined, PRESETS.lossless), 'object', undefined);
   /** Channels that are wanted, and who hears them. @type {Map<string, Set<Handler>>} */
@@ -204,6 +206,7 @@ class Listener extends EventEmitter {
       throw error;
     }
     this.#live = link;
+    this.#watch(link, this.#pool);
     // Given up since it was asked for.
     const left = channels.filter((channel) => !this.#channels.has(channel));
     for (const channel of left) this.#leave(session, channel).catch(() => {});
@@ -212,6 +215,30 @@ class Listener extends EventEmitter {
     link.early = undefined;
     for (const notification of early) this.#deliver(notification);
     return link;
+  }
+
+  /** A primary that was demoted is told nothing any more, and says so only when it is asked. @param {Link} link @param {Target} pool */
+  #watch(link, pool) {
+    const { rebalanceMs, mode } = this.#options;
+    if (mode === 'primary') return;
+    const ask = async () => {
+      // What it listens to already: saying it again changes nothing.
+      const [channel] = this.#channels.keys();
+      if (channel !== undefined)
+        await this.#run(link.session, `LISTEN ${quoteIdentifier(channel)}`);
+    };
+    const onFenced = (/** @type {Date} */ since) => {
+      // What it said meanwhile is not what others said elsewhere.
+      this.#lastHeard = since;
+      const known = { code: '25006', outcome: /** @type {const} */ ('failed'), transient: true };
+      this.#lost(link, new FencedError('the server takes no writes any more', known));
+    };
+    const stop = watchRole(pool, rebalanceMs, ask, onFenced);
+    const { stop: stopHearing } = link;
+    link.stop = () => {
+      stop();
+      stopHearing();
+    };
   }
 
   /** What was sent between the last word of the old connection and now is lost. @param {string[]} channels */

@@ -57,7 +57,10 @@ export interface UpkeepOptions {
    * looked into on the primary of then, as if its answer were lost, because a failover may have left it behind. Default false.
    */
   strictFence?: boolean;
-  /** How often a `'prefer-standby'` pool that uses the primary looks for a standby to move to; 0 = never. Default 5000. */
+  /**
+   * How often a `'prefer-standby'` pool that uses the primary looks for a standby to move to, and a listener whether its primary
+   * still takes writes; 0 = never. Default 5000.
+   */
   rebalanceMs?: number;
   /** How often names are looked up again; connections to addresses a name has left are retired. 0 = never. Default 30 000. */
   dnsRecheckMs?: number;

@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
-const { createPool, FencedError, NoPrimaryError } = require('../../lib/index.js');
+const { createListener, createPool, FencedError, NoPrimaryError } = require('../../lib/index.js');
 const m = require('../support/backend-messages.js');
 const { startCluster } = require('../support/cluster.js');
 const { failureOf, rightAnswer, scriptedPool } = require('../support/script-replies.js');
@@ -212,6 +212,27 @@ test('a single statement that meets 25006 goes to another node, even unchecked',
   await primary.unfence();
   await write;
   assert.equal((await primary.sql('select 1 from t where id = 90')).length, 1);
+});
+
+test('a listener alone leaves a primary that was fenced, and tells the gap', async (t) => {
+  const { primary } = cluster;
+  t.after(() => primary.unfence());
+  const listener = createListener(cluster.options({ rebalanceMs: 20, acquireTimeoutMs: 200 }));
+  t.after(() => listener.end());
+  listener.on('error', () => {});
+  const told = (name) => new Promise((resolve) => listener.once(name, resolve));
+  const [lost, gap] = [told('lost'), told('gap')];
+  const heard = [];
+  await listener.listen('news', ({ payload }) => heard.push(payload));
+  await primary.fence();
+  const cause = await lost;
+  assert.ok(cause instanceof FencedError, String(cause));
+  await primary.unfence();
+  const { since, until, channels } = await gap;
+  assert.deepEqual(channels, ['news']);
+  assert.ok(since <= until, `${since} ${until}`);
+  await primary.sql("notify news, 'here'");
+  await waitFor(() => heard.includes('here'), { what: 'the notification' });
 });
 
 test('CP-10, CP-14, CP-22: after a promotion beside a fenced primary nothing comes from the old nodes', async (t) => {
