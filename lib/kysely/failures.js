@@ -52,7 +52,9 @@ async function pardonLoss(rollback) {
 function isLoss(error) {
   if (error instanceof NotReplicatedError) return false;
   if (!(error instanceof OutcomeUnknownError)) {
-    return error instanceof ConnectError || error instanceof TransactionLostError;
+    // One that could not be opened has another code: of that, its statement tells.
+    const isBroken = error instanceof ConnectError && error.code === '08006';
+    return isBroken || error instanceof TransactionLostError;
   }
   const cause = /** @type {any} */ (error.cause);
   return cause?.outcome === 'unknown' && !(cause instanceof ResultError);

@@ -92,6 +92,17 @@ test('onConnectionError is told of connections that are lost, and of no other do
   await driver.releaseConnection(connection);
 });
 
+test('onConnectionError is not told of a connection that could not be opened', async (t) => {
+  const errors = [];
+  const connection = { connectionString: database.url, sslmode: 'require' };
+  const onConnectionError = (error) => errors.push(error);
+  const driver = await driverOf(t, { connection, onConnectionError });
+  const refused = await driver.acquireConnection();
+  await assert.rejects(refused.executeQuery(one), { name: 'TlsError', outcome: 'not-sent' });
+  await driver.releaseConnection(refused);
+  assert.deepEqual(errors, []);
+});
+
 test('idleInTransactionMs begins anew behind a stream, and does not end one beside which others run', async (t) => {
   const errors = [];
   const onConnectionError = (error) => errors.push(error);
