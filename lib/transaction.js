@@ -258,6 +258,9 @@ class Transaction {
     await this.query(`SAVEPOINT ${name}`);
     try {
       const value = await fn(this);
+      // As with COMMIT: what nobody has heard of was not left out on purpose.
+      const missing = this.#isComplete() ? undefined : await this.#unanswered?.missing(undefined);
+      if (missing !== undefined) throw queryable.asError(missing.cause);
       await this.query(`RELEASE SAVEPOINT ${name}`);
       return value;
     } catch (error) {

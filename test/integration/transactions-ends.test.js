@@ -180,6 +180,22 @@ for (const [what, ask] of /** @type {[string, (tx: any) => Promise<any>][]} */ (
   });
 }
 
+test('a savepoint is undone without its last act that nobody has awaited and that was never sent', async (t) => {
+  const pool = await open(t);
+  const refused = await pool.transaction(async (tx) => {
+    await tx.query(insert(1));
+    const part = async () => {
+      await tx.query(insert(2));
+      failureOf(tx.query(insert('$1'), [Symbol('no value')]));
+    };
+    const error = await failureOf(tx.savepoint(part));
+    await tx.savepoint(() => tx.query(insert(3)));
+    return error;
+  });
+  assert.deepEqual([refused.code, refused.outcome], ['22P02', 'not-sent']);
+  assert.deepEqual(await stored(), [1, 3]);
+});
+
 test('COMMIT overtakes no stream that was asked for before it, and none runs behind it', async (t) => {
   const pool = await open(t);
   const holder = await pool.begin();
