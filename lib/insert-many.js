@@ -1,6 +1,7 @@
 // Bulk insert: rows of values as one COPY. Values are prepared as parameters are; the engine writes them as the columns want.
 'use strict';
 
+const { setImmediate } = require('node:timers');
 const { hearAbort } = require('./abort-hearers.js');
 const { Transfer, WINDOW } = require('./copy.js');
 const { argumentError } = require('./error-classes.js');

@@ -1,6 +1,7 @@
 // How long a transaction may take: its own time limit and signal, within which its statements have theirs.
 'use strict';
 
+const { setImmediate } = require('node:timers');
 const { hearAbort } = require('./abort-hearers.js');
 const { anySignal } = require('./any-signal.js');
 const { TimeoutError } = require('./error-classes.js');

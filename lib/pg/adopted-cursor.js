@@ -3,6 +3,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 const { EventEmitter } = require('node:events');
+const { setImmediate } = require('node:timers');
 const { StatementAnswer } = require('../answer.js');
 const { OPERATION } = require('../mailbox.js');
 const { describe } = require('./failures.js');

@@ -1,6 +1,7 @@
 // Several queries in one go on one client: each for itself, or all or nothing.
 'use strict';
 
+const { setImmediate } = require('node:timers');
 const { carriedOut, endDecides, withIndex } = require('../batch-error.js');
 const { TransactionRolledBackError, argumentError, wrongArgument } = require('../error-classes.js');
 const { oneOf, readOptions } = require('../option-rules.js');

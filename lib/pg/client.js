@@ -1,6 +1,7 @@
 // Client of pg: one connection, its queue, and what it tells of.
 'use strict';
 
+const { setImmediate } = require('node:timers');
 const { readHooks } = require('../query-hooks.js');
 const { bound } = require('./bound.js');
 const { ClientFields } = require('./client-fields.js');

@@ -2,6 +2,7 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
+const { setImmediate } = require('node:timers');
 const { StatementAnswer } = require('../answer.js');
 const { OPERATION } = require('../mailbox.js');
 const { bound } = require('./bound.js');

@@ -1,6 +1,8 @@
 // The event of a client that has done everything asked for.
 'use strict';
 
+const { setImmediate } = require('node:timers');
+
 /** @typedef {InstanceType<typeof import('./statement-queue.js').StatementQueue>} StatementQueue */
 
 /** The last notice of each queue: one that comes late is out of date. @type {WeakMap<StatementQueue, object>} */

@@ -1,6 +1,7 @@
 // Bulk insert of pg: rows by one COPY on a client, in its turn among the client's queries.
 'use strict';
 
+const { setImmediate } = require('node:timers');
 const { hearAbort } = require('../abort-hearers.js');
 const { StatementAnswer } = require('../answer.js');
 const { Decoders } = require('../decoders.js');

@@ -1,6 +1,7 @@
 // Pool of pg: clients lent one at a time, in the order they are asked for.
 'use strict';
 
+const { setImmediate } = require('node:timers');
 const { bound } = require('./bound.js');
 const { isPlain, runByClient, settled } = require('./by-client.js');
 const { describe } = require('./failures.js');

@@ -1,6 +1,7 @@
 // The statements of one client, in the order they were asked for, and the submittable that has the client to itself.
 'use strict';
 
+const { setImmediate } = require('node:timers');
 const { hearAbort } = require('../abort-hearers.js');
 const { FLAG, cancel, wait } = require('../mailbox.js');
 const { BlockingAnswer, StatementAnswer } = require('../answer.js');
