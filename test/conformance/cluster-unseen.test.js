@@ -12,6 +12,8 @@ require('../support/stray-errors.js');
 
 const db = testDatabase(`
   create function tell(n int) returns int language sql as $$ select pg_notify('told', n::text); select n $$;
+  create schema app;
+  create function app.format(n int) returns int language sql as 'select tell(n)';
   create view far as select 1 as n;
   create function send() returns trigger language plpgsql as $$ begin perform tell(new.n); return new; end $$;
   create trigger send instead of insert on far for each row execute function send()`);
@@ -40,11 +42,17 @@ test('CP-3, CP-4: what a function may have notified, or a trigger written elsewh
   /** @type {string[]} */
   const told = [];
   await listener.listen('told', ({ payload }) => told.push(payload));
-  for (const text of ['select tell(1)', 'insert into far values (2)']) {
+  const texts = [
+    'select tell(1)',
+    'insert into far values (2)',
+    'select tell/**/(3)',
+    'select app.format(4)',
+  ];
+  for (const text of texts) {
     assert.deepEqual(await lostCommit(t, text), { outcome: 'unknown', runs: 1 }, text);
   }
-  await waitFor(() => told.length === 2, { what: 'the notifications' });
-  assert.deepEqual(told, ['1', '2']);
+  await waitFor(() => told.length === 4, { what: 'the notifications' });
+  assert.deepEqual(told, ['1', '2', '3', '4']);
 });
 
 test('CP-4: what certainly only reads is none', async (t) => {

@@ -22,7 +22,7 @@ const HARMLESS: &[&str] = &[
       jsonb_object_agg stddev variance percentile_cont percentile_disc mode row_number rank dense_rank percent_rank cume_dist \
       ntile lag lead first_value last_value nth_value ",
     // Values.
-    " coalesce nullif greatest least cast abs ceil ceiling floor round trunc mod div power sqrt exp ln log sign random width_bucket \
+    " coalesce nullif greatest least cast abs ceil ceiling floor round trunc mod div power sqrt exp ln sign random width_bucket \
       unnest generate_series generate_subscripts cardinality array_length array_lower array_upper array_position array_append \
       array_prepend array_cat array_remove array_to_string string_to_array gen_random_uuid md5 sha256 sha512 digest hashtext ",
     // Texts.
@@ -49,12 +49,19 @@ const HARMLESS: &[&str] = &[
       pg_get_expr pg_get_indexdef pg_get_constraintdef pg_get_viewdef to_regclass has_table_privilege ",
 ];
 
+/// In place of a word that may be anything.
+const ANY: &str = "\"";
+
 /// May it have an effect, at COMMIT, without an id? Whatever looks like a word is one, in comments and quotes as well: a
 /// text is suspected too often rather than too rarely.
 pub(super) fn acts_unseen(text: &str) -> bool {
     let mut bytes = text.as_bytes();
     let mut is_first = true;
     let mut word = String::new();
+    // The word that follows may be a name in the schema that `word` is.
+    let mut is_part = false;
+    let mut is_remark = false;
+    let mut last = b' ';
     while let Some((&byte, rest)) = bytes.split_first() {
         if byte == b'_' || byte.is_ascii_alphabetic() || !byte.is_ascii() {
             let end = bytes.iter().position(|byte| {
@@ -72,22 +79,32 @@ pub(super) fn acts_unseen(text: &str) -> bool {
             if word == "update" && !has(" for key ", &before) {
                 return true;
             }
-            is_first = false;
+            if is_part && before != "pg_catalog" {
+                word = ANY.into();
+            }
+            (is_first, is_part, last) = (false, false, byte);
             bytes = behind;
             continue;
         }
+        let ends_line = matches!(byte, b'\n' | b'\r');
+        let ends_comment = ends_line && is_remark || (last, byte) == (b'*', b'/');
+        is_remark = !ends_line && (is_remark || (last, byte) == (b'-', b'-'));
+        let is_space = byte.is_ascii_whitespace() || byte == b'\x0b';
         match byte {
             b';' => is_first = true,
             // Of a quoted name, or of one that is not harmless.
-            b'"' => word = "\"".into(),
+            b'"' => word = ANY.into(),
+            // What is called may stand in front of the comment.
+            _ if ends_comment => word = ANY.into(),
             b'(' if !word.is_empty() && !HARMLESS.iter().any(|names| has(names, &word)) => {
                 return true;
             }
+            b'.' => {}
+            _ if !is_space => word.clear(),
             _ => {}
         }
-        if !byte.is_ascii_whitespace() && byte != b'"' {
-            word.clear();
-        }
+        is_part = byte == b'.' || ends_comment || is_part && is_space;
+        last = byte;
         bytes = rest;
     }
     false
@@ -118,6 +135,9 @@ mod tests {
             "ROLLBACK TO SAVEPOINT berth_1",
             "set local work_mem = 1024; select 1",
             "declare c cursor for select * from t",
+            "select count(*) /* jobs.list */ from app.t where t.a in (1, 2) -- end",
+            "select a * (b - 1), t.c from app.t where 1.5 < (d)",
+            "select pg_catalog . format ('%s', a)",
         ] {
             assert!(!acts_unseen(text), "{text}");
         }
@@ -132,6 +152,17 @@ mod tests {
             "select tell()",
             "select app.\"Tell\" (1)",
             "select * from tell (1)",
+            "select tell/**/(1)",
+            "select tell /* to a, b. */ (1)",
+            "select tell -- to all.\n(1)",
+            "select tell -- to all.\r(1)",
+            "select tell\u{b}(1)",
+            "select audit.format('a')",
+            "select audit . format ('a')",
+            "select audit./**/format('a')",
+            "select \"audit\".format('a')",
+            "select db.audit.format('a')",
+            "select log('a')",
             "insert into far values (1)",
             "update far set a = 1",
             "with x as (update far set a = 1 returning a) select * from x",
