@@ -173,7 +173,7 @@ fn classify(text: &str) -> Class {
     let word = loop {
         rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(' || c == ';');
         if let Some(comment) = rest.strip_prefix("--") {
-            let Some((_, after)) = comment.split_once('\n') else {
+            let Some((_, after)) = comment.split_once(['\n', '\r']) else {
                 return Class::Other;
             };
             rest = after;

@@ -21,6 +21,7 @@ fn the_first_keyword_decides_whether_a_connection_may_be_shared() {
         ("prepare transaction 'a'", Class::Commit),
         ("/* /* nested */ */ select 1", Class::Plain),
         ("/* a /* b **/ / * */ -- c\n commit", Class::Commit),
+        ("-- a\rcommit", Class::Commit),
         ("/* /* not closed */ commit", Class::Other),
         ("-- only a comment", Class::Other),
         ("", Class::Other),
