@@ -75,6 +75,31 @@ describe('lengths', { concurrency: 8 }, () => {
     ]);
   });
 
+  it('sec_w03_bytes_behind_an_authentication_message', TIMEOUT, async (context) => {
+    const behind = Buffer.from([0]);
+    for (const [method, rest] of Object.entries({
+      0: '',
+      3: '',
+      5: 'salt',
+      10: 'SCRAM-SHA-256\0\0',
+    })) {
+      const { pool } = await scriptedPool(
+        context,
+        async (connection) => {
+          await connection.readStartup();
+          await connection.send(
+            m.authentication(Number(method), Buffer.concat([Buffer.from(rest), behind])),
+          );
+          await connection.stall();
+        },
+        { raw: true, password: 'x', allowCleartext: true },
+      );
+      const error = await failureOf(pool.query('select 1'));
+      assert.equal(error.code, 'ERR_PROTOCOL', `${method}: ${error}`);
+      assert.match(error.message, /1 bytes after its last field/);
+    }
+  });
+
   for (const values of [[], ['1', '2'], Array(1600).fill('1')]) {
     it(`sec_w04_row_of_${values.length}_fields_for_one_column`, TIMEOUT, async (context) => {
       await assertBroken(context, (request) => [...upToRow(request), m.dataRow(values)]);
