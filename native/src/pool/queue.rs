@@ -252,7 +252,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
                 return Some((slot, entry.connection.clone()));
             }
         }
-        let full = self.entries.len() + self.opening >= self.bounds.max || self.opening > 0;
+        let full = self.entries.len() >= self.bounds.max || self.opening > 0;
         if need != Need::Shared || !full {
             return None;
         }
@@ -355,8 +355,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
             && self.opening < limit
             && !self.ended;
         let wanted = self.waiters.len() > self.opening
-            || self.idle.len() + self.opening < self.bounds.min_idle.min(self.bounds.max)
-                && self.entries.len() + self.opening < self.bounds.min_idle;
+            || self.entries.len() + self.opening < self.bounds.min_idle;
         let open = room && wanted;
         self.opening += usize::from(open);
         open
