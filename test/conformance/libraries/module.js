@@ -14,7 +14,17 @@ const NAMES = [
   'Result',
 ];
 const MORE_NAMES = ['TypeOverrides', 'Connection', 'defaults'];
-const DEEP = ['connection-parameters', 'defaults', 'query', 'result', 'type-overrides', 'utils'];
+const DEEP = [
+  'client',
+  'connection',
+  'connection-parameters',
+  'defaults',
+  'index',
+  'query',
+  'result',
+  'type-overrides',
+  'utils',
+];
 
 const kinds = (module) => [
   typeof module,
@@ -26,6 +36,8 @@ module.exports = async ({ url }) => {
     [name, kinds(require(`pg/lib/${name}`))],
     [`${name}.js`, require(`pg/lib/${name}.js`) === require(`pg/lib/${name}`)],
   ]);
+  const { Client, Connection } = require('pg');
+  const isSame = [require('pg/lib/client') === Client, require('pg/lib/connection') === Connection];
   const Result = require('pg/lib/result.js');
   const result = new Result();
   result.addFields([{ name: 'a', dataTypeID: 23, format: 'text' }]);
@@ -51,6 +63,7 @@ module.exports = async ({ url }) => {
   });
   return {
     deep,
+    isSame,
     rows: result.rows,
     command: [result.command, result.rowCount],
     prepared: [[1, null], { a: 1 }, true].map(prepareValue),

@@ -1,0 +1,4 @@
+// What programs find at `pg/lib/client`.
+'use strict';
+
+module.exports = require('../client.js').Client;
