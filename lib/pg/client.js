@@ -8,7 +8,7 @@ const { ClientFields } = require('./client-fields.js');
 const { ConnectionFacade } = require('./connection.js');
 const { hide } = require('./connection-parameters.js');
 const { tellDrained } = require('./drain.js');
-const { AHEAD, RUN, SETTLE, keepReal, realOf } = require('./for-pools.js');
+const { AHEAD, GIVEN_UP, RUN, SETTLE, keepReal, realOf } = require('./for-pools.js');
 const { describe, lossOf, recaptured, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
 const { parameterOf, tellNews } = require('./messages.js');
@@ -346,12 +346,21 @@ class Client extends ClientFields {
       this.#queue.over();
       try {
         this.connection.lost(error);
-        // Nobody listens: the loss is known to whoever asks next, and ends no process.
-        if (this.listenerCount('error') > 0) this.emit('error', error);
+        // Nobody listens: the loss is known to whoever asks next, and ends no process. Whoever heard of it by a statement and has
+        // ended the client since then expects no more, as with pg.
+        const isKnown = this._ending && this.#queue.hasToldWhy && !this.#isGivenUp;
+        if (!isKnown && this.listenerCount('error') > 0) this.emit('error', error);
       } finally {
         process.nextTick(() => this.#tellEnd());
       }
     });
+  }
+
+  #isGivenUp = false;
+
+  [GIVEN_UP]() {
+    if (!(#state in this)) realOf(this)[GIVEN_UP]();
+    else this.#isGivenUp = true;
   }
 
   #hasEnded = false;

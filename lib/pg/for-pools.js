@@ -7,6 +7,9 @@
  */
 const SETTLE = Symbol('pg-berth.settle');
 
+/** The pool ends it, not the program: a loss that is on its way is told all the same. @type {unique symbol} */
+const GIVEN_UP = Symbol('pg-berth.givenUp');
+
 /** Runs one query of a pool. @type {unique symbol} */
 const RUN = Symbol('pg-berth.run');
 
@@ -31,4 +34,4 @@ function hostOf(client) {
   return client.host && `${client.host}:${client.port}`;
 }
 
-module.exports = { AHEAD, RUN, SETTLE, hostOf, keepReal, realOf };
+module.exports = { AHEAD, GIVEN_UP, RUN, SETTLE, hostOf, keepReal, realOf };

@@ -5,7 +5,7 @@ const { setImmediate } = require('node:timers');
 const { bound } = require('./bound.js');
 const { isPlain, runByClient, settled } = require('./by-client.js');
 const { describe } = require('./failures.js');
-const { SETTLE, hostOf, realOf } = require('./for-pools.js');
+const { GIVEN_UP, SETTLE, hostOf, realOf } = require('./for-pools.js');
 const { Holders } = require('./holders.js');
 const {
   acquireTimeout,
@@ -243,6 +243,7 @@ class Pool extends PoolFields {
     this.#expired.delete(client);
     // One that was given back dead says so only then.
     if (!this.#clients.delete(client)) return;
+    client[GIVEN_UP]?.();
     client.end(() => {
       this.emit('remove', client);
       done?.();

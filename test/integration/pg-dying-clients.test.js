@@ -109,3 +109,15 @@ test('what is asked right behind the failure fails behind the events that tell o
     assert.deepEqual(told, ['error', 'end']);
   }
 });
+
+test('a client that is ended when a statement told of the loss has no error event behind that', async () => {
+  const client = new Client(db.url);
+  await client.connect();
+  const events = [];
+  client.on('error', (error) => events.push(error));
+  await assert.rejects(client.query('select pg_terminate_backend(pg_backend_pid())'), {
+    code: '57P01',
+  });
+  await client.end();
+  assert.deepEqual(events, []);
+});
