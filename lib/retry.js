@@ -1,6 +1,7 @@
 // withRetry: calls a function again while its errors are transient.
 'use strict';
 
+const { hearAbort } = require('./abort-hearers.js');
 const { argumentError } = require('./error-classes.js');
 const { callHook, decided } = require('./hooks.js');
 const { inRange, notBelowZero, number, timerMs } = require('./infra-options.js');
@@ -147,18 +148,17 @@ async function pause(ms, signal) {
  * @param {AbortSignal} signal
  */
 function aborted(signal) {
-  /** @type {() => void} */
-  let listener = () => {};
+  let dispose = () => {};
   const promise = /** @type {Promise<never>} */ (
     new Promise((_, reject) => {
-      listener = () => reject(signal.reason);
-      signal.addEventListener('abort', listener, { once: true });
-      if (signal.aborted) listener();
+      const fire = () => reject(signal.reason);
+      dispose = hearAbort(signal, fire);
+      if (signal.aborted) fire();
     })
   );
   // The race may be over before it rejects.
   promise.catch(() => {});
-  return { promise, dispose: () => signal.removeEventListener('abort', listener) };
+  return { promise, dispose };
 }
 
 /**

@@ -229,7 +229,7 @@ const JS = {
   'infra-logger': ['hooks'],
   'infra-options': ['option-rules', 'error-classes'],
   breaker: INFRA,
-  retry: INFRA,
+  retry: [...INFRA, 'abort-hearers'],
   resilience: [...INFRA, 'breaker', 'retry'],
   'health-check': INFRA,
   'health-monitor': [...INFRA, 'health-check'],

@@ -171,6 +171,21 @@ test('R5: the reason of a signal goes before what the attempt makes of it', asyn
   }
 });
 
+test('R5: calls that share a signal share one listener, of which Node does not warn', async () => {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const options = { delayMs: 60_000, signal };
+  const hanging = Array.from({ length: 20 }, (_, n) =>
+    withRetry(n % 2 ? () => new Promise(() => {}) : failing(coded('EPIPE')), options),
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(getEventListeners(signal, 'abort').length, 1);
+  controller.abort('shutdown');
+  for (const one of await Promise.allSettled(hanging))
+    assert.equal(/** @type {PromiseRejectedResult} */ (one).reason, 'shutdown');
+  assert.deepEqual(getEventListeners(signal, 'abort'), []);
+});
+
 test('R5: a signal that lives longer is left without listeners', async () => {
   const { signal } = new AbortController();
   assert.equal(await withRetry(failing(coded('EPIPE')), { delayMs: 0, signal }), 'done');
