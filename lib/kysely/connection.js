@@ -60,6 +60,8 @@ class BerthConnection {
   #onError;
   /** What stops the statements that run: a stream goes on around others. @type {Set<{ stop: () => void, ended: Promise<unknown> }>} */
   #running = new Set();
+  /** The place on the server whose loss was told of. @type {Target | undefined} */
+  #lost;
   /** Its place on the server was given up for good. */
   #isGone = false;
   /** Gives up the wait for a place on the server. @type {AbortSignal | undefined} */
@@ -208,7 +210,11 @@ class BerthConnection {
 
   /** @template E @param {E} error @returns {E} */
   #report(error) {
-    if (isLoss(error)) this.#onError(/** @type {any} */ (error));
+    // All that was asked for on it fails with it, and its ROLLBACK too: it is lost once.
+    if (isLoss(error) && this.#lost !== this.#session) {
+      this.#lost = this.#session;
+      this.#onError(/** @type {any} */ (error));
+    }
     return error;
   }
 

@@ -92,6 +92,32 @@ test('onConnectionError is told of connections that are lost, and of no other do
   await driver.releaseConnection(connection);
 });
 
+test('onConnectionError is told once of a connection, however many statements are lost with it', async (t) => {
+  const errors = [];
+  const driver = await driverOf(t, { onConnectionError: (error) => errors.push(error) });
+  for (const n of [1, 2]) {
+    const connection = await driver.acquireConnection();
+    await driver.beginTransaction(connection, {});
+    await connection.executeQuery(one);
+    const asked = ['lose us', 'and us'].map((what) =>
+      connection.executeQuery(CompiledQuery.raw(`select pg_sleep(30) /* ${what} */`)),
+    );
+    const ends = Promise.allSettled(asked);
+    const [pid] = await database.running('lose us');
+    await database.sql('select pg_terminate_backend($1)', [pid]);
+    assert.deepEqual(
+      (await ends).map(({ status }) => status),
+      ['rejected', 'rejected'],
+    );
+    await driver.rollbackTransaction(connection);
+    await driver.releaseConnection(connection);
+    assert.deepEqual(
+      errors.map(({ name }) => name),
+      Array(n).fill('TransactionLostError'),
+    );
+  }
+});
+
 test('onConnectionError is not told of a connection that could not be opened', async (t) => {
   const errors = [];
   const connection = { connectionString: database.url, sslmode: 'require' };
