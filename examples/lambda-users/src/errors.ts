@@ -60,9 +60,10 @@ export function toHttpError(error: unknown, { failure, writes }: Task): HttpErro
     if (error.code === '23505' && error.constraint === 'users_email_key') {
       return new HttpError(409, 'CONFLICT', 'Email already in use', { cause: error });
     }
-    if (BAD_VALUES.has(error.code)) {
-      return new HttpError(400, 'VALIDATION_ERROR', 'Validation failed', { cause: error });
-    }
+  }
+  // The client refuses some values itself, half of a surrogate pair for instance.
+  if (BAD_VALUES.has((error as { code?: string } | undefined)?.code)) {
+    return new HttpError(400, 'VALIDATION_ERROR', 'Validation failed', { cause: error });
   }
   if (error instanceof PgError) {
     if (error.outcomeUnknown && writes) {

@@ -120,6 +120,8 @@ test('LX-5: each failure has its status and its code', async (t) => {
     'Validation failed',
   ]);
   await sql('alter table users alter name type varchar(50)');
+  const half = await service.post({ ...john(), name: 'half \ud83d' });
+  table.push([half, 400, 'VALIDATION_ERROR', 'Validation failed']);
   await sql('alter table users rename to hidden');
   table.push([await service.get('/users'), 500, 'INTERNAL_ERROR', 'Failed to fetch users']);
   table.push([
