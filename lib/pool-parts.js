@@ -3,7 +3,7 @@
 
 const { keepAlive } = require('./mailbox.js');
 const { lazy } = require('./lazy.js');
-const { FOLLOWING } = require('./options.js');
+const { FOLLOWING, modeOf } = require('./options.js');
 const { PoolEvents, hearEvents, leaksOf } = require('./pool-events.js');
 const queryable = require('./queryable.js');
 const { Singles } = require('./single.js');
@@ -41,7 +41,8 @@ const READS = new Set(['read-only', 'prefer-standby']);
  * @param {Target} target @param {Record<string, any>} given checked options of the pool @param {Tally} tally @param {Own} own
  */
 function makeParts(target, given, tally, own) {
-  const { types, rowMode = 'object', retry: policy, mode, unref = true, maxLagBytes } = given;
+  const { types, rowMode = 'object', retry: policy, unref = true, maxLagBytes } = given;
+  const mode = modeOf(given) ?? 'read-write';
   const { commitResolution = 'xid', exactlyOnce = false, commitMarkerTable } = given;
   const { acquireTimeoutMs = DEFAULT_ACQUIRE_MS, resolveTimeoutMs = DEFAULT_RESOLVE_MS } = given;
   const events = new PoolEvents(tally);

@@ -4,7 +4,7 @@
 const { ClosedError } = require('./error-classes.js');
 const native = require('./native.js');
 const { readOptions, wrong } = require('./option-rules.js');
-const { POOL_OPTIONS } = require('./options.js');
+const { POOL_OPTIONS, modeOf } = require('./options.js');
 
 /** @import { Target } from '../types/internal.js' */
 /** @import { Table } from './option-rules.js' */
@@ -31,7 +31,7 @@ const JOIN_OPTIONS = Object.freeze(
 );
 /** What the others get with the token, as far as it is no function. */
 const HANDED_ON = [
-  ...['rowMode', 'retry', 'commitResolution', 'commitMarkerTable', 'exactlyOnce', 'mode'],
+  ...['rowMode', 'retry', 'commitResolution', 'commitMarkerTable', 'exactlyOnce'],
   ...['acquireTimeoutMs', 'resolveTimeoutMs', 'maxStatementMs'],
 ];
 
@@ -52,6 +52,7 @@ function tokenOf({ slot, generation, about }, given) {
   const options = Object.fromEntries(
     HANDED_ON.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
   );
+  options.mode = modeOf(given);
   if (typeof given.types === 'string') options.types = given.types;
   const { database, user, hosts } = about;
   const described = /** @type {PoolToken['described']} */ ({ database, user, hosts });
@@ -69,7 +70,12 @@ function readToken(token, given) {
     throw wrong('token', `is of process ${pid}: a pool is shared by threads, not by processes`);
   }
   const own = readOptions(JOIN_OPTIONS, given);
-  return { slot, generation, described, options: { ...options, ...own } };
+  const { commitMarkerTable, ...both } = { ...options, ...own };
+  if (both.commitResolution !== 'marker') return { slot, generation, described, options: both };
+  if (commitMarkerTable === undefined) {
+    throw wrong('commitResolution', '"marker" needs a pool with "commitMarkerTable"');
+  }
+  return { slot, generation, described, options: { ...both, commitMarkerTable } };
 }
 
 module.exports = { readToken, tokenOf };

@@ -179,12 +179,17 @@ test('CP-5: who writes nothing leaves no marker, exactlyOnce leaves one, and old
   assert.equal(await markers(), 0);
 });
 
-for (const mode of /** @type {const} */ (['read-only', 'prefer-standby', 'any'])) {
+for (const mode of ['read-only', 'prefer-standby', 'any', 'in its URL', 'in its text']) {
   test(`CP-5: transactions of a pool in mode ${mode} read from standbys without a marker`, async (t) => {
     const [standby] = cluster.standbys;
     const { host, port } = standby.server;
-    const options = { ...cluster.options(MARKED), hosts: [`${host}:${port}`], mode };
-    const pool = createPool(options);
+    const named = { ...cluster.options(MARKED), hosts: [`${host}:${port}`], mode };
+    const texts = /** @type {Record<string, string>} */ ({
+      'in its URL': `postgres://postgres@${host}:${port}/postgres?target_session_attrs=standby`,
+      'in its text': `host=${host} port=${port} user=postgres target_session_attrs=read-only`,
+    });
+    const connectionString = texts[mode];
+    const pool = createPool(connectionString ? { ...MARKED, connectionString } : named);
     t.after(() => pool.end({ timeoutMs: 500 }));
     const ask = 'select pg_is_in_recovery() as is_standby';
     const read = await pool.transaction((tx) => tx.query(ask));

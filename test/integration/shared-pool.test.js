@@ -232,3 +232,26 @@ for (const [what, code] of Object.entries(LEFT_RUNNING)) {
     await db.idle('forsaken');
   });
 }
+
+test('a thread chooses how COMMITs are resolved among what the pool has', async (t) => {
+  const markers = 'commit_markers';
+  await db.sql(`create table ${markers} (
+    id uuid primary key, committed boolean not null default true, at timestamptz not null default now())`);
+  const write = (pool) => pool.transaction((tx) => tx.query('insert into entries values (9, 9)'));
+  const left = async () => (await db.sql(`select from ${markers}`)).length;
+  const plain = db.openPool(t);
+  assert.throws(() => joinPool(plain.share(), { commitResolution: 'marker' }), {
+    option: 'commitResolution',
+  });
+  const marked = db.openPool(t, { commitResolution: 'marker', commitMarkerTable: markers });
+  for (const [commitResolution, expected] of /** @type {const} */ ([
+    ['off', 0],
+    ['xid', 0],
+    ['marker', 1],
+  ])) {
+    const joined = joinPool(marked.share(), { commitResolution });
+    await write(joined);
+    await joined.end();
+    assert.equal(await left(), expected, commitResolution);
+  }
+});
