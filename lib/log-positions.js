@@ -229,6 +229,23 @@ class LogPositions {
   }
 }
 
+/**
+ * Where the log of the primary is, for reads that must see what was written. What was written stays written although nobody
+ * can say that afterwards, in what is left of the caller's time.
+ * @param {(sql: string, params: [], session: undefined, limits: StatementOptions) => Promise<any[]>} ask
+ * @param {number} began @param {{ timeoutMs?: number, signal?: AbortSignal }} limits
+ * @returns {Promise<string | null>}
+ */
+async function positionBehind(ask, began, { timeoutMs, signal }) {
+  const left = timeoutMs && Math.max(1, Math.ceil(timeoutMs - (performance.now() - began)));
+  const limits = { ...(left && { timeoutMs: left }), ...(signal && { signal }) };
+  try {
+    return (await ask(POSITION, [], undefined, limits))[0].lsn;
+  } catch {
+    return null;
+  }
+}
+
 /** Was there no connection in the time of one try? @param {any} error */
 function isUnserved(error) {
   return error instanceof TimeoutError && error.outcome === 'not-sent';
@@ -262,4 +279,4 @@ function leaderOptions(given) {
   return { ...same, mode: 'read-write', maxLagBytes: undefined, poolSize: 1, minIdle: 0 };
 }
 
-module.exports = { LogPositions, POSITION, followLeader, leaderOptions };
+module.exports = { LogPositions, followLeader, leaderOptions, positionBehind };

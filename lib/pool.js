@@ -145,15 +145,9 @@ class Pool {
     return new LogPositions(this.#target, reading, limits, path);
   }
 
-  /**
-   * Where the log of the primary is, for reads that must see what was written here. What was written stays written although
-   * nobody can say that afterwards.
-   * @returns {Promise<string | null>}
-   */
-  async #position() {
-    const { POSITION } = require('./log-positions.js');
-    const ask = async () => (await this.#parts().ask(POSITION, [], undefined))[0].lsn;
-    return ask().catch(() => null);
+  /** Where the log is behind what was written. @param {number} began @param {{ timeoutMs?: number, signal?: AbortSignal }} limits */
+  #position(began, limits) {
+    return require('./log-positions.js').positionBehind(this.#parts().ask, began, limits);
   }
 
   /**
@@ -161,6 +155,7 @@ class Pool {
    * @returns {Promise<Rows<any>>}
    */
   async insert(table, row, given) {
+    const began = performance.now();
     const { insertStatement } = require('./insert.js');
     const { tryUntilDone } = require('./tries.js');
     const { sql, params, limits, isIdempotent, lsn } = insertStatement(table, row, given);
@@ -182,7 +177,7 @@ class Pool {
       waitsOnce: false,
     };
     const rows = await (isIdempotent ? tryUntilDone(ask, terms) : ask());
-    if (lsn) Object.defineProperty(rows, 'lsn', { value: await this.#position() });
+    if (lsn) Object.defineProperty(rows, 'lsn', { value: await this.#position(began, limits) });
     return rows;
   }
 
@@ -301,12 +296,13 @@ class Pool {
       given === undefined
         ? UNLIMITED
         : options.readBeginOptions(given, options.TRANSACTION_OPTIONS);
+    const began = performance.now();
     const { reading, retry } = this.#use();
     const { runTransaction } = attempts();
     const value = await runTransaction({ target: this.#target, reading, retry }, fn, read, () => {
       this.#tally.retries += 1;
     });
-    return read.lsn ? { value, lsn: await this.#position() } : value;
+    return read.lsn ? { value, lsn: await this.#position(began, read) } : value;
   }
 
   /**

@@ -8,7 +8,12 @@ const { createPool } = require('../../lib/index.js');
 const { Backoff } = require('../../lib/backoff.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
-const { failureOf } = require('../support/script-replies.js');
+const {
+  failureOf,
+  readRequest,
+  rightAnswer,
+  scriptedPool,
+} = require('../support/script-replies.js');
 const { startNode } = require('../support/scripted-nodes.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
@@ -146,3 +151,25 @@ test('CP-96: an idle pool lets the process end, unless unref is false', () => {
   const kept = run({ unref: false });
   assert.deepEqual([kept.stdout, kept.status], ['answered\nstill here\nended\n', 0]);
 });
+
+for (const [what, write] of Object.entries({
+  insert: (pool, limits) => pool.insert('t', { a: 1 }, { lsn: true, ...limits }),
+  transaction: (pool, limits) => pool.transaction(() => 1, { lsn: true, ...limits }),
+})) {
+  test(`CP-15, CP-51: timeoutMs and signal of ${what} end the wait for its position as well`, async (t) => {
+    const script = async (connection) => {
+      for (;;) {
+        const request = await readRequest(connection);
+        // A server that freezes behind the write.
+        if (request.some(({ text }) => text?.includes('pg_current_wal'))) return connection.stall();
+        await connection.send(...rightAnswer(request));
+      }
+    };
+    // Nothing is prepared ahead: it would freeze in front of the write.
+    const { pool } = await scriptedPool(t, script, { warmStatements: 0 });
+    const late = await write(pool, { timeoutMs: 200 });
+    assert.equal(late.lsn, null);
+    const left = await write(pool, { signal: AbortSignal.timeout(200) });
+    assert.equal(left.lsn, null);
+  });
+}
