@@ -102,6 +102,18 @@ class Authority {
     return { cert, key: own };
   }
 
+  /**
+   * A certificate without extensions that signs itself: OpenSSL 3.0 and older make it of version 1.
+   * @param {string} name of its files @param {{ cn?: string, key?: keyof typeof KEYS }} [kind] @returns {Promise<Pair>}
+   */
+  async bare(name, { cn = name, key = 'ec' } = {}) {
+    const [csr, cert, own] = ['csr', 'crt', 'key'].map((ending) => this.file(name, ending));
+    await this.#req(['-subj', `/CN=${cn}`, '-keyout', own, '-out', csr], key);
+    const signing = ['-signkey', own, '-days', '2', '-out', cert];
+    await runAsServer('openssl', ['x509', '-req', '-in', csr, ...signing]);
+    return { cert, key: own };
+  }
+
   /** Another authority with a key of another kind. @param {keyof typeof KEYS} key */
   beside(key) {
     return Authority.make(this.#folder, `with-${key}`, key);

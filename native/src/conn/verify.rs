@@ -11,6 +11,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, DigitallySignedStruct, Error as TlsError, OtherError, SignatureScheme,
 };
+use webpki::RawPublicKeyEntity;
 
 use crate::conn::certificate::{Certificate, names_host};
 use crate::error::TLS_BROKEN_OFF;
@@ -24,7 +25,7 @@ macro_rules! check_signatures {
             certificate: &CertificateDer<'_>,
             signature: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, TlsError> {
-            verify_tls12_signature(message, certificate, signature, &self.algorithms)
+            tls12_signature(message, certificate, signature, &self.algorithms)
         }
 
         fn verify_tls13_signature(
@@ -40,6 +41,36 @@ macro_rules! check_signatures {
             self.algorithms.supported_schemes()
         }
     };
+}
+
+/// As for TLS 1.3 below. What may sign differs: RSA without PSS, and any curve with any hash.
+fn tls12_signature(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, TlsError> {
+    match verify_tls12_signature(message, certificate, signature, algorithms) {
+        Err(error @ TlsError::InvalidCertificate(CertificateError::Other(_))) => {
+            let key = Certificate::new(certificate).public_key();
+            let key = SubjectPublicKeyInfoDer::from(key.unwrap_or_default());
+            let Ok(key) = RawPublicKeyEntity::try_from(&key) else {
+                return Err(error);
+            };
+            let schemes = algorithms.mapping.iter();
+            let named = schemes.filter(|(scheme, _)| *scheme == signature.scheme);
+            let verified = named.flat_map(|(_, all)| *all).any(|algorithm| {
+                let signed = key.verify_signature(*algorithm, message, signature.signature());
+                signed.is_ok()
+            });
+            if verified {
+                Ok(HandshakeSignatureValid::assertion())
+            } else {
+                Err(CertificateError::BadSignature.into())
+            }
+        }
+        verdict => verdict,
+    }
 }
 
 /// Certificates of version 1, which `openssl x509` made for decades, are not parsed by webpki; their key is.
@@ -150,8 +181,11 @@ impl Checked {
                 if !Certificate::new(end_entity).is_valid_at(now) {
                     return Err(CertificateError::Expired.into());
                 }
-                let parsed = ParsedCertificate::try_from(end_entity)?;
-                Ok(rustls::client::verify_server_name(&parsed, name).err())
+                // One of version 1 is not parsed: it has no alternative names, so its common name decides.
+                Ok(match ParsedCertificate::try_from(end_entity) {
+                    Ok(parsed) => rustls::client::verify_server_name(&parsed, name).err(),
+                    Err(_) => Some(CertificateError::NotValidForName.into()),
+                })
             }
             // Nobody has signed it, which says more than that it claims to be an authority.
             Err(TlsError::InvalidCertificate(CertificateError::Other(_)))
