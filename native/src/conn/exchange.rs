@@ -30,6 +30,10 @@ use crate::frame::Shapes;
 use crate::metrics::Metrics;
 use crate::wire::{Core, Expect, TransactionStatus, frontend};
 
+/// Bytes of room that a quiet connection keeps for either direction, so that one huge message is not paid for as long as it
+/// lives.
+const KEPT: usize = 1 << 20;
+
 /// What changed since the owner was told last.
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts")]
@@ -104,6 +108,8 @@ pub struct Exchange {
     /// Bytes ever put into `output`, and bytes ever taken from it.
     produced: u64,
     pub(super) written: u64,
+    /// The most bytes that `input` or `output` have held since they were made.
+    most: usize,
 }
 
 impl Exchange {
@@ -128,6 +134,7 @@ impl Exchange {
             unbegun: None,
             produced: 0,
             written: 0,
+            most: 0,
         }
     }
 
@@ -248,7 +255,17 @@ impl Exchange {
     /// Counts what was put into `output` behind its first `before` bytes; returns the count of all bytes ever.
     pub(super) fn produced_since(&mut self, before: usize) -> u64 {
         self.produced += u64::try_from(self.output.len() - before).unwrap_or(u64::MAX);
+        self.most = self.most.max(self.output.len());
         self.produced
+    }
+
+    /// Gives room back that only huge messages need.
+    fn give_room_back(&mut self) {
+        if self.most > KEPT && self.input.len() <= KEPT && self.output.is_empty() {
+            self.most = 0;
+            self.input = BytesMut::from(&*self.input);
+            self.output = BytesMut::new();
+        }
     }
 
     /// Has everything counted there.
@@ -269,10 +286,14 @@ impl Exchange {
     pub fn feed(&mut self) -> Result<(), Error> {
         self.answers.now = Instant::now();
         let unread = self.input.len();
+        self.most = self.most.max(unread);
         let fed = self.core.feed(&mut self.input, &mut self.answers);
         let received = unread.saturating_sub(self.input.len());
         self.answers.tally.traffic(received, self.written);
         fed?;
+        if self.is_quiet() {
+            self.give_room_back();
+        }
         self.answers.copy_flush();
         let before = self.output.len();
         if std::mem::take(&mut self.answers.refuse_copy) {

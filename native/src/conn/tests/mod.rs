@@ -4,6 +4,7 @@
 mod loan;
 #[cfg(target_os = "linux")]
 mod order;
+mod room;
 pub(crate) mod server;
 
 use std::rc::Rc;
