@@ -70,6 +70,8 @@ struct Monitor {
     told: AtomicBool,
     skipped: AtomicU64,
     task: Mutex<Option<AbortHandle>>,
+    /// Who takes the reports.
+    taker: Subscriber,
 }
 
 impl Monitor {
@@ -241,6 +243,7 @@ impl Pool {
             told: AtomicBool::new(false),
             skipped: AtomicU64::new(0),
             task: Mutex::default(),
+            taker: subscriber.clone(),
         });
         let pool = Weak::clone(&self.own);
         let running = Arc::clone(&monitor);
@@ -274,6 +277,17 @@ impl Pool {
         }
     }
 
+    /// Stops probing for those who take no more reports: a pool goes on without the threads that have joined it.
+    pub(super) fn unmonitor_all(&self, is_gone: impl Fn(&Subscriber) -> bool) {
+        self.health.monitors().retain(|_, monitor| {
+            let is_gone = is_gone(&monitor.taker);
+            if is_gone {
+                monitor.stop();
+            }
+            !is_gone
+        });
+    }
+
     /// The newest report that was not taken yet, and how many probes were left out so far.
     pub fn probed(&self, id: u32) -> Option<(Report, u64)> {
         let monitor = self.health.monitors().get(&id).map(Arc::clone)?;
@@ -297,7 +311,53 @@ fn following(last: Instant, every: Duration, now: Instant) -> (Instant, u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
+    use serde_json::json;
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::conn::account::Account;
+    use crate::conn::request::{Completion, Outlet};
+    use crate::conn::tests::server::{Server, beside};
+    use crate::pool::tests::pool;
+
+    struct Thread;
+
+    impl Outlet for Thread {
+        fn deliver(&self, _completion: Completion<'_>) {}
+        fn event(&self, _: u32, _: u32, _: &Event<'_>, _: Option<&Arc<Account>>) {}
+        fn is_closed(&self) -> bool {
+            false
+        }
+        fn ping(&self) -> oneshot::Receiver<()> {
+            oneshot::channel().1
+        }
+    }
+
+    #[test]
+    fn who_leaves_a_shared_pool_leaves_no_probes_behind() {
+        beside(async |server: Rc<Server>| {
+            let pool = pool(&server, &json!({}));
+            let threads: [Arc<dyn Outlet>; 2] = [Arc::new(Thread), Arc::new(Thread)];
+            let monitor = |thread: usize, slot| {
+                let taker = Subscriber {
+                    outlet: Arc::clone(&threads[thread]),
+                    slot,
+                    generation: 0,
+                };
+                pool.monitor(Duration::from_secs(3600), Duration::from_secs(5), taker)
+            };
+            let [owner, released, gone] = [monitor(0, 1), monitor(0, 2), monitor(1, 3)];
+            let is_on = |id| pool.health.monitors().contains_key(&id);
+            pool.unsubscribe(2, 0);
+            assert!(is_on(owner) && !is_on(released) && is_on(gone));
+            pool.forsake(&threads[1]);
+            assert!(is_on(owner) && !is_on(gone));
+            pool.end(Duration::from_secs(5)).await;
+            assert!(!is_on(owner));
+        });
+    }
 
     #[test]
     fn probes_keep_their_times_and_count_what_is_left_out() {

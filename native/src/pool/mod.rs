@@ -445,6 +445,7 @@ impl Pool {
         for connection in connections {
             connection.forsake(environment);
         }
+        self.unmonitor_all(|taker| Arc::ptr_eq(&taker.outlet, environment));
     }
 
     fn all_connections(&self) -> Vec<Arc<Connection>> {

@@ -76,10 +76,11 @@ impl Pool {
         self.seeker.hearers().push(subscriber);
     }
 
-    /// That one hears nothing more.
+    /// That one hears nothing more, and takes no reports.
     pub fn unsubscribe(&self, slot: u32, generation: u32) {
-        let is_other = |known: &Subscriber| (known.slot, known.generation) != (slot, generation);
-        self.seeker.hearers().retain(is_other);
+        let is_it = |known: &Subscriber| (known.slot, known.generation) == (slot, generation);
+        self.seeker.hearers().retain(|known| !is_it(known));
+        self.unmonitor_all(is_it);
     }
 
     fn opening(&self) -> std::sync::MutexGuard<'_, Opening> {
