@@ -10,6 +10,7 @@ const { BATCH_OPTIONS, readOptions } = require('./options.js');
 const queryable = require('./queryable.js');
 const { execute } = require('./request.js');
 const { endOf } = require('./transaction-ends.js');
+const { deadlineOf, limitsOfEnd } = require('./transaction-limits.js');
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
 /** @import { Rows } from '../types/pool.js' */
@@ -81,6 +82,12 @@ async function isolated(session, reading, asked, options) {
   return settled;
 }
 
+/** @param {StatementOptions} options @param {number | undefined} deadline @returns {StatementOptions} what is left of them */
+function leftOf(options, deadline) {
+  if (deadline === undefined) return options;
+  return { ...options, timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) };
+}
+
 /**
  * BEGIN travels with the first statement, and the others follow without waiting for one another: behind one that failed
  * the server refuses the rest, and COMMIT rolls back.
@@ -91,6 +98,7 @@ async function together(session, reading, asked, options, isLimited) {
   /** @type {{ index: number, error: any } | undefined} */
   let first;
   let sent = 0;
+  const deadline = deadlineOf(options.timeoutMs);
   const inside = FLAG.TRANSACTION | (reading.resolves ? FLAG.PROBE : 0);
   const manner = { flags: inside, begin: 'BEGIN', onAsked: () => void sent++ };
   const answers = asked.map(async ({ sql, params }, index) => {
@@ -113,14 +121,17 @@ async function together(session, reading, asked, options, isLimited) {
     const word = first === undefined ? 'COMMIT' : 'ROLLBACK';
     const commit = word === 'COMMIT' ? FLAG.COMMIT : 0;
     const flags = inside | FLAG.FINISH | commit;
+    const limits = limitsOfEnd(word, leftOf(options, deadline));
     /** @type {import('./commit-markers.js').Ask} */
     const ask = (text, params, own = inside) =>
-      queryable.run(session, text, params, queryable.NO_OPTIONS, reading, { flags: own });
+      queryable.run(session, text, params, limits, reading, { flags: own });
     const end = () => ask(word, undefined, flags);
     // Where an id says what became of it, no marker is needed.
     const markers = commit && !reading.resolves ? reading.markers : undefined;
     try {
-      await (markers === undefined ? end() : markers.commit(ask, end, { signal: options.signal }));
+      await (markers === undefined
+        ? end()
+        : markers.commit(ask, end, { ...limits, signal: options.signal }));
       isCommitted = word === 'COMMIT';
     } catch (cause) {
       await settled;

@@ -4,6 +4,7 @@
 const { FLAG, OPERATION } = require('./mailbox.js');
 const queryable = require('./queryable.js');
 const { execute } = require('./request.js');
+const { limitsOfEnd } = require('./transaction-limits.js');
 
 /** @typedef {InstanceType<typeof import('./answer.js').StatementAnswer>} StatementAnswer */
 /** @typedef {InstanceType<typeof import('./decoders.js').Decoders>} Decoders */
@@ -233,7 +234,8 @@ class RowStream {
   #end(sql) {
     const commit = sql === 'COMMIT' ? FLAG.COMMIT : 0;
     const flags = FLAG.TRANSACTION | FLAG.FINISH | commit;
-    return execute(this.#source.target, sql, undefined, this.#decoders, { flags });
+    const limits = limitsOfEnd(sql, this.#source.options);
+    return execute(this.#source.target, sql, undefined, this.#decoders, { ...limits, flags });
   }
 }
 

@@ -16,6 +16,19 @@ function deadlineOf(timeoutMs) {
   return timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
 }
 
+/**
+ * Limits of the end of a transaction that a stream or a batch has of its own. COMMIT is waited for no longer than statements are;
+ * behind a signal that has fired, and for a ROLLBACK, which says nothing new, patience has an end too.
+ * @param {'COMMIT' | 'ROLLBACK'} word @param {StatementOptions} options of the statements
+ * @returns {StatementOptions}
+ */
+function limitsOfEnd(word, { timeoutMs, signal }) {
+  if (timeoutMs === undefined && signal === undefined) return {};
+  if (word === 'ROLLBACK') return { timeoutMs: Math.max(PATIENCE_MS, timeoutMs ?? 0) };
+  if (signal?.aborted) return { timeoutMs: timeoutMs ?? PATIENCE_MS };
+  return /** @type {StatementOptions} */ ({ timeoutMs, signal });
+}
+
 class Limits {
   #deadline;
   #timeoutMs;
@@ -122,4 +135,4 @@ class Limits {
   }
 }
 
-module.exports = { Limits, deadlineOf };
+module.exports = { Limits, deadlineOf, limitsOfEnd };

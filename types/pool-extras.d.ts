@@ -245,7 +245,7 @@ export interface InsertManyOptions {
   signal?: AbortSignal;
 }
 
-/** Options of `stream`. */
+/** Options of `stream`. `timeoutMs` is for each batch; on a pool for the COMMIT behind the last one too. */
 export interface StreamOptions extends QueryOptions {
   /** Rows fetched at a time, from 1. Default 500. */
   batchSize?: number;

@@ -126,11 +126,11 @@ const JS = {
   ],
   // the cluster face
   queryable: [...BELOW, 'type-catalog', 'commit-markers'],
-  stream: [...BELOW, 'queryable'],
+  stream: [...BELOW, 'queryable', 'transaction-limits'],
   copy: BELOW,
   'batch-error': ['error-classes'],
   'transaction-ends': ['error-classes', 'sql-blocks'],
-  batch: [...BELOW, 'batch-error', 'queryable', 'transaction-ends'],
+  batch: [...BELOW, 'batch-error', 'queryable', 'transaction-ends', 'transaction-limits'],
   'insert-many': [...BELOW, 'copy'],
   'catalog-query': [...BELOW, 'queryable'],
   'shared-pool': ['native', ...WORDS],

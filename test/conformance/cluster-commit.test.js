@@ -48,6 +48,42 @@ test('CP-2: a COMMIT on the wire is never cancelled, and its caller hears in tim
   assert.doesNotMatch(cluster.primary.server.log.slice(from), /canceling/);
 });
 
+/** Ways of writing that end a transaction of their own. @type {Record<string, (pool: any, id: number, limits: object) => Promise<unknown>>} */
+const OWN_COMMIT = {
+  'a batch': (pool, id, limits) =>
+    pool.batch([{ sql: 'insert into t values ($1)', params: [id] }], {
+      ...limits,
+      errors: 'all-or-nothing',
+    }),
+  'a stream': async (pool, id, limits) => {
+    for await (const row of pool.stream('insert into t values ($1) returning id', [id], limits)) {
+      assert.equal(row.id, id);
+    }
+  },
+};
+
+const syncWaits = async () =>
+  (await cluster.primary.sql(`select 1 from pg_stat_activity where wait_event = 'SyncRep'`)).length;
+
+for (const [index, [what, writes]] of Object.entries(OWN_COMMIT).entries()) {
+  test(`CP-2: the COMMIT of ${what} is not waited for beyond its time limit or signal`, async (t) => {
+    const { pool } = withoutStandbys(t, cluster);
+    const late = await failureOf(writes(pool, 800 + index, { timeoutMs: 1000 }));
+    assert.ok(late instanceof OutcomeUnknownError, late.stack);
+    await cluster.primary.sql(
+      `select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`,
+    );
+    await waitFor(async () => (await syncWaits()) === 0, { what: 'the end of that wait' });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const left = failureOf(writes(pool, 810 + index, { signal }));
+    await waitingForStandby(cluster);
+    controller.abort();
+    const error = await left;
+    assert.ok(error instanceof OutcomeUnknownError, error.stack);
+  });
+}
+
 test('CP-3: a lost answer is a doubt for every way of writing', async (t) => {
   const { pool } = withoutStandbys(t, cluster);
   const tx = await pool.begin();
