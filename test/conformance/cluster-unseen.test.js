@@ -2,7 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { createListener } = require('../../lib/index.js');
+const { createListener, createPool } = require('../../lib/index.js');
 const { poolInDoubt } = require('../support/doubt.js');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
@@ -12,6 +12,7 @@ require('../support/stray-errors.js');
 
 const db = testDatabase(`
   create function tell(n int) returns int language sql as $$ select pg_notify('told', n::text); select n $$;
+  create table written (n int);
   create schema app;
   create function app.format(n int) returns int language sql as 'select tell(n)';
   create view far as select 1 as n;
@@ -59,4 +60,35 @@ test('CP-4: what certainly only reads is none', async (t) => {
   for (const text of ['select count(*) from far where n in (1, 2)', 'values (1)']) {
     assert.deepEqual(await lostCommit(t, text), { outcome: 'failed', runs: 1 }, text);
   }
+});
+
+test('CP-4: what is lost in front of a COMMIT is not judged by what was read before', async (t) => {
+  const proxy = await db.openProxy(t);
+  const { pathname, username: user } = new URL(db.url);
+  const pool = createPool({
+    hosts: [`${proxy.host}:${proxy.port}`],
+    user,
+    database: pathname.slice(1),
+    sslmode: 'disable',
+    poolSize: 1,
+    resolveTimeoutMs: 500,
+  });
+  t.after(() => pool.end({ timeoutMs: 500 }));
+  let runs = 0;
+  const done = pool.transaction(
+    async (tx) => {
+      runs += 1;
+      await tx.query('select 1');
+      proxy.cutAt({ direction: 'toClient', text: 'INSERT', before: true });
+      proxy.refuse();
+      // With the COMMIT behind it, in one packet.
+      tx.query('insert into written values (1)').catch(() => {});
+    },
+    { maxAttempts: 1 },
+  );
+  const { outcome } = await failureOf(done);
+  assert.deepEqual({ outcome, runs }, { outcome: 'unknown', runs: 1 });
+  await waitFor(async () => (await db.sql('select from written')).length === 1, {
+    what: 'the commit',
+  });
 });
