@@ -363,6 +363,17 @@ test('sec_c02: what was asked for as a COPY and is none may have taken effect wh
   assert.deepEqual(await db.sql('select id from t'), [{ id: 1 }]);
 });
 
+test('sec_c02: a COPY whose end was sent may be complete when its answer is lost', async (t) => {
+  const proxy = await db.openProxy(t);
+  const pool = open(t, { connectionString: proxy.url(db.url), sslmode: 'disable' });
+  await empty(pool);
+  proxy.cutAt({ direction: 'toClient', text: 'COPY 1', before: true });
+  const copy = pool.copyFrom('copy t from stdin');
+  copy.end('1\ta\n');
+  assert.equal((await failure(copy)).outcome, 'unknown');
+  assert.deepEqual(await db.sql('select id from t'), [{ id: 1 }]);
+});
+
 test('a COPY in a transaction is part of it, also as its first statement', async (t) => {
   const pool = open(t);
   await empty(pool);
