@@ -6,6 +6,7 @@ const { once } = require('node:events');
 const net = require('node:net');
 const path = require('node:path');
 const { withMovingName } = require('../support/moving-names.js');
+const { startNode } = require('../support/scripted-nodes.js');
 const { startServer } = require('../support/server.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
@@ -25,10 +26,12 @@ async function relay(t, from, to) {
   });
   listener.listen(from.port, '127.0.0.2');
   await once(listener, 'listening');
-  t.after(() => {
+  const close = () => {
     listener.close();
     for (const socket of sockets) socket.destroy();
-  });
+  };
+  t.after(close);
+  return close;
 }
 
 test('CP-26: a name that moves takes the traffic along within dnsRecheckMs, without an error', async (t) => {
@@ -64,6 +67,42 @@ test('CP-26: a name that moves takes the traffic along within dnsRecheckMs, with
   child.move('127.0.0.1');
   await waitFor(() => child.told().at(-1) === 'first', { what: 'traffic back' });
   assert.equal(child.isOver(), false, child.told().join('\n'));
+});
+
+test('CP-22: behind one name a primary that was left behind is told apart too', async (t) => {
+  if (process.platform !== 'linux') return;
+  const [old, next] = await Promise.all([
+    startNode('left primary', 'old'),
+    startNode('primary', 'next'),
+  ]);
+  t.after(() => Promise.all([old.close(), next.close()]));
+  const [from, to] = [old, next].map(({ host }) => ({
+    host: '127.0.0.1',
+    port: Number(host.split(':')[1]),
+  }));
+  const cut = await relay(t, from, to);
+  const script = `
+    const { createPool } = require(${JSON.stringify(path.join(__dirname, '../../lib/index.js'))});
+    const pool = createPool({
+      host: 'moves.test', port: ${from?.port}, user: 'u', database: 'd', sslmode: 'disable',
+      acquireTimeoutMs: 500, poolSize: 1,
+    });
+    let last;
+    (async () => {
+      for (;;) {
+        const now = await pool.query('select name').then(([{ name }]) => name, ({ name, message }) =>
+          name + (message.includes('timeline that the cluster has left') ? ': left' : ''));
+        if (now !== last) console.log(last = now);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    })();`;
+  const child = withMovingName(t, script, '127.0.0.2\n127.0.0.1\n');
+  await waitFor(() => child.told().length > 0, { what: 'an answer' });
+  cut();
+  await waitFor(() => child.told().some((word) => /left|old/.test(word)), { what: 'the verdict' });
+  const told = child.told();
+  assert.equal(told[0], 'next');
+  assert.equal(told.at(-1), 'NoPrimaryError: left', told.join(', '));
 });
 
 test('CP-23, sec_m06: a name with several addresses that refuse sees no more attempts than one with one', async (t) => {

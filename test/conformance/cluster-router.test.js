@@ -3,6 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { createPool } = require('../../lib/index.js');
+const { startProxy } = require('../support/proxy.js');
 const { failureOf } = require('../support/script-replies.js');
 const { startNode } = require('../support/scripted-nodes.js');
 const { test } = require('../support/timed-test.js');
@@ -132,4 +133,76 @@ test('CP-22: a primary on a timeline that the cluster has left is never used', a
       .sort(),
     ['primary', 'unreachable'],
   );
+});
+
+/** Nodes behind proxies, each with its part as its name, and a way to open pools on all of them. */
+async function proxiedNodes(t, parts) {
+  const nodes = await Promise.all(parts.map((part) => startNode(part, part)));
+  const proxies = await Promise.all(
+    nodes.map(({ host }) => startProxy({ host: '127.0.0.1', port: Number(host.split(':')[1]) })),
+  );
+  t.after(() => Promise.all([...proxies, ...nodes].map((one) => one.close())));
+  const hosts = proxies.map(({ host, port }) => `${host}:${port}`);
+  const open = (options) => {
+    // With a stagger that is over before a node has answered, the second best is the one that was quicker.
+    const own = { user: 'u', database: 'd', sslmode: 'disable', poolSize: 1, raceDelayMs: 10_000 };
+    const pool = createPool({ hosts, ...own, acquireTimeoutMs: 5000, ...options });
+    t.after(() => pool.end({ timeoutMs: 100 }));
+    return pool;
+  };
+  return { proxies, open };
+}
+
+const nameOf = async (pool) => (await pool.query('select name'))[0].name;
+
+/** Each on a connection of its own, if the pool has `maxUses: 1`. */
+async function namesOf(pool, count = 12) {
+  const names = new Set();
+  for (let i = 0; i < count; i++) names.add(await nameOf(pool));
+  return [...names];
+}
+
+for (const other of ['left primary', 'fenced'])
+  test(`CP-22: prefer-standby uses the primary of now rather than one that is: ${other}`, async (t) => {
+    const { open } = await proxiedNodes(t, [other, 'primary']);
+    const pool = open({ mode: 'prefer-standby', maxUses: 1 });
+    assert.deepEqual(await namesOf(pool), ['primary']);
+  });
+
+test('CP-22: pools that take a primary as well leave one that was left behind', async (t) => {
+  const { proxies, open } = await proxiedNodes(t, ['left primary', 'primary']);
+  const [old, next] = proxies;
+  next.refuse();
+  const writer = open({ maxUses: 1 });
+  const others = [open({ mode: 'prefer-standby', rebalanceMs: 0 }), open({ mode: 'any' })];
+  for (const pool of [writer, ...others]) assert.equal(await nameOf(pool), 'left primary');
+  // Only the later one lets anybody in, and what is open to the other stays open.
+  old.refuse();
+  next.heal();
+  assert.equal(await nameOf(writer), 'primary');
+  for (const pool of others) {
+    await waitFor(() => pool.status().size === 0, { what: 'the end of what led to the old one' });
+  }
+  old.heal();
+  for (const mode of /** @type {const} */ (['prefer-standby', 'any'])) {
+    assert.deepEqual(await namesOf(open({ mode, maxUses: 1 })), ['primary'], mode);
+  }
+  // Whoever takes any takes this one where there is no other.
+  next.refuse();
+  await next.cutAll();
+  await waitFor(() => writer.status().size === 0, { what: 'the loss' });
+  assert.equal(await nameOf(open({ mode: 'any', raceDelayMs: 0 })), 'left primary');
+  const preferring = open({ mode: 'prefer-standby', raceDelayMs: 0, acquireTimeoutMs: 500 });
+  const error = await failureOf(preferring.query('select name'));
+  assert.equal(error.name, 'NoNodeError', error.stack);
+  assert.match(error.message, /is a primary on a timeline that the cluster has left/);
+});
+
+test('CP-14: prefer-standby on a primary that was demoted moves to the next one', async (t) => {
+  const { proxies, open } = await proxiedNodes(t, ['liar: is fenced', 'primary']);
+  proxies[1].refuse();
+  const pool = open({ mode: 'prefer-standby', rebalanceMs: 50 });
+  assert.equal(await nameOf(pool), 'liar: is fenced');
+  proxies[1].heal();
+  await waitFor(async () => (await nameOf(pool)) === 'primary', { what: 'the primary' });
 });

@@ -68,9 +68,9 @@ impl Pool {
         !wrong
     }
 
-    /// Hears from now on of primaries that were left behind, if it is primaries that it leads to.
+    /// Hears from now on of primaries that were left behind, if it may lead to primaries.
     pub(super) fn follow(&self) {
-        if demand(self.settings.routing.mode) != Demand::Nothing {
+        if !matches!(self.settings.routing.mode, Mode::ReadOnly | Mode::Standby) {
             let own: Weak<dyn Follower> = self.own.clone();
             self.seeker.view.follow(own);
         }
@@ -78,8 +78,9 @@ impl Pool {
 
     /// A connection that was opened while its server was left behind: nobody else ends it.
     pub(super) fn leave_behind(&self, connection: &Connection) {
-        let follows = demand(self.settings.routing.mode) != Demand::Nothing;
-        if follows && self.seeker.view.is_left_behind(&connection.name) {
+        let role = connection.role();
+        let is_left = role != Role::Standby && self.seeker.view.is_left_behind(&connection.name);
+        if is_left && matches!(self.seeker.suits(&connection.name, role), Fit::Wrong(_)) {
             connection.discard(left_behind());
         }
     }
@@ -89,7 +90,7 @@ impl Follower for Pool {
     /// What stands on the others, a transaction perhaps, must not be acknowledged by them: the cluster would not have it.
     fn superseded(&self, by: &str) {
         for connection in self.all_connections() {
-            if *connection.name != *by {
+            if *connection.name != *by && connection.role() != Role::Standby {
                 connection.discard(left_behind());
             }
         }

@@ -1,5 +1,7 @@
 //! Judges a new connection: what does it lead to, and may the pool use that?
 
+use std::sync::atomic::Ordering;
+
 use crate::config::{FenceCheck, Mode};
 use crate::conn::Connection;
 use crate::conn::lag;
@@ -44,14 +46,14 @@ impl Seeker {
                 });
             }
         }
-        if self.routing.mode == Mode::Any {
-            let role = connection.role();
+        let mut role = connection.role();
+        let takes_any = self.routing.mode == Mode::Any;
+        if takes_any && !self.view.is_left_behind(key) {
             return Ok(Verdict {
                 role,
                 fit: Fit::Right,
             });
         }
-        let mut role = connection.role();
         // A server that does not report its role and is the only one is taken for what is wanted where each read is checked
         // by a query in its packet, and each write by itself.
         let is_checked = self.routing.mode == Mode::ReadWrite
@@ -65,31 +67,45 @@ impl Seeker {
                 fit: Fit::Right,
             });
         }
-        if role == Role::Unknown {
+        if role == Role::Unknown && !takes_any {
             role = self.ask_role(connection).await?;
             connection.shown(role);
         }
-        let mut suits = fit(&self.routing, role);
-        // A single host cannot be left behind by another one.
-        if self.routes.len() > 1
+        if self.has_several()
             && role == Role::Primary
-            && suits == Fit::Right
+            && !matches!(fit(&self.routing, role), Fit::Wrong(_))
             && self.view.needs_identity(key)
-            && let Some(identity) = self.ask_identity(connection).await?
         {
-            match self.view.admit(key, identity) {
-                Standing::LeftBehind => {
-                    let fit = Fit::Wrong(LEFT_BEHIND);
-                    return Ok(Verdict { role, fit });
-                }
-                Standing::Latest => {}
-                Standing::Later => self.view.supersede(key),
+            if let Some(identity) = self.ask_identity(connection).await?
+                && self.view.admit(key, identity) == Standing::Later
+            {
+                self.view.supersede(key);
             }
             // The answer has told whether it still is what it was at login.
             role = connection.role();
-            suits = fit(&self.routing, role);
         }
+        let suits = self.suits(key, role);
         Ok(Verdict { role, fit: suits })
+    }
+
+    /// Is there more than one server? A single one cannot be left behind by another.
+    fn has_several(&self) -> bool {
+        self.routes.len() > 1 || self.several.load(Ordering::Relaxed)
+    }
+
+    /// How well a node suits by all that is known. One that the cluster has left is taken by whoever takes any when no other
+    /// answers; while it is fenced it still reads where that is enough.
+    pub(super) fn suits(&self, key: &str, role: Role) -> Fit {
+        let suits = fit(&self.routing, role);
+        if role == Role::Standby || !self.view.is_left_behind(key) {
+            return suits;
+        }
+        match (self.routing.mode, role) {
+            _ if matches!(suits, Fit::Wrong(_)) => suits,
+            (Mode::Any, _) => Fit::Second,
+            (Mode::Primary, _) | (_, Role::Primary) => Fit::Wrong(LEFT_BEHIND),
+            _ => suits,
+        }
     }
 
     pub(super) async fn ask_role(&self, connection: &mut Connection) -> Result<Role, Error> {

@@ -1,5 +1,5 @@
-//! What a pool looks after from time to time: whether a standby can take over from the primary that stands in for it (CP-14),
-//! and whether names still lead to where its connections lead (CP-26).
+//! What a pool looks after from time to time: whether a standby can take over from the primary that stands in for it, or a
+//! primary from one that was demoted (CP-14), and whether names still lead to where its connections lead (CP-26).
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -68,11 +68,16 @@ impl Pool {
         let Ok(found) = self.seeker.find().await else {
             return;
         };
-        let is_standby = found.role() == Role::Standby;
+        let role = found.role();
         drop(Guest(Some(Box::new(found))));
-        if is_standby {
-            self.leave(&strays);
-        }
+        // A primary is no better than itself, but than one that was demoted.
+        let is_worse = |stray: &Arc<Connection>| match role {
+            Role::Standby => true,
+            Role::Primary => stray.role() == Role::Fenced,
+            _ => false,
+        };
+        let left: Vec<_> = strays.into_iter().filter(is_worse).collect();
+        self.leave(&left);
     }
 
     async fn recheck_names(&self) {

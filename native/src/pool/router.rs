@@ -54,6 +54,8 @@ pub struct Seeker {
     pub failures: AtomicUsize,
     /// What the running search has met, by address.
     pub reports: Mutex<HashMap<Box<str>, NodeReport>>,
+    /// A name has led to several addresses at once.
+    pub(super) several: AtomicBool,
     /// Searches under way by the host they began with.
     pub(super) heading: Box<[AtomicUsize]>,
     /// Hosts that did not suit when they were asked last.
@@ -97,6 +99,7 @@ impl Seeker {
         Self {
             view: View::shared(&routes),
             table: Table::default(),
+            several: AtomicBool::new(false),
             heading: routes.iter().map(|_| AtomicUsize::new(0)).collect(),
             unsuitable: routes.iter().map(|_| AtomicBool::new(false)).collect(),
             routes,
@@ -364,7 +367,7 @@ impl Seeker {
                 connection.shown(role);
             }
             if role != Role::Unknown && !matches!(fit(&self.routing, role), Fit::Right) {
-                self.note(host, &key, role, fit(&self.routing, role), began.elapsed());
+                self.note(host, &key, role, self.suits(&key, role), began.elapsed());
                 continue;
             }
             let verdict = self.judge(guest, &key).await?;

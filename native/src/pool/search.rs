@@ -66,6 +66,8 @@ impl Seeker {
         let Some(route) = self.routes.get(host) else {
             return;
         };
+        self.several
+            .fetch_or(addresses.len() > 1, Ordering::Relaxed);
         let keys: Vec<_> = (addresses.iter())
             .map(|address| route.name_of(address))
             .collect();
@@ -270,6 +272,15 @@ impl<'a> Search<'a> {
         self.pending.is_empty() && self.lookups == 0 && (self.dialling == 0 || overdue)
     }
 
+    /// Will it do rather than the one that was found before? A primary that the cluster has not left comes before all others.
+    fn is_better(&self, connection: &Connection) -> bool {
+        let leads = |one: &Connection| {
+            one.role() == Role::Primary && !self.seeker.view.is_left_behind(&one.name)
+        };
+        let second = self.second.0.as_ref();
+        second.is_none_or(|second| leads(connection) && !leads(second))
+    }
+
     /// A refusal ends the search only when no node has let us in (CP-27).
     pub(super) fn decided(&self) -> Option<Error> {
         if self.watched > 0 {
@@ -324,7 +335,7 @@ impl<'a> Search<'a> {
                         seeker.note(host, &key, verdict.role, verdict.fit, took);
                         match verdict.fit {
                             Fit::Right => return Some(connection),
-                            Fit::Second if self.second.0.is_none() => {
+                            Fit::Second if self.is_better(&connection) => {
                                 self.second = Guest(Some(connection));
                             }
                             Fit::Second => connection.dismiss(),
