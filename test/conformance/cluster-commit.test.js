@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
-const { OutcomeUnknownError } = require('../../lib/index.js');
+const { createPool, FencedError, OutcomeUnknownError } = require('../../lib/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
@@ -144,4 +144,39 @@ test('CP-7: with strictFence it is looked into on the primary of then', async (t
   await node.unfence();
   await commit;
   assert.deepEqual(told, [node.host, 'committed']);
+});
+
+const isThere = async (/** @type {number} */ id) =>
+  (await cluster.primary.sql('select 1 from t where id = $1', [id])).length === 1;
+
+/** A transaction on a node that was fenced behind its first statement. */
+async function fencedWithin(t, id) {
+  const pool = createPool(cluster.options());
+  const node = cluster.primary;
+  t.after(async () => {
+    await node.unfence();
+    await pool.end({ timeoutMs: 500 });
+  });
+  const tx = await pool.begin();
+  const insert = (/** @type {number} */ next) => tx.query('insert into t values ($1)', [next]);
+  await insert(id);
+  await node.fence();
+  return { node, tx, insert };
+}
+
+test('CP-7: a COMMIT that was on its way when the fence was seen stands, and so does what it commits', async (t) => {
+  const { tx, insert } = await fencedWithin(t, 710);
+  await Promise.all([insert(711), insert(712), tx.commit()]);
+  for (const id of [710, 711, 712]) assert.ok(await isThere(id));
+});
+
+test('CP-7: what was called rolled back is, although the fence is gone before COMMIT', async (t) => {
+  const { node, tx, insert } = await fencedWithin(t, 720);
+  const [seen, withdrawn] = [insert(721), failureOf(insert(722))];
+  await seen;
+  assert.ok((await withdrawn) instanceof FencedError);
+  await node.unfence();
+  await insert(723); // hears that the fence is gone
+  assert.ok((await failureOf(tx.commit())) instanceof FencedError);
+  for (const id of [720, 721, 722, 723]) assert.ok(!(await isThere(id)));
 });

@@ -208,7 +208,7 @@ impl Exchange {
                 .work
                 .decide(is_outside && self.answers.cache.is_lasting());
             let leaves_idle = is_outside && request.work.is_plain();
-            let fenced = request.part == Part::Commit && !self.answers.guard.is_met();
+            let fenced = request.part == Part::Commit && !self.answers.guard.lets_commit();
             if fenced || request.lacks {
                 request.roll_back();
             }

@@ -93,6 +93,8 @@ pub struct Guard {
     is_idle: bool,
     /// A statement touched the setting that fences: what is reported from now on means nothing.
     pub tainted: bool,
+    /// A statement of the open transaction was called rolled back, and has to be, whatever the server is by now.
+    pub withdrawn: bool,
 }
 
 impl Guard {
@@ -106,7 +108,14 @@ impl Guard {
             lag: Lag::new(policy.max_lag),
             is_idle: true,
             tainted: false,
+            withdrawn: false,
         }
+    }
+
+    /// May a COMMIT be sent?
+    #[must_use]
+    pub fn lets_commit(&self) -> bool {
+        self.is_met() && !self.withdrawn
     }
 
     /// Is the server what it must be, as far as it has said?

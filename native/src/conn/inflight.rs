@@ -118,8 +118,14 @@ impl InFlight {
         }
     }
 
-    /// The server's error, or what it means for a transaction of the driver.
-    pub(super) fn take_error(&mut self) -> Option<Error> {
+    /// Is it a COMMIT that the server was asked for?
+    pub(super) fn commits(&self) -> bool {
+        self.request.part == Part::Commit && !self.fenced && !self.request.lacks
+    }
+
+    /// The server's error, or what it means for a transaction of the driver. `commits`: it, or what is sent behind it, is a
+    /// COMMIT, so that nothing of the transaction can be called rolled back.
+    pub(super) fn take_error(&mut self, commits: bool) -> Option<Error> {
         let error = self.error.take();
         let code = error.as_ref().map(Error::code);
         let inside = self.met == Some(false) && self.request.part != Part::Single;
@@ -131,7 +137,7 @@ impl InFlight {
             };
             return Some(late.lose_transaction());
         }
-        if (self.fenced || inside) && code.is_none_or(|code| code == "25006") {
+        if (self.fenced || inside) && code.map_or(!commits, |code| code == "25006") {
             return Some(Error::Fenced);
         }
         if self.request.lacks && error.is_none() {

@@ -13,13 +13,13 @@ use crate::wire::TransactionStatus;
 impl Answers {
     /// Settles the request that was answered up to ReadyForQuery.
     pub(super) fn settle(&mut self, status: TransactionStatus) {
+        let error = self.failure(status);
         let Some(sent) = self.sent.front_mut() else {
             return;
         };
         if sent.names_probe && self.trail.named == Named::Sent {
             self.trail.named = Named::No;
         }
-        let error = sent.take_error();
         let stale = error.as_ref().and_then(|error| sent.staleness(error));
         if self.moves(status, error.as_ref()) {
             return;
@@ -116,6 +116,15 @@ impl Answers {
                 next.met = Some(self.guard.is_met());
             }
         }
+    }
+
+    /// Why the request that was answered has failed, and whether its transaction may still be committed then.
+    fn failure(&mut self, status: TransactionStatus) -> Option<Error> {
+        let commits = self.sent.iter().any(InFlight::commits);
+        let error = self.sent.front_mut()?.take_error(commits);
+        self.guard.withdrawn |= matches!(error, Some(Error::Fenced));
+        self.guard.withdrawn &= status != TransactionStatus::Idle;
+        error
     }
 
     /// A COMMIT that was answered by a server that was fenced meanwhile: what it has shown, if it is not believed (CP-7).
