@@ -116,6 +116,7 @@ class CursorConnection extends EventEmitter {
   #answered({ result, isSuspended, decoders }, operation) {
     if (this.#isOver) return;
     this.#unanswered--;
+    this.#lane.idle();
     const { shape, rows, command, affected } = result;
     if (operation === OPERATION.CURSOR_OPEN) {
       if (shape === 0) this.emit('noData');

@@ -149,6 +149,7 @@ class Cursor extends EventEmitter {
     }
     if (isSuspended) {
       this.state = 'idle';
+      this.#lane?.idle();
       this.#next();
     } else {
       this.#finish();

@@ -9,13 +9,13 @@ const { isTraced } = require('../tracing/channels.js');
 const { bound } = require('./bound.js');
 const { defaults } = require('./defaults.js');
 const { describe, isFatal, timedOut } = require('./failures.js');
+const { laneOf } = require('./lane.js');
 const { PooledAnswer } = require('./pooled-query.js');
 const { Query, complaint, isSimple, readQuery } = require('./query.js');
 const { QueryAnswer } = require('./query-answer.js');
 const { OCCUPY } = require('./submittable.js');
 
 /** @import { Asked } from './query.js' */
-/** @import { Lane } from './submittable.js' */
 /** @typedef {InstanceType<typeof import('./link.js').Link>} Link */
 /** @typedef {InstanceType<typeof import('./types.js').Reading>} Reading */
 /** @typedef {InstanceType<typeof import('./pooled-query.js').PooledQuery>} PooledQuery */
@@ -33,6 +33,8 @@ class StatementQueue {
   #waiting = [];
   /** @type {any} */
   #occupant;
+  /** Why nothing is begun any more. @type {Error | undefined} */
+  #closedBy;
   /** Statements asked and answered so far; answers come in order. */
   #asked = 0;
   #answered = 0;
@@ -428,23 +430,13 @@ class StatementQueue {
   #occupy(occupant, timeoutMs) {
     const link = /** @type {Link} */ (this.#link);
     this.#occupant = occupant;
-    /** @type {Lane} */
-    const lane = {
-      target: link.target,
-      decodersOf: (types, rowMode) => this.#reading.decodersOf(types, rowMode),
-      ask: (sql, values, decoders, manner, answer) => {
-        const { fail } = answer;
-        answer.fail = (fields) => {
-          lane.heed(fields);
-          fail.call(answer, fields);
-        };
-        const limited = manner.timeoutMs ? manner : { ...manner, timeoutMs };
-        return link.ask(sql, values, decoders, limited, answer);
-      },
-      parsers: this.#reading.parsers,
-      describe: (message) => this.#heard.described(message),
-      status: () => link.status,
+    const lane = laneOf(link, this.#reading, timeoutMs, {
+      described: (message) => this.#heard.described(message),
       heed: (reason) => this.#heed(reason),
+      idle: () => {
+        // Behind the reads, which are answered in immediates of their own.
+        if (this.#closedBy !== undefined) setImmediate(() => this.#dismiss(occupant));
+      },
       leave: () => {
         // Left before, or the connection was lost meanwhile.
         if (this.#occupant !== occupant) return;
@@ -452,13 +444,14 @@ class StatementQueue {
         this.#proceed();
         this.#rest(false);
       },
-    };
+    });
     occupant[OCCUPY](lane);
   }
 
   /** Nothing is begun any more; what was not begun is refused, behind what runs. @param {Error} error */
   close(error) {
     this.#link = undefined;
+    this.#closedBy = error;
     const refused = this.#waiting.splice(0).map((one) => () => one.refuse(error));
     const occupant = this.#occupant;
     // What a cursor has asked for is answered by the engine, which knows what became of that.
@@ -471,6 +464,13 @@ class StatementQueue {
       this.#refusals.push({ behind: this.#asked, tell: () => later(refuse) });
     }
     if (this.#unanswered === 0) this.over();
+  }
+
+  /** What it had asked for was answered; nothing else would end it, now that the client is closed. @param {any} occupant */
+  #dismiss(occupant) {
+    const error = this.#closedBy;
+    if (error !== undefined && this.#occupant === occupant && occupant.isIdle)
+      occupant.handleError(error);
   }
 
   /** Everything has its answer. @returns {Promise<void>} */

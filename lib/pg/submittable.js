@@ -23,6 +23,7 @@ const OCCUPY = Symbol('pg-berth.occupy');
  * @property {(message: { fields: any[] }) => void} describe to whoever listens to the connection
  * @property {() => 'I' | 'T' | 'E' | null} status of the transaction, with the last answer
  * @property {(reason: any) => void} heed what the engine says of a failure: it may be the end of the connection
+ * @property {() => void} idle everything that was asked is answered, and more may be asked: a client that was closed meanwhile refuses it
  * @property {() => void} leave the next one may go on
  */
 

@@ -93,3 +93,38 @@ test('a cursor that waits for a read when its client ends tells of it with the n
   await assert.rejects(cursor.read(2), { message: 'Connection terminated' });
   await cursor.close();
 });
+
+/** JavaScript does nothing meanwhile: what the server and the engine have to say is there at once afterwards. */
+function block(ms) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+const SERIES = 'select generate_series(1, 100) as n';
+
+for (const [name, make] of /** @type {[string, () => any][]} */ ([
+  ['Cursor', () => new Cursor(SERIES)],
+  ['the Cursor of a QueryStream', () => new QueryStream(SERIES)],
+  ['a Cursor of pg-cursor', () => new ForeignCursor(SERIES)],
+  ['the Cursor of a stream of pg-query-stream', () => new ForeignStream(SERIES)],
+])) {
+  test(`${name}: end() resolves when rows come behind the end of the connection`, async () => {
+    for (let round = 0; round < 5; round++) {
+      const client = new Client(database.url);
+      await client.connect();
+      const submittable = client.query(make());
+      const cursor = submittable.cursor ?? submittable;
+      const failed = new Promise((resolve) => cursor.once('error', resolve));
+      const read = cursor.read(10).then(
+        (rows) => `${rows.length} rows`,
+        ({ message }) => message,
+      );
+      await new Promise((resolve) => process.nextTick(resolve));
+      block(10);
+      const over = client.end();
+      process.nextTick(block, 10);
+      await over;
+      assert.match(await read, /^(10 rows|Connection terminated)$/);
+      assert.equal((await failed).message, 'Connection terminated');
+    }
+  });
+}
