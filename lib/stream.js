@@ -28,9 +28,9 @@ let lastPortal = 0;
  *   manner: () => Manner,
  *   isOwner: boolean,
  *   isPlaced?: () => boolean,
- *   onOpen?: (answer: Promise<StatementAnswer>) => Promise<StatementAnswer>,
+ *   onOpen?: (answer: Promise<StatementAnswer>, isRefused: () => boolean) => Promise<StatementAnswer>,
  *   onEnd?: () => void,
- * }} Source `manner` is asked before each request; `isOwner`: the transaction belongs to the stream and ends with it;
+ * }} Source `manner` is asked before each request; `isRefused`: nothing was asked; `isOwner`: the transaction belongs to the stream and ends with it;
  *   `isPlaced`: it has a connection
  */
 
@@ -150,7 +150,7 @@ class RowStream {
       this.#state = 'open';
       const { sql, params } = this.#source;
       const opened = this.#ask(sql, params, OPERATION.OPEN);
-      this.#ahead = this.#source.onOpen?.(opened) ?? opened;
+      this.#ahead = this.#source.onOpen?.(opened, () => !this.#isAsked) ?? opened;
     } else if (this.#ahead === undefined) {
       this.#fetchAhead();
     }

@@ -200,7 +200,7 @@ class Transaction {
         return { ...this.#manner(), ...limited };
       },
       isOwner: false,
-      onOpen: (answer) => this.#owed().note(answer, signal),
+      onOpen: (answer, isRefused) => this.#owed().note(answer, signal, isRefused),
     });
   }
 

@@ -24,6 +24,7 @@ const { isLogged, logged, workOf } = require('./kysely-log.js');
 const { hasSeveral } = require('./several.js');
 const { mayReadFromStandby } = require('./standby-reads.js');
 const { TransactionState } = require('./transaction-state.js');
+const { rolledBackFor } = require('../unanswered.js');
 
 /** @import { Manner } from '../request.js' */
 /** @import { Reading } from '../queryable.js' */
@@ -87,7 +88,14 @@ class BerthConnection {
   /**
    * @param {Compiled} query @param {{ signal?: AbortSignal }} [options]
    */
-  async executeQuery(query, options) {
+  executeQuery(query, options) {
+    const asked = { isSent: false };
+    const answer = this.#execute(query, options, asked);
+    return this.#transaction.noted(answer, options?.signal, () => !asked.isSent);
+  }
+
+  /** @param {Compiled} query @param {{ signal?: AbortSignal } | undefined} options @param {{ isSent: boolean }} asked */
+  async #execute(query, options, asked) {
     const work = workOf(query);
     if (work !== undefined) {
       await work();
@@ -105,10 +113,11 @@ class BerthConnection {
           [],
           { ...this.#transaction.manner(), operation: OPERATION.SIMPLE },
           options?.signal,
+          asked,
         );
         return { rows: [] };
       }
-      const { result } = await this.#run(sql, parameters, manner, options?.signal);
+      const { result } = await this.#run(sql, parameters, manner, options?.signal, asked);
       const { command = '', affected, rows } = result;
       return CHANGING.has(command) ? { numAffectedRows: BigInt(affected), rows } : { rows };
     } catch (error) {
@@ -160,9 +169,10 @@ class BerthConnection {
 
   /**
    * @param {string} sql @param {readonly unknown[]} parameters @param {Manner} manner @param {AbortSignal | undefined} [signal]
+   * @param {{ isSent: boolean }} [asked] hears that it was not refused
    * @returns {Promise<InstanceType<typeof StatementAnswer>>}
    */
-  async #run(sql, parameters, manner, signal) {
+  async #run(sql, parameters, manner, signal, asked) {
     signal?.throwIfAborted();
     const isFirst = this.#session === undefined && this.#acquiring !== signal;
     const waiting = isFirst ? this.#acquiring : undefined;
@@ -170,6 +180,7 @@ class BerthConnection {
     const { promise, resolve, reject } = deferred();
     const answer = new StatementAnswer(this.#engine.reading.decoders, resolve, reject);
     const id = send(session, sql, parameters, this.#engine.reading.decoders, manner, answer);
+    if (asked) asked.isSent = true;
     let isStopped = false;
     const stop = () => {
       isStopped = true;
@@ -257,6 +268,9 @@ class BerthConnection {
       reading: this.#engine.reading,
       manner: () => ({ ...this.#transaction.manner(), signal }),
       isOwner: false,
+      onOpen: (answer, isRefused) => {
+        return isOwn ? answer : this.#transaction.noted(answer, signal, isRefused);
+      },
     });
     const { promise: ended, resolve: end } = deferred();
     const running = { stop: () => stopper.abort(stopped()), ended };
@@ -332,8 +346,11 @@ class BerthConnection {
     within(this.#told.trace, async () => {});
   }
 
-  commit() {
-    return this.#endLogged('commit');
+  async commit() {
+    const missing = await this.#transaction.missing();
+    if (missing === undefined) return this.#endLogged('commit');
+    await this.rollback();
+    throw rolledBackFor(queryable.asError(missing.cause));
   }
 
   rollback() {
@@ -472,16 +489,10 @@ class BerthConnection {
 }
 
 function deferred() {
-  /** @type {(value: any) => void} */
-  let resolve = () => {};
-  /** @type {(reason: any) => void} */
-  let reject = () => {};
-  const promise = /** @type {Promise<any>} */ (
-    new Promise((yes, no) => {
-      [resolve, reject] = [yes, no];
-    })
-  );
-  return { promise, resolve, reject };
+  const parts =
+    /** @type {{ promise: Promise<any>, resolve: (value: any) => void, reject: (reason: any) => void }} */ ({});
+  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
+  return parts;
 }
 
 module.exports = { BerthConnection };

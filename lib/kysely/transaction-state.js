@@ -2,6 +2,7 @@
 'use strict';
 
 const { FLAG } = require('../mailbox.js');
+const { Unanswered } = require('../unanswered.js');
 
 /** @import { Manner } from '../request.js' */
 
@@ -15,6 +16,8 @@ class TransactionState {
   #beginning = PLAIN;
   /** @type {Manner} */
   #inside = PLAIN;
+  /** @type {InstanceType<typeof Unanswered> | undefined} */
+  #unanswered;
 
   /** @param {string} text of BEGIN @param {boolean} isProbed what becomes of its COMMIT is to be found out if the answer is lost */
   begin(text, isProbed) {
@@ -41,6 +44,25 @@ class TransactionState {
     if (this.#phase === 'asked') this.#phase = 'begun';
   }
 
+  /**
+   * COMMIT waits for it, if it is part of the transaction.
+   * @template T
+   * @param {Promise<T>} answer @param {AbortSignal | undefined} signal
+   * @param {() => boolean} isRefused it has failed, and nothing was asked
+   * @returns {Promise<T>} for its owner
+   */
+  noted(answer, signal, isRefused) {
+    if (this.#phase === 'none') return answer;
+    this.#unanswered ??= new Unanswered();
+    return this.#unanswered.note(answer, signal, isRefused);
+  }
+
+  /** What nobody has heard of that was never sent. */
+  async missing() {
+    const isAnswered = this.#unanswered === undefined || this.#unanswered.size === 0;
+    return isAnswered ? undefined : this.#unanswered?.missing(undefined);
+  }
+
   /** Flags of its statements. */
   get flags() {
     return Number(this.#inside.flags);
@@ -50,6 +72,7 @@ class TransactionState {
   end() {
     const { isKnown } = this;
     this.#phase = 'none';
+    this.#unanswered = undefined;
     return isKnown;
   }
 

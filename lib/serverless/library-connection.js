@@ -1,6 +1,7 @@
 // One connection that a Client class of the caller's carries, with the behaviour of one of the engine's.
 'use strict';
 
+const { nextTick } = require('node:process');
 const { setTimeout: sleep, setImmediate: turnOfTheLoop } = require('node:timers/promises');
 const errors = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
@@ -133,8 +134,7 @@ class LibraryConnection {
    */
   ask(request, asked, _decoders, part, _timeoutMs, args) {
     return this.#inTurn(request, async () => {
-      handOver(args);
-      const result = await this.client.query(...argsOf(args, asked, request.text));
+      const result = await handed(args, this.client.query(...argsOf(args, asked, request.text)));
       if ((part & FLAG.COMMIT) !== 0 && result?.command === 'ROLLBACK') {
         throw new errors.TransactionRolledBackError(
           'the COMMIT was answered with ROLLBACK: a statement of the transaction had failed',
@@ -350,6 +350,22 @@ class LibraryConnection {
     this.#state = 'over';
     sayGoodbye(this.client);
     this.client.connection?.stream?.destroy?.();
+  }
+}
+
+/**
+ * A driver that refuses what it was given says so in the turn it is asked in; the server's word needs another.
+ * @template T @param {readonly any[]} args of the call @param {Promise<T>} answer
+ */
+async function handed(args, answer) {
+  let isRefused = false;
+  // Behind everything that this turn still holds.
+  nextTick(() => queueMicrotask(() => nextTick(() => isRefused || handOver(args))));
+  try {
+    return await answer;
+  } catch (error) {
+    isRefused = true;
+    throw error;
   }
 }
 

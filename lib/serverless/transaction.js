@@ -1,7 +1,6 @@
 // transaction(fn): begins, commits, runs again what certainly left nothing behind, and resolves a COMMIT in doubt.
 'use strict';
 
-const { setImmediate: turnOfTheLoop } = require('node:timers/promises');
 const errors = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
 const { count, flag, oneOf, readOptions } = require('../option-rules.js');
@@ -198,8 +197,7 @@ async function through(runner, begin, fn, options, budget, onLeft) {
       },
     });
     scope.isOver = true;
-    // What is refused is told a turn later.
-    for (let turns = 0; turns < 2 && unanswered.size > 0; turns++) await turnOfTheLoop();
+    await unanswered.settled();
     // What the transaction has shown of itself must be here before its COMMIT is sent.
     if (!isShown && !options.readOnly) await run(['select'], INSIDE);
     if (missing !== undefined) throw rolledBackFor(missing.cause);

@@ -243,7 +243,7 @@ const JS = {
   'otel-metrics': ['hooks'],
   'package.json': [],
   opentelemetry: [...INFRA, 'otel-metrics', 'package.json', 'tracing'],
-  kysely: [...INFRA, ...BELOW, 'sql-blocks', 'queryable', 'stream', 'pool'],
+  kysely: [...INFRA, ...BELOW, 'sql-blocks', 'queryable', 'stream', 'unanswered', 'pool'],
   cli: ['serverless', 'pool', 'package.json', ...INFRA],
   index: '*',
 };

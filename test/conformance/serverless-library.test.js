@@ -7,6 +7,7 @@ const { EventEmitter } = require('node:events');
 const pg = require('pg');
 const { LeaseManager } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
+const { failureOf } = require('../support/script-replies.js');
 const { SECRET, openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
@@ -37,6 +38,10 @@ async function holder(t, service, ms) {
   await client.connect();
   t.after(() => client.end().catch(() => {}));
   return { client, pid: /** @type {any} */ (client).processID };
+}
+
+function fail() {
+  throw new Error('no text');
 }
 
 const rowsOf = async (n) =>
@@ -391,3 +396,29 @@ test('SC-18: on a server that is full, reaperConnection makes room', async (t) =
   assert.deepEqual([rows[0].role, of('onReap')[0].killed], ['crowded_seam', 2]);
   await client.end();
 });
+
+for (const [what, ask] of /** @type {[string, (tx: any) => Promise<any>][]} */ ([
+  ['a parameter', (tx) => tx.query('insert into t select $1', [{ toPostgres: () => fail() }])],
+  ['its name', (tx) => tx.query({ name: 'one', text: 'insert into t values (311)' })],
+])) {
+  test(`SC-2: transaction(fn) misses the last act of fn, refused by the library for ${what}, though nobody awaited it`, async (t) => {
+    const { client } = open(t);
+    await client.query({ name: 'one', text: 'select 1' });
+    /** @type {Promise<any>[]} */
+    let asked = [];
+    const giveUp = async (tx) => {
+      await tx.query('insert into t values (310)');
+      // Behind another one, for whose answer it waits.
+      asked = [tx.query('select 2'), failureOf(ask(tx))];
+    };
+    const error = await failureOf(client.transaction((tx) => giveUp(tx)));
+    assert.deepEqual([error.code, error.outcome], ['25P02', 'failed']);
+    assert.equal(error.cause, await asked[1]);
+    assert.equal(await rowsOf(310), 0);
+    await client.transaction(async (tx) => {
+      await tx.query('insert into t values (310)');
+      await failureOf(ask(tx));
+    });
+    assert.equal((await db.sql('delete from t where n = 310 returning n')).length, 1);
+  });
+}

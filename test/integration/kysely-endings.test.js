@@ -6,10 +6,13 @@ const { CompiledQuery, Kysely, sql } = require('kysely');
 const { createPool } = require('../../lib/index.js');
 const { BerthDialect } = require('../../lib/kysely/index.js');
 const { testDatabase } = require('../support/pools.js');
+const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
 require('../support/stray-errors.js');
 
 const database = testDatabase();
+const ABORTED = { signal: AbortSignal.abort() };
+const NO_TEXT = { toJSON: () => assert.fail() };
 const one = CompiledQuery.raw('select 1 as n');
 
 /** The driver, as Kysely uses it. */
@@ -199,4 +202,49 @@ test('a text with literals of many megabytes is one statement as any other', asy
     assert.deepEqual(rows, [{ n: size / fill.length }]);
   }
   await driver.releaseConnection(connection);
+});
+
+const INSERT = 'insert into kept values ($1)';
+for (const [what, ask] of /** @type {[string, (connection: any) => Promise<any>][]} */ ([
+  ['its signal', (one) => one.executeQuery(CompiledQuery.raw(INSERT, [1]), ABORTED)],
+  ['a parameter', (one) => one.executeQuery(CompiledQuery.raw(INSERT, [NO_TEXT]))],
+  ['its rows', (one) => one.streamQuery(CompiledQuery.raw(INSERT, [NO_TEXT]), 1).next()],
+])) {
+  test(`COMMIT misses the statement in front of it, refused for ${what}, that nobody has heard of`, async (t) => {
+    await database.sql('drop table if exists kept; create table kept (n int)');
+    const driver = await driverOf(t);
+    const connection = await driver.acquireConnection();
+    await driver.beginTransaction(connection, {});
+    await connection.executeQuery(CompiledQuery.raw(INSERT, [1]));
+    const refused = failureOf(ask(connection));
+    const error = await failureOf(driver.commitTransaction(connection));
+    assert.deepEqual([error.name, error.code], ['AbortedTransactionError', '25P02']);
+    assert.equal(error.cause.cause, await refused);
+    await driver.rollbackTransaction(connection);
+    assert.deepEqual(await database.sql('select n from kept'), []);
+    // Whoever has heard of it may go on without it.
+    await driver.beginTransaction(connection, {});
+    await connection.executeQuery(CompiledQuery.raw(INSERT, [2]));
+    await failureOf(ask(connection));
+    await driver.commitTransaction(connection);
+    assert.deepEqual(await database.sql('select n from kept'), [{ n: 2 }]);
+    await driver.releaseConnection(connection);
+  });
+}
+
+test('the last act of a function that Kysely runs in a transaction is missed though nobody awaited it', async (t) => {
+  await database.sql('drop table if exists kept; create table kept (n int)');
+  const connection = { connectionString: database.url, poolSize: 1 };
+  const db = new Kysely({ dialect: new BerthDialect({ connection }) });
+  t.after(() => db.destroy());
+  /** @type {Promise<any> | undefined} */
+  let refused;
+  const work = db.transaction().execute(async (trx) => {
+    await sql`insert into kept values (1)`.execute(trx);
+    refused = failureOf(sql`insert into kept values (${NO_TEXT})`.execute(trx));
+  });
+  const error = await failureOf(work);
+  assert.equal(error.name, 'AbortedTransactionError');
+  assert.equal(error.cause.cause, await refused);
+  assert.deepEqual(await database.sql('select n from kept'), []);
 });

@@ -157,6 +157,7 @@ for (const [what, ask] of /** @type {[string, (tx: any) => Promise<any>][]} */ (
   ['an option', (tx) => tx.query(insert(2), [], { timeoutMs: -1 })],
   ['its text', (tx) => tx.query('rollback and chain')],
   ['its rows', (tx) => tx.stream(`${insert('$1')} returning n`, [Symbol('no value')]).next()],
+  ['a stream’s parameter', (tx) => tx.stream(insert('$1'), [{ toJSON: () => fail() }]).next()],
 ])) {
   test(`transaction(fn) commits nothing without the last act of fn, refused for ${what}, that nobody has awaited`, async (t) => {
     const pool = await open(t);
