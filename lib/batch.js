@@ -7,10 +7,11 @@ const { argumentError, wrongArgument } = require('./error-classes.js');
 const { leave, openSession, release } = require('./handles.js');
 const { FLAG, OPERATION } = require('./mailbox.js');
 const { BATCH_OPTIONS, readOptions } = require('./options.js');
+const { endOwn, insideOf } = require('./own-transactions.js');
 const queryable = require('./queryable.js');
 const { execute } = require('./request.js');
 const { endOf } = require('./transaction-ends.js');
-const { deadlineOf, limitsOfEnd } = require('./transaction-limits.js');
+const { deadlineOf } = require('./transaction-limits.js');
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
 /** @import { Rows } from '../types/pool.js' */
@@ -99,8 +100,7 @@ async function together(session, reading, asked, options, isLimited) {
   let first;
   let sent = 0;
   const deadline = deadlineOf(options.timeoutMs);
-  const inside = FLAG.TRANSACTION | (reading.resolves ? FLAG.PROBE : 0);
-  const manner = { flags: inside, begin: 'BEGIN', onAsked: () => void sent++ };
+  const manner = { flags: insideOf(reading), begin: 'BEGIN', onAsked: () => void sent++ };
   const answers = asked.map(async ({ sql, params }, index) => {
     try {
       return queryable.toRows(await queryable.run(session, sql, params, options, reading, manner));
@@ -119,19 +119,8 @@ async function together(session, reading, asked, options, isLimited) {
   if (known !== undefined && leave(session, 0)) throw withIndex(known.error, known.index);
   if (sent > 0) {
     const word = first === undefined ? 'COMMIT' : 'ROLLBACK';
-    const commit = word === 'COMMIT' ? FLAG.COMMIT : 0;
-    const flags = inside | FLAG.FINISH | commit;
-    const limits = limitsOfEnd(word, leftOf(options, deadline));
-    /** @type {import('./commit-markers.js').Ask} */
-    const ask = (text, params, own = inside) =>
-      queryable.run(session, text, params, limits, reading, { flags: own });
-    const end = () => ask(word, undefined, flags);
-    // Where an id says what became of it, no marker is needed.
-    const markers = commit && !reading.resolves ? reading.markers : undefined;
     try {
-      await (markers === undefined
-        ? end()
-        : markers.commit(ask, end, { ...limits, signal: options.signal }));
+      await endOwn(session, reading, word, leftOf(options, deadline));
       isCommitted = word === 'COMMIT';
     } catch (cause) {
       await settled;

@@ -219,6 +219,7 @@ class Pool {
     const { reading } = this.#use();
     const session = openSession(this.#target, 'cluster');
     let isFirst = true;
+    const flags = streams().insideOf(reading);
     const stream = new (streams().RowStream)({
       target: session,
       sql,
@@ -229,7 +230,7 @@ class Pool {
       manner: () => {
         const begin = isFirst ? 'BEGIN' : undefined;
         isFirst = false;
-        return { flags: mailbox().FLAG.TRANSACTION, begin, ...rest };
+        return { flags, begin, ...rest };
       },
       isOwner: true,
       isPlaced: () => handles.serialOf(session) !== 0,

@@ -1,10 +1,10 @@
 // Rows of one statement in batches: a portal inside a transaction, the next batch asked for ahead of its use.
 'use strict';
 
-const { FLAG, OPERATION } = require('./mailbox.js');
+const { OPERATION } = require('./mailbox.js');
+const { endOwn, insideOf } = require('./own-transactions.js');
 const queryable = require('./queryable.js');
 const { execute } = require('./request.js');
-const { limitsOfEnd } = require('./transaction-limits.js');
 
 /** @typedef {InstanceType<typeof import('./answer.js').StatementAnswer>} StatementAnswer */
 /** @typedef {InstanceType<typeof import('./decoders.js').Decoders>} Decoders */
@@ -230,13 +230,11 @@ class RowStream {
     this.#source.onEnd?.();
   }
 
-  /** @param {'COMMIT' | 'ROLLBACK'} sql */
-  #end(sql) {
-    const commit = sql === 'COMMIT' ? FLAG.COMMIT : 0;
-    const flags = FLAG.TRANSACTION | FLAG.FINISH | commit;
-    const limits = limitsOfEnd(sql, this.#source.options);
-    return execute(this.#source.target, sql, undefined, this.#decoders, { ...limits, flags });
+  /** @param {'COMMIT' | 'ROLLBACK'} word */
+  #end(word) {
+    const { target, reading, options } = this.#source;
+    return endOwn(target, reading, word, options);
   }
 }
 
-module.exports = { RowStream };
+module.exports = { RowStream, insideOf };

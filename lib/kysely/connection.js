@@ -7,6 +7,7 @@ const { StatementAnswer } = require('../answer.js');
 const { CancelledError, ClosedError, TransactionLostError } = require('../errors.js');
 const { leave, openSession, release, serialOf } = require('../handles.js');
 const { FLAG, OPERATION, cancel, flush } = require('../mailbox.js');
+const { endOwn } = require('../own-transactions.js');
 const queryable = require('../queryable.js');
 const { send } = require('../request.js');
 const { RowStream } = require('../stream.js');
@@ -20,6 +21,7 @@ const {
   stoppedHere,
   withCaller,
 } = require('./failures.js');
+const { IdleWatch } = require('./idle-watch.js');
 const { isLogged, logged, workOf } = require('./kysely-log.js');
 const { hasSeveral } = require('./several.js');
 const { mayReadFromStandby } = require('./standby-reads.js');
@@ -69,8 +71,7 @@ class BerthConnection {
   #acquiring;
   /** The transaction that is told of. @type {Told} */
   #told = { trace: undefined };
-  /** @type {{ limitMs: number, timer: ReturnType<typeof setInterval>, since: number } | undefined} */
-  #watch;
+  #idle = new IdleWatch();
 
   /**
    * @param {Engine} engine @param {Engine | undefined} readers standbys, if reads may go there
@@ -216,7 +217,7 @@ class BerthConnection {
   /** @param {{ stop: () => void, ended: Promise<unknown> }} running has ended: what is idle is idle from now on */
   #over(running) {
     this.#running.delete(running);
-    if (this.#watch) this.#watch.since = performance.now();
+    this.#idle.touch();
   }
 
   /** @template E @param {E} error @returns {E} */
@@ -258,7 +259,7 @@ class BerthConnection {
     const isOwn = !this.#transaction.isOpen;
     this.#goToStandby(compiled);
     this.#isUnsent = false;
-    if (isOwn) this.#transaction.begin('begin', false);
+    if (isOwn) this.#transaction.begin('begin', this.#engine.reading.resolves === true);
     const stream = new RowStream({
       target: this.#place(),
       sql,
@@ -312,7 +313,9 @@ class BerthConnection {
       isUndone = true;
       throw error;
     } finally {
-      if (isOwn) await (isUndone ? pardonLoss(this.#end('rollback')) : this.#end('commit'));
+      // What goes wrong with a ROLLBACK as well is of no interest to the caller.
+      if (isOwn && isUndone) await this.#end('rollback', signal).catch(() => {});
+      else if (isOwn) await this.#end('commit', signal);
       else await this.#logBegin();
     }
   }
@@ -364,9 +367,9 @@ class BerthConnection {
     return logged(this, text, () => this.#end(text));
   }
 
-  /** @param {'commit' | 'rollback'} text */
-  async #end(text) {
-    this.#unwatch();
+  /** @param {'commit' | 'rollback'} text @param {AbortSignal} [signal] of a stream, whose own it is */
+  async #end(text, signal) {
+    this.#idle.stop();
     this.#unlogged = undefined;
     this.#isUnsent = false;
     const { flags } = this.#transaction;
@@ -381,7 +384,8 @@ class BerthConnection {
         const end = () => this.#run(text, [], { flags: flags | commit });
         const inside = (/** @type {string} */ sql, /** @type {any} */ params) =>
           this.#run(sql, params, { flags });
-        await (commit && markers ? markers.commit(inside, end, {}) : end());
+        if (signal !== undefined) await this.#endOwn(commit ? 'COMMIT' : 'ROLLBACK', signal);
+        else await (commit && markers ? markers.commit(inside, end, {}) : end());
       }
       endTransaction(trace, commit ? 'committed' : 'rolled-back');
     } catch (error) {
@@ -390,6 +394,15 @@ class BerthConnection {
       throw error;
     } finally {
       this.#comeHome();
+    }
+  }
+
+  /** @param {'COMMIT' | 'ROLLBACK'} word @param {AbortSignal} signal */
+  async #endOwn(word, signal) {
+    try {
+      await endOwn(this.#place(), this.#engine.reading, word, { signal }, 0);
+    } catch (error) {
+      throw this.#report(/** @type {Error} */ (error));
     }
   }
 
@@ -421,22 +434,11 @@ class BerthConnection {
    * @param {number} limitMs @param {Error} report of the place where it was begun
    */
   watch(limitMs, report) {
-    this.#unwatch();
-    const check = () => {
-      const watch = this.#watch;
-      if (watch === undefined || this.#running.size > 0) return;
-      if (performance.now() - watch.since < limitMs) return;
+    const end = () => {
       this.discard();
       this.#onError(report);
     };
-    const timer = setInterval(check, Math.max(1, Math.ceil(limitMs / 4)));
-    timer.unref();
-    this.#watch = { limitMs, timer, since: performance.now() };
-  }
-
-  #unwatch() {
-    if (this.#watch) clearInterval(this.#watch.timer);
-    this.#watch = undefined;
+    this.#idle.start(limitMs, () => this.#running.size > 0, end);
   }
 
   /** Takes a connection now. @param {AbortSignal | undefined} signal @returns {Promise<number>} its number in this process */
@@ -463,7 +465,7 @@ class BerthConnection {
 
   /** Gives the connection back; one that is not idle is brought to rest first. */
   release() {
-    this.#unwatch();
+    this.#idle.stop();
     const session = this.#session;
     if (session === undefined || this.#isGone) return;
     this.#forget();
@@ -473,7 +475,7 @@ class BerthConnection {
 
   /** Closes the connection; one that no statement has taken yet takes none any more. */
   discard() {
-    this.#unwatch();
+    this.#idle.stop();
     const session = this.#session;
     if (this.#isGone) return;
     this.#forget();

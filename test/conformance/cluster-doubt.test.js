@@ -4,7 +4,9 @@
 const assert = require('node:assert/strict');
 const { finished } = require('node:stream/promises');
 const { after, before } = require('node:test');
+const { Kysely } = require('kysely');
 const { CommitAbortedError, OutcomeUnknownError, createPool } = require('../../lib/index.js');
+const { BerthDialect } = require('../../lib/kysely/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { poolInDoubt, seenSession } = require('../support/doubt.js');
 const { failureOf } = require('../support/script-replies.js');
@@ -438,6 +440,29 @@ test('CP-4: a batch that is all or nothing is looked into as well', async (t) =>
   assert.equal(answers.length, 2);
   assert.ok(await isThere(onPrimary, next));
 });
+
+/** Rows of a stream that has a transaction of its own. @type {Record<string, (pool: any, id: number) => any>} */
+const STREAMS = {
+  'a stream': (pool, id) => pool.stream('insert into t values ($1) returning id', [id]),
+  'a stream of Kysely': (pool, id) => {
+    const kysely = new Kysely({ dialect: new BerthDialect({ pool }) });
+    return kysely.insertInto('t').values({ id }).returning('id').stream();
+  },
+};
+for (const [what, open] of Object.entries(STREAMS)) {
+  test(`CP-4: ${what} is looked into as well`, async (t) => {
+    const fixture = await poolInDoubt(t, servers());
+    next += 1;
+    const rows = await loseWhileWaiting(t, fixture, async () => {
+      const read = [];
+      for await (const row of open(fixture.pool, next)) read.push(row);
+      return read;
+    });
+    assert.deepEqual(rows, [{ id: next }]);
+    assert.ok(await isThere(onPrimary, next));
+    assert.equal(fixture.resolved.length, 1);
+  });
+}
 
 test('CP-6: a single statement with exactlyOnce has its result although its answer was lost', async (t) => {
   const fixture = await poolInDoubt(t, servers());

@@ -1,4 +1,4 @@
-// Markers of whatever commits (CP-5, CP-6): single statements obey the options of every other one, batches and Kysely have them too.
+// Markers of whatever commits (CP-5, CP-6): single statements obey the options of every other one, batches, streams and Kysely have them too.
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -165,7 +165,22 @@ const WRITERS = {
     new Kysely({ dialect: new BerthDialect({ pool }) })
       .transaction()
       .execute((tx) => sql`insert into t values (${n})`.execute(tx)),
+  'a stream': (pool, n) => all(pool.stream('insert into t values ($1) returning n', [n])),
+  'a stream of Kysely': (pool, n) =>
+    all(
+      new Kysely({ dialect: new BerthDialect({ pool }) })
+        .insertInto('t')
+        .values({ n })
+        .returning('n')
+        .stream(),
+    ),
 };
+
+async function all(rows) {
+  const read = [];
+  for await (const row of rows) read.push(row);
+  return read;
+}
 
 for (const [index, [name, write]] of Object.entries(WRITERS).entries()) {
   test(`CP-5: ${name} leaves a marker, which tells what became of a lost COMMIT`, async (t) => {
@@ -180,13 +195,20 @@ for (const [index, [name, write]] of Object.entries(WRITERS).entries()) {
       assert.match(lost.message, /^the batch was committed, although/);
     });
     assert.equal(await rowsOf(n + 1), 1);
-    const text = name.includes('Kysely') ? 'commit' : 'COMMIT';
+    const text = name === 'a transaction of Kysely' ? 'commit' : 'COMMIT';
     proxy.cutAt({ direction: 'toServer', text, before: true });
     const error = await failureOf(write(pool, n + 2));
     assert.deepEqual([error.name, error.outcome], ['CommitAbortedError', 'failed'], error.stack);
     assert.equal(await rowsOf(n + 2), 0);
   });
 }
+
+test('CP-5: a stream that reads leaves no marker', async (t) => {
+  const pool = db.openPool(t, MARKED);
+  const start = await markers();
+  assert.deepEqual(await all(pool.stream('select 1 as n')), [{ n: 1 }]);
+  assert.equal(await markers(), start);
+});
 
 test('CP-5: a batch that reads leaves no marker, and one that fails says which statement did', async (t) => {
   const pool = db.openPool(t, MARKED);

@@ -248,3 +248,27 @@ test('the last act of a function that Kysely runs in a transaction is missed tho
   assert.equal(error.cause.cause, await refused);
   assert.deepEqual(await database.sql('select n from kept'), []);
 });
+
+test('the COMMIT of a stream is waited for no longer than its signal says', async (t) => {
+  await database.sql(`
+    create table held (n int);
+    create function hold() returns trigger language plpgsql as
+      'begin perform pg_advisory_xact_lock(78); return null; end';
+    create constraint trigger held after insert on held deferrable initially deferred
+      for each row execute function hold()`);
+  await database.sql('select pg_advisory_lock(78)');
+  const driver = await driverOf(t);
+  const connection = await driver.acquireConnection();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const text = CompiledQuery.raw('insert into held values (1) returning n');
+  const rows = connection.streamQuery(text, 1, { signal });
+  assert.deepEqual((await rows.next()).value.rows, [{ n: 1 }]);
+  const end = failureOf(rows.next());
+  await database.running('COMMIT');
+  controller.abort();
+  const error = await end;
+  assert.deepEqual([error.name, error.outcome], ['OutcomeUnknownError', 'unknown']);
+  await database.sql('select pg_advisory_unlock(78)');
+  await driver.releaseConnection(connection);
+});
