@@ -228,10 +228,15 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::time::Duration;
 
+    use tokio::sync::oneshot;
+
     use super::*;
-    use crate::conn::request::{Reply, Work};
+    use crate::conn::account::Account;
+    use crate::conn::request::{Completion, Event, Reply, Work};
+    use crate::conn::statement::Statement;
     use crate::conn::tests::server::{exchange, profile};
 
     fn request(timeout: Option<Duration>) -> Request {
@@ -242,6 +247,101 @@ mod tests {
 
     fn sent(timeout: Option<Duration>) -> InFlight {
         InFlight::new(request(timeout), Instant::now())
+    }
+
+    /// Notes whom it is told that something failed.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<u32>>);
+
+    impl Outlet for Told {
+        fn deliver(&self, completion: Completion<'_>) {
+            assert!(completion.error.is_some());
+            self.0.lock().unwrap().push(completion.id);
+        }
+        fn event(&self, _: u32, _: u32, _: &Event<'_>, _: Option<&Arc<Account>>) {}
+        fn is_closed(&self) -> bool {
+            false
+        }
+        fn ping(&self) -> oneshot::Receiver<()> {
+            oneshot::channel().1
+        }
+    }
+
+    fn asked(outlet: &Arc<dyn Outlet>, id: u32, part: Part) -> Request {
+        let outlet = Arc::clone(outlet);
+        let mut request = request(None);
+        request.reply = Reply::Outlet { outlet, id };
+        request.part = part;
+        request
+    }
+
+    #[test]
+    fn who_is_given_up_and_who_stays_keep_their_order_and_a_commit_knows_what_it_lacks() {
+        let told = Arc::new(Told::default());
+        let outlet: Arc<dyn Outlet> = Arc::<Told>::clone(&told);
+        let parts = [
+            Part::Commit,
+            Part::Single,
+            Part::Commit,
+            Part::Inside,
+            Part::Inside,
+            Part::Commit,
+            Part::Inside,
+        ];
+        let mut queue: VecDeque<_> = (0..)
+            .zip(parts)
+            .map(|(id, part)| asked(&outlet, id, part))
+            .collect();
+        let leave = |queue: &mut VecDeque<_>, ids: &[u32]| {
+            let leaves = |request: &Request| ids.iter().any(|id| request.reply.is(&outlet, *id));
+            fail_where(queue, leaves, |_| Error::Closed { what: "test" })
+        };
+        let lacking = |queue: &VecDeque<Request>| {
+            let facts = |request: &Request| match &request.reply {
+                Reply::Outlet { id, .. } => (*id, request.lacks),
+                Reply::Local(_) => unreachable!("nobody asks for himself"),
+            };
+            queue.iter().map(facts).collect::<Vec<_>>()
+        };
+        assert_eq!(leave(&mut queue, &[7]), 0);
+        // What stands for itself, a COMMIT even, is missed by nobody.
+        assert_eq!(leave(&mut queue, &[0, 1]), 2);
+        let all = [(2, false), (3, false), (4, false), (5, false), (6, false)];
+        assert_eq!(lacking(&queue), all);
+        assert_eq!(leave(&mut queue, &[3, 6]), 2);
+        assert_eq!(lacking(&queue), [(2, false), (4, false), (5, true)]);
+        assert_eq!(*told.0.lock().unwrap(), [0, 1, 3, 6]);
+    }
+
+    #[test]
+    fn a_commit_of_ours_or_by_hand_is_never_cancelled() {
+        let working = |text: &str, part| {
+            let mut request = request(Some(Duration::ZERO));
+            request.work = Work::Simple {
+                statement: Statement::intern(text).unwrap(),
+                keep: false,
+            };
+            request.part = part;
+            InFlight::new(request, Instant::now())
+        };
+        for (text, part, expected) in [
+            ("select 1", Part::Single, Running::Cancel),
+            ("select 1", Part::Inside, Running::Cancel),
+            ("rollback", Part::Single, Running::Cancel),
+            ("commit", Part::Single, Running::GiveUp),
+            ("end", Part::Inside, Running::GiveUp),
+            ("prepare transaction 'a'", Part::Single, Running::GiveUp),
+            ("select 1", Part::Commit, Running::GiveUp),
+        ] {
+            let mut exchange = exchange();
+            exchange.answers.sent.push_back(working(text, part));
+            assert_eq!(exchange.expire(Instant::now()), expected, "{text}");
+            // It is told once.
+            assert_eq!(exchange.interrupt_running(), Running::Nothing, "{text}");
+            exchange.answers.sent.clear();
+            exchange.answers.sent.push_back(working(text, part));
+            assert_eq!(exchange.interrupt_all("pool"), expected, "{text}");
+        }
     }
 
     #[test]
