@@ -39,6 +39,8 @@ fn sec_a02_channel_binding_is_used_where_it_can_be_and_enforced_where_it_must() 
         (BOTH, None, true, None),
         (BOTH, Some(Vec::new()), true, None),
         (b"SCRAM-SHA-256-PLUS\0\0", None, false, None),
+        (b"SCRAM-SHA-512\0\0", hash.clone(), false, None),
+        (b"SCRAM-SHA-512\0\0", None, false, None),
     ] {
         let settings = StartupSettings {
             channel_binding: channel_binding.clone(),

@@ -1,5 +1,6 @@
 //! Every tag in every state: what is not in the table is a protocol error, and nothing panics (rules W01, W06).
 
+use super::super::backend::{bounds, split};
 use super::*;
 
 /// A plausible message for each tag that exists; for others an empty body.
@@ -151,6 +152,30 @@ fn the_longest_message_is_configurable() {
     );
     let outcome = feed(&mut core, &data_row(&[Some(&"x".repeat(91))])).1;
     assert!(problem(&outcome).contains("4 to 100"));
+}
+
+#[test]
+fn sec_w05_every_kind_of_message_has_a_longest_one_which_its_header_alone_is_held_to() {
+    for (tags, max) in [
+        ("DdTEN", MAX_MESSAGE),
+        ("A", 1 << 20),
+        ("t", 4 + 2 + 4 * 65_535),
+        ("CGHWSKRVv", 30_000),
+        ("Z", 5),
+        ("123cIns", 4),
+    ] {
+        for tag in tags.bytes() {
+            for longest in [MAX_MESSAGE, 10_000] {
+                let max = if max > 5 { max.min(longest) } else { max };
+                for (announced, is_taken) in [(max, true), (max + 1, false)] {
+                    let length = i32::try_from(announced).unwrap().to_be_bytes();
+                    let header = [&[tag][..], &length].concat();
+                    let outcome = split(&mut &header[..], |tag| bounds(tag, longest));
+                    assert_eq!(outcome.is_ok(), is_taken, "{} {announced}", char::from(tag));
+                }
+            }
+        }
+    }
 }
 
 #[test]
