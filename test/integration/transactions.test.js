@@ -2,9 +2,11 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { Client, QueryStream } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 
 const db = testDatabase(`
   create table rows (n int);
@@ -167,16 +169,58 @@ test('a stream that is given up while it waits for a connection says so at once'
   await db.released(pool);
 });
 
-test('sec_f06: a slow consumer holds the server back instead of filling the memory', async (t) => {
-  const pool = db.openPool(t, { poolSize: 1 });
-  const stream = pool.stream(`select repeat('x', 1000) as v from generate_series(1, 200000)`);
-  await stream.next();
+/** 200 MB; a batch of 500 has five. */
+const LARGE = `select repeat('x', 10000) as v from generate_series(1, 20000)`;
+
+/** Ways to read it a batch at a time. @type {Record<string, (proxied: string, t: import('node:test').TestContext) => Promise<AsyncIterable<{ v: string }>>>} */
+const READERS = {
+  'a pool': async (connectionString, t) =>
+    db.openPool(t, { connectionString, poolSize: 1 }).stream(LARGE),
+  'a transaction': async (connectionString, t) => {
+    const tx = await db.openPool(t, { connectionString, poolSize: 1 }).begin();
+    t.after(() => tx.rollback());
+    return tx.stream(LARGE);
+  },
+  'a client': async (connectionString, t) => {
+    const client = new Client({ connectionString });
+    t.after(() => client.end());
+    await client.connect();
+    return client.query(new QueryStream(LARGE));
+  },
+};
+
+/** Reads so many rows, waits until the server does nothing any more, and tells how many bytes have come until then. */
+async function readSome(stream, proxy, rows) {
+  for (let row = 0; row < rows; row++) assert.equal((await stream.next()).value.v.length, 10_000);
+  const waits = `select from pg_stat_activity
+    where query = $1 and wait_event = 'ClientRead' and pid <> pg_backend_pid()`;
+  await waitFor(async () => (await db.sql(waits, [LARGE])).length === 1, {
+    what: 'a server that waits',
+  });
+  return proxy.counts.toClient + proxy.held('toClient');
+}
+
+for (const [name, open] of Object.entries(READERS))
+  test(`CP-76, sec_f06: a slow consumer of ${name}'s stream holds the server back`, async (t) => {
+    const proxy = await db.openProxy(t);
+    const stream = (await open(proxy.url(db.url), t))[Symbol.asyncIterator]();
+    const came = await readSome(stream, proxy, 300);
+    t.diagnostic(`${came} bytes`);
+    assert.ok(came < 12_000_000, `${came} bytes came`);
+    await stream.return?.();
+  });
+
+test('CP-76, sec_f06: what is streamed does not fill the memory', async (t) => {
+  const stream = db.openPool(t, { poolSize: 1 }).stream(LARGE);
   global.gc?.();
   const before = process.memoryUsage().rss;
-  for (let row = 0; row < 50; row++) await stream.next();
-  // 200 MB are waiting on the server; a batch ahead and the socket's buffers are here.
-  const grown = process.memoryUsage().rss - before;
-  assert.ok(grown < 50_000_000, `grew by ${grown}`);
-  await stream.return();
-  await db.released(pool);
+  let [rows, most] = [0, 0];
+  for await (const { v } of stream) {
+    rows += 1;
+    assert.equal(v.length, 10_000);
+    if (rows % 100 === 0) most = Math.max(most, process.memoryUsage().rss);
+  }
+  assert.equal(rows, 20_000);
+  t.diagnostic(`at most ${most - before} bytes more`);
+  assert.ok(most - before < 120_000_000, `grew by ${most - before}`);
 });
