@@ -69,6 +69,43 @@ test('CP-26: a name that moves takes the traffic along within dnsRecheckMs, with
   assert.equal(child.isOver(), false, child.told().join('\n'));
 });
 
+test('CP-26: a name that gives its addresses in another order each time costs no connection', async (t) => {
+  if (process.platform !== 'linux') return;
+  const first = await startServer();
+  t.after(() => first.stop());
+  await relay(t, first, first);
+  const script = `
+    const { createPool } = require(${JSON.stringify(path.join(__dirname, '../../lib/index.js'))});
+    const pool = createPool({
+      host: 'moves.test', port: ${first.port}, user: 'postgres', database: 'postgres', sslmode: 'disable',
+      dnsRecheckMs: 20, poolSize: 3, raceDelayMs: 0,
+    });
+    pool.on('retire', ({ reason, address }) => console.log('retired', reason, address));
+    (async () => {
+      for (let n = 1; ; n++) {
+        await Promise.all([1, 2, 3].map(() => pool.query('select pg_sleep(0.01)')));
+        if (n % 10 === 0) console.log(pool.status().size);
+      }
+    })().catch((error) => console.log(error.stack));`;
+  const orders = ['127.0.0.1\n127.0.0.2\n', '127.0.0.2\n127.0.0.1\n'];
+  const child = withMovingName(t, script, orders[0]);
+  await waitFor(() => child.told().length > 0, { what: 'three connections' });
+  for (let round = 1; round <= 4; round++) {
+    const seen = child.told().length;
+    child.move(String(orders[round % 2]));
+    await waitFor(() => child.told().length > seen + 1, { what: 'a hundred milliseconds more' });
+  }
+  assert.deepEqual(new Set(child.told()), new Set(['3']));
+  // What is at an address that has left the name is given up, wherever that is.
+  const seen = child.told().length;
+  child.move('127.0.0.1\n');
+  await waitFor(() => child.told().length > seen + 2, { what: 'some looks at the name' });
+  child.move('127.0.0.2\n');
+  await waitFor(() => child.told().some((line) => line.startsWith('retired')), {
+    what: 'the end of what is where the name does not lead',
+  });
+});
+
 test('CP-22: behind one name a primary that was left behind is told apart too', async (t) => {
   if (process.platform !== 'linux') return;
   const [old, next] = await Promise.all([
