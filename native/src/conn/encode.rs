@@ -15,15 +15,13 @@ use crate::conn::request::{Parameters, Part, Request, Work};
 use crate::conn::statement::{Naming, Prepared, Statement};
 use crate::error::Error;
 use crate::frame::Plan;
+use crate::wire::params::Wants;
 use crate::wire::{Expect, Params, frontend};
 
 /// Result formats of a Bind: none given, so all columns come as text.
 pub(super) const ALL_TEXT: &[u8] = &[0, 0];
 /// A parameter section without parameters.
 const NO_PARAMETERS: &[u8] = &[0, 0, 0, 0];
-
-/// OIDs of json and jsonb.
-const JSON_TYPES: [u32; 2] = [114, 3802];
 
 type Encoded = (InFlight, Vec<Expect>);
 
@@ -419,7 +417,7 @@ fn bind(
     Ok(plan)
 }
 
-/// Chooses between array literal and JSON text by the server's parameter types; `None` when these, or columns that are
+/// Chooses between plain and JSON text by the server's parameter types; `None` when these, or columns that are
 /// needed, are not known yet.
 fn resolve<'a>(
     params: &'a Parameters,
@@ -436,14 +434,14 @@ fn resolve<'a>(
     if !params.either {
         return Ok(Some(section.into()));
     }
-    let is_json = |position: usize| {
-        described
-            .parameters
-            .get(position)
-            .is_some_and(|oid| JSON_TYPES.contains(oid))
+    // The OIDs of json, jsonb and their arrays.
+    let wants = |position: usize| match described.parameters.get(position) {
+        Some(114 | 3802) => Wants::Json,
+        Some(199 | 3807) => Wants::JsonArray,
+        _ => Wants::Plain,
     };
     let mut out = BytesMut::with_capacity(section.len());
-    Params::new(section)?.resolve(is_json, &mut out)?;
+    Params::new(section)?.resolve(wants, &mut out)?;
     Ok(Some(Vec::from(out).into()))
 }
 

@@ -1,23 +1,15 @@
 //! Rows of values as COPY text: what a bulk insert sends.
 //!
-//! A block is `u32` columns, one byte per column (0 any type, 1 json or jsonb, 2 bytea), then rows: `u32` length and a
+//! A block is `u32` columns, one byte per column (0 any type, 1 json or jsonb, 2 bytea, 3 an array of json), then rows: `u32` length and a
 //! parameter section (`params.rs`) of that length, with one value per column. Numbers of the block are little-endian.
 //!
 //! Source: PostgreSQL documentation, COPY, "Text Format".
 
-use super::params::Params;
+use super::params::{Params, Wants, choose};
 use crate::error::Error;
 
-/// What a column wants of a value that has more than one form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wants {
-    /// The text as it is, an array as array literal, bytes as their characters.
-    Text,
-    /// An array as JSON.
-    Json,
-    /// Bytes in hexadecimal.
-    Bytes,
-}
+/// What a column wants of a value that has more than one form; `None`: it is bytea, and wants bytes in hexadecimal.
+type Column = Option<Wants>;
 
 /// Appends the rows of a block; returns how many.
 ///
@@ -28,12 +20,13 @@ pub fn append(block: &[u8], out: &mut Vec<u8>) -> Result<usize, Error> {
     let (wanted, mut rest) = rest
         .split_at_checked(columns)
         .ok_or_else(|| broken("its columns are cut off"))?;
-    let wanted: Vec<Wants> = wanted
+    let wanted: Vec<Column> = wanted
         .iter()
         .map(|wants| match wants {
-            1 => Wants::Json,
-            2 => Wants::Bytes,
-            _ => Wants::Text,
+            1 => Some(Wants::Json),
+            2 => None,
+            3 => Some(Wants::JsonArray),
+            _ => Some(Wants::Plain),
         })
         .collect();
     let mut rows = 0;
@@ -49,7 +42,7 @@ pub fn append(block: &[u8], out: &mut Vec<u8>) -> Result<usize, Error> {
     Ok(rows)
 }
 
-fn row(wanted: &[Wants], section: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+fn row(wanted: &[Column], section: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
     let params = Params::new(section)?;
     if usize::from(params.count()) != wanted.len() {
         return Err(broken("a row has not one value for each column"));
@@ -60,11 +53,11 @@ fn row(wanted: &[Wants], section: &[u8], out: &mut Vec<u8>) -> Result<(), Error>
         }
         match (value, format, wants) {
             (None, _, _) => out.extend_from_slice(b"\\N"),
-            (Some(bytes), 1, Wants::Bytes) => hexadecimal(bytes, out),
-            (Some(value), 2, wants) => {
-                let (literal, json) =
-                    super::params::choices(value).ok_or_else(|| broken("a value is cut off"))?;
-                escape(if *wants == Wants::Json { json } else { literal }, out);
+            (Some(bytes), 1, None) => hexadecimal(bytes, out),
+            (Some(value), 2.., wants) => {
+                let text = choose(format, value, wants.unwrap_or(Wants::Plain))
+                    .ok_or_else(|| broken("a value is cut off"))?;
+                escape(text, out);
             }
             (Some(text), _, _) => escape(text, out),
         }
@@ -162,6 +155,11 @@ mod tests {
         let mut out = Vec::new();
         append(&block(&[0, 0, 0], &rows), &mut out).unwrap_or_default();
         assert!(out.starts_with(b"a\\tb") && out.ends_with(b"{1}\n"));
+        let three = [&5_u32.to_be_bytes()[..], b"{\"1\"}", &either].concat();
+        let values = [(3, Some(&*three)); 3];
+        let mut out = Vec::new();
+        append(&block(&[0, 1, 3], &[section(&values)]), &mut out).unwrap();
+        assert_eq!(out, b"{1}\t[1]\t{\"1\"}\n");
     }
 
     #[test]

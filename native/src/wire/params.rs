@@ -6,12 +6,26 @@ use crate::error::Error;
 
 /// "Either": the value holds two texts, of which the engine picks one by the server's parameter type.
 const CHOICE: u16 = 2;
+/// The same with a third text, for arrays of json.
+const CHOICE_OF_THREE: u16 = 3;
+
+/// What the server's type of a parameter or column wants of a value that has several texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Any other type: the plain text, of an array its literal.
+    Plain,
+    /// json or jsonb: JSON text.
+    Json,
+    /// An array of these: a literal whose elements are JSON text.
+    JsonArray,
+}
 
 /// A checked parameter section, and an iterator over (format code, value or `None` for NULL).
 ///
 /// Layout, all numbers big-endian: `u16` formats, that many `u16` codes, `u16` parameters, then per parameter `i32`
 /// length (−1 for NULL) and that many bytes. There are no formats (all text) or as many as parameters. Codes: 0 text,
-/// 1 binary, 2 either: `u32` n, n bytes array literal, the rest JSON text. Code 2 never goes on the wire.
+/// 1 binary, 2 either: `u32` n, n bytes plain text, the rest JSON text; 3: `u32` n, n bytes for arrays of json, the rest as
+/// with 2. Codes 2 and 3 never go on the wire.
 #[derive(Clone, Debug)]
 pub struct Params<'a> {
     /// Two bytes per code; empty means all text.
@@ -51,9 +65,10 @@ impl<'a> Params<'a> {
             })?;
             match self.format(position) {
                 0 | 1 => {}
-                CHOICE => {
+                format @ (CHOICE | CHOICE_OF_THREE) => {
                     choices = true;
-                    if value.is_some_and(|value| self::choices(value).is_none()) {
+                    let is_cut = |value| choose(format, value, Wants::Plain).is_none();
+                    if value.is_some_and(is_cut) {
                         return Err(broken(format_args!(
                             "value {} is cut off",
                             u32::from(position) + 1
@@ -79,7 +94,7 @@ impl<'a> Params<'a> {
         self.count
     }
 
-    /// Does any parameter have format 2?
+    /// Does any parameter have format 2 or 3?
     #[must_use]
     pub const fn has_choices(&self) -> bool {
         self.choices
@@ -101,26 +116,25 @@ impl<'a> Params<'a> {
         })
     }
 
-    /// Appends the section with every format 2 settled: JSON text where `is_json(position)` says that the server's
-    /// parameter type is json or jsonb (0-based), the array literal elsewhere. The result fits [`super::frontend::bind`].
+    /// Appends the section with every format 2 and 3 settled by what the server's type of a position (0-based) `wants`.
+    /// The result fits [`super::frontend::bind`].
     pub fn resolve(
         &self,
-        mut is_json: impl FnMut(usize) -> bool,
+        mut wants: impl FnMut(usize) -> Wants,
         out: &mut BytesMut,
     ) -> Result<(), Error> {
         out.reserve(self.values.len().saturating_add(self.formats.len() * 2 + 4));
         out.put_u16(u16::try_from(self.formats.len()).unwrap_or(u16::MAX));
         for (format, _) in self.iter().take(self.formats.len()) {
-            out.put_u16(if format == CHOICE { 0 } else { format });
+            out.put_u16(if format < CHOICE { format } else { 0 });
         }
         out.put_u16(self.count);
         for (position, (format, value)) in self.iter().enumerate() {
             let chosen = match (format, value) {
-                (CHOICE, Some(value)) => {
-                    let (literal, json) =
-                        choices(value).ok_or_else(|| broken("a value is cut off"))?;
-                    Some(if is_json(position) { json } else { literal })
-                }
+                (CHOICE.., Some(value)) => Some(
+                    choose(format, value, wants(position))
+                        .ok_or_else(|| broken("a value is cut off"))?,
+                ),
                 (_, value) => value,
             };
             match chosen {
@@ -160,8 +174,22 @@ fn value(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     }
 }
 
-/// The array literal and the JSON text of a value with format 2.
-pub(super) fn choices(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = value.split_first_chunk()?;
+/// The one of its texts that is wanted of a value with format 2 or 3; `None` when it is cut off.
+pub(super) fn choose(format: u16, value: &[u8], wants: Wants) -> Option<&[u8]> {
+    let (elements, value) = match format {
+        CHOICE_OF_THREE => split(value).map(|(elements, rest)| (Some(elements), rest))?,
+        _ => (None, value),
+    };
+    let (plain, json) = split(value)?;
+    Some(match wants {
+        Wants::Plain => plain,
+        Wants::Json => json,
+        Wants::JsonArray => elements.unwrap_or(plain),
+    })
+}
+
+/// The bytes that a `u32` in front announces, and the rest.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }

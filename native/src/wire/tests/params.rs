@@ -1,6 +1,7 @@
 //! The parameter section: what JS may write, and what it must not get away with.
 
 use super::super::Params;
+use super::super::params::Wants;
 use super::*;
 
 /// A section with these formats and values.
@@ -65,17 +66,21 @@ fn every_cut_of_a_section_and_every_surplus_is_refused() {
 
 #[test]
 fn malformed_sections_are_refused() {
-    let cases: [(&str, Vec<u8>); 8] = [
+    let cases: [(&str, Vec<u8>); 9] = [
         ("one format for two values", section(&[0], &[None, None])),
         ("two formats for one value", section(&[0, 0], &[None])),
         ("formats without values", section(&[0], &[])),
-        ("format 3", section(&[3], &[None])),
+        ("format 4", section(&[4], &[None])),
         ("format 65535", section(&[u16::MAX], &[None])),
         ("length -2", [0, 0, 0, 1, 255, 255, 255, 254].to_vec()),
         ("choice of three bytes", section(&[2], &[Some(&[0, 0, 0])])),
         (
             "choice longer than its value",
             section(&[2], &[Some(&[0, 0, 0, 5, b'x'])]),
+        ),
+        (
+            "choice of three that ends behind the first",
+            section(&[3], &[Some(&[0, 0, 0, 1, b'x'])]),
         ),
     ];
     for (name, bytes) in cases {
@@ -87,21 +92,48 @@ fn malformed_sections_are_refused() {
 }
 
 #[test]
-fn a_choice_becomes_json_text_or_an_array_literal() {
-    let value = choice("{1,2}", "[1,2]");
+fn a_choice_becomes_what_the_type_wants() {
+    let two = choice("{1,a}", "[1,\"a\"]");
+    let elements = br#"{1,"\"a\""}"#;
+    let length = u32::try_from(elements.len()).unwrap().to_be_bytes();
+    let three = [&length[..], elements, &two].concat();
     let bytes = section(
-        &[2, 1, 2, 2],
-        &[Some(&value), Some(&[9]), Some(&value), None],
+        &[2, 1, 2, 3, 3, 3, 2, 3],
+        &[
+            Some(&two),
+            Some(&[9]),
+            Some(&two),
+            Some(&three),
+            Some(&three),
+            Some(&three),
+            Some(&two),
+            None,
+        ],
     );
     let params = Params::new(&bytes).unwrap();
     assert!(params.has_choices());
     let mut out = BytesMut::new();
-    params.resolve(|position| position == 2, &mut out).unwrap();
+    let wants = |position| match position {
+        2 | 4 => Wants::Json,
+        5 | 6 => Wants::JsonArray,
+        _ => Wants::Plain,
+    };
+    params.resolve(wants, &mut out).unwrap();
+    let (plain, json): (&[u8], &[u8]) = (b"{1,a}", b"[1,\"a\"]");
     assert_eq!(
         out,
         section(
-            &[0, 1, 0, 0],
-            &[Some(b"{1,2}"), Some(&[9]), Some(b"[1,2]"), None]
+            &[0, 1, 0, 0, 0, 0, 0, 0],
+            &[
+                Some(plain),
+                Some(&[9]),
+                Some(json),
+                Some(plain),
+                Some(json),
+                Some(elements),
+                Some(plain),
+                None,
+            ]
         )
     );
     assert!(!Params::new(&out).unwrap().has_choices());
@@ -117,7 +149,7 @@ fn resolving_a_section_without_choices_changes_nothing() {
         let mut out = BytesMut::new();
         Params::new(&bytes)
             .unwrap()
-            .resolve(|_| true, &mut out)
+            .resolve(|_| Wants::Json, &mut out)
             .unwrap();
         assert_eq!(out, bytes);
     }
