@@ -43,6 +43,9 @@ class Decoders {
     /** Number of the engine's profile. */
     this.profile = native.profile(types.preset, bytesOf(types.custom), bytesOf(types.raw));
     this.encoding = types.preset;
+    const { jsonParams } = types;
+    /** How JSON is sent, where it is not as the encoding has it. */
+    this.jsonParams = jsonParams;
   }
 
   /**

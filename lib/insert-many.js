@@ -10,6 +10,7 @@ const { quoteIdentifier, quotePath } = require('./identifiers.js');
 const { FLAG, flush } = require('./mailbox.js');
 const { INSERT_MANY_OPTIONS, readOptions } = require('./options.js');
 const { encodeParams, encodeToBuffer } = require('./rows/params.js');
+const { prepareJsonParams } = require('./rows/json-values.js');
 const { prepareParams } = require('./rows/prepare.js');
 
 /** @import { Target } from '../types/internal.js' */
@@ -25,6 +26,7 @@ const { prepareParams } = require('./rows/prepare.js');
  * `lost` rejects when it has a connection already that is lost.
  * @typedef {{
  *   query: Query, place: () => Place, encoding: Encoding, utcDates?: boolean, lost?: Promise<never>,
+ *   isJsonValue?: boolean,
  * }} Loader
  */
 
@@ -34,9 +36,12 @@ const BLOCK = 64 * 1024;
 /** What columns want of values with more than one form. Source: native/src/wire/copy_rows.rs. */
 const JSON_COLUMN = 1;
 const BYTES_COLUMN = 2;
+const JSON_ARRAY_COLUMN = 3;
 const WANTS = /** @type {Record<number, number>} */ ({
   114: JSON_COLUMN,
   3802: JSON_COLUMN,
+  199: JSON_ARRAY_COLUMN,
+  3807: JSON_ARRAY_COLUMN,
   17: BYTES_COLUMN,
 });
 
@@ -55,9 +60,10 @@ const COLUMNS = `
 /**
  * @param {Target} pool @param {Query} query of the same pool
  * @param {string | readonly string[]} table @param {Iterable<any> | AsyncIterable<any>} rows @param {unknown} given
+ * @param {boolean} isJsonValue the option `json`
  * @returns {Promise<number>} rows inserted
  */
-async function insertMany(pool, query, table, rows, given) {
+async function insertMany(pool, query, table, rows, given, isJsonValue) {
   const place = () => {
     const session = openSession(pool, 'cluster');
     return /** @type {Place} */ ({
@@ -67,7 +73,8 @@ async function insertMany(pool, query, table, rows, given) {
       onEnd: () => release(session),
     });
   };
-  return load(readRequest(table, rows, given), { query, place, encoding: 'lossless' });
+  const request = readRequest(table, rows, given);
+  return load(request, { query, place, encoding: 'lossless', isJsonValue });
 }
 
 /** @param {unknown} table @param {unknown} rows @param {unknown} given */
@@ -328,7 +335,10 @@ class Load {
 
   /** @param {readonly unknown[]} values of a row */
   #prepare(values) {
-    const { encoding, utcDates } = this.#loader;
+    const { encoding, utcDates, isJsonValue } = this.#loader;
+    if (isJsonValue) {
+      return prepareJsonParams(values, encoding, utcDates, { values: true });
+    }
     if (encoding === 'lossless') return prepareParams(values, encoding);
     // `pg` cannot know where an array is JSON; here the column's type says so.
     const known = values.map((value, index) =>

@@ -72,6 +72,9 @@ const ssl = {
 
 const rowMode = oneOf('object', 'array');
 
+/** @type {Table} What becomes of JSON, for each face that has the options. */
+const JSON_OPTIONS = Object.freeze({ json: oneOf('text', 'value') });
+
 const delay = rules.integer(0, rules.MAX_MS, 'an integer not below 0 (milliseconds)');
 
 /** For what depends on it; the engine has it too (native/src/config/pool.rs). */
@@ -152,6 +155,7 @@ const POOL_OPTIONS = Object.freeze({
   warmStatements: rules.integer(0, 256, 'an integer from 0 to 256'),
   types,
   rowMode,
+  ...JSON_OPTIONS,
   maxResultBytes: rules.integer(1, Number.MAX_SAFE_INTEGER, 'a positive integer (bytes)'),
   retry: group(() => RETRY),
   lease: group(() => leases().POOL_LEASE),
@@ -330,6 +334,7 @@ module.exports = {
   FOLLOWING,
   INSERT_MANY_OPTIONS,
   INSERT_OPTIONS,
+  JSON_OPTIONS,
   NOT_AVAILABLE,
   POOL_OPTIONS,
   QUERY_OPTIONS,

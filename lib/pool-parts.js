@@ -7,6 +7,7 @@ const { FOLLOWING, modeOf } = require('./options.js');
 const { PoolEvents, hearEvents, leaksOf } = require('./pool-events.js');
 const queryable = require('./queryable.js');
 const { Singles } = require('./single.js');
+const { withJson } = require('./rows/json-types.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
 const { TypeCatalog } = require('./type-catalog.js');
 
@@ -51,7 +52,8 @@ function makeParts(target, given, tally, own) {
   const resolved = resolveTypes(types, PRESETS.lossless);
   const ask = askerOf(target);
   const catalog = new TypeCatalog(ask);
-  const decoders = queryable.decodersFor(resolved, rowMode, catalog);
+  const { json } = given;
+  const decoders = queryable.decodersFor(withJson(resolved, { json }), rowMode, catalog);
   // A standby takes no marker.
   const isMarking = commitResolution === 'marker' && !FOLLOWING.has(mode);
   const resolves = commitResolution !== 'off' && !isMarking;
@@ -61,6 +63,7 @@ function makeParts(target, given, tally, own) {
   /** @type {Reading} */
   const reading = {
     types: resolved,
+    json: { json },
     rowMode,
     catalog,
     decoders,

@@ -258,7 +258,8 @@ class Pool {
     const query = (sql, params, limits) =>
       this.query(sql, params, { types: 'lossless', rowMode: 'object', ...limits });
     this.#use();
-    return require('./insert-many.js').insertMany(this.#target, query, table, rows, given);
+    const { insertMany } = require('./insert-many.js');
+    return insertMany(this.#target, query, table, rows, given, this.#given.json === 'value');
   }
 
   /** @param {string} sql @param {object} [given] */
@@ -358,7 +359,7 @@ class Pool {
   /** What a dialect needs to run statements itself. @param {Pool} pool */
   static engineOf(pool) {
     const { reading } = pool.#parts();
-    const decoders = queryable().decodersFor(reading.types, 'object', reading.catalog);
+    const decoders = queryable().decodersOf(reading, { rowMode: 'object' });
     return { target: pool.#target, reading: { ...reading, decoders } };
   }
 
@@ -471,7 +472,7 @@ function failureCounter(tally) {
 
 /** Without what is for this side. @param {Record<string, any>} given checked options */
 function engineOptions({ types, rowMode, retry, commitResolution, exactlyOnce, ...given }) {
-  const { commitMarkerTable, unref, maxLagBytes, ...others } = given;
+  const { commitMarkerTable, unref, maxLagBytes, json, ...others } = given;
   const { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment, ...rest } = others;
   return { defaultMode: 'read-write', ...rest };
 }

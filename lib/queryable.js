@@ -5,6 +5,7 @@ const { lazy } = require('./lazy.js');
 const { StatementAnswer } = require('./answer.js');
 const { Decoders } = require('./decoders.js');
 const { readQueryOptions } = require('./options.js');
+const { withJson } = require('./rows/json-types.js');
 const { resolveTypes } = require('./rows/types.js');
 const { ask, execute } = require('./request.js');
 
@@ -14,7 +15,7 @@ const errors = lazy(() => require('./error-classes.js'));
 /** @import { Manner } from './request.js' */
 /** @import { Target } from '../types/internal.js' */
 /** @import { Field, QueryResult, Rows } from '../types/pool.js' */
-/** @import { ResolvedTypes } from '../types/rows.js' */
+/** @import { JsonOptions, ResolvedTypes } from '../types/rows.js' */
 /** @typedef {InstanceType<typeof import('./type-catalog.js').TypeCatalog>} TypeCatalog */
 
 /**
@@ -22,6 +23,7 @@ const errors = lazy(() => require('./error-classes.js'));
  * are for transactions that say that they write), and whether its statements have a time limit.
  * @typedef {{
  *   types: ResolvedTypes,
+ *   json?: JsonOptions,
  *   rowMode: 'object' | 'array',
  *   catalog: TypeCatalog | undefined,
  *   decoders: InstanceType<typeof Decoders>,
@@ -76,7 +78,7 @@ function decodersFor(types, rowMode, catalog) {
  */
 function decodersOf(reading, options) {
   if (options.types === undefined && options.rowMode === undefined) return reading.decoders;
-  const types = resolveTypes(options.types, reading.types);
+  const types = withJson(resolveTypes(options.types, reading.types), reading.json);
   return decodersFor(types, options.rowMode ?? reading.rowMode, reading.catalog);
 }
 

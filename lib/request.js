@@ -10,6 +10,7 @@ const { FLAG, OPERATION } = mailbox;
 const abortHearers = lazy(() => require('./abort-hearers.js'));
 const tracing = lazy(() => require('./tracing/queries.js'));
 const { ArrayText, prepareParams } = require('./rows/prepare.js');
+const jsonValues = lazy(() => require('./rows/json-values.js'));
 const { passingNumber, statementNumber } = require('./statements.js');
 
 /** @typedef {InstanceType<typeof import('./decoders.js').Decoders>} Decoders */
@@ -59,8 +60,11 @@ function send(target, sql, params, decoders, manner, answer) {
  * @param {Decoders} decoders @param {Manner} manner @param {Answer} answer @param {number} more flags
  */
 function hand(target, sql, params, decoders, manner, answer, more) {
-  const { encoding, profile } = decoders;
-  const values = prepareParams(params, encoding, manner.utcDates);
+  const { encoding, jsonParams, profile } = decoders;
+  const values =
+    jsonParams === undefined
+      ? prepareParams(params, encoding, manner.utcDates)
+      : jsonValues().prepareJsonParams(params, encoding, manner.utcDates, jsonParams);
   let flags = (manner.flags ?? 0) | (manner.operation ?? OPERATION.EXECUTE) | more;
   if (manner.signal !== undefined) flags |= FLAG.EXCLUSIVE;
   // The same array comes back when nothing had to be prepared, and then there is no array among the values.

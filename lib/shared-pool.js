@@ -16,6 +16,7 @@ const KIND = 'pg-berth.pool';
 const OWN = /** @type {const} */ ([
   'types',
   'rowMode',
+  'json',
   'retry',
   'commitResolution',
   'exactlyOnce',
@@ -31,7 +32,7 @@ const JOIN_OPTIONS = Object.freeze(
 );
 /** What the others get with the token, as far as it is no function. */
 const HANDED_ON = [
-  ...['rowMode', 'retry', 'commitResolution', 'commitMarkerTable', 'exactlyOnce'],
+  ...['rowMode', 'json', 'retry', 'commitResolution', 'commitMarkerTable', 'exactlyOnce'],
   ...['acquireTimeoutMs', 'resolveTimeoutMs', 'maxStatementMs'],
 ];
 

@@ -81,6 +81,7 @@ export type ListenerOptions = Omit<
   | 'unref'
   | 'types'
   | 'rowMode'
+  | 'json'
   | 'maxResultBytes'
   | 'maxLagBytes'
   | 'preparedStatements'

@@ -351,6 +351,7 @@ export type JoinOptions = Pick<
   PoolOptions,
   | 'types'
   | 'rowMode'
+  | 'json'
   | 'retry'
   | 'commitResolution'
   | 'exactlyOnce'

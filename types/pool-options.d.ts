@@ -187,6 +187,14 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   /** Default `'object'`. */
   rowMode?: 'object' | 'array';
   /**
+   * What a string is that is given for a parameter or column of the types `json` and `jsonb`. `'text'` (default): the text of
+   * a document, sent as it is, so `'[1]'` is an array and `'abc'` is refused by the server. `'value'`: a value, so `'abc'` is
+   * the string `"abc"`, in elements of `json[]` and `jsonb[]` too; dates, which JSON has as strings, are strings then, and arrays
+   * given for `json` are JSON whatever `types` says. The server says which parameters these are, so a statement with strings that
+   * a connection has not prepared yet takes a round trip more. A domain over one of the types has to be cast: `$1::jsonb`.
+   */
+  json?: 'text' | 'value';
+  /**
    * A statement whose rows have more bytes is cancelled and rejects with a `ResultError`; a row that is not taken is not
    * kept in memory either. One that the server has finished before the cancel came is an `OutcomeUnknownError` with the
    * `ResultError` as `cause`. Of a stream each batch is counted for itself. From 1. Default: no limit.

@@ -73,6 +73,17 @@ export type TypesOption =
   | { readonly [oidOrName: string | number]: TextParser }
   | { getTypeParser(oid: number, format?: 'text' | 'binary'): TextParser };
 
+/** The options that concern JSON. */
+export interface JsonOptions {
+  readonly json?: 'text' | 'value' | undefined;
+}
+
+/** What they mean for parameters. */
+export interface JsonParams {
+  /** A string, or an object that JSON has as one, is a string in JSON. */
+  readonly values: boolean;
+}
+
 /** The parsers that hold for one query. */
 export interface ResolvedTypes {
   readonly preset: 'pg' | 'lossless';
@@ -82,6 +93,8 @@ export interface ResolvedTypes {
   readonly raw: readonly number[];
   /** The user's parser, undefined where the preset's holds. */
   readonly parserFor: (oid: number) => TextParser | undefined;
+  /** How JSON is sent, where it is not as always. */
+  readonly jsonParams?: JsonParams | undefined;
   /** Other parsers may be found next time: decoders made with this must not be kept. */
   readonly volatile: boolean;
 }

@@ -80,6 +80,11 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   applicationName?: string | null;
   /** Milliseconds; `query_timeout` unless that is set. Default 0: off. */
   defaultQueryTimeoutMs?: number;
+  /**
+   * A string given for `json` or `jsonb` is the text of a document (`'text'`, the default) or a string (`'value'`), as with
+   * `createPool`; arrays given for these are JSON then. Not with `library`.
+   */
+  json?: 'text' | 'value';
   /** With so much left, milliseconds, a lease is renewed. Default: 30 000, at most a third of `leaseTtlMs`. */
   heartbeatSoftRemainingMs?: number;
   /** With less left a statement waits for the renewal. Default: 5000, at most an eighteenth of `leaseTtlMs`. */

@@ -31,11 +31,13 @@ const TEXT = 0;
 const BINARY = 1;
 /** Never on the wire: the engine sends the array literal or the JSON text, whichever the server's type wants. */
 const EITHER = 2;
+/** The same with a third text, for arrays of json. */
+const ONE_OF_THREE = 3;
 
 /**
  * Writes a parameter section: `u16 nformats, nformats × u16 format, u16 nparams, nparams × (i32 length, bytes)`,
  * big-endian, length −1 for NULL. `nformats` is 0 (all text) or `nparams`. An array of the lossless encoding has
- * format 2 and the value `u32 n, n bytes array literal, rest: JSON text`.
+ * format 2 and the value `u32 n, n bytes array literal, rest: JSON text`, or 3 with `u32 n, n bytes text for json[]` in front.
  *
  * No user code runs in here but getters of `values` itself, which the mailbox keeps from writing to the outbox at the same
  * time; that is why `values` must come from `prepareParams`. Bytes behind the returned end may have been overwritten.
@@ -111,7 +113,7 @@ function writeObject(buffer, view, at, limit, value, index, strict, format) {
     return writeBytes(buffer, view, at, limit, value, index);
   }
   if (value instanceof ArrayText) {
-    view.setUint16(format, EITHER);
+    view.setUint16(format, value.elements === undefined ? EITHER : ONE_OF_THREE);
     return writeArray(buffer, view, at, limit, value, index, strict);
   }
   throw errors().parameterError(index, 'changed while it was read');
@@ -146,13 +148,22 @@ function lengthOf(bytes, index) {
  * @returns {number} end, or −1 when it does not fit
  */
 function writeArray(buffer, view, at, limit, array, index, strict) {
-  const literal = writeUtf8(buffer, at + 8, limit, array.literal, index, strict);
+  let start = at + 4;
+  if (array.elements !== undefined) {
+    const elements = writeUtf8(buffer, start + 4, limit, array.elements, index, strict);
+    if (elements < 0) return -1;
+    view.setUint32(start, elements);
+    start += 4 + elements;
+    if (start + 4 > limit) return -1;
+  }
+  const literal = writeUtf8(buffer, start + 4, limit, array.literal, index, strict);
   if (literal < 0) return -1;
-  const json = writeUtf8(buffer, at + 8 + literal, limit, array.json, index, strict);
+  const json = writeUtf8(buffer, start + 4 + literal, limit, array.json, index, strict);
   if (json < 0) return -1;
-  view.setInt32(at, 4 + literal + json);
-  view.setUint32(at + 4, literal);
-  return at + 8 + literal + json;
+  view.setUint32(start, literal);
+  const end = start + 4 + literal + json;
+  view.setInt32(at, end - at - 4);
+  return end;
 }
 
 /**
@@ -174,6 +185,7 @@ function encodeToBuffer(values, encoding, front = 0) {
     else if (value instanceof Uint8Array) size += lengthOf(value, i);
     else if (value instanceof ArrayText) {
       size += Buffer.byteLength(value.literal) + Buffer.byteLength(value.json);
+      size += Buffer.byteLength(value.elements ?? '');
     }
   }
   if (size > MAX_SECTION) {

@@ -19,12 +19,16 @@ const MAX_DEPTH = 1000;
 /** @type {readonly unknown[]} */
 const NONE = Object.freeze([]);
 
-/** An array parameter in its two spellings; the engine picks by the server's type. */
+/** A parameter, mostly an array, in more than one spelling; the engine picks by the server's type. */
 class ArrayText {
-  /** @param {string} literal @param {string} json */
-  constructor(literal, json) {
+  /**
+   * @param {string} literal @param {string} json
+   * @param {string} [elements] for arrays of json, where that is not the literal
+   */
+  constructor(literal, json, elements) {
     this.literal = literal;
     this.json = json;
+    this.elements = elements;
   }
 }
 
@@ -224,4 +228,14 @@ function numberText(value) {
     : String(value);
 }
 
-module.exports = { ArrayText, assertAttached, numberText, prepareParams };
+module.exports = {
+  ArrayText,
+  MAX_DEPTH,
+  assertAttached,
+  bytesElement,
+  bytesOf,
+  numberText,
+  prepareLossless,
+  prepareParams,
+  temporalText,
+};

@@ -82,7 +82,7 @@ class ServerlessClient {
     const options = readServerlessOptions(config);
     this.#options = options;
     this.#settings = readConnection(options.connection);
-    this.#reading = new query.Reading(options.connection.types);
+    this.#reading = new query.Reading(options.connection.types, options.json);
     this.#hooks = new Hooks(options.hooks, options.debug);
     const { lease, library, secret, serviceName } = options;
     const log = (/** @type {() => string} */ message) => this.#hooks.log(message);

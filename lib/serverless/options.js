@@ -4,9 +4,11 @@
 const rules = require('../option-rules.js');
 const { callback, count, flag, group, isObject, oneOf, readOptions, wrong } = rules;
 const { LEASE_OPTIONS, LEAST_SECRET, probability } = require('../lease-options.js');
+const { JSON_OPTIONS } = require('../options.js');
 const { HOOK_OPTIONS, hooksOf } = require('../query-hooks.js');
 
 /** @import { Rule, Table } from '../option-rules.js' */
+/** @import { JsonOptions } from '../../types/rows.js' */
 /** @import { ServerlessLibrary } from '../../types/serverless.js' */
 
 /** PostgreSQL cuts `application_name` at NAMEDATALEN - 1 bytes. */
@@ -127,6 +129,7 @@ const SERVERLESS_OPTIONS = Object.freeze({
   application_name: optionalText,
   applicationName: optionalText,
   defaultQueryTimeoutMs: numeric,
+  ...JSON_OPTIONS,
   hooks: group(() => HOOKS),
   ...HOOK_OPTIONS,
   debug: flag,
@@ -152,6 +155,7 @@ const SERVERLESS_OPTIONS = Object.freeze({
  * @property {Record<string, Function>} hooks
  * @property {import('../handles.js').Hooks} watching who hears of single statements, and what comment they carry
  * @property {boolean} debug
+ * @property {JsonOptions} json
  * @property {Record<string, any>} connection what is left, under pg's names
  */
 
@@ -196,13 +200,15 @@ function readServerlessOptions(config, env = process.env) {
     hooks: read.hooks ?? {},
     watching: hooksOf(read),
     debug: read.debug ?? false,
+    json: { json: read.json },
     connection,
   };
 }
 
 /** What only the engine does. @param {Record<string, any>} read */
 function refuseForLibrary({ exactlyOnce, types, ...read }) {
-  const [watched] = Object.keys(HOOK_OPTIONS).filter((name) => read[name] !== undefined);
+  const names = Object.keys({ ...HOOK_OPTIONS, ...JSON_OPTIONS });
+  const [watched] = names.filter((name) => read[name] !== undefined);
   const engines = exactlyOnce ? 'exactlyOnce' : watched;
   if (engines) throw wrong(engines, 'is done by the engine, not through "library"');
   if (typeof types === 'string' && types !== 'pg') {

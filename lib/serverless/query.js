@@ -5,9 +5,10 @@ const { LATER, MAX_MS, wrong } = require('../option-rules.js');
 const { Decoders } = require('../decoders.js');
 const { FLAG, OPERATION } = require('../mailbox.js');
 const { decodersFor, toField } = require('../queryable.js');
+const { withJson } = require('../rows/json-types.js');
 const { PRESETS, resolveTypes } = require('../rows/types.js');
 
-/** @import { ResolvedTypes } from '../../types/rows.js' */
+/** @import { JsonOptions, ResolvedTypes } from '../../types/rows.js' */
 /** @import { ServerlessResult } from '../../types/serverless.js' */
 /** @typedef {InstanceType<typeof import('../answer.js').StatementAnswer>} StatementAnswer */
 
@@ -31,6 +32,7 @@ const REFUSED = Object.entries({
   portal: LATER,
   signal: `${LATER}; query_timeout limits how long it may take`,
   timeoutMs: 'is called query_timeout',
+  json: 'is an option of the client',
 });
 
 /** Programs written for callbacks would wait for ever. @param {readonly any[]} args */
@@ -101,25 +103,35 @@ function mannerOf({ isSimple, name, text }, part) {
 class PgEncodedDecoders extends Decoders {
   /** @override */
   encoding = /** @type {const} */ ('pg');
+
+  /** @param {ResolvedTypes} types @param {'object' | 'array'} rowMode */
+  constructor(types, rowMode) {
+    super(types, rowMode, undefined);
+    this.jsonParams = types.jsonParams;
+  }
 }
 
 /** The decoders of one client. */
 class Reading {
   #types;
+  #json;
   /** @type {Partial<Record<'object' | 'array', InstanceType<typeof Decoders>>>} */
   #own = {};
 
-  /** @param {any} types the option of the client */
-  constructor(types) {
+  /** @param {any} types the option of the client @param {JsonOptions} json */
+  constructor(types, json) {
     this.#types = resolveTypes(types, PRESETS.pg);
+    this.#json = json;
   }
 
   /** @param {Query} query */
   decodersOf({ types, rowMode }) {
-    if (types !== undefined) return decoders(resolveTypes(types, this.#types), rowMode);
-    if (this.#types.volatile) return decoders(this.#types, rowMode);
-    this.#own[rowMode] ??= decoders(this.#types, rowMode);
-    return this.#own[rowMode];
+    const ofQuery = types === undefined ? this.#types : resolveTypes(types, this.#types);
+    const made = () => decoders(withJson(ofQuery, this.#json), rowMode);
+    if (types !== undefined || ofQuery.volatile) return made();
+    const own = this.#own[rowMode] ?? made();
+    this.#own[rowMode] = own;
+    return own;
   }
 }
 
@@ -127,7 +139,7 @@ class Reading {
 function decoders(types, rowMode) {
   return types.preset === 'pg'
     ? decodersFor(types, rowMode, undefined)
-    : new PgEncodedDecoders(types, rowMode, undefined);
+    : new PgEncodedDecoders(types, rowMode);
 }
 
 /**

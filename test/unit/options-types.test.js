@@ -93,6 +93,7 @@ const RIGHT = {
   unref: true,
   types: 'pg',
   rowMode: 'array',
+  json: 'value',
   preparedStatements: 'named',
   commitResolution: 'xid',
   exactlyOnce: true,

@@ -138,6 +138,7 @@ const POOL = {
     '"lossless", "pg", or an object of parsers by OID or type name, got "exact"',
   ],
   rowMode: ['array', 'rows', 'one of "object", "array", got "rows"'],
+  json: ['value', 'parsed', 'one of "text", "value", got "parsed"'],
   maxResultBytes: [2 ** 40, 0, 'a positive integer (bytes), got 0'],
   retry: [{ maxAttempts: 3 }, [], 'an object, got an empty array'],
   lease: [{ secret: 'at least 16 bytes' }, true, 'an object, got true'],

@@ -31,6 +31,7 @@ test('defaults are those of pg-aequor', () => {
     hooks: {},
     watching: {},
     debug: false,
+    json: { json: undefined },
     connection: {},
   });
 });
@@ -155,6 +156,10 @@ test('wrong options are named', () => {
   ];
   for (const [config, message] of table)
     assert.throws(() => read(config), { name: 'TypeError', message });
+  assert.throws(
+    () => read({ json: 'both' }),
+    /^TypeError: option "json" must be one of "text", "value", got "both"$/,
+  );
   assert.throws(
     () => read({ library: { client() {} } }),
     /^TypeError: option "library" must be a module/,
