@@ -44,8 +44,8 @@ class Decoders {
     this.profile = native.profile(types.preset, bytesOf(types.custom), bytesOf(types.raw));
     this.encoding = types.preset;
     const { jsonParams } = types;
-    /** How JSON is sent, where it is not as the encoding has it. */
-    this.jsonParams = jsonParams;
+    /** How JSON is sent, where it is not as the encoding has it: the lossless one has numbers for BigInts. */
+    this.jsonParams = types.preset === 'pg' || jsonParams?.values ? jsonParams : undefined;
   }
 
   /**
@@ -97,6 +97,7 @@ class Decoders {
     const compiled = {
       decode: decoding().compile(shape, {
         rowMode: this.#rowMode,
+        jsonParser: this.#types.jsonParser,
         parserFor: this.#types.parserFor,
         typeInfo: catalog?.typeInfo,
       }),

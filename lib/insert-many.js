@@ -337,7 +337,7 @@ class Load {
   #prepare(values) {
     const { encoding, utcDates, isJsonValue } = this.#loader;
     if (isJsonValue) {
-      return prepareJsonParams(values, encoding, utcDates, { values: true });
+      return prepareJsonParams(values, encoding, utcDates, { values: true, bigints: true });
     }
     if (encoding === 'lossless') return prepareParams(values, encoding);
     // `pg` cannot know where an array is JSON; here the column's type says so.

@@ -33,7 +33,7 @@ const FAREWELL_MS = 1000;
 /** Options of a pool that mean nothing for one connection without results. */
 const REFUSED = [
   ...['poolSize', 'minIdle', 'idleTimeoutMs', 'maxLifetimeMs', 'maxUses', 'unref'],
-  ...['types', 'rowMode', 'json', 'maxResultBytes', 'maxLagBytes'],
+  ...['types', 'rowMode', 'json', 'jsonNumbers', 'maxResultBytes', 'maxLagBytes'],
   ...['preparedStatements', 'statementCacheSize', 'warmStatements'],
   ...['commitResolution', 'commitMarkerTable', 'resolveTimeoutMs', 'exactlyOnce', 'strictFence'],
   ...['retry', 'logger', 'slowQueryMs', 'onSlowQuery', 'onQueryError', 'sqlComment'],

@@ -71,9 +71,10 @@ const ssl = {
 };
 
 const rowMode = oneOf('object', 'array');
+const jsonNumbers = oneOf('number', 'bigint', 'string');
 
 /** @type {Table} What becomes of JSON, for each face that has the options. */
-const JSON_OPTIONS = Object.freeze({ json: oneOf('text', 'value') });
+const JSON_OPTIONS = Object.freeze({ json: oneOf('text', 'value'), jsonNumbers });
 
 const delay = rules.integer(0, rules.MAX_MS, 'an integer not below 0 (milliseconds)');
 
@@ -164,7 +165,13 @@ const POOL_OPTIONS = Object.freeze({
 });
 
 /** @type {Table} Options of one statement. */
-const QUERY_OPTIONS = Object.freeze({ timeoutMs: ms, signal: rules.signal, rowMode, types });
+const QUERY_OPTIONS = Object.freeze({
+  timeoutMs: ms,
+  signal: rules.signal,
+  rowMode,
+  types,
+  jsonNumbers,
+});
 
 /** A position in the log. @type {Rule} */
 const position = {

@@ -52,8 +52,12 @@ function makeParts(target, given, tally, own) {
   const resolved = resolveTypes(types, PRESETS.lossless);
   const ask = askerOf(target);
   const catalog = new TypeCatalog(ask);
-  const { json } = given;
-  const decoders = queryable.decodersFor(withJson(resolved, { json }), rowMode, catalog);
+  const { json, jsonNumbers } = given;
+  const decoders = queryable.decodersFor(
+    withJson(resolved, { json, jsonNumbers }),
+    rowMode,
+    catalog,
+  );
   // A standby takes no marker.
   const isMarking = commitResolution === 'marker' && !FOLLOWING.has(mode);
   const resolves = commitResolution !== 'off' && !isMarking;
@@ -63,7 +67,7 @@ function makeParts(target, given, tally, own) {
   /** @type {Reading} */
   const reading = {
     types: resolved,
-    json: { json },
+    json: { json, jsonNumbers },
     rowMode,
     catalog,
     decoders,

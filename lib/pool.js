@@ -472,7 +472,7 @@ function failureCounter(tally) {
 
 /** Without what is for this side. @param {Record<string, any>} given checked options */
 function engineOptions({ types, rowMode, retry, commitResolution, exactlyOnce, ...given }) {
-  const { commitMarkerTable, unref, maxLagBytes, json, ...others } = given;
+  const { commitMarkerTable, unref, maxLagBytes, json, jsonNumbers, ...others } = given;
   const { logger, slowQueryMs, onSlowQuery, onQueryError, sqlComment, ...rest } = others;
   return { defaultMode: 'read-write', ...rest };
 }

@@ -43,7 +43,7 @@ const errors = lazy(() => require('./error-classes.js'));
 /** @typedef {InstanceType<typeof import('./commit-markers.js').Markers>} Markers */
 /** Counted by those who run statements. @typedef {{ cancels: number }} Tally */
 
-/** @typedef {{ timeoutMs?: number, signal?: AbortSignal, rowMode?: 'object' | 'array', types?: any, exactlyOnce?: boolean }} StatementOptions */
+/** @typedef {{ timeoutMs?: number, signal?: AbortSignal, rowMode?: 'object' | 'array', types?: any, jsonNumbers?: JsonOptions['jsonNumbers'], exactlyOnce?: boolean }} StatementOptions */
 
 /** @type {StatementOptions} */
 const NO_OPTIONS = Object.freeze({});
@@ -77,9 +77,12 @@ function decodersFor(types, rowMode, catalog) {
  * @returns {InstanceType<typeof Decoders>}
  */
 function decodersOf(reading, options) {
-  if (options.types === undefined && options.rowMode === undefined) return reading.decoders;
-  const types = withJson(resolveTypes(options.types, reading.types), reading.json);
-  return decodersFor(types, options.rowMode ?? reading.rowMode, reading.catalog);
+  const { rowMode = reading.rowMode, jsonNumbers } = options;
+  const isPlain = options.types === undefined && jsonNumbers === undefined;
+  if (isPlain && options.rowMode === undefined) return reading.decoders;
+  const json = jsonNumbers === undefined ? reading.json : { ...reading.json, jsonNumbers };
+  const types = withJson(resolveTypes(options.types, reading.types), json);
+  return decodersFor(types, rowMode, reading.catalog);
 }
 
 /** @param {unknown} sql */

@@ -17,6 +17,7 @@ const OWN = /** @type {const} */ ([
   'types',
   'rowMode',
   'json',
+  'jsonNumbers',
   'retry',
   'commitResolution',
   'exactlyOnce',
@@ -32,7 +33,15 @@ const JOIN_OPTIONS = Object.freeze(
 );
 /** What the others get with the token, as far as it is no function. */
 const HANDED_ON = [
-  ...['rowMode', 'json', 'retry', 'commitResolution', 'commitMarkerTable', 'exactlyOnce'],
+  ...[
+    'rowMode',
+    'json',
+    'jsonNumbers',
+    'retry',
+    'commitResolution',
+    'commitMarkerTable',
+    'exactlyOnce',
+  ],
   ...['acquireTimeoutMs', 'resolveTimeoutMs', 'maxStatementMs'],
 ];
 

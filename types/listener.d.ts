@@ -82,6 +82,7 @@ export type ListenerOptions = Omit<
   | 'types'
   | 'rowMode'
   | 'json'
+  | 'jsonNumbers'
   | 'maxResultBytes'
   | 'maxLagBytes'
   | 'preparedStatements'

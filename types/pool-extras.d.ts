@@ -352,6 +352,7 @@ export type JoinOptions = Pick<
   | 'types'
   | 'rowMode'
   | 'json'
+  | 'jsonNumbers'
   | 'retry'
   | 'commitResolution'
   | 'exactlyOnce'

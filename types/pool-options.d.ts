@@ -195,6 +195,15 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
    */
   json?: 'text' | 'value';
   /**
+   * What numbers of `json` and `jsonb` beyond ±(2⁵³ − 1) become, also inside arrays and composites. `'number'` (default): the
+   * nearest double, as `JSON.parse` has it. `'bigint'`: a BigInt where they are integers, however they are written; those with
+   * a fraction stay numbers, and so does what only `json` can hold, more than 131 072 digits or an exponent that gives Infinity.
+   * `'string'`: their text as the server has it, with or without a fraction. Numbers that are not beyond are numbers always.
+   * With `'bigint'` BigInts inside documents are sent as numbers under `types: 'pg'` too, where `pg` refuses them.
+   * Parsers in `types` for these types come first.
+   */
+  jsonNumbers?: 'number' | 'bigint' | 'string';
+  /**
    * A statement whose rows have more bytes is cancelled and rejects with a `ResultError`; a row that is not taken is not
    * kept in memory either. One that the server has finished before the cancel came is an `OutcomeUnknownError` with the
    * `ResultError` as `cause`. Of a stream each batch is counted for itself. From 1. Default: no limit.

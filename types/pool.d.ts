@@ -102,6 +102,8 @@ export interface QueryOptions {
   rowMode?: 'object' | 'array';
   /** Default: those of the pool. */
   types?: Types;
+  /** What numbers of JSON beyond ±(2⁵³ − 1) become. Default: that of the pool, whatever `types` says. */
+  jsonNumbers?: 'number' | 'bigint' | 'string';
 }
 
 /** Options of `begin`. */

@@ -60,6 +60,8 @@ export interface CompileOptions {
   readonly rowMode?: 'object' | 'array' | undefined;
   /** The user's parser of a type; must be one of the profile's custom types, or a type the preset leaves as text. */
   readonly parserFor?: ((oid: number) => TextParser | undefined) | undefined;
+  /** What reads json inside users' types, if not `JSON.parse`. */
+  readonly jsonParser?: TextParser | undefined;
   /** Types made by users; without it they stay text. */
   readonly typeInfo?: TypeInfo | undefined;
   /** Rows decoded without code generation before a decoder is generated. */
@@ -76,12 +78,15 @@ export type TypesOption =
 /** The options that concern JSON. */
 export interface JsonOptions {
   readonly json?: 'text' | 'value' | undefined;
+  readonly jsonNumbers?: 'number' | 'bigint' | 'string' | undefined;
 }
 
 /** What they mean for parameters. */
 export interface JsonParams {
   /** A string, or an object that JSON has as one, is a string in JSON. */
   readonly values: boolean;
+  /** BigInts in JSON are numbers, whatever the encoding. */
+  readonly bigints: boolean;
 }
 
 /** The parsers that hold for one query. */
@@ -93,6 +98,8 @@ export interface ResolvedTypes {
   readonly raw: readonly number[];
   /** The user's parser, undefined where the preset's holds. */
   readonly parserFor: (oid: number) => TextParser | undefined;
+  /** What reads json inside users' types, if not `JSON.parse`. */
+  readonly jsonParser?: TextParser | undefined;
   /** How JSON is sent, where it is not as always. */
   readonly jsonParams?: JsonParams | undefined;
   /** Other parsers may be found next time: decoders made with this must not be kept. */

@@ -85,6 +85,11 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
    * `createPool`; arrays given for these are JSON then. Not with `library`.
    */
   json?: 'text' | 'value';
+  /**
+   * What numbers of `json` and `jsonb` beyond ±(2⁵³ − 1) become, as with `createPool`; with `'bigint'` BigInts inside documents
+   * are sent as numbers. Default `'number'`: the nearest double. Not with `library`.
+   */
+  jsonNumbers?: 'number' | 'bigint' | 'string';
   /** With so much left, milliseconds, a lease is renewed. Default: 30 000, at most a third of `leaseTtlMs`. */
   heartbeatSoftRemainingMs?: number;
   /** With less left a statement waits for the renewal. Default: 5000, at most an eighteenth of `leaseTtlMs`. */

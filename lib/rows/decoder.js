@@ -68,7 +68,7 @@ function loadedGenerator() {
 
 /** @param {Shape} shape @param {CompileOptions} options @returns {Column[]} */
 function columnsOf(shape, options) {
-  const { parserFor, typeInfo } = options;
+  const { jsonParser, parserFor, typeInfo } = options;
   return shape.kinds.map((kind, i) => {
     const field = /** @type {Shape['fields'][number]} */ (shape.fields[i]);
     const name = interned(field[0]);
@@ -78,7 +78,7 @@ function columnsOf(shape, options) {
     const parser =
       parserFor?.(oid) ??
       (kind === kinds.STR && typeInfo && oid >= userOids().FIRST_USER_OID
-        ? userTypes().parserOfUserType(oid, typeInfo)
+        ? userTypes().parserOfUserType(oid, typeInfo, jsonParser)
         : undefined);
     return { name, kind, parser };
   });

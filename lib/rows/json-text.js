@@ -93,4 +93,18 @@ function carefulText(value) {
   }
 }
 
-module.exports = { jsonText, lostInJson };
+/**
+ * As JSON.stringify, but for BigInts, which are numbers.
+ * @param {unknown} value @returns {string | undefined}
+ */
+function stringifyBigInts(value) {
+  let marked = false;
+  const text = JSON.stringify(value, (_key, item) => {
+    if (typeof item !== 'bigint' && !isBigIntObject(item)) return item;
+    marked = true;
+    return mark().text + BigInt.prototype.toString.call(item);
+  });
+  return marked ? text.replace(mark().quoted, '$1') : text;
+}
+
+module.exports = { jsonText, lostInJson, stringifyBigInts };

@@ -1,10 +1,10 @@
-// Parameters of statements with `json: 'value'`, where what JSON has as a string is one.
+// Parameters of statements with `json: 'value'`, where what JSON has as a string is one, and of those whose JSON has BigInts.
 'use strict';
 
 const { isDate } = require('node:util/types');
 const { parameterError } = require('../error-classes.js');
 const { quoteElement } = require('./element-text.js');
-const { jsonText } = require('./json-text.js');
+const { jsonText, stringifyBigInts } = require('./json-text.js');
 const { prepareValue } = require('./pg-value.js');
 const prepare = require('./prepare.js');
 
@@ -58,9 +58,10 @@ function isStrange(value) {
  * @param {unknown} value @param {number} index @param {How} how
  * @returns {any} a text; of the pg encoding also bytes, or null or undefined for NULL
  */
-function plain(value, index, { encoding, utcDates }) {
+function plain(value, index, { encoding, utcDates, json }) {
   if (encoding !== 'pg') return prepare.prepareLossless(value, index);
-  return prepareValue(value, utcDates);
+  const stringify = json.bigints ? stringifyBigInts : JSON.stringify;
+  return prepareValue(value, utcDates, undefined, stringify);
 }
 
 /**

@@ -16,9 +16,10 @@ const warnInvalidDate = deprecate(
  * @param {any} value
  * @param {boolean} utcDates `defaults.parseInputDatesAsUTC`
  * @param {object[]} [seen] objects whose `toPostgres` is being asked
+ * @param {(value: any) => string | undefined} [stringify]
  * @returns {string | Buffer | null | undefined} undefined, from a `toJSON`, counts as NULL
  */
-function prepareValue(value, utcDates, seen) {
+function prepareValue(value, utcDates, seen, stringify = JSON.stringify) {
   if (value === null || value === undefined) return null;
   if (typeof value !== 'object') return value.toString();
   if (ArrayBuffer.isView(value)) return bytesOf(value);
@@ -26,17 +27,20 @@ function prepareValue(value, utcDates, seen) {
     if (Number.isNaN(value.getTime())) warnInvalidDate();
     return utcDates ? utcText(value) : localText(value);
   }
-  if (Array.isArray(value)) return arrayText(value, utcDates);
-  if (typeof value.toPostgres !== 'function') return JSON.stringify(value);
+  if (Array.isArray(value)) return arrayText(value, utcDates, stringify);
+  if (typeof value.toPostgres !== 'function') return stringify(value);
   const asked = seen ?? [];
   if (asked.includes(value)) {
     throw new Error(`circular reference detected while preparing "${value}" for query`);
   }
   asked.push(value);
   return prepareValue(
-    value.toPostgres((/** @type {unknown} */ inner) => prepareValue(inner, utcDates)),
+    value.toPostgres((/** @type {unknown} */ inner) =>
+      prepareValue(inner, utcDates, undefined, stringify),
+    ),
     utcDates,
     asked,
+    stringify,
   );
 }
 
@@ -47,17 +51,17 @@ function bytesOf(view) {
 
 /**
  * Elements are separated by commas, so types with another separator (`box`) need a text of the caller's.
- * @param {readonly unknown[]} array @param {boolean} utcDates
+ * @param {readonly unknown[]} array @param {boolean} utcDates @param {(value: any) => string | undefined} stringify
  */
-function arrayText(array, utcDates) {
+function arrayText(array, utcDates, stringify) {
   let text = '{';
   for (let i = 0; i < array.length; i++) {
     if (i > 0) text += ',';
     const item = array[i];
     // Has nothing to escape: most elements by far.
     if (typeof item === 'number' || typeof item === 'boolean') text += `"${item}"`;
-    else if (Array.isArray(item)) text += arrayText(item, utcDates);
-    else text += elementText(prepareValue(item, utcDates));
+    else if (Array.isArray(item)) text += arrayText(item, utcDates, stringify);
+    else text += elementText(prepareValue(item, utcDates, undefined, stringify));
   }
   return `${text}}`;
 }

@@ -33,53 +33,55 @@ const BUILTIN = new Map(
     [21, toNumber],
     [23, toNumber],
     [26, toNumber],
-    [114, toJson],
     [700, toNumber],
     [701, toNumber],
     [1083, isoTime],
     [1114, isoDate],
     [1184, isoInstant],
     [1186, isoInterval],
-    [3802, toJson],
   ]),
 );
 
 /** Built-in array → type of its elements. @type {ReadonlyMap<number, number>} */
 const ELEMENTS = new Map([...TYPE_NAMES.values()].map(([element, array]) => [array, element]));
 const BOX = 603;
+const JSON_OID = 114;
+const JSONB_OID = 3802;
 
 /**
  * What turns the text of a user's type into a value; undefined when it stays text.
  *
  * @param {number} oid
  * @param {TypeInfo} typeInfo
+ * @param {Parser} [json] what reads json and jsonb
  * @returns {Parser | undefined}
  */
-function parserOfUserType(oid, typeInfo) {
+function parserOfUserType(oid, typeInfo, json = toJson) {
   if (oid < FIRST_USER_OID) return undefined;
-  const parser = parserOf(oid, typeInfo, 0);
+  const parser = parserOf(oid, typeInfo, json, 0);
   return parser === identity ? undefined : parser;
 }
 
-/** @param {number} oid @param {TypeInfo} typeInfo @param {number} depth @returns {Parser} */
-function parserOf(oid, typeInfo, depth) {
+/** @param {number} oid @param {TypeInfo} typeInfo @param {Parser} json @param {number} depth @returns {Parser} */
+function parserOf(oid, typeInfo, json, depth) {
+  if (oid === JSON_OID || oid === JSONB_OID) return json;
   const builtin = BUILTIN.get(oid);
   if (builtin !== undefined) return builtin;
   const member = ELEMENTS.get(oid);
   if (member !== undefined) {
-    const element = parserOf(member, typeInfo, depth + 1);
+    const element = parserOf(member, typeInfo, json, depth + 1);
     return (text) => parseArray(text, element, member === BOX ? ';' : ',');
   }
   const info = depth < MAX_DEPTH ? typeInfo(oid) : undefined;
-  if (info?.base !== undefined) return parserOf(info.base, typeInfo, depth + 1);
+  if (info?.base !== undefined) return parserOf(info.base, typeInfo, json, depth + 1);
   if (info?.array !== undefined) {
-    const element = parserOf(info.array, typeInfo, depth + 1);
+    const element = parserOf(info.array, typeInfo, json, depth + 1);
     const { delimiter } = info;
     return (text) => parseArray(text, element, delimiter);
   }
   if (info?.attributes !== undefined) {
     const attributes = info.attributes.map(
-      ([name, type]) => /** @type {const} */ ([name, parserOf(type, typeInfo, depth + 1)]),
+      ([name, type]) => /** @type {const} */ ([name, parserOf(type, typeInfo, json, depth + 1)]),
     );
     return (text) => composite(attributes, parseRecord(text));
   }

@@ -200,7 +200,7 @@ function readServerlessOptions(config, env = process.env) {
     hooks: read.hooks ?? {},
     watching: hooksOf(read),
     debug: read.debug ?? false,
-    json: { json: read.json },
+    json: { json: read.json, jsonNumbers: read.jsonNumbers },
     connection,
   };
 }

@@ -33,6 +33,7 @@ const REFUSED = Object.entries({
   signal: `${LATER}; query_timeout limits how long it may take`,
   timeoutMs: 'is called query_timeout',
   json: 'is an option of the client',
+  jsonNumbers: 'is an option of the client',
 });
 
 /** Programs written for callbacks would wait for ever. @param {readonly any[]} args */

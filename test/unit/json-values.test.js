@@ -6,7 +6,7 @@ const { test } = require('node:test');
 const { prepareJsonParams } = require('../../lib/rows/json-values.js');
 const { encodeParams, encodeToBuffer } = require('../../lib/rows/params.js');
 
-const VALUES = { values: true };
+const VALUES = { values: true, bigints: false };
 const DAY = new Date(Date.UTC(2024, 1, 29));
 
 /** The values of a section: format, and what it holds for each type. @param {Buffer} section */
@@ -86,6 +86,9 @@ test('under the pg encoding the texts for other types are those of pg', () => {
     [0, 'own'],
     [0, 'Symbol(s)'],
   ]);
+  const objects = [{ n: 1n }, [{ n: 1n }], { toPostgres: (/** @type {any} */ f) => f({ n: 1n }) }];
+  const bigints = prepareJsonParams(objects, 'pg', true, { values: false, bigints: true });
+  assert.deepEqual(bigints, ['{"n":1}', '{"{\\"n\\":1}"}', '{"n":1}']);
 });
 
 test('a section that does not fit is not written in part, wherever it ends', () => {

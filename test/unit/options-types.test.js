@@ -94,6 +94,7 @@ const RIGHT = {
   types: 'pg',
   rowMode: 'array',
   json: 'value',
+  jsonNumbers: 'bigint',
   preparedStatements: 'named',
   commitResolution: 'xid',
   exactlyOnce: true,

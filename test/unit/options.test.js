@@ -139,6 +139,7 @@ const POOL = {
   ],
   rowMode: ['array', 'rows', 'one of "object", "array", got "rows"'],
   json: ['value', 'parsed', 'one of "text", "value", got "parsed"'],
+  jsonNumbers: ['bigint', true, 'one of "number", "bigint", "string", got true'],
   maxResultBytes: [2 ** 40, 0, 'a positive integer (bytes), got 0'],
   retry: [{ maxAttempts: 3 }, [], 'an object, got an empty array'],
   lease: [{ secret: 'at least 16 bytes' }, true, 'an object, got true'],
@@ -280,6 +281,7 @@ test('query, stream and begin options are checked', () => {
     { signal: { aborted: false, addEventListener() {} } },
     { types: { int8: 1 } },
     { types: [] },
+    { jsonNumbers: 'BigInt' },
     { timeoutMs: -1 },
   ]) {
     assert.throws(() => readQueryOptions(wrong), {

@@ -31,7 +31,7 @@ test('defaults are those of pg-aequor', () => {
     hooks: {},
     watching: {},
     debug: false,
-    json: { json: undefined },
+    json: { json: undefined, jsonNumbers: undefined },
     connection: {},
   });
 });
@@ -159,6 +159,10 @@ test('wrong options are named', () => {
   assert.throws(
     () => read({ json: 'both' }),
     /^TypeError: option "json" must be one of "text", "value", got "both"$/,
+  );
+  assert.throws(
+    () => read({ jsonNumbers: 'exact' }),
+    /^TypeError: option "jsonNumbers" must be one of "number", "bigint", "string"/,
   );
   assert.throws(
     () => read({ library: { client() {} } }),
