@@ -7,6 +7,7 @@ const failures = lazy(() => require('./rows/failures.js'));
 const errors = lazy(() => require('./error-classes.js'));
 
 /** @import { Target } from '../types/internal.js' */
+/** @import { Manner } from './request.js' */
 /** @typedef {InstanceType<typeof import('./decoders.js').Decoders>} Decoders */
 /** @import { FrameView } from '../types/rows.js' */
 /** @import { NativeError } from '../types/native-error.js' */
@@ -17,6 +18,9 @@ const errors = lazy(() => require('./error-classes.js'));
 
 /** How often the types of one result are looked up: others may alter them at the same time. */
 const MAX_LOOKUPS = 3;
+
+/** Of a lookup that was given up. */
+const LEFT = /** @type {const} */ ({ code: '57014', outcome: 'failed', transient: false });
 
 /** What a statement came to. */
 class Outcome {
@@ -55,10 +59,26 @@ class StatementAnswer {
     this.tagText = undefined;
     /** @type {HeldFrame[] | undefined} */
     this.held = undefined;
-    /** The transaction in which types are looked up. @type {Target | undefined} */
+    /** Where types are looked up, and how the statement was asked there. @type {Target | undefined} */
     this.session = undefined;
+    /** @type {number | undefined} */
+    this.flags = undefined;
+    /** When its time is over, by `performance.now`. @type {number | undefined} */
+    this.until = undefined;
     this.lookups = 0;
+    /** Gives up the look for types. @type {AbortController | undefined} */
+    this.lookup = undefined;
     this.isDone = false;
+  }
+
+  /**
+   * What its types mean is asked where it runs, in its transaction and within its time.
+   * @param {Target} target @param {Manner} manner
+   */
+  askedOf(target, { flags, timeoutMs }) {
+    if (target.about.isSession) this.session = target;
+    this.flags = flags;
+    if (timeoutMs) this.until = performance.now() + timeoutMs;
   }
 
   /** @param {number} shape @param {FrameView} view @param {number} offset @param {number} rows */
@@ -161,10 +181,21 @@ class StatementAnswer {
 
   lookUp() {
     this.lookups++;
-    this.decoders.lookUp(this.heldShapes(), this.session).then(
+    this.lookup = new AbortController();
+    /** @type {{ signal: AbortSignal, timeoutMs?: number }} */
+    const limits = { signal: this.lookup.signal };
+    if (this.until !== undefined)
+      limits.timeoutMs = Math.max(1, Math.ceil(this.until - performance.now()));
+    const { session, flags = 0 } = this;
+    this.decoders.lookUp(this.heldShapes(), { session, flags, limits }).then(
       () => this.finishHeld(),
       (cause) => this.refuse(unreadable(cause)),
     );
+  }
+
+  /** Its caller waits no longer, and it is no longer under way itself. */
+  leaveLookup() {
+    this.lookup?.abort(new (errors().CancelledError)('cancelled', LEFT));
   }
 
   /** Shapes of what is held. */

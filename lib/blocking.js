@@ -34,6 +34,7 @@ function block(target, reading, maxMs, sql, params, read) {
       hasFailed = true;
     },
   );
+  const until = performance.now() + timeoutMs;
   const begin = () => send(target, sql, params, decoders, { timeoutMs }, answer);
   if (!wait(begin, () => answer.isDone, timeoutMs + GRACE_MS)) {
     const message = `querySync: the engine did not answer within ${timeoutMs + GRACE_MS}ms`;
@@ -41,9 +42,10 @@ function block(target, reading, maxMs, sql, params, read) {
   }
   if (hasFailed) throw queryable.asError(failure);
   answer.finish(() => {
+    const left = Math.max(1, Math.ceil(until - performance.now()));
+    const limits = /** @type {const} */ ({ types: 'lossless', rowMode: 'object', timeoutMs: left });
     const lookUp = (/** @type {string} */ text, /** @type {unknown[]} */ values) =>
-      block(target, reading, maxMs, text, values, { types: 'lossless', rowMode: 'object' }).result
-        .rows;
+      block(target, reading, maxMs, text, values, limits).result.rows;
     reading.catalog?.lookUpBlocking(decoders.unknown(answer.heldShapes()), lookUp);
   });
   if (hasFailed) throw queryable.asError(failure);

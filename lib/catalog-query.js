@@ -1,7 +1,7 @@
 // How the engine's own questions of a pool are asked: in the mapping that loses nothing, untold and uncounted.
 'use strict';
 
-const { ClosedError } = require('./error-classes.js');
+const { ClosedError, TransactionLostError } = require('./error-classes.js');
 const { unheard } = require('./handles.js');
 const { FLAG } = require('./mailbox.js');
 const queryable = require('./queryable.js');
@@ -11,9 +11,9 @@ const { PRESETS } = require('./rows/types.js');
 /** @import { Target } from '../types/internal.js' */
 
 /**
- * How the catalog of a pool is asked: inside the transaction whose result is to be read, else on any connection.
+ * How the catalog of a pool is asked: in the session whose result is to be read, else on any connection.
  * @param {Target} pool
- * @returns {(sql: string, params: unknown[], session: Target | undefined, limits?: StatementOptions) => Promise<any[]>}
+ * @returns {(sql: string, params: unknown[], session: Target | undefined, limits?: StatementOptions, flags?: number) => Promise<any[]>}
  */
 function catalogQuery(pool) {
   const types = PRESETS.lossless;
@@ -21,14 +21,15 @@ function catalogQuery(pool) {
   const { NO_OPTIONS, run } = queryable;
   /** @type {Reading} */
   const reading = { types, rowMode: 'object', catalog: undefined, decoders };
-  return async (sql, params, session, limits = NO_OPTIONS) => {
+  return async (sql, params, session, limits = NO_OPTIONS, flags = 0) => {
     if (session !== undefined) {
+      const manner = { flags: flags & FLAG.TRANSACTION };
       try {
-        const manner = { flags: FLAG.TRANSACTION };
-        return (await run(unheard(session), sql, params, NO_OPTIONS, reading, manner)).result.rows;
+        return (await run(unheard(session), sql, params, limits, reading, manner)).result.rows;
       } catch (error) {
         // It ended behind the statement: what it made can be seen by everybody now.
-        if (!(error instanceof ClosedError)) throw error;
+        const isLost = manner.flags === 0 && error instanceof TransactionLostError;
+        if (!isLost && !(error instanceof ClosedError)) throw error;
       }
     }
     return (await run(unheard(pool), sql, params, limits, reading, undefined)).result.rows;

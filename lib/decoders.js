@@ -11,9 +11,9 @@ const userOids = lazy(() => require('./rows/user-oids.js'));
 // In this turn the first statement is sent: while its connection is opened there is time for it.
 loadAhead(decoding);
 
-/** @import { Target } from '../types/internal.js' */
 /** @import { Decode, ResolvedTypes, Shape, TypeInfo } from '../types/rows.js' */
 /** @typedef {InstanceType<typeof import('./type-catalog.js').TypeCatalog>} TypeCatalog */
+/** @typedef {import('./type-catalog.js').Within} Within */
 
 /** Compiled decoders kept, and the columns of all of them; the least recently made ones go first (rule J04). */
 const MAX_DECODERS = 1000;
@@ -137,9 +137,9 @@ class Decoders {
     return [...new Set(waiting.flatMap(userOids().needsLookup))];
   }
 
-  /** Looks up what those types mean. @param {Iterable<number>} shapes @param {Target | undefined} session */
-  async lookUp(shapes, session) {
-    await this.#catalog?.lookUp(this.unknown(shapes), session);
+  /** Looks up what those types mean. @param {Iterable<number>} shapes @param {Within} within */
+  async lookUp(shapes, within) {
+    await this.#catalog?.lookUp(this.unknown(shapes), within);
   }
 }
 

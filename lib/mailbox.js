@@ -460,7 +460,7 @@ function settled(id) {
  */
 function cancel(target, id, answer, pauseMs = 1) {
   const waiting = pending[id];
-  if (waiting !== answer && (waiting === undefined || waiting.of !== answer)) return;
+  if (waiting !== answer && waiting?.of !== answer) return void answer.leaveLookup?.();
   if (writing) {
     nextTick(cancel, target, id, answer);
     return;

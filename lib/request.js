@@ -100,14 +100,6 @@ function hand(target, sql, params, decoders, manner, answer, more) {
 }
 
 /**
- * Where types are looked up that a statement's result has: inside its transaction.
- * @param {Target} target @param {Manner} manner
- */
-function sessionOf(target, { flags = 0 }) {
-  return (flags & FLAG.TRANSACTION) === 0 ? undefined : target;
-}
-
-/**
  * Runs a statement.
  *
  * @param {Target} target
@@ -130,7 +122,7 @@ function execute(target, sql, params, decoders, manner = PLAIN) {
  * @param {Decoders} decoders @param {Manner | undefined} manner @param {InstanceType<typeof StatementAnswer>} answer
  */
 function ask(target, sql, params, decoders, manner = PLAIN, answer) {
-  if (manner !== PLAIN) answer.session = sessionOf(target, manner);
+  if (manner !== PLAIN || target.about.isSession) answer.askedOf(target, manner);
   return send(target, sql, params, decoders, manner, answer);
 }
 

@@ -52,6 +52,10 @@ const LOOKUP = `
          ), '[]') end as attributes
   from wanted join pg_catalog.pg_type t on t.oid operator(pg_catalog.=) wanted.oid`;
 
+/**
+ * Where a lookup runs: in the session that its result comes from, asked as that was, and within its limits.
+ * @typedef {{ session: Target | undefined, flags: number, limits: { timeoutMs?: number, signal?: AbortSignal } }} Within
+ */
 /** @typedef {{ info: ReturnType<TypeInfo>, since: number }} Known */
 
 class TypeCatalog {
@@ -61,8 +65,9 @@ class TypeCatalog {
   #query;
 
   /**
-   * @param {(sql: string, params: unknown[], session: Target | undefined) => Promise<any[]>} query runs a statement with
-   *   the lossless preset, inside the transaction of the session if there is one: what was made there is seen nowhere else
+   * @param {(sql: string, params: unknown[], session: Target | undefined, limits?: Within['limits'], flags?: number) => Promise<any[]>} query
+   *   runs a statement with the lossless preset, inside the transaction of the session if there is one: what was made there
+   *   is seen nowhere else
    */
   constructor(query) {
     this.#query = query;
@@ -76,11 +81,11 @@ class TypeCatalog {
   /** @type {TypeInfo} */
   typeInfo = (oid) => this.#known.get(oid)?.info;
 
-  /** @param {readonly number[]} oids @param {Target | undefined} session */
-  async lookUp(oids, session) {
+  /** @param {readonly number[]} oids @param {Within} within */
+  async lookUp(oids, { session, flags, limits }) {
     const wanted = oids.filter((oid) => !this.#known.has(oid));
     if (wanted.length === 0) return;
-    const rows = await this.#query(LOOKUP, [wanted], session);
+    const rows = await this.#query(LOOKUP, [wanted], session, limits, flags);
     this.#remember(wanted, rows);
   }
 

@@ -50,6 +50,8 @@ export interface Answer {
   placed?(waitedMs: number, place: string): void;
   /** A part of it could not be read, and why; one that does not want to know hears of it as a failure at the end. */
   unread?(problem: unknown): void;
+  /** Its caller waits no longer, and the request itself is over. */
+  leaveLookup?(): void;
   /** The one this one stands in for. */
   of?: Answer;
   /** `isQuick`: the statement may travel among others from now on. */

@@ -9,7 +9,7 @@ const { leave, openSession, release, serialOf } = require('../handles.js');
 const { FLAG, OPERATION, cancel, flush } = require('../mailbox.js');
 const { endOwn } = require('../own-transactions.js');
 const queryable = require('../queryable.js');
-const { send } = require('../request.js');
+const { ask } = require('../request.js');
 const { RowStream } = require('../stream.js');
 const { endTransaction, enrol, traceTransaction, within } = require('../tracing/index.js');
 const {
@@ -180,7 +180,7 @@ class BerthConnection {
     const session = this.#place();
     const { promise, resolve, reject } = deferred();
     const answer = new StatementAnswer(this.#engine.reading.decoders, resolve, reject);
-    const id = send(session, sql, parameters, this.#engine.reading.decoders, manner, answer);
+    const id = ask(session, sql, parameters, this.#engine.reading.decoders, manner, answer);
     if (asked) asked.isSent = true;
     let isStopped = false;
     const stop = () => {

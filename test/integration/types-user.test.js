@@ -3,6 +3,8 @@
 
 const assert = require('node:assert/strict');
 const { setTimeout: sleep } = require('node:timers/promises');
+const { Kysely, sql } = require('kysely');
+const { BerthDialect } = require('../../lib/kysely/index.js');
 const { testDatabase } = require('../support/pools.js');
 const {
   failureOf,
@@ -217,6 +219,57 @@ test('a lookup that fails never says that the statement was not carried out', as
   assert.deepEqual([error.outcome, error.safeToRetry], ['unknown', false]);
   assert.match(error.message, /was carried out.*types of its result/);
   assert.ok(error.cause instanceof Error);
+});
+
+const LIMITED = `select row(1, 'a')::inner_pair as pair`;
+const PG = /** @type {const} */ ({ types: 'pg' });
+for (const [
+  what,
+  ask,
+] of /** @type {[string, (pool: any, tx: any, options: any) => Promise<any>][]} */ ([
+  ['a query', (pool, _tx, options) => pool.query(LIMITED, [], options)],
+  ['a transaction', (_pool, tx, options) => tx.query(LIMITED, [], options)],
+  ['a stream', (_pool, tx, options) => tx.stream(LIMITED, [], options).next()],
+]))
+  test(`the look for the types of ${what} ends with its limits`, async (t) => {
+    for (const limit of ['timeoutMs', 'signal']) {
+      const pool = db.openPool(t, { poolSize: 1 });
+      const tx = what === 'a query' ? undefined : await pool.begin();
+      // Its session knows the types by heart then, the pool does not.
+      await (tx ?? pool).query(LIMITED, [], PG);
+      await db.sql('begin; lock table pg_catalog.pg_type');
+      const controller = new AbortController();
+      const { signal } = controller;
+      const options = limit === 'signal' ? { signal } : { timeoutMs: 500 };
+      const failed = failureOf(ask(pool, tx, options));
+      await db.running('with recursive wanted');
+      if (limit === 'signal') controller.abort();
+      const error = await failed;
+      await db.sql('rollback');
+      assert.deepEqual([error.name, error.outcome], ['OutcomeUnknownError', 'unknown']);
+      assert.match(error.message, /was carried out.*types of its result.*cancelled/);
+      await tx?.rollback();
+    }
+  });
+
+test('types of a transaction that nobody else sees, and a pool that has no other connection, are no trouble to Kysely', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 1000 });
+  const kysely = new Kysely({ dialect: new BerthDialect({ pool }) });
+  const read = await sql`select row(1.50, 'a')::inner_pair as pair`.execute(kysely);
+  assert.deepEqual(read.rows, [{ pair: pair('1.50', 'a') }]);
+  const made = await kysely.transaction().execute(async (trx) => {
+    await sql`create type unseen as (n int)`.execute(trx);
+    return sql`select row(1)::unseen as one, array[row(2)::unseen] as many`.execute(trx);
+  });
+  assert.deepEqual(made.rows, [{ one: { n: 1 }, many: [{ n: 2 }] }]);
+});
+
+test('a type is looked up on the connection that a read has caught up on', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 1000 });
+  const rows = await pool.query(`select 'sad'::mood as v, row('a')::lonely as one`, [], {
+    after: '0/0',
+  });
+  assert.deepEqual([...rows], [{ v: 'sad', one: { one: 'a' } }]);
 });
 
 test('under the preset pg types of users stay text', async (t) => {
