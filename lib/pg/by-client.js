@@ -21,6 +21,18 @@ function hasOwnQuery(client) {
 }
 
 /**
+ * Tells what was given to a pool that no client could be had for it: who reads it would wait for ever.
+ * @param {any} given @param {any} error
+ */
+function turnAway(given, error) {
+  if (typeof given?.submit !== 'function' || typeof given.handleError !== 'function') return;
+  // A COPY that nobody listens to would end the process; whoever gave it to the pool has the error.
+  const isCopy = typeof given.destroy === 'function' && given.cursor === undefined;
+  if (isCopy && given.listenerCount('error') === 0) return;
+  process.nextTick(() => given.handleError(error));
+}
+
+/**
  * @param {any} client lent by the pool, given back afterwards @param {any} text @param {any} values
  * @param {(error: any, result?: any) => void} done
  */
@@ -79,4 +91,4 @@ async function withClient(pool, work) {
   }
 }
 
-module.exports = { hasOwnQuery, isPlain, runByClient, settled, withClient };
+module.exports = { hasOwnQuery, isPlain, runByClient, settled, turnAway, withClient };

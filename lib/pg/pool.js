@@ -3,7 +3,7 @@
 
 const { setImmediate } = require('node:timers');
 const { bound } = require('./bound.js');
-const { isPlain, runByClient, settled } = require('./by-client.js');
+const { isPlain, runByClient, settled, turnAway } = require('./by-client.js');
 const { describe } = require('./failures.js');
 const { GIVEN_UP, SETTLE, hostOf, realOf } = require('./for-pools.js');
 const { Holders } = require('./holders.js');
@@ -426,8 +426,10 @@ class Pool extends PoolFields {
     if (this.connect !== connect || !isPlain(text, this.Client)) {
       return this.#give(done, (answered) => {
         this.connect((error, client) => {
-          if (client === undefined) answered(error);
-          else {
+          if (client === undefined) {
+            turnAway(text, error);
+            answered(error);
+          } else {
             this.log('dispatching query');
             runByClient(client, text, given, (failure, result) => {
               this.log('query dispatched');

@@ -5,7 +5,16 @@ const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
 const ForeignCursor = require('pg-cursor');
 const ForeignStream = require('pg-query-stream');
-const { Client, Cursor, QueryStream, copyFrom, copyTo } = require('../../lib/index.js');
+const copyStreams = require('pg-copy-streams');
+const {
+  Client,
+  Cursor,
+  Pool,
+  Query,
+  QueryStream,
+  copyFrom,
+  copyTo,
+} = require('../../lib/index.js');
 const { freshDatabase } = require('../support/shared.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
@@ -128,3 +137,63 @@ for (const [name, make] of /** @type {[string, () => any][]} */ ([
     }
   });
 }
+
+/** What is given to a pool, and how it ends for whoever reads it. @type {Record<string, () => [any, Promise<unknown>]>} */
+const GIVEN_TO_POOLS = {
+  Cursor: () => {
+    const cursor = new Cursor(SERIES);
+    return [cursor, cursor.read(1)];
+  },
+  'a Cursor of pg-cursor': () => {
+    const cursor = new ForeignCursor(SERIES);
+    return [cursor, cursor.read(1)];
+  },
+  ...Object.fromEntries(
+    /** @type {[string, () => any][]} */ ([
+      ['QueryStream', () => new QueryStream(SERIES)],
+      ['a stream of pg-query-stream', () => new ForeignStream(SERIES)],
+      ['copyTo', () => copyTo(`copy (${SERIES}) to stdout`)],
+      ['to of pg-copy-streams', () => copyStreams.to(`copy (${SERIES}) to stdout`)],
+      ['copyFrom', () => copyFrom('copy item from stdin').end('1\n')],
+      ['from of pg-copy-streams', () => copyStreams.from('copy item from stdin').end('1\n')],
+    ]).map(([name, make]) => [
+      name,
+      () => {
+        const stream = make();
+        return [stream, ended(stream)];
+      },
+    ]),
+  ),
+  Query: () => {
+    const query = new Query(SERIES);
+    return [query, new Promise((resolve, reject) => query.on('end', resolve).on('error', reject))];
+  },
+};
+
+for (const [name, make] of Object.entries(GIVEN_TO_POOLS)) {
+  test(`${name} hears of it when its pool has no client for it`, async () => {
+    const pool = new Pool({ host: '127.0.0.1', port: 1, connectionTimeoutMillis: 5000 });
+    const [given, over] = make();
+    const told = assert.rejects(over, { code: 'ECONNREFUSED' });
+    await assert.rejects(pool.query(given), { code: 'ECONNREFUSED', outcome: 'not-sent' });
+    await told;
+    await pool.end();
+    const [late, lateOver] = make();
+    const refused = assert.rejects(lateOver, /after calling end/);
+    await assert.rejects(pool.query(late), /after calling end/);
+    await refused;
+  });
+}
+
+test('what nobody reads does not end the process when its pool has no client for it', async () => {
+  const pool = new Pool({ host: '127.0.0.1', port: 1 });
+  const all = [
+    new Cursor(SERIES),
+    new QueryStream(SERIES),
+    new Query(SERIES),
+    copyTo(`copy (${SERIES}) to stdout`),
+    copyFrom('copy item from stdin'),
+  ];
+  for (const given of all) await assert.rejects(pool.query(given), { code: 'ECONNREFUSED' });
+  await pool.end();
+});
