@@ -1,7 +1,12 @@
 // What goes wrong at a pool of pg, in the words of `pg`.
 'use strict';
 
-const { AcquireTimeoutError, ClosedError, ResultError } = require('../error-classes.js');
+const {
+  AcquireTimeoutError,
+  ClosedError,
+  ResultError,
+  TimeoutError,
+} = require('../error-classes.js');
 
 /** @typedef {InstanceType<typeof import('./holders.js').Holders>} Holders */
 
@@ -49,7 +54,8 @@ function isTimeout(error) {
 
 /** @param {Error} cause */
 function connectTimeout(cause) {
-  return new Error('Connection terminated due to connection timeout', { cause });
+  const details = { code: 'ERR_TIMEOUT', phase: /** @type {const} */ ('connect'), cause };
+  return new TimeoutError('Connection terminated due to connection timeout', details);
 }
 
 module.exports = {

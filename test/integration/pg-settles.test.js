@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const net = require('node:net');
 const { after, before } = require('node:test');
 const { Client, Pool, createListener } = require('../../lib/index.js');
@@ -226,3 +227,29 @@ for (const [name, end] of Object.entries(ENDINGS)) {
     if (name.endsWith('of the server')) await server.start();
   });
 }
+
+test('a pool whose server never answers says that nothing was sent', async (t) => {
+  const kept = [];
+  const mute = net.createServer((socket) => kept.push(socket.on('error', () => {}).resume()));
+  mute.listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  t.after(() => {
+    mute.close();
+    for (const socket of kept) socket.destroy();
+  });
+  const { port } = mute.address();
+  const pool = new Pool({ host: '127.0.0.1', port, connectionTimeoutMillis: 200 });
+  const failure = {
+    message: 'Connection terminated due to connection timeout',
+    code: 'ERR_TIMEOUT',
+    outcome: 'not-sent',
+    safeToRetry: true,
+    transient: true,
+  };
+  await Promise.all([
+    assert.rejects(pool.query('select 1'), failure),
+    assert.rejects(pool.connect(), failure),
+    assert.rejects(pool.batch(['select 1']), failure),
+  ]);
+  await pool.end();
+});
