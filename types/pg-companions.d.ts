@@ -35,7 +35,10 @@ export class Cursor<R = any> extends EventEmitter<CursorEvents> implements Submi
     count: number | undefined,
     callback: (error: Error, rows: R[], result: Result) => void,
   ): void;
-  /** At any time, more than once. */
+  /**
+   * At any time, more than once. It is the end of a statement that writes: what failed behind the rows that were read is told
+   * here, unless a read has told it.
+   */
   close(): Promise<void>;
   close(callback: (error?: Error) => void): void;
   submit(): void;

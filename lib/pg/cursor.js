@@ -37,11 +37,15 @@ class Cursor extends EventEmitter {
   #isOpen = false;
   #isBusy = false;
   #isClosing = false;
+  /** Rows were read: what fails behind them takes them back, or nobody knows. */
+  #hasRows = false;
+  /** A failure that no read was told of; whoever closes the cursor is. */
+  #isUnheard = false;
   /** @type {any} */
   #failure;
   /** @type {any} */
   #error;
-  /** @type {(() => void)[]} */
+  /** @type {((error?: Error) => void)[]} */
   #closed = [];
 
   /** @param {string} text @param {any[] | null} [values] @param {{ rowMode?: 'array', types?: any, Promise?: PromiseConstructorLike }} [config] */
@@ -136,6 +140,7 @@ class Cursor extends EventEmitter {
     }
     if (operation !== OPERATION.CURSOR_CLOSE && batch > 0) {
       this.#tellRows(rows);
+      this.#hasRows = true;
       const read = this.#reads.shift();
       if (!isSuspended) {
         if (command) this._result.command = command;
@@ -192,7 +197,8 @@ class Cursor extends EventEmitter {
     else this.#lane?.leave();
     const reads = this.#reads.splice(0);
     for (const { done } of reads) process.nextTick(done, { isFailed: true });
-    for (const closed of this.#closed.splice(0)) setImmediate(closed);
+    this.#isUnheard = this.#hasRows && reads.length === 0;
+    for (const closed of this.#closed.splice(0)) setImmediate(() => this.#tellClosed(closed));
     process.nextTick(() => {
       if (this.listenerCount('error') > 0) this.emit('error', this.#described());
     });
@@ -219,8 +225,10 @@ class Cursor extends EventEmitter {
 
   /** @param {number} count @param {Done} done */
   #start(count, done) {
-    if (this.state === 'error') setImmediate(done, { isFailed: true });
-    else if (this.state === 'done' || this.#isClosing) setImmediate(done, PAST);
+    if (this.state === 'error') {
+      this.#isUnheard = false;
+      setImmediate(done, { isFailed: true });
+    } else if (this.state === 'done' || this.#isClosing) setImmediate(done, PAST);
     else {
       this.#reads.push({ count, done });
       this.#next();
@@ -260,18 +268,26 @@ class Cursor extends EventEmitter {
   /** @param {(error?: Error) => void} [callback] */
   close(callback) {
     if (callback) {
-      const done = bound(callback);
-      this.#close(() => done());
+      this.#close(bound(callback));
       return undefined;
     }
-    const closed = new Promise((resolve) => this.#close(() => resolve(undefined)));
+    const closed = this.#closeAwaited();
+    // Who does not wait for it has not asked.
+    closed.catch(() => {});
     return promiseOf(this.#config.Promise, closed);
   }
 
-  /** @param {() => void} done */
+  async #closeAwaited() {
+    const error = await new Promise((/** @type {(error?: Error) => void} */ resolve) => {
+      this.#close(resolve);
+    });
+    if (error) throw error;
+  }
+
+  /** @param {(error?: Error) => void} done */
   #close(done) {
     if (this.state === 'done' || this.state === 'error') {
-      setImmediate(done);
+      setImmediate(() => this.#tellClosed(done));
     } else if (this.#lane === undefined) {
       this.state = 'done';
       for (const read of this.#reads.splice(0)) setImmediate(read.done, PAST);
@@ -281,6 +297,12 @@ class Cursor extends EventEmitter {
       this.#closed.push(done);
       this.#next();
     }
+  }
+
+  /** @param {(error?: Error) => void} done */
+  #tellClosed(done) {
+    if (this.#isUnheard) done(this.#described());
+    else done();
   }
 }
 

@@ -197,3 +197,41 @@ test('what nobody reads does not end the process when its pool has no client for
   for (const given of all) await assert.rejects(pool.query(given), { code: 'ECONNREFUSED' });
   await pool.end();
 });
+
+/** Rows of a write that is carried out only when its cursor is done, the first of them read. */
+async function partlyRead(client, table) {
+  const cursor = client.query(new Cursor(`insert into ${table} values (1), (2) returning *`));
+  assert.equal((await cursor.read(1)).length, 1);
+  return cursor;
+}
+
+test('close() of a cursor tells what took back the rows that were read', async () => {
+  const client = await new Client(database.url).connect();
+  await client.query('create table parent (id int primary key)');
+  await client.query('create table child (id int references parent deferrable initially deferred)');
+  const refused = { code: '23503', outcome: 'failed' };
+  const cursor = await partlyRead(client, 'child');
+  await assert.rejects(cursor.close(), refused);
+  const called = await partlyRead(client, 'child');
+  const told = await new Promise((resolve) => called.close(resolve));
+  assert.equal(told?.code, '23503');
+  // Nobody waits for this one.
+  (await partlyRead(client, 'child')).close();
+  assert.deepEqual((await client.query('select * from child')).rows, []);
+  await client.end();
+});
+
+test('close() of a cursor that has lost its connection behind a read tells of it, unless a read has', async () => {
+  for (const isHeard of [false, true]) {
+    const client = await new Client(database.url).connect();
+    const lost = new Promise((resolve) => client.once('error', resolve));
+    const { processID } = client;
+    const cursor = await partlyRead(client, 'item');
+    await observer.query('select pg_terminate_backend($1)', [processID]);
+    await lost;
+    if (isHeard) await assert.rejects(cursor.read(1), { outcome: 'not-sent' });
+    if (isHeard) await cursor.close();
+    else await assert.rejects(cursor.close(), { outcome: 'not-sent' });
+  }
+  assert.deepEqual((await observer.query('select * from item')).rows, []);
+});
