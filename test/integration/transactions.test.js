@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { setImmediate: nextTurn } = require('node:timers/promises');
 const { Client, QueryStream } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
@@ -13,6 +14,10 @@ const db = testDatabase(`
   create table parents (n int primary key);
   create table children (n int references parents deferrable initially deferred);
 `);
+
+/** Sessions that stand in a transaction. */
+const OPEN = `select 1 from pg_stat_activity
+  where datname = current_database() and state like 'idle in%'`;
 
 const count = async () => (await db.sql('select count(*)::int as n from rows'))[0].n;
 
@@ -63,11 +68,74 @@ test('sec_x07: a transaction that is left ends, however it is left', async (t) =
   }
   await db.released(pool);
   assert.equal(await count(), before);
-  const open = await db.sql(
-    `select 1 from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
-  );
-  assert.deepEqual(open, []);
+  assert.deepEqual(await db.sql(OPEN), []);
 });
+
+/** Ways to write two rows under a signal. @type {Record<string, (pool: any, n: number, signal: AbortSignal) => Promise<unknown>>} */
+const LEFT = {
+  'transaction(fn)': (pool, n, signal) =>
+    pool.transaction(
+      async (tx) => {
+        await tx.query('insert into rows values ($1)', [n]);
+        await tx.savepoint((inner) => inner.query('insert into rows values ($1)', [n]));
+      },
+      { signal, maxAttempts: 1 },
+    ),
+  'begin()': async (pool, n, signal) => {
+    const tx = await pool.begin({ signal });
+    try {
+      await tx.query('insert into rows values ($1)', [n], { signal });
+      await tx.query('insert into rows values ($1)', [n], { signal });
+      await tx.commit();
+    } finally {
+      await tx[Symbol.asyncDispose]();
+    }
+  },
+  'a batch': (pool, n, signal) =>
+    pool.batch(
+      [1, 2].map(() => ({ sql: 'insert into rows values ($1)', params: [n] })),
+      { errors: 'all-or-nothing', signal },
+    ),
+};
+
+for (const [name, write] of Object.entries(LEFT))
+  test(`sec_x07: ${name}, given up after any turn of the event loop, is whole or not there, and none stays open`, async (t) => {
+    const pool = db.openPool(t, { poolSize: 1 });
+    await pool.query('select 1');
+    const told = { done: 0, left: 0, unknown: 0 };
+    // A turn more each time, and further ones when the machine is slow, until it was over several times before it was left.
+    for (
+      let [turns, n, overs] = [0, 1000, 0];
+      overs < 5;
+      turns += 1 + Math.floor(turns / 20), n++
+    ) {
+      const leaving = new AbortController();
+      let isOver = false;
+      const outcome = write(pool, n, leaving.signal)
+        .then(
+          () => 'done',
+          ({ outcome, name }) => (outcome === 'unknown' ? outcome : name),
+        )
+        .finally(() => {
+          isOver = true;
+        });
+      for (let turn = 0; turn < turns && !isOver; turn++) await nextTurn();
+      overs = isOver ? overs + 1 : 0;
+      leaving.abort();
+      const end = await outcome;
+      // Whoever comes next stands in no transaction of somebody else.
+      const [row] = await pool.query('select count(*)::int as rows from rows where n = $1', [n]);
+      if (end === 'done') assert.equal(row.rows, 2);
+      else if (end === 'unknown') assert.ok(row.rows === 0 || row.rows === 2, `${row.rows} rows`);
+      else assert.deepEqual([end, row.rows], ['AbortError', 0]);
+      told[end === 'AbortError' ? 'left' : end] += 1;
+      // A session whose connection was given up may take a moment to see that.
+      await waitFor(async () => (await db.sql(OPEN)).length === 0, { what: 'no open transaction' });
+    }
+    t.diagnostic(JSON.stringify(told));
+    assert.ok(told.left > 0 && told.done > 0);
+    await db.sql('delete from rows where n >= 1000');
+  });
 
 test('sec_x02: a transaction whose backend ended rejects everything and nothing of it is kept', async (t) => {
   const pool = db.openPool(t, { poolSize: 2 });

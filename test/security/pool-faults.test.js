@@ -62,32 +62,40 @@ const threads = () =>
 /** How often the database goes away; the rule's own number is 100. */
 const OUTAGES = Number(process.env.PG_BERTH_OUTAGES ?? 4);
 
-test('sec_p07: outages leave typed errors and nothing else, and traffic comes back', async (t) => {
-  const server = await startServer();
-  t.after(() => server.stop());
-  const pool = createPool({ connectionString: server.url, poolSize: 4, acquireTimeoutMs: 150 });
-  t.after(() => pool.end());
-  const ask = (count) =>
-    Promise.all(Array.from({ length: count }, () => settledAs(pool.query('select 1'))));
-  let before;
-  for (let outage = 0; outage < OUTAGES; outage++) {
-    assert.deepEqual(await ask(8), new Array(8).fill('ok'));
-    before ??= { files: files(), threads: threads() };
-    await server.kill();
-    await waitFor(() => pool.status().size === 0, { what: 'the loss of all connections' });
-    for (const error of await ask(20)) {
-      assert.deepEqual([error.name, error.outcome], ['NoPrimaryError', 'not-sent'], String(error));
+test(
+  'sec_p07: outages leave typed errors and nothing else, and traffic comes back',
+  async (t) => {
+    const server = await startServer();
+    t.after(() => server.stop());
+    const pool = createPool({ connectionString: server.url, poolSize: 4, acquireTimeoutMs: 150 });
+    t.after(() => pool.end());
+    const ask = (count) =>
+      Promise.all(Array.from({ length: count }, () => settledAs(pool.query('select 1'))));
+    let before;
+    for (let outage = 0; outage < OUTAGES; outage++) {
+      assert.deepEqual(await ask(8), new Array(8).fill('ok'));
+      before ??= { files: files(), threads: threads() };
+      await server.kill();
+      await waitFor(() => pool.status().size === 0, { what: 'the loss of all connections' });
+      for (const error of await ask(20)) {
+        assert.deepEqual(
+          [error.name, error.outcome],
+          ['NoPrimaryError', 'not-sent'],
+          String(error),
+        );
+      }
+      await server.start();
+      await waitFor(async () => (await settledAs(pool.query('select 1'))) === 'ok', {
+        what: 'traffic after the return',
+      });
     }
-    await server.start();
-    await waitFor(async () => (await settledAs(pool.query('select 1'))) === 'ok', {
-      what: 'traffic after the return',
-    });
-  }
-  await ask(8);
-  assert.equal(pool.status().waiting, 0);
-  await waitFor(() => files() <= before.files + 4, { what: 'as many open files as before' });
-  assert.ok(threads() <= before.threads, `${threads()} threads, ${before.threads} before`);
-});
+    await ask(8);
+    assert.equal(pool.status().waiting, 0);
+    await waitFor(() => files() <= before.files + 4, { what: 'as many open files as before' });
+    assert.ok(threads() <= before.threads, `${threads()} threads, ${before.threads} before`);
+  },
+  60_000 + OUTAGES * 2000,
+);
 
 test('CP-23, sec_m06: a dead server sees a bounded number of attempts, however many callers wait', async (t) => {
   let attempts = 0;
@@ -110,9 +118,9 @@ test('CP-23, sec_m06: a dead server sees a bounded number of attempts, however m
     acquireTimeoutMs: 1000,
   });
   t.after(() => pool.end());
-  const callers = Array.from({ length: 200 }, () => settledAs(pool.query('select 1')));
+  const callers = Array.from({ length: 500 }, () => settledAs(pool.query('select 1')));
   for (const error of await Promise.all(callers)) assert.equal(error.outcome, 'not-sent');
-  t.diagnostic(`${attempts} attempts in a second for 200 callers`);
+  t.diagnostic(`${attempts} attempts in a second for 500 callers`);
   // Four at once, the first again after 100 ms, later ones up to 500 ms apart.
   assert.ok(attempts >= 4 && attempts <= 60, `${attempts} attempts`);
 });
@@ -151,43 +159,50 @@ test('sec_p07: a process without a free file descriptor says so, and goes on onc
 /** Races of an abort with its statement; the rule's own number is 100 000. */
 const RACES = Number(process.env.PG_BERTH_RACES ?? 2000);
 
-test('sec_c03: an abort gives the result or its reason, never both and never nothing', async (t) => {
-  const pool = db.openPool(t, { poolSize: 4 });
-  const counts = { result: 0, reason: 0 };
-  const early = new AbortController();
-  early.abort('early');
-  assert.equal(await pool.query('select 1', [], { signal: early.signal }).catch((e) => e), 'early');
-  // Follows the answer: later after a reason, earlier after a result, so both come however slow the machine is.
-  let patience = 0;
-  const race = async (number) => {
-    const leaving = new AbortController();
-    let settled = 0;
-    const asked = pool
-      .query('select $1::int as n', [number], { signal: leaving.signal })
-      .finally(() => settled++)
-      .then(
-        ([{ n }]) => {
-          assert.equal(n, number);
-          counts.result++;
-          patience = Math.max(patience - 1, 0);
-        },
-        (error) => {
-          assert.equal(error, number, 'the reason, as it was given');
-          counts.reason++;
-          patience++;
-        },
-      );
-    for (let turns = patience + (number % 7) - 3; turns > 0; turns--) await nextTurn();
-    leaving.abort(number);
-    await asked;
-    assert.equal(settled, 1);
-  };
-  for (let number = 0; number < RACES; number += 20) {
-    await Promise.all(Array.from({ length: 20 }, (_, index) => race(number + index)));
-  }
-  t.diagnostic(`${counts.result} results, ${counts.reason} reasons`);
-  assert.equal(counts.result + counts.reason, RACES);
-  assert.ok(counts.result > 0 && counts.reason > 0);
-  await db.released(pool);
-  assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
-});
+test(
+  'sec_c03: an abort gives the result or its reason, never both and never nothing',
+  async (t) => {
+    const pool = db.openPool(t, { poolSize: 4 });
+    const counts = { result: 0, reason: 0 };
+    const early = new AbortController();
+    early.abort('early');
+    assert.equal(
+      await pool.query('select 1', [], { signal: early.signal }).catch((e) => e),
+      'early',
+    );
+    // Follows the answer: later after a reason, earlier after a result, so both come however slow the machine is.
+    let patience = 0;
+    const race = async (number) => {
+      const leaving = new AbortController();
+      let settled = 0;
+      const asked = pool
+        .query('select $1::int as n', [number], { signal: leaving.signal })
+        .finally(() => settled++)
+        .then(
+          ([{ n }]) => {
+            assert.equal(n, number);
+            counts.result++;
+            patience = Math.max(patience - 1, 0);
+          },
+          (error) => {
+            assert.equal(error, number, 'the reason, as it was given');
+            counts.reason++;
+            patience++;
+          },
+        );
+      for (let turns = patience + (number % 7) - 3; turns > 0; turns--) await nextTurn();
+      leaving.abort(number);
+      await asked;
+      assert.equal(settled, 1);
+    };
+    for (let number = 0; number < RACES; number += 20) {
+      await Promise.all(Array.from({ length: 20 }, (_, index) => race(number + index)));
+    }
+    t.diagnostic(`${counts.result} results, ${counts.reason} reasons`);
+    assert.equal(counts.result + counts.reason, RACES);
+    assert.ok(counts.result > 0 && counts.reason > 0);
+    await db.released(pool);
+    assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
+  },
+  60_000 + RACES * 2,
+);
