@@ -91,10 +91,11 @@ test('CP-3: a lost answer is a doubt for every way of writing', async (t) => {
   const writes = [
     failureOf(tx.commit()),
     failureOf(pool.query('insert into t values (6)')),
+    failureOf(pool.insert('t', { id: 61 })),
     failureOf(pool.transaction((each) => each.query('insert into t values (7)'))),
   ];
-  await waitFor(async () => (await waitingForStandby(cluster)).length === 3, {
-    what: 'three waiting commits',
+  await waitFor(async () => (await waitingForStandby(cluster)).length === 4, {
+    what: 'four waiting commits',
   });
   const dead = cluster.primary;
   await dead.kill();
