@@ -85,6 +85,17 @@ function isFatal(reason) {
   }
 }
 
+/**
+ * What the first one hears that was asked behind the end of the session, if the server has said why and nobody has heard that:
+ * with pg, which reads it then, it is that one's error.
+ * @param {any} reason fields of the engine
+ */
+function lastWordsOf(reason) {
+  const { kind, outcome, cause } = reason ?? {};
+  const isUnheard = kind === 'lost' && outcome === 'not-sent' && cause?.kind === 'server';
+  return isUnheard ? { ...cause, outcome } : reason;
+}
+
 /** Nothing was sent. @param {boolean} isExpected did we end the connection? @param {Error} [cause] */
 function terminated(isExpected, cause) {
   const message = isExpected ? 'Connection terminated' : 'Connection terminated unexpectedly';
@@ -138,6 +149,7 @@ module.exports = {
   describe,
   interrupted,
   isFatal,
+  lastWordsOf,
   lossOf,
   originOf,
   recaptured,

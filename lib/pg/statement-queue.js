@@ -8,7 +8,7 @@ const { BlockingAnswer, StatementAnswer } = require('../answer.js');
 const { isTraced } = require('../tracing/channels.js');
 const { bound } = require('./bound.js');
 const { defaults } = require('./defaults.js');
-const { describe, isFatal, timedOut } = require('./failures.js');
+const { describe, isFatal, lastWordsOf, timedOut } = require('./failures.js');
 const { laneOf } = require('./lane.js');
 const { PooledAnswer } = require('./pooled-query.js');
 const { Query, complaint, isSimple, readQuery } = require('./query.js');
@@ -221,10 +221,7 @@ class StatementQueue {
           resolve(done);
           this.answered(asked, undefined);
         },
-        (reason) => {
-          reject(reason);
-          this.answered(asked, reason);
-        },
+        (reason) => this.#failed(asked, reason, reject),
       );
       const { target } = /** @type {Link} */ (this.#link);
       const id = this.#ask(asked, limit, decoders, answer);
@@ -288,10 +285,10 @@ class StatementQueue {
     const answer = new BlockingAnswer(
       decoders,
       () => this.answered(asked, undefined),
-      (reason) => {
-        failure = { reason };
-        this.answered(asked, reason);
-      },
+      (reason) =>
+        this.#failed(asked, reason, (why) => {
+          failure = { reason: why };
+        }),
     );
     const begin = () => this.#ask(asked, limit, decoders, answer);
     if (!wait(begin, () => answer.isDone, limit + BLOCKING_GRACE_MS)) {
@@ -360,6 +357,14 @@ class StatementQueue {
     this.#rest(reason !== undefined);
   }
 
+  /** @param {Asked} asked @param {any} reason what the engine says @param {(why: any) => void} tell */
+  #failed(asked, reason, tell) {
+    const why = this.hasToldWhy ? reason : lastWordsOf(reason);
+    this.hasToldWhy ||= why !== reason;
+    tell(why);
+    this.answered(asked, why);
+  }
+
   /** @param {any} reason what the engine says of a failure */
   #heed(reason) {
     if (isFatal(reason)) this.#heard.ending();
@@ -398,10 +403,7 @@ class StatementQueue {
         process.nextTick(() => answer.run(() => query.handleEnd(answer.results())));
         this.answered(asked, undefined);
       },
-      (reason) => {
-        process.nextTick(failed, reason);
-        this.answered(asked, reason);
-      },
+      (reason) => this.#failed(asked, reason, (why) => process.nextTick(failed, why)),
     );
     const begin = (/** @type {number} */ left) => {
       const problem = this.#complaint(asked);

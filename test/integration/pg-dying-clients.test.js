@@ -2,7 +2,9 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
+const pg = require('pg');
 const { Client, Cursor, Pool, Query, QueryStream, copyTo } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { test } = require('../support/timed-test.js');
@@ -120,4 +122,26 @@ test('a client that is ended when a statement told of the loss has no error even
   });
   await client.end();
   assert.deepEqual(events, []);
+});
+
+test('a statement behind a FATAL that has arrived while the thread was busy rejects with that, the next one with the loss', async (t) => {
+  for (const make of [Client, pg.Client]) {
+    const client = new make(db.url);
+    client.on('error', () => {});
+    await client.connect();
+    t.after(() => client.end());
+    const { processID } = client;
+    const kill = `const { Client } = require('pg');
+      const client = new Client(${JSON.stringify(db.url)});
+      client.connect()
+        .then(() => client.query('select pg_terminate_backend(${processID}, 10000)'))
+        .then(() => client.end());`;
+    execFileSync(process.execPath, ['-e', kill], { cwd: __dirname });
+    const asked = [client.query('select 1'), client.query('select 2')];
+    const [first, second] = (await Promise.allSettled(asked)).map(({ reason }) => reason);
+    assert.deepEqual([first.code, first.severity], ['57P01', 'FATAL']);
+    assert.match(first.message, /^terminating connection/);
+    assert.equal(second.message, 'Connection terminated unexpectedly');
+    if (make === Client) assert.equal(second.outcome, 'not-sent');
+  }
 });
