@@ -55,6 +55,11 @@ class ClientFields extends EventEmitter {
     return escapeLiteral(text);
   }
 
+  /** Where pg itself keeps it. */
+  get _txStatus() {
+    return /** @type {any} */ (this).getTransactionStatus();
+  }
+
   /** As `activeQuery`, where pg keeps what has not begun. */
   get queryQueue() {
     const { activeQuery } = /** @type {any} */ (this);

@@ -295,7 +295,8 @@ class Client extends ClientFields {
 
   /** Why nothing more can be asked. @returns {Error | undefined} */
   #refusal() {
-    if (!this._queryable) return unusable(true, this.connection.isLost);
+    const isToldOf = this._connected ? this.connection.isLost : this.#hasEnded;
+    if (!this._queryable) return unusable(true, isToldOf);
     return this._ending || this.#state === 'over' ? unusable(false) : undefined;
   }
 

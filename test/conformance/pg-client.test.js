@@ -71,6 +71,17 @@ compareAll([
     },
   })),
   {
+    name: 'a query behind a connect that has failed, in the turn in which that is heard of',
+    run: async ({ Client }, { url }) => {
+      const client = new Client(`${url}_missing`);
+      client.on('error', () => {});
+      const queued = rejection(client.query('select 1'));
+      const failed = await client.connect().catch((error) => error);
+      const behind = await rejection(client.query('select 2'));
+      return [failed.code, await queued, behind];
+    },
+  },
+  {
     name: 'connect twice is refused, by promise and by callback',
     run: async (_, { connect }) => {
       const client = await connect();
@@ -442,7 +453,7 @@ compareAll([
       await client.connect();
       for (const text of ['select 1', 'begin', 'select 2', 'rollback', 'select 3']) {
         await client.query(text);
-        statuses.push(client.getTransactionStatus());
+        statuses.push(client.getTransactionStatus(), client._txStatus);
       }
       await client.query('begin');
       await client.query('select 1/0').catch(() => {});

@@ -61,7 +61,7 @@ const LEFT_OUT = {
   module: [],
 };
 const PRIVATE = {
-  Client: ['_queryable', '_ending', '_connecting', '_connected', '_ended'],
+  Client: ['_queryable', '_ending', '_connecting', '_connected', '_ended', '_txStatus'],
   Pool: ['_clients', '_idle', '_pendingQueue'],
   Cursor: ['_result'],
   QueryStream: ['_result'],
