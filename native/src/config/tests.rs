@@ -5,7 +5,7 @@ mod files;
 mod libpq;
 mod refusals;
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -58,7 +58,12 @@ fn defaults_are_those_of_the_documents() {
     assert_eq!((&*config.user, &*config.database), ("os-user", "os-user"));
     assert_eq!(config.connect_timeout, Some(Duration::from_secs(2)));
     assert_eq!(config.tcp_user_timeout, Some(Duration::from_secs(8)));
-    assert_eq!(config.keepalive, Some(Keepalive::default()));
+    let keepalive = Keepalive {
+        idle: Some(Duration::from_secs(5)),
+        interval: Some(Duration::from_secs(1)),
+        count: NonZeroU32::new(3),
+    };
+    assert_eq!(config.keepalive, Some(keepalive));
     assert_eq!(
         (config.max_message, config.login.scram_max_iterations.get()),
         (1 << 30, 100_000)
@@ -69,22 +74,37 @@ fn defaults_are_those_of_the_documents() {
     );
     assert!(!config.login.allow_cleartext && config.password.is_none() && warnings.is_empty());
     assert!(lease.is_none());
-    assert_eq!(
-        (pool.max.get(), pool.min_idle, pool.pipeline_depth.get()),
-        (10, 0, 8)
-    );
-    assert_eq!(
-        (pool.acquire_timeout, pool.idle_timeout),
-        (Duration::from_secs(5), Some(Duration::from_secs(30)))
-    );
-    assert_eq!(
-        (pool.statement_cache_size, pool.prepared, pool.max_statement),
-        (256, Prepared::Named, None)
-    );
-    assert_eq!(
-        (pool.max_uses, pool.validation_interval),
-        (None, Duration::from_millis(5))
-    );
+    let expected = PoolConfig {
+        max: NonZeroUsize::new(10).unwrap(),
+        min_idle: 0,
+        acquire_timeout: Duration::from_secs(5),
+        idle_timeout: Some(Duration::from_secs(30)),
+        max_lifetime: Some(Duration::from_secs(1800)),
+        max_uses: None,
+        validation_interval: Duration::from_millis(5),
+        statement_cache_size: 256,
+        prepared: Prepared::Named,
+        warm_statements: 8,
+        max_statement: None,
+        max_result_bytes: None,
+        alive_timeout: None,
+        rebalance: Some(Duration::from_secs(5)),
+        dns_recheck: Some(Duration::from_secs(30)),
+        resolve_timeout: Duration::from_secs(10),
+        pipeline_depth: NonZeroUsize::new(8).unwrap(),
+        driver: Driver::Auto,
+        routing: Routing {
+            mode: Mode::Any,
+            balance: Balance::Listed,
+            race_delay: Duration::from_millis(250),
+            max_connecting: NonZeroUsize::new(4).unwrap(),
+            fence_check: FenceCheck::Auto,
+            max_lag: None,
+            strict_fence: false,
+            fenced_reads: false,
+        },
+    };
+    assert_eq!(pool, expected);
     for (roll, seconds) in [(0, 1620), (100, 1800), (200, 1980), (201, 1620)] {
         assert_eq!(pool.lifetime(roll), Some(Duration::from_secs(seconds)));
     }
