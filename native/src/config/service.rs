@@ -59,11 +59,13 @@ pub(super) fn offer(values: &mut Values, surroundings: &Surroundings) -> Result<
     let system = system
         .into_iter()
         .map(|folder| folder.join("pg_service.conf"));
+    let mut looked_at = Vec::new();
     for (path, must_exist) in own
         .into_iter()
         .map(|path| (path, named.is_some()))
         .chain(system.map(|path| (path, false)))
     {
+        looked_at.push(path.display().to_string());
         let Some(text) =
             read(&path, must_exist).map_err(|problem| Error::config(label, problem))?
         else {
@@ -75,9 +77,10 @@ pub(super) fn offer(values: &mut Values, surroundings: &Surroundings) -> Result<
             return Ok(());
         }
     }
+    let files = looked_at.join(", ");
     Err(Error::config(
         label,
-        "names a service that no service file defines",
+        format!("names a service that no service file defines; looked at {files}"),
     ))
 }
 

@@ -45,7 +45,25 @@ fn sec_d02_what_is_not_supported_is_refused_by_its_name() {
     .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "option \"PGSERVICE\" names a service that no service file defines"
+        "option \"PGSERVICE\" names a service that no service file defines; looked at /nowhere/pg_service.conf"
+    );
+    let error = build_in(
+        &json!({ "connectionString": "service=x" }),
+        &surroundings(&[]),
+    )
+    .unwrap_err();
+    let files = [
+        "/etc/postgresql-common",
+        "/etc/sysconfig/pgsql",
+        "/etc/postgresql",
+    ]
+    .map(|folder| format!("{folder}/pg_service.conf"))
+    .join(", ");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "option \"service\" names a service that no service file defines; looked at {files}"
+        )
     );
     let error = build_in(
         &json!({}),
