@@ -5,7 +5,6 @@ const { EventEmitter } = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Decoders } = require('./decoders.js');
 const { argumentError, ClosedError, FencedError, wrongArgument } = require('./error-classes.js');
-const { fromNative } = require('./errors.js');
 const { end, hear, openPool, openSession, release } = require('./handles.js');
 const { quoteIdentifier } = require('./identifiers.js');
 const { listen } = require('./hearers.js');
@@ -13,6 +12,7 @@ const { watchRole } = require('./listener-watch.js');
 const { FLAG, OPERATION, keepAlive } = require('./mailbox.js');
 const { wrong } = require('./option-rules.js');
 const { readPoolOptions } = require('./options.js');
+const { asError } = require('./queryable.js');
 const { execute } = require('./request.js');
 const { PRESETS, resolveTypes } = require('./rows/types.js');
 
@@ -430,13 +430,6 @@ function isLoss(error) {
 /** May an `end` be why it failed? @param {any} error */
 function isEnd(error) {
   return isLoss(error) || ['cancelled', 'connect', 'acquire'].includes(error?.kind);
-}
-
-/** @param {any} cause */
-function asError(cause) {
-  return cause instanceof Error || typeof cause?.kind !== 'string'
-    ? cause
-    : fromNative(cause, 'cluster');
 }
 
 /**

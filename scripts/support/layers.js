@@ -167,7 +167,7 @@ const JS = {
   ],
   'transaction-attempts': [...BELOW, 'backoff', 'transaction', 'transaction-limits'],
   'listener-watch': ['native'],
-  listener: [...BELOW, 'listener-watch'],
+  listener: [...BELOW, 'listener-watch', 'queryable'],
   histogram: [],
   'metrics-text': ['option-rules', 'error-classes'],
   'pool-figures': ['native', 'histogram'],
