@@ -6,7 +6,13 @@ const { after, before } = require('node:test');
 const { createListener, createPool, FencedError, NoPrimaryError } = require('../../lib/index.js');
 const m = require('../support/backend-messages.js');
 const { startCluster } = require('../support/cluster.js');
-const { failureOf, rightAnswer, scriptedPool } = require('../support/script-replies.js');
+const {
+  behave,
+  failureOf,
+  readRequest,
+  rightAnswer,
+  scriptedPool,
+} = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
@@ -104,6 +110,51 @@ test('CP-10: writes need no check, and a young connection is not checked', async
   await pool.query('insert into x values (1) returning x');
   assert.deepEqual(first, ['S', 'P', 'B', 'P']);
 });
+
+const isFenced = m.parameterStatus('default_transaction_read_only', 'on');
+const isFree = m.parameterStatus('default_transaction_read_only', 'off');
+const many = Array.from({ length: 5000 }, () => ['old'.repeat(100)]);
+const refusal = [m.error({ S: 'ERROR', V: 'ERROR', C: '25006', M: 'read-only' }), m.ready()];
+
+/** What a node says in front of a statement and behind it, and whose answer its caller gets. @type {[string, { before?: Buffer[], behind?: Buffer[], tag?: string, rows?: string[][], answer?: Buffer[] }, 'old' | 'new'][]} */
+const VERDICTS = [
+  ['a read on a node that was fenced already', { before: [isFenced] }, 'new'],
+  ['the same, and more than a frame of rows', { before: [isFenced], rows: many }, 'new'],
+  ['the same, of a SHOW', { before: [isFenced], tag: 'SHOW' }, 'new'],
+  ['the same, of a FETCH', { before: [isFenced], tag: 'FETCH 1' }, 'new'],
+  ['what is no read there', { before: [isFenced], tag: 'NOTIFY' }, 'old'],
+  ['what is refused there', { before: [isFenced], answer: refusal }, 'new'],
+  ['a read in front of the end of the fence', { before: [isFenced], behind: [isFree] }, 'old'],
+  ['a read that was overtaken by the fence', { behind: [isFenced] }, 'old'],
+  [
+    'what is refused by a fence that is told of behind it',
+    { behind: [isFenced], answer: refusal },
+    'new',
+  ],
+];
+
+for (const [what, { before = [], behind = [], tag, rows = [['old']], answer }, whose] of VERDICTS)
+  test(`CP-10: ${what}: the ${whose} answer`, async (t) => {
+    const { pool, server } = await scriptedPool(
+      t,
+      async (connection) => {
+        if (server.connections === 1) {
+          const request = await readRequest(connection, before);
+          const right = answer ?? rightAnswer(request, { rows, ...(tag && { tag }) });
+          await connection.send(...right.slice(0, -1), ...behind, m.ready());
+        }
+        await behave(connection, { rows: [['new']] });
+      },
+      { validationIntervalMs: 0, warmStatements: 0, acquireTimeoutMs: 5000 },
+    );
+    const expected = whose === 'old' ? rows : [['new']];
+    assert.deepEqual([...(await pool.query('select x', [], { rowMode: 'array' }))], expected);
+    assert.equal(server.connections, whose === 'old' ? 1 : 2);
+    // Whatever it was told last: a connection of a fenced node is not used again.
+    assert.deepEqual([...(await pool.query('select x', [], { rowMode: 'array' }))], [['new']]);
+    const isLeft = whose === 'new' || (behind.at(-1) ?? before.at(-1)) === isFenced;
+    assert.equal(server.connections, isLeft ? 2 : 1);
+  });
 
 test('CP-11: a server that does not report its role is asked in the packet of the statement', async (t) => {
   const answers = ['off', 'on', 'off'];
