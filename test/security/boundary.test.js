@@ -346,6 +346,25 @@ function program(code) {
   return new Promise((resolve) => child.once('close', (status) => resolve({ status, output })));
 }
 
+test('sec_f05: a worker thread may be terminated inside its password function', async () => {
+  const code = `const { Worker } = require('node:worker_threads');
+    const url = process.argv[1].replace('postgres@', 'scram_user@');
+    const inside = \`const { parentPort, workerData } = require('node:worker_threads');
+      require(\${JSON.stringify(${LIB})}).createPool({ connectionString: workerData, password() {
+        parentPort.postMessage('asked');
+        for (;;);
+      } }).query('select 1');\`;
+    (async () => {
+      const worker = new Worker(inside, { eval: true, workerData: url });
+      await new Promise((resolve) => worker.once('message', resolve));
+      await worker.terminate();
+      const pool = createPool(process.argv[1]);
+      console.log('alive', (await pool.query('select 1 as x'))[0].x);
+      await pool.end();
+    })()`;
+  assert.deepEqual(await program(code), { status: 0, output: 'alive 1\n' });
+});
+
 test('sec_c05: a process ends by itself when nothing is awaited, and does not before', async () => {
   const url = 'process.argv[1]';
   const idle = await program(

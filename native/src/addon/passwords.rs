@@ -12,6 +12,7 @@ use neon::prelude::*;
 use tokio::sync::oneshot;
 
 use crate::addon::arguments::{text, whole};
+use crate::addon::settle::unless_ending;
 use crate::config::Secret;
 use crate::conn::passwords::{Answer, Passwords, Question, Verdict};
 use crate::error::Error;
@@ -91,12 +92,17 @@ impl Function {
         let asked = Asked(number);
         let ask = Arc::clone(&self.ask);
         let sent = self.channel.try_send(move |mut cx| {
-            let number = cx.number(number);
-            let question = cx.string(question.into_string());
-            ask.to_inner(&mut cx)
-                .bind(&mut cx)
-                .args((number, question))?
-                .exec()
+            unless_ending(&mut cx, |cx| {
+                let number = cx.number(number);
+                let question = cx.string(question.into_string());
+                let ask = ask.to_inner(cx);
+                let mut call = ask.bind(cx);
+                if call.args((number, question)).is_ok() {
+                    // It reports by itself what the caller's function throws.
+                    let _ended = call.exec();
+                }
+            });
+            Ok(())
         });
         Box::pin(async move {
             // Dropped with this future: a late answer finds nobody.

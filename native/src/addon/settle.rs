@@ -2,7 +2,8 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -203,14 +204,41 @@ where
     runtime.spawn(async move {
         let outcome = caught(future).await;
         // The environment may be gone meanwhile: then nobody waits for the promise.
-        drop(
-            deferred.try_settle_with(&channel, move |mut cx| match outcome {
-                Ok(value) => to_js(&mut cx, value),
-                Err(error) => throw(&mut cx, &error),
-            }),
-        );
+        drop(channel.try_send(move |mut cx| {
+            let mut deferred = Some(deferred);
+            unless_ending(&mut cx, |cx| {
+                let made = cx.try_catch(|cx| {
+                    let made = catch_unwind(AssertUnwindSafe(|| match outcome {
+                        Ok(value) => to_js(cx, value),
+                        Err(error) => throw(cx, &error),
+                    }));
+                    Ok(made.unwrap_or_else(|panic| {
+                        throw(cx, &Error::internal(panic_message(&*panic)))
+                    }))
+                });
+                match (deferred.take(), made) {
+                    (Some(deferred), Ok(Ok(value))) => deferred.resolve(cx, value),
+                    (Some(deferred), Err(reason)) => deferred.reject(cx, reason),
+                    (unsettled, _) => deferred = unsettled,
+                }
+            });
+            // What is not settled by now never will be.
+            let _unsettled = ManuallyDrop::new(deferred);
+            Ok(())
+        }));
     });
     Ok(promise)
+}
+
+/// Does something on a JS thread that may be in the middle of being terminated: it takes nothing any more, and Neon would end the
+/// process over that.
+pub(super) fn unless_ending<'cx>(cx: &mut Cx<'cx>, act: impl FnOnce(&mut Cx<'cx>)) {
+    let _ended = catch_unwind(AssertUnwindSafe(|| {
+        cx.try_catch(|cx| {
+            act(cx);
+            Ok(())
+        })
+    }));
 }
 
 /// A panic of the future becomes an error of ours: it never leaves the engine.
