@@ -49,6 +49,8 @@ const GOES_ON = new Set(['internal', 'notReplicated', 'result']);
  */
 
 class Connection {
+  /** What the engine refuses is known when it is asked. */
+  refusesLate = false;
   #target;
   /** @type {'open' | 'closing' | 'over'} */
   #state = 'open';

@@ -38,6 +38,8 @@ function isLoss(error) {
 }
 
 class LibraryConnection {
+  /** What its library refuses is known when its turn has come. */
+  refusesLate = true;
   /** @type {'opening' | 'open' | 'closing' | 'over'} */
   #state = 'opening';
   #watcher;

@@ -1,6 +1,7 @@
 // transaction(fn): begins, commits, runs again what certainly left nothing behind, and resolves a COMMIT in doubt.
 'use strict';
 
+const { setImmediate: turnOfTheLoop } = require('node:timers/promises');
 const errors = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
 const { count, flag, oneOf, readOptions } = require('../option-rules.js');
@@ -18,7 +19,7 @@ const { Budget } = require('./retry.js');
 
 /**
  * One try: the connection that its BEGIN went over, which no statement of it may leave, and whether its end was asked for.
- * @typedef {{ connection: object | undefined, isBegun: boolean, isOver: boolean }} Scope
+ * @typedef {{ connection: { refusesLate: boolean } | undefined, isBegun: boolean, isOver: boolean }} Scope
  */
 
 /**
@@ -197,7 +198,9 @@ async function through(runner, begin, fn, options, budget, onLeft) {
       },
     });
     scope.isOver = true;
-    await unanswered.settled();
+    // What is refused is told a turn later, by a library when it was its turn.
+    if (scope.connection?.refusesLate) await unanswered.settled();
+    else for (let turns = 0; turns < 2 && unanswered.size > 0; turns++) await turnOfTheLoop();
     // What the transaction has shown of itself must be here before its COMMIT is sent.
     if (!isShown && !options.readOnly) await run(['select'], INSIDE);
     if (missing !== undefined) throw rolledBackFor(missing.cause);
