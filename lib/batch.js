@@ -119,8 +119,11 @@ async function together(session, reading, asked, options, isLimited) {
   if (known !== undefined && leave(session, 0)) throw withIndex(known.error, known.index);
   if (sent > 0) {
     const word = first === undefined ? 'COMMIT' : 'ROLLBACK';
+    const { markers } = reading;
+    const mayMark = asked.every(({ sql }) => markers?.behind(sql) !== undefined);
+    const ended = mayMark ? reading : { ...reading, markers: undefined };
     try {
-      await endOwn(session, reading, word, leftOf(options, deadline));
+      await endOwn(session, ended, word, leftOf(options, deadline));
       isCommitted = word === 'COMMIT';
     } catch (cause) {
       await settled;

@@ -19,6 +19,10 @@ const BATCH = 1000;
 /** Asks for a statement of the transaction. @typedef {(sql: string, params: string[] | undefined, flags?: number) => Promise<unknown>} Ask */
 /** @typedef {{ event: 'commit-resolved', xid: string, status: string, ms: number }} Resolved */
 
+/** A transaction takes no marker behind this: the server refuses to write in it. */
+const READ_ONLY =
+  /^\s*set\s+(?:local\s+)?transaction(?:_read_only\s*(?:=|\bto\b)\s*'?(?:on|true|yes|1)\b|\s[^;]*\bread\s+only\b)/i;
+
 class Markers {
   #query;
   #table;
@@ -34,6 +38,14 @@ class Markers {
     this.#resolveTimeoutMs = resolveTimeoutMs;
     this.#query = query;
     this.#tell = tell;
+  }
+
+  /**
+   * What the transaction's end is marked by behind this statement: nothing if it may not write any more.
+   * @param {unknown} sql @returns {this | undefined}
+   */
+  behind(sql) {
+    return typeof sql === 'string' && READ_ONLY.test(sql) ? undefined : this;
   }
 
   /** A transaction that has written nothing leaves none, so that reading stays reading. */

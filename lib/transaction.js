@@ -149,6 +149,7 @@ class Transaction {
    * @returns {Promise<Rows<any>>}
    */
   query(sql, params, options) {
+    this.#markers = this.#markers?.behind(sql);
     const isLimited = this.#limits !== undefined || this.#reading.isLimited === true;
     if (isLimited || options !== undefined || this.#state === 'over' || endOf(sql) !== undefined) {
       return this.#rows(sql, params, options);
@@ -171,6 +172,7 @@ class Transaction {
    * @returns {Promise<QueryResult<any>>}
    */
   async queryResult(sql, params, options) {
+    this.#markers = this.#markers?.behind(sql);
     const answer = await this.#query(sql, params, options);
     this.#isBegun = true;
     return queryable.toResult(answer);

@@ -104,18 +104,14 @@ class BerthConnection {
     }
     const { sql, parameters, ...compiled } = query;
     this.#isUnsent = false;
+    this.#markers = this.#markers?.behind(sql);
     const isAway = this.#goToStandby(compiled);
     try {
       const manner = this.#transaction.manner();
       if (parameters.length === 0 && hasSeveral(sql)) {
         await this.#beginAlone(options?.signal);
-        await this.#run(
-          sql,
-          [],
-          { ...this.#transaction.manner(), operation: OPERATION.SIMPLE },
-          options?.signal,
-          asked,
-        );
+        const simple = { ...this.#transaction.manner(), operation: OPERATION.SIMPLE };
+        await this.#run(sql, [], simple, options?.signal, asked);
         return { rows: [] };
       }
       const { result } = await this.#run(sql, parameters, manner, options?.signal, asked);

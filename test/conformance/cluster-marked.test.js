@@ -203,6 +203,36 @@ for (const [index, [name, write]] of Object.entries(WRITERS).entries()) {
   });
 }
 
+const READ_ONLY = ['set transaction read only', 'SET LOCAL transaction_read_only = on'];
+/** How a transaction that takes no more writes is run. @type {Record<string, (pool: any, text: string) => Promise<any>>} */
+const READERS = {
+  'a transaction': (pool, text) =>
+    pool.transaction(async (tx) => {
+      await tx.query(text);
+      return tx.queryResult('select 1 as n');
+    }),
+  'a batch': (pool, text) => pool.batch([text, 'select 1 as n'], { errors: 'all-or-nothing' }),
+  'a transaction of Kysely': (pool, text) =>
+    new Kysely({ dialect: new BerthDialect({ pool }) }).transaction().execute(async (tx) => {
+      await sql.raw(text).execute(tx);
+      return sql`select 1 as n`.execute(tx);
+    }),
+};
+for (const [what, read] of Object.entries(READERS)) {
+  test(`CP-5: ${what} that has said itself that it only reads commits without a marker`, async (t) => {
+    const pool = db.openPool(t, { ...MARKED, poolSize: 1 });
+    const start = await markers();
+    for (const text of READ_ONLY) await read(pool, text);
+    const error = await failureOf(
+      read(pool, 'set transaction read only; insert into t values (1)'),
+    );
+    assert.equal(error.code, what.includes('Kysely') ? '25006' : '42601');
+    assert.equal(await markers(), start);
+    await WRITERS['a batch of all or nothing'](pool, 300);
+    assert.equal(await markers(), start + 1);
+  });
+}
+
 test('CP-5: a stream that reads leaves no marker', async (t) => {
   const pool = db.openPool(t, MARKED);
   const start = await markers();
