@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { EventEmitter } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const test = require('node:test');
@@ -16,7 +17,23 @@ rules.readOptions = (table, ...others) => {
   return readOptions(table, ...others);
 };
 
+/** What is asked for of an object. @type {Set<string>} */
+const asked = new Set();
+/** @param {any} options */
+const watched = (options) =>
+  new Proxy(options, {
+    get(target, name, receiver) {
+      if (typeof name === 'string') asked.add(name);
+      return Reflect.get(target, name, receiver);
+    },
+  });
+// The pg face has no table: it takes what is there. Its pools read from a copy.
+const poolOptions = require('../../lib/pg/pool-options.js');
+const { readPoolOptions } = poolOptions;
+poolOptions.readPoolOptions = (options) => watched(readPoolOptions(options));
+
 const berth = require('../../lib/index.js');
+const { SETTLE } = require('../../lib/pg/for-pools.js');
 const health = require('../../lib/health.js');
 const { BerthDialect } = require('../../lib/kysely/index.js');
 const { PgBerthInstrumentation } = require('../../lib/opentelemetry.js');
@@ -145,4 +162,42 @@ test('a listener takes what its type declares, and refuses the other options of 
     others.filter((name) => !refused.includes(name)),
     [],
   );
+});
+
+/** What is refused, stands for another name, or belongs to Node's emitters, as in `pg`. */
+const UNDECLARED = { client: ['connection', 'stream'], pool: ['poolSize', 'captureRejections'] };
+const names = (/** @type {Iterable<string>} */ all, /** @type {string[]} */ without) =>
+  [...new Set(all)].filter((name) => !without.includes(name)).sort();
+
+test('ClientConfig declares what a client of the pg face reads', async () => {
+  asked.clear();
+  const client = new berth.Client(watched({ ...nowhere, acquireTimeoutMs: undefined }));
+  await client.connect().catch(() => {});
+  assert.deepEqual(names(asked, UNDECLARED.client), declared('ClientConfig').sort());
+});
+
+test('PoolConfig declares what a pool of the pg face reads', async () => {
+  class Client extends EventEmitter {
+    /** @param {() => void} done */
+    connect(done) {
+      done();
+    }
+
+    /** @param {(() => void)} [done] */
+    end(done) {
+      done?.();
+    }
+
+    /** A transaction may be open in it. @param {() => void} done */
+    [SETTLE](done) {
+      done();
+    }
+  }
+  asked.clear();
+  const pool = new berth.Pool(/** @type {any} */ ({ Client }));
+  (await pool.connect()).release();
+  await pool.end();
+  const own = declared('PoolConfig').filter((name) => !declared('ClientConfig').includes(name));
+  const client = [...declared('ClientConfig'), ...UNDECLARED.client];
+  assert.deepEqual(names(asked, [...UNDECLARED.pool, ...client]), own.sort());
 });
