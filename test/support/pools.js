@@ -68,6 +68,8 @@ function testDatabase(setUp = '') {
     running(text, count = 1, { asleep = false } = {}) {
       return waitFor(
         async () => {
+          // Inside a transaction of the observer's, activity stays what it was when it looked first.
+          await sql('select pg_stat_clear_snapshot()');
           const rows = await sql(
             `select pid from pg_stat_activity where datname = current_database()
                and state = 'active' and position($1 in query) > 0 and pid <> pg_backend_pid()
@@ -84,6 +86,7 @@ function testDatabase(setUp = '') {
     idle(text) {
       return waitFor(
         async () => {
+          await sql('select pg_stat_clear_snapshot()');
           const rows = await sql(
             `select pid from pg_stat_activity where datname = current_database()
                and state = 'active' and position($1 in query) > 0 and pid <> pg_backend_pid()`,
