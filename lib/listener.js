@@ -34,7 +34,7 @@ const FAREWELL_MS = 1000;
 const REFUSED = [
   ...['poolSize', 'minIdle', 'idleTimeoutMs', 'maxLifetimeMs', 'maxUses', 'unref'],
   ...['types', 'rowMode', 'json', 'jsonNumbers', 'maxResultBytes', 'maxLagBytes'],
-  ...['preparedStatements', 'statementCacheSize', 'warmStatements'],
+  ...['preparedStatements', 'statementCacheSize', 'warmStatements', 'resetQuery'],
   ...['commitResolution', 'commitMarkerTable', 'resolveTimeoutMs', 'exactlyOnce', 'strictFence'],
   ...['retry', 'logger', 'slowQueryMs', 'onSlowQuery', 'onQueryError', 'sqlComment'],
 ];

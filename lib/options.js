@@ -134,6 +134,7 @@ const POOL_OPTIONS = Object.freeze({
   idleTimeoutMs: msOrNever,
   maxLifetimeMs: msOrNever,
   maxUses: positive,
+  resetQuery: text,
   acquireTimeoutMs: ms,
   connectTimeoutMs: ms,
   statementTimeoutMs: ms,

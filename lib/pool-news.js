@@ -35,7 +35,7 @@ const TOLD = {
   'commit-resolved': [['commit-resolved', ({ xid, status, ms }) => ({ xid, status, tookMs: ms })]],
   'commit-while-fenced': [['commit-while-fenced', ({ address }) => ({ address })]],
   'leaked-transaction': [['leaked-transaction', ({ openMs, stack }) => ({ openMs, stack })]],
-  retire: [['retire', ({ host, reason }) => ({ host, reason })]],
+  retire: [['retire', ({ host, reason, error }) => ({ host, reason, error: asError(error) })]],
   warm: [
     [
       'warm',

@@ -21,6 +21,9 @@ let characters = 0;
 /** Was the statement of a number quick when it ran last, and does it leave the session as it was? @type {boolean[]} */
 const quick = [];
 
+/** May the statement of a number leave something in its session? Found out when somebody wants to know. @type {(boolean | undefined)[]} */
+const lasting = [];
+
 /** Numbers that are let go once the requests that carry them are submitted. @type {number[]} */
 let dropped = [];
 
@@ -34,6 +37,7 @@ function statementNumber(text) {
   if (text.length > MAX_KEPT_LENGTH) return passingNumber(text);
   const number = register(text);
   quick[number] = false;
+  lasting[number] = undefined;
   characters += text.length;
   if (numbers.size >= MAX_TEXTS || characters > MAX_CHARACTERS) evict();
   numbers.set(text, number);
@@ -86,6 +90,13 @@ function isQuick(text) {
   return number !== undefined && quick[number] === true;
 }
 
+/** Does it certainly leave nothing in its session? Asked of what is quick, and so known. @param {string} text */
+function isPassing(text) {
+  const number = Number(numbers.get(text));
+  lasting[number] ??= native.leavesResidue(text);
+  return lasting[number] === false;
+}
+
 /** @param {string} text @param {boolean} was */
 function noteQuick(text, was) {
   const number = numbers.get(text);
@@ -104,4 +115,4 @@ function submitDropped() {
   native.submit(new Uint8Array(records.buffer), records.byteLength, false);
 }
 
-module.exports = { isQuick, noteQuick, passingNumber, statementNumber, submitDropped };
+module.exports = { isPassing, isQuick, noteQuick, passingNumber, statementNumber, submitDropped };

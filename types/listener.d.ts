@@ -78,6 +78,7 @@ export type ListenerOptions = Omit<
   | 'idleTimeoutMs'
   | 'maxLifetimeMs'
   | 'maxUses'
+  | 'resetQuery'
   | 'unref'
   | 'types'
   | 'rowMode'

@@ -18,6 +18,8 @@ export function look(us: number): boolean;
 export function hold(hold: boolean): void;
 /** Numbers a statement text. */
 export function statement(text: string): number;
+/** May something of the statement last in its session? */
+export function leavesResidue(text: string): boolean;
 /** JSON of types/rows.d.ts `Shape`. */
 export function shape(number: number): string;
 /** Number of a type profile; `custom` (read from text) and `raw` (from binary) hold u32 OIDs, little-endian. */
@@ -76,6 +78,8 @@ export function passwordAnswer(
 ): void;
 /** Transaction status with the last answer, also of a lost connection; null for a stale handle. */
 export function clientStatus(slot: number, generation: number): 'I' | 'T' | 'E' | null;
+/** May statements have left something in the session since this was asked last? Only where `resetQuery` is set. */
+export function clientResidue(slot: number, generation: number): boolean;
 /** Gives a request up; false when it is not known. */
 export function cancel(slot: number, generation: number, request: number): boolean;
 /** Ends a pool or client in bounded time. JSON `{drained, rejected, cancelled, open, figures}` of a pool: requests in flight, callers turned away, transactions and streams that stood open, everything counted. */

@@ -102,6 +102,13 @@ export interface PoolConfig extends ClientConfig {
   pipelineDepth?: number | undefined;
   /** Whether a transaction that is open at `release` is rolled back. Default true, or `defaults.rollbackOnRelease`. Not in pg. */
   rollbackOnRelease?: boolean | undefined;
+  /**
+   * Runs at `release` if statements may have left something in the session: settings, temporary tables, locks of the session,
+   * cursors `WITH HOLD`, `PREPARE`, `LISTEN`, or anything by a function that the server does not come with. One statement, for example
+   * `'DISCARD ALL'`; a client on which it fails is closed. What a trigger, a view or an operator sets is not seen. With
+   * `rollbackOnRelease: false` not inside a transaction. Default: none. Not in pg.
+   */
+  resetQuery?: string | undefined;
 }
 
 /** Who had a client when an acquire timed out; the longest first. */

@@ -151,7 +151,9 @@ export interface Search {
 export interface Retirement {
   readonly host: string;
   /** `'role'`: its server is not what the pool needs. */
-  readonly reason: 'idle' | 'lifetime' | 'role' | 'error' | 'shutdown';
+  readonly reason: 'idle' | 'lifetime' | 'role' | 'reset' | 'error' | 'shutdown';
+  /** What has become of `resetQuery`, if that is the reason; else null. */
+  readonly error: Error | null;
 }
 
 /** A transaction of `begin` was forgotten without an end: it was rolled back with its connection. */

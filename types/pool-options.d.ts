@@ -134,6 +134,14 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   maxLifetimeMs?: number;
   /** Connections are replaced after so many uses, from 1. Default: no limit. */
   maxUses?: number;
+  /**
+   * Runs, with the simple protocol, between two users of a connection if the first one may have left something in its session:
+   * settings, temporary tables, locks of the session, cursors `WITH HOLD`, `PREPARE`, `LISTEN`, or anything by a function that the
+   * server does not come with. One statement, for example `'DISCARD ALL'`. Until it is answered nobody gets the connection; if
+   * it fails, or is not answered within `acquireTimeoutMs`, the connection is closed and `retire` says why. What a trigger, a view
+   * or an operator sets is not seen. Default: none.
+   */
+  resetQuery?: string;
   /** Most time to get a usable connection: waiting, connecting and trying again together. Default 5000. */
   acquireTimeoutMs?: number;
   /** Most time of one attempt to connect: name, TCP, TLS and authentication together. Default 2000. */

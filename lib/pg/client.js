@@ -12,6 +12,7 @@ const { AHEAD, GIVEN_UP, RUN, SETTLE, keepReal, realOf } = require('./for-pools.
 const { describe, lossOf, recaptured, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
 const { parameterOf, tellNews } = require('./messages.js');
+const { ROLLBACK, settlingText } = require('./pool-options.js');
 const { promiseOf } = require('./promises.js');
 const { Query, isSimple, readQuery } = require('./query.js');
 const { Refusals } = require('./refusals.js');
@@ -36,8 +37,8 @@ const { Reading } = require('./types.js');
 /** A blocking call without a time limit of its own ends after this. */
 const BLOCKING_MS = 30_000;
 
-/** How long the ROLLBACK of a transaction that was left open may take. */
-const ROLLBACK_MS = 5000;
+/** How long the ROLLBACK of a transaction that was left open may take, and the reset of the session. */
+const SETTLE_MS = 5000;
 
 class Client extends ClientFields {
   /** @type {'new' | 'connecting' | 'open' | 'over'} */
@@ -469,19 +470,24 @@ class Client extends ClientFields {
     return this.#queue.mirror;
   }
 
-  /** @param {(error?: Error) => void} done */
-  [SETTLE](done) {
-    if (this.#state !== 'open') {
-      done();
-    } else if (this.#queue.isBusy) {
-      this.#queue.whenQuiet(() => /** @type {any} */ (this)[SETTLE](done));
-    } else if (this.#link?.status === 'I') {
-      done();
-    } else {
-      const asked = readQuery('ROLLBACK', undefined, undefined);
-      const failed = (/** @type {any} */ reason) => done(describe(reason));
-      this.#queue.start(asked, ROLLBACK_MS, () => done(), failed);
+  /** @param {(error?: Error) => void} done @param {{ resetQuery?: string, rollbackOnRelease?: boolean }} options of the pool */
+  [SETTLE](done, options) {
+    const again = () => /** @type {any} */ (this)[SETTLE](done, options);
+    const link = this.#state === 'open' ? this.#link : undefined;
+    if (link !== undefined && this.#queue.isBusy) {
+      this.#queue.whenQuiet(again);
+      return;
     }
+    const text = settlingText(options, link);
+    if (text === undefined) {
+      done();
+      return;
+    }
+    const asked = readQuery(text, undefined, undefined);
+    const failed = (/** @type {any} */ reason) => done(describe(reason));
+    // What the reset itself leaves is wanted.
+    const settled = () => (text === ROLLBACK ? again() : done(void link?.takeResidue()));
+    this.#queue.start(asked, SETTLE_MS, settled, failed);
   }
 }
 

@@ -2,7 +2,8 @@
 'use strict';
 
 /**
- * Calls back when nothing runs any more and no transaction is open; one that is left open is rolled back.
+ * Calls back when nothing runs any more and no transaction is open: one that is left open is rolled back, unless transactions
+ * are kept. What was left in the session is removed, if the pool has a statement for that.
  * @type {unique symbol}
  */
 const SETTLE = Symbol('pg-berth.settle');
@@ -15,6 +16,9 @@ const RUN = Symbol('pg-berth.run');
 
 /** Runs one query ahead of the answers to others that are. @type {unique symbol} */
 const AHEAD = Symbol('pg-berth.ahead');
+
+/** What the pool of a client has its session reset with. @type {unique symbol} */
+const RESET = Symbol('pg-berth.reset');
 
 /** What a client or pool says that it is, through whatever stands for it. @type {unique symbol} */
 const REAL = Symbol('pg-berth.real');
@@ -34,4 +38,4 @@ function hostOf(client) {
   return client.host && `${client.host}:${client.port}`;
 }
 
-module.exports = { AHEAD, GIVEN_UP, RUN, SETTLE, hostOf, keepReal, realOf };
+module.exports = { AHEAD, GIVEN_UP, RESET, RUN, SETTLE, hostOf, keepReal, realOf };

@@ -110,6 +110,12 @@ class Link {
     return this.#lastStatus;
   }
 
+  /** May statements have left something in the session since this was asked last? */
+  takeResidue() {
+    const { slot, generation } = this.target;
+    return !this.#isOver && native.clientResidue(slot, generation);
+  }
+
   /** @param {boolean} holds does the open connection keep the process alive? */
   hold(holds) {
     if (holds) this.#letGo ??= keepAlive();

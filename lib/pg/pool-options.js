@@ -6,11 +6,15 @@ const { readClientLease } = require('../lease-options.js');
 const { readHooks } = require('../query-hooks.js');
 const { hide } = require('./connection-parameters.js');
 const { defaults } = require('./defaults.js');
+const { RESET } = require('./for-pools.js');
 
 const DEFAULT_IDLE_MS = 10_000;
 
 /** As `createPool`: more adds latency and no throughput. */
 const DEFAULT_DEPTH = 8;
+
+/** Ends a transaction that was left open. */
+const ROLLBACK = 'ROLLBACK';
 
 /**
  * A copy; what is secret cannot be printed.
@@ -33,6 +37,8 @@ function readPoolOptions(options) {
   if (own.idleTimeoutMillis === undefined) own.idleTimeoutMillis = DEFAULT_IDLE_MS;
   checkDepth(own.pipelineDepth);
   checkSwitch('rollbackOnRelease', own.rollbackOnRelease);
+  checkReset(own.resetQuery);
+  if (own.resetQuery !== undefined) own[RESET] = own.resetQuery;
   // Its clients read them; what is wrong with them is said here.
   readHooks(own);
   return own;
@@ -49,6 +55,12 @@ function checkSwitch(name, given) {
   if (given !== undefined && typeof given !== 'boolean') throw wrong(name, 'must be a boolean');
 }
 
+/** @param {unknown} given */
+function checkReset(given) {
+  if (given === undefined || (typeof given === 'string' && given.trim() !== '')) return;
+  throw wrong('resetQuery', 'must be a statement, for example DISCARD ALL');
+}
+
 /**
  * Are transactions left open for the next one, as in pg? Asked at each release: programs set `defaults` late.
  * @param {{ rollbackOnRelease?: boolean }} options
@@ -57,4 +69,21 @@ function keepsTransactions({ rollbackOnRelease = defaults.rollbackOnRelease }) {
   return rollbackOnRelease === false;
 }
 
-module.exports = { DEFAULT_DEPTH, keepsTransactions, readPoolOptions };
+/**
+ * What is left to do before the next user has a connection that nobody uses any more.
+ * @param {{ rollbackOnRelease?: boolean, resetQuery?: string }} options
+ * @param {{ status: string | null, takeResidue: () => boolean } | undefined} link none: it is over
+ */
+function settlingText(options, link) {
+  if (link !== undefined && link.status !== 'I') {
+    return keepsTransactions(options) ? undefined : ROLLBACK;
+  }
+  return link?.takeResidue() ? options.resetQuery : undefined;
+}
+
+/** Is there something to do at a release? @param {{ rollbackOnRelease?: boolean, resetQuery?: string }} options */
+function settlesClients(options) {
+  return options.resetQuery !== undefined || !keepsTransactions(options);
+}
+
+module.exports = { DEFAULT_DEPTH, ROLLBACK, readPoolOptions, settlesClients, settlingText };

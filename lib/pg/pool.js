@@ -15,7 +15,7 @@ const {
   turnedAway,
 } = require('./pool-failures.js');
 const { PoolFields } = require('./pool-fields.js');
-const { DEFAULT_DEPTH, keepsTransactions } = require('./pool-options.js');
+const { settlesClients } = require('./pool-options.js');
 const { promiseOf } = require('./promises.js');
 const { PooledQuery, rejection } = require('./pooled-query.js');
 const { readQuery } = require('./query.js');
@@ -58,7 +58,7 @@ class Pool extends PoolFields {
     this.ended = false;
     const { options: own } = this;
     this.#holders = new Holders(Boolean(own.trackHolders));
-    this.#shared = new SharedClients(own.pipelineDepth ?? DEFAULT_DEPTH, own.maxUses, {
+    this.#shared = new SharedClients(own, {
       joined: (client) => this.emit('acquire', client),
       left: (client, failure) => this.emit('release', failure, client),
       serve: () => this.#serveJoining(),
@@ -383,16 +383,17 @@ class Pool extends PoolFields {
       this.#remove(client, () => this.#pulse());
       return;
     }
-    if (isClean || typeof client[SETTLE] !== 'function' || keepsTransactions(this.options)) {
+    if (isClean || typeof client[SETTLE] !== 'function' || !settlesClients(this.options)) {
       this.#rest(client, onError);
       return;
     }
     // What runs comes to its end, and a transaction that was left open is rolled back, before anybody else is served.
     client[SETTLE]((/** @type {any} */ failure) => {
       if (!this.#clients.has(client)) return;
+      if (failure) this.log('client could not be settled', failure);
       if (failure || this.ending || isDead(client)) this.#remove(client, () => this.#pulse());
       else this.#rest(client, onError);
-    });
+    }, this.options);
   }
 
   /** @param {any} client @param {(error: any) => void} onError */

@@ -4,6 +4,7 @@
 const { MAX_MS, isObject, wrong } = require('../option-rules.js');
 const { AuthError, argumentError } = require('../error-classes.js');
 const { readSsl } = require('../ssl-options.js');
+const { RESET } = require('./for-pools.js');
 
 /** @typedef {InstanceType<typeof import('./connection-parameters.js').ConnectionParameters>} ConnectionParameters */
 
@@ -41,6 +42,7 @@ function toSettings(client, config, password) {
     fallbackApplicationName: parameters.fallback_application_name || undefined,
     parameters: session,
     lease: parameters.lease,
+    resetQuery: config[RESET],
     statementTimeoutMs: wholeMs(parameters.statement_timeout) || undefined,
     ssl: toTls(parameters.ssl, parameters.sslnegotiation, host),
     channelBinding: enableChannelBinding ? 'prefer' : 'disable',

@@ -2,10 +2,11 @@
 // when they ran last are sent ahead of the answers to others (native/src/pool/queue.rs has the same rules).
 'use strict';
 
-const { isQuick } = require('../statements.js');
+const { isPassing, isQuick } = require('../statements.js');
 const { hasOwnQuery, runByClient } = require('./by-client.js');
 const { describe } = require('./failures.js');
 const { RUN, hostOf } = require('./for-pools.js');
+const { DEFAULT_DEPTH } = require('./pool-options.js');
 const { limitOf } = require('./settings.js');
 
 /** @typedef {InstanceType<typeof import('./pooled-query.js').PooledQuery>} PooledQuery */
@@ -31,18 +32,20 @@ class SharedClients {
   #open = [];
   #depth;
   #maxUses;
+  #resets;
   #pool;
 
   /**
-   * @param {number} depth most unanswered queries of one client @param {number} maxUses of a client
+   * @param {{ pipelineDepth?: number, maxUses: number, resetQuery?: string }} options of the pool
    * @param {{
    *   joined: (client: any) => void, left: (client: any, failure: any) => void, serve: () => void,
    *   again: (query: PooledQuery) => boolean, running: () => void, answered: () => void, usesOf: (client: any) => number,
    * }} pool what becomes of its clients and waiters
    */
-  constructor(depth, maxUses, pool) {
-    this.#depth = depth;
+  constructor({ pipelineDepth = DEFAULT_DEPTH, maxUses, resetQuery }, pool) {
+    this.#depth = pipelineDepth;
     this.#maxUses = maxUses;
+    this.#resets = resetQuery !== undefined;
     this.#pool = pool;
   }
 
@@ -55,7 +58,7 @@ class SharedClients {
       return;
     }
     const { text } = query.asked;
-    const isShared = isQuick(text) && !isLimited(query, client);
+    const isShared = this.#mayShare(text) && !isLimited(query, client);
     /** @type {Use} */
     const use = {
       client,
@@ -69,6 +72,11 @@ class SharedClients {
     };
     if (use.isOpen) this.#open.push(use);
     this.#run(query, use);
+  }
+
+  /** May a query travel among others? What is removed behind it from the session must not be met by them. @param {string} text */
+  #mayShare(text) {
+    return isQuick(text) && (!this.#resets || isPassing(text));
   }
 
   /** @param {PooledQuery} query @param {Use} use */
@@ -86,7 +94,7 @@ class SharedClients {
   /** Sends a query behind others, if it may. @param {PooledQuery} query */
   join(query) {
     const open = this.#open;
-    if (open.length === 0 || !isQuick(query.asked.text)) return false;
+    if (open.length === 0 || !this.#mayShare(query.asked.text)) return false;
     const now = performance.now();
     /** @type {Use | undefined} */
     let best;

@@ -153,7 +153,8 @@ test('CP-90, CP-91: attempts, retired connections and what was given up are told
   assert.ok(of('search').some(({ error }) => error === null));
   await failureOf(pool.query('select pg_sleep(5)', [], { timeoutMs: 30 }));
   await waitFor(() => of('retire').length > 0, { what: 'the end of a used connection' });
-  assert.deepEqual(of('retire')[0], { host: cluster.primary.host, reason: 'lifetime' });
+  const [retired] = of('retire');
+  assert.deepEqual(retired, { host: cluster.primary.host, reason: 'lifetime', error: null });
   await pool.transaction((tx) => tx.query('insert into t values (7)'));
   let runs = 0;
   await pool.transaction(async (tx) => {

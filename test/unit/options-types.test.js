@@ -114,6 +114,7 @@ const RIGHT = {
   jsonNumbers: 'bigint',
   preparedStatements: 'named',
   commitResolution: 'xid',
+  resetQuery: 'DISCARD ALL',
   exactlyOnce: true,
   strictFence: true,
   retry: {},

@@ -91,6 +91,7 @@ const POOL = {
     'an integer not below 0 (milliseconds, at most 2147483647; 0 = never), got NaN',
   ],
   maxUses: [7, 0, 'a positive integer, got 0'],
+  resetQuery: ['DISCARD ALL', '', 'a non-empty string without U+0000, got a string'],
   acquireTimeoutMs: [1, 0, 'a positive integer (milliseconds, at most 2147483647), got 0'],
   connectTimeoutMs: [
     2 ** 31 - 1,

@@ -1,8 +1,12 @@
 //! Events as JSON, for `lib/hearers.js` and those who hear there.
 
+use std::sync::Arc;
+
 use crate::addon::settle::{exact_millis, server_fields};
 use crate::conn::event::Event;
 use crate::conn::keeper::News;
+use crate::conn::statement::Statement;
+use crate::error::Error;
 use crate::json::{Members, Text, members};
 
 /// The event; `lib` knows it by its name.
@@ -85,23 +89,32 @@ pub(super) fn describe(event: &Event<'_>) -> Text {
             statements,
             refused,
             took,
-        } => {
-            let refused: Vec<_> = (refused.iter())
-                .map(|(statement, error)| members(&[("sql", &statement.text), ("error", error)]))
-                .collect();
-            members(&[
-                ("event", &"warm"),
-                ("host", host),
-                ("address", address),
-                ("statements", statements),
-                ("refused", &refused),
-                ("ms", &exact_millis(*took)),
-            ])
-        }
-        Event::Retired { host, reason } => {
-            members(&[("event", &"retire"), ("host", host), ("reason", reason)])
-        }
+        } => members(&[
+            ("event", &"warm"),
+            ("host", host),
+            ("address", address),
+            ("statements", statements),
+            ("refused", &refusals(refused)),
+            ("ms", &exact_millis(*took)),
+        ]),
+        Event::Retired {
+            host,
+            reason,
+            error,
+        } => members(&[
+            ("event", &"retire"),
+            ("host", host),
+            ("reason", reason),
+            ("error", error),
+        ]),
     }
+}
+
+/// What a server would not prepare.
+fn refusals(refused: &[(Arc<Statement>, Error)]) -> Vec<Text> {
+    (refused.iter())
+        .map(|(statement, error)| members(&[("sql", &statement.text), ("error", error)]))
+        .collect()
 }
 
 /// What a keeper did, for `lib/serverless/connection.js`.

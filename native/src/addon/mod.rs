@@ -30,6 +30,8 @@ use std::time::Duration;
 use neon::prelude::*;
 use neon::types::buffer::TypedArray;
 
+use crate::conn::statement::Statement;
+
 use self::environment::current;
 use self::requests::Caller;
 use self::runtime::SHAPES;
@@ -44,6 +46,7 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("look", look)?;
     cx.export_function("hold", hold)?;
     cx.export_function("statement", statement)?;
+    cx.export_function("leavesResidue", leaves_residue)?;
     cx.export_function("shape", shape)?;
     cx.export_function("profile", objects::profile)?;
     cx.export_function("poolOpen", objects::pool_open)?;
@@ -63,6 +66,7 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("clientOpen", objects::client_open)?;
     cx.export_function("clientOpenSync", objects::client_open_sync)?;
     cx.export_function("clientStatus", objects::client_status)?;
+    cx.export_function("clientResidue", objects::client_residue)?;
     cx.export_function("passwordAnswer", passwords::answer)?;
     cx.export_function("cancel", objects::cancel)?;
     cx.export_function("end", objects::end)?;
@@ -180,6 +184,15 @@ fn statement(mut cx: FunctionContext) -> JsResult<JsNumber> {
     let text = arguments::text(&mut cx, 0)?;
     match current(&mut cx)?.desk.add_statement(&text) {
         Ok(number) => Ok(cx.number(number)),
+        Err(error) => settle::throw(&mut cx, &error),
+    }
+}
+
+/// `leavesResidue(text) → boolean`: may something of the statement last in its session?
+fn leaves_residue(mut cx: FunctionContext) -> JsResult<JsBoolean> {
+    let text = arguments::text(&mut cx, 0)?;
+    match Statement::intern(&text) {
+        Ok(statement) => Ok(cx.boolean(statement.leaves_residue())),
         Err(error) => settle::throw(&mut cx, &error),
     }
 }

@@ -279,6 +279,7 @@ fn opening(
                 statements: built.pool.statement_cache_size.max(1),
                 max_message: built.config.max_message,
                 policy: Policy::default(),
+                resets: built.pool.reset_query.is_some(),
             };
             let routing = built.pool.routing;
             let about = members(&[
@@ -390,6 +391,14 @@ pub(super) fn client_status(mut cx: FunctionContext) -> JsResult<JsValue> {
         TransactionStatus::Failed => "E",
     };
     Ok(cx.string(status).upcast())
+}
+
+/// `clientResidue(slot, generation) → boolean`: may statements have left something in the session since this was asked last?
+pub(super) fn client_residue(mut cx: FunctionContext) -> JsResult<JsBoolean> {
+    let object = registry::get(handle(&mut cx, 0)?);
+    let is_left =
+        matches!(object, Some(Object::Client(client)) if client.connection().take_residue());
+    Ok(cx.boolean(is_left))
 }
 
 /// `end(slot, generation, patience in ms) → Promise<undefined>`: ends a pool or client; a stale handle has ended.

@@ -44,6 +44,8 @@ pub struct PoolConfig {
     pub max_lifetime: Option<Duration>,
     /// Checkouts after which a connection is closed. Default: none.
     pub max_uses: Option<NonZeroU64>,
+    /// Runs on a connection whose user may have left something in its session. Default: none.
+    pub reset_query: Option<Box<str>>,
     /// A connection used less than this long ago is handed out without a check. Default 5 ms; 0: always check.
     pub validation_interval: Duration,
     /// Prepared statements kept on each connection. Default 256; 0: none.
@@ -84,6 +86,24 @@ impl PoolConfig {
 }
 
 impl Settings {
+    /// Several statements would be one transaction, in which `DISCARD ALL` is refused.
+    fn reset_query(&self) -> Result<Option<Box<str>>, Error> {
+        const OPTION: &str = "resetQuery";
+        let Some(query) = self.reset_query.as_deref() else {
+            return Ok(None);
+        };
+        if query.trim().is_empty() {
+            return Err(Error::config(
+                OPTION,
+                "must be a statement, for example DISCARD ALL",
+            ));
+        }
+        if query.contains('\0') {
+            return Err(Error::config(OPTION, "must not contain a NUL character"));
+        }
+        Ok(Some(query.into()))
+    }
+
     pub(super) fn pool(
         &self,
         values: &Values,
@@ -132,6 +152,7 @@ impl Settings {
                 Some(Duration::from_secs(1800)),
             )?,
             max_uses: self.max_uses.and_then(NonZeroU64::new),
+            reset_query: self.reset_query()?,
             validation_interval: limit(
                 "validationIntervalMs",
                 self.validation_interval_ms,

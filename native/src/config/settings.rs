@@ -76,6 +76,7 @@ pub struct Settings {
     pub(super) idle_timeout_ms: Option<u64>,
     pub(super) max_lifetime_ms: Option<u64>,
     pub(super) max_uses: Option<u64>,
+    pub(super) reset_query: Option<String>,
     pub(super) validation_interval_ms: Option<u64>,
     pub(super) statement_cache_size: Option<u64>,
     pub(super) warm_statements: Option<u64>,

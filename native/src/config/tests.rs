@@ -81,6 +81,7 @@ fn defaults_are_those_of_the_documents() {
         idle_timeout: Some(Duration::from_secs(30)),
         max_lifetime: Some(Duration::from_secs(1800)),
         max_uses: None,
+        reset_query: None,
         validation_interval: Duration::from_millis(5),
         statement_cache_size: 256,
         prepared: Prepared::Named,

@@ -8,15 +8,16 @@ use crate::conn::copying::{Copying, Stage};
 use crate::conn::cursor::Cursor;
 use crate::conn::doubt::{self, Doubt, Named, Probing, Trail};
 use crate::conn::guard::{Check, Guard};
-use crate::conn::inflight::{InFlight, Sent};
+use crate::conn::inflight::{InFlight, Sent, homeless, unreadable};
+use crate::conn::keeper::Keeper;
 use crate::conn::request::{
     Account, Command, Completion, Event, Outlet, Reply, Request, Subscriber, Work,
 };
+use crate::conn::residue::Residue;
 use crate::conn::role::Role;
 use crate::conn::statement::{Described, StatementCache};
 use crate::conn::tally::Tally;
-use crate::error::{Error, Outcome, ServerError};
-use crate::field::Field;
+use crate::error::{Error, ServerError};
 use crate::frame::{FrameBuilder, Plan, Shapes};
 use crate::wire::{CopyFormat, ResultEnd, Row, RowDescription, Sink, TransactionStatus};
 
@@ -87,6 +88,10 @@ pub struct Answers {
     pub commit_fenced: bool,
     /// Such ones whose truth is to be looked for.
     pub doubts: Vec<Doubt>,
+    /// Who looks after the connection.
+    pub keeper: Option<Arc<dyn Keeper>>,
+    /// What statements have left in the session.
+    pub residue: Residue,
     /// The time of this turn.
     pub now: Instant,
     /// What is counted.
@@ -96,7 +101,7 @@ pub struct Answers {
 
 impl Answers {
     /// Nothing in flight.
-    pub fn new(statements: usize, shapes: Arc<Shapes>, guard: Guard) -> Self {
+    pub fn new(statements: usize, shapes: Arc<Shapes>, guard: Guard, residue: Residue) -> Self {
         Self {
             sent: VecDeque::new(),
             cache: StatementCache::new(statements),
@@ -122,6 +127,8 @@ impl Answers {
             elsewhere: Vec::new(),
             commit_fenced: false,
             doubts: Vec::new(),
+            keeper: None,
+            residue,
             now: Instant::now(),
             tally: Tally::default(),
             builder: FrameBuilder::new(),
@@ -188,28 +195,6 @@ impl Answers {
         for outlet in self.touched.drain(..) {
             outlet.announce();
         }
-    }
-}
-
-/// The column came in a format that nobody asked for.
-fn unreadable(field: &Field) -> Error {
-    Error::Result {
-        code: "ERR_RESULT_FORMAT",
-        problem: format!(
-            "column \"{}\" came in the binary format of type {}, which is not read; declare the cursor without BINARY",
-            field.name, field.type_oid
-        )
-        .into(),
-        outcome: Outcome::Unknown,
-    }
-}
-
-/// What `pg` leaves out without a word: a statement of the simple protocol is answered as there.
-fn homeless() -> Error {
-    Error::Result {
-        code: "ERR_RESULT_FORMAT",
-        problem: "the data of COPY TO STDOUT has no place among rows; use copyTo".into(),
-        outcome: Outcome::Unknown,
     }
 }
 
@@ -372,6 +357,7 @@ impl Sink for Answers {
         if self.sent.front().is_some_and(|sent| sent.command.is_some()) {
             self.deliver(false);
         }
+        let is_alone = self.sent.len() == 1;
         let Some(sent) = self.sent.front_mut() else {
             return;
         };
@@ -384,7 +370,14 @@ impl Sink for Answers {
         }
         sent.probing = sent.probe == Probing::Behind;
         match end {
-            ResultEnd::Complete(tag) => sent.complete(tag),
+            ResultEnd::Complete(tag) => {
+                let forgets = sent.complete(tag);
+                // What others have prepared behind it is there.
+                if forgets && is_alone {
+                    self.cache.forget_all();
+                    self.trail.named = Named::No;
+                }
+            }
             ResultEnd::Empty => sent.command = Some(Command { tag: "".into() }),
             ResultEnd::Suspended => sent.suspended = true,
         }
@@ -494,6 +487,9 @@ impl Sink for Answers {
     fn parameter_status(&mut self, name: &str, value: &str) {
         self.guard.reported.note(name, value);
         self.note_parameter(name, value);
+        if let Some(keeper) = (self.keeper.as_ref()).filter(|_| name == "application_name") {
+            keeper.named(value);
+        }
         self.event(&Event::Parameter { name, value });
     }
 }

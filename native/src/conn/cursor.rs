@@ -80,10 +80,11 @@ impl Answers {
         };
         self.builder = FrameBuilder::new();
         self.finished += 1;
-        if let Some(sent) = self.sent.pop_front()
-            && let Some(outlet) = sent.request.reply.fail_quietly(&refusal)
-        {
-            touch(&mut self.touched, &outlet);
+        if let Some(sent) = self.sent.pop_front() {
+            self.follow(&sent.request, Some(&refusal));
+            if let Some(outlet) = sent.request.reply.fail_quietly(&refusal) {
+                touch(&mut self.touched, &outlet);
+            }
         }
         true
     }
@@ -98,6 +99,7 @@ impl Answers {
             return;
         };
         self.finished += 1;
+        self.follow(&sent.request, None);
         if let Some(statement) = sent.request.work.statement() {
             statement.took(self.now.saturating_duration_since(sent.since));
         }

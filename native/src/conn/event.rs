@@ -125,5 +125,7 @@ pub enum Event<'a> {
         host: &'a str,
         /// Why, in a word.
         reason: &'a str,
+        /// What the server has refused, if that is why.
+        error: Option<&'a Error>,
     },
 }

@@ -23,6 +23,7 @@ pub use crate::conn::giveup::{Running, fail_where};
 use crate::conn::guard::{Guard, Policy};
 use crate::conn::inflight::Sent;
 use crate::conn::request::{Account, Outlet, Part, Request, Subscriber};
+use crate::conn::residue::Residue;
 use crate::conn::role::{Reported, Role};
 use crate::conn::statement::Statement;
 use crate::error::Error;
@@ -56,6 +57,10 @@ pub struct Report {
     pub tainted: bool,
     /// It replays further behind than is allowed.
     pub is_late: bool,
+    /// Statements may have left something in the session.
+    pub has_residue: bool,
+    /// Why that could not be removed.
+    pub reset_failed: Option<Error>,
     /// How far it does, where that was asked.
     pub lag: Option<Duration>,
     /// The server does not answer probes.
@@ -81,6 +86,8 @@ pub struct Manner {
     pub policy: Policy,
     /// Which side reads it.
     pub driver: Driver,
+    /// Is it to be known what statements leave in the session?
+    pub resets: bool,
 }
 
 /// One connection's conversation.
@@ -126,6 +133,7 @@ impl Exchange {
                 manner.statements,
                 shapes,
                 Guard::new(manner.policy, reported),
+                Residue::new(manner.resets),
             ),
             depth: manner.depth.max(1),
             limit: None,
@@ -371,6 +379,8 @@ impl Exchange {
             role: self.role(),
             tainted: self.answers.guard.tainted,
             is_late: !self.answers.guard.lag.is_met(),
+            has_residue: self.answers.residue.is_left,
+            reset_failed: self.answers.residue.failure.take(),
             lag: self.answers.guard.lag.take_news(),
             refuses_probes: self.answers.trail.refused,
             elsewhere: std::mem::take(&mut self.answers.elsewhere),
@@ -395,6 +405,12 @@ impl Exchange {
     #[must_use]
     pub fn status(&self) -> TransactionStatus {
         self.core.status()
+    }
+
+    /// Its user leaves. May statements have left something in the session since this was asked last?
+    pub fn take_residue(&mut self) -> bool {
+        self.answers.cache.drop_lost();
+        std::mem::take(&mut self.answers.residue.is_left)
     }
 
     /// What the server has said about itself last.

@@ -8,6 +8,7 @@ use crate::conn::guard::Check;
 use crate::conn::request::{Command, Part, Request};
 use crate::conn::statement::Prepared;
 use crate::error::{Error, Outcome};
+use crate::field::Field;
 use crate::frame::Plan;
 
 /// Code of a result that is longer than the caller allows.
@@ -158,11 +159,12 @@ impl InFlight {
         reason
     }
 
-    /// A statement of it is over.
-    pub(super) fn complete(&mut self, tag: &str) {
+    /// A statement of it is over. Gives whether the server has let all prepared statements go.
+    pub(super) fn complete(&mut self, tag: &str) -> bool {
         self.committed |= self.request.work.may_be_several()
             && ["COMMIT", "PREPARE TRANSACTION", "COMMIT PREPARED"].contains(&tag);
         self.command = Some(Command { tag: tag.into() });
+        ["DISCARD ALL", "DEALLOCATE ALL"].contains(&tag)
     }
 
     /// An error that was answered, as far as it speaks for all of the text.
@@ -222,6 +224,28 @@ impl InFlight {
             });
         }
         self.refusal.is_none()
+    }
+}
+
+/// The column came in a format that nobody asked for.
+pub(super) fn unreadable(field: &Field) -> Error {
+    Error::Result {
+        code: "ERR_RESULT_FORMAT",
+        problem: format!(
+            "column \"{}\" came in the binary format of type {}, which is not read; declare the cursor without BINARY",
+            field.name, field.type_oid
+        )
+        .into(),
+        outcome: Outcome::Unknown,
+    }
+}
+
+/// What `pg` leaves out without a word: a statement of the simple protocol is answered as there.
+pub(super) fn homeless() -> Error {
+    Error::Result {
+        code: "ERR_RESULT_FORMAT",
+        problem: "the data of COPY TO STDOUT has no place among rows; use copyTo".into(),
+        outcome: Outcome::Unknown,
     }
 }
 

@@ -17,6 +17,8 @@ pub trait Keeper: Send + Sync {
     fn idle(&self, connection: &Arc<Connection>) -> bool;
     /// A caller is about to use the connection for this request.
     fn before(&self, connection: &Arc<Connection>, request: &Request);
+    /// The server says that the session has this `application_name` from now on. Called with the connection's lock held.
+    fn named(&self, name: &str);
 }
 
 /// Hires a keeper for each connection.
@@ -101,6 +103,7 @@ impl Drop for Stay {
 impl Connection {
     /// Gives the connection its keeper. Called once, before it has an owner.
     pub fn kept_by(&self, keeper: Arc<dyn Keeper>) {
+        self.lock().exchange.answers.keeper = Some(Arc::clone(&keeper));
         // A second keeper would be a bug of ours; the first one stays.
         let _ = self.keeper.set(keeper);
     }

@@ -33,6 +33,7 @@ mod moving;
 pub mod passwords;
 pub mod probe;
 pub mod request;
+mod residue;
 pub mod role;
 mod seat;
 mod settle;
@@ -46,6 +47,8 @@ mod turn;
 mod unseen;
 pub mod verify;
 mod warm;
+mod wording;
+mod words;
 pub mod work;
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -325,6 +328,11 @@ impl Connection {
     /// The server's transaction status with its last answer; after the end, the last one there was.
     pub fn status(&self) -> TransactionStatus {
         self.lock().exchange.status()
+    }
+
+    /// Its user leaves. May statements have left something in the session since this was asked last?
+    pub fn take_residue(&self) -> bool {
+        self.lock().exchange.take_residue()
     }
 
     /// It is in other hands from now on: events of the session (notices, notifications, its end) go to JS, or to nobody.

@@ -50,6 +50,7 @@ impl Answers {
             local.result = LocalResult::default();
         }
         self.finished += 1;
+        self.follow(&sent.request, None);
         self.elsewhere.push(sent.request);
         if let Some(next) = self.sent.front_mut() {
             next.since = self.now;

@@ -61,6 +61,8 @@ pub struct Request {
     pub renews_name: bool,
     /// The data of a COPY TO STDOUT may be left out, as `pg` does.
     pub leaves_copy: bool,
+    /// Removes what earlier statements have left in the session.
+    pub resets: bool,
     /// The keeper's: for this connection only, and in no caller's count.
     pub(super) is_upkeep: bool,
     /// Its statement is only prepared, not run.
@@ -100,6 +102,7 @@ impl Request {
             probes: false,
             renews_name: false,
             leaves_copy: false,
+            resets: false,
             is_upkeep: false,
             prepares: false,
             described: None,

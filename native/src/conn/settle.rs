@@ -89,7 +89,7 @@ impl Answers {
                 self.finished += 1;
                 self.tally.answered(took, error.as_ref());
             }
-            self.follow(&sent);
+            self.follow(&sent.request, error.as_ref());
             match error {
                 None if let Some(trace) = doubted => self.doubt(sent.request, trace),
                 Some(error) => {
@@ -150,8 +150,9 @@ impl Answers {
     }
 
     /// What a statement may have changed in its session.
-    fn follow(&mut self, sent: &InFlight) {
-        if let Some(statement) = sent.request.work.statement() {
+    pub(super) fn follow(&mut self, request: &Request, error: Option<&Error>) {
+        self.residue.follow(request, error);
+        if let Some(statement) = request.work.statement() {
             self.guard.tainted |= statement.overrides_fence;
             if statement.hides {
                 self.cache.renew();

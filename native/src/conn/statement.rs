@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use lru::LruCache;
 
+use crate::conn::residue::leaves_residue;
 use crate::conn::unseen::acts_unseen;
+pub use crate::conn::wording::Class;
+use crate::conn::wording::{classify, hides, may_copy, overrides_fence, writes};
 use crate::error::Error;
 use crate::field::Field;
 use crate::frame::{Plan, Profile, Shapes};
@@ -20,17 +23,6 @@ const QUICK: Duration = Duration::from_millis(2);
 /// A connection that has lost so many statements is behind a pooler: a program that resets its session every now and
 /// then does it more rarely than it runs statements.
 const MAX_LOST: u32 = 3;
-
-/// What the first keyword says about a statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Cannot change the transaction state of its session: may share a connection with neighbours.
-    Plain,
-    /// COMMIT, END or PREPARE TRANSACTION: its loss leaves a transaction in doubt.
-    Commit,
-    /// Everything else (BEGIN, SET, DDL, CALL …): has its connection to itself.
-    Other,
-}
 
 /// One SQL text of the process. Every environment and connection that uses the same text shares it.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts")]
@@ -52,6 +44,8 @@ pub struct Statement {
     pub overrides_fence: bool,
     /// It may have an effect at COMMIT that the transaction's id does not tell of.
     pub acts_unseen: bool,
+    /// See [`Statement::leaves_residue`].
+    leaves_residue: OnceLock<bool>,
     /// Microseconds of the last execution, 0 before the first.
     micros: AtomicU32,
 }
@@ -77,6 +71,11 @@ impl Statement {
     pub fn took(&self, time: Duration) {
         let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
         self.micros.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    /// May something of it last in its session? Found out when it is asked for first.
+    pub fn leaves_residue(&self) -> bool {
+        *(self.leaves_residue).get_or_init(|| leaves_residue(&self.text))
     }
 
     /// Is it worth being kept prepared?
@@ -133,99 +132,15 @@ impl Texts {
             class: classify(text),
             may_copy: may_copy(text),
             writes: writes(text),
-            hides: classify(text) == Class::Other && mentions(text, "temp"),
+            hides: hides(text),
             overrides_fence: overrides_fence(text),
             acts_unseen: acts_unseen(text),
+            leaves_residue: OnceLock::new(),
             micros: AtomicU32::new(0),
         });
         self.by_text.insert(text.into(), Arc::downgrade(&statement));
         statement
     }
-}
-
-/// Does it begin with a keyword that writes? Texts that begin with something else are not known to.
-fn writes(text: &str) -> bool {
-    let start = text.trim_start();
-    ["insert", "update", "delete", "merge"].iter().any(|word| {
-        start
-            .get(..word.len())
-            .is_some_and(|begin| begin.eq_ignore_ascii_case(word))
-    })
-}
-
-/// Does the text contain that, in whatever case?
-fn mentions(text: &str, needle: &str) -> bool {
-    text.as_bytes()
-        .windows(needle.len())
-        .any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
-}
-
-/// `SET default_transaction_read_only`, `BEGIN READ WRITE` and their kin. A text that only mentions them costs no more than
-/// a connection that is not used again.
-fn overrides_fence(text: &str) -> bool {
-    let has = |needle: &str| mentions(text, needle);
-    has("transaction_read_only") || classify(text) == Class::Other && has("read") && has("write")
-}
-
-/// Reads the first keyword behind white space, comments and opening parentheses.
-fn classify(text: &str) -> Class {
-    let mut rest = text;
-    let word = loop {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(' || c == ';');
-        if let Some(comment) = rest.strip_prefix("--") {
-            let Some((_, after)) = comment.split_once(['\n', '\r']) else {
-                return Class::Other;
-            };
-            rest = after;
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            match after_comment(comment) {
-                Some(after) => rest = after,
-                None => return Class::Other,
-            }
-        } else {
-            let end = rest
-                .find(|c: char| !c.is_ascii_alphabetic())
-                .unwrap_or(rest.len());
-            break rest.get(..end).unwrap_or_default();
-        }
-    };
-    let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
-    if [
-        "select", "insert", "update", "delete", "with", "values", "table", "merge",
-    ]
-    .into_iter()
-    .any(is)
-    {
-        Class::Plain
-    } else if ["commit", "end", "prepare"].into_iter().any(is) {
-        Class::Commit
-    } else {
-        Class::Other
-    }
-}
-
-/// COPY is never the plain beginning of a statement, but may follow one in a text of several.
-fn may_copy(text: &str) -> bool {
-    (classify(text) != Class::Plain || text.contains(';')) && mentions(text, "copy")
-}
-
-/// What follows a comment whose opening was read; they nest. A COMMIT behind one is still a COMMIT.
-fn after_comment(mut rest: &str) -> Option<&str> {
-    let mut depth = 1_usize;
-    while depth > 0 {
-        let at = rest.find(['/', '*'])?;
-        let (_, from) = rest.split_at_checked(at)?;
-        if let Some(after) = from.strip_prefix("/*") {
-            depth += 1;
-            rest = after;
-        } else if let Some(after) = from.strip_prefix("*/") {
-            depth -= 1;
-            rest = after;
-        } else {
-            rest = from.get(1..)?;
-        }
-    }
-    Some(rest)
 }
 
 /// What the server said about a prepared statement.
@@ -339,12 +254,22 @@ struct Kept {
     uses: u64,
 }
 
+/// A statement kept under a name of the caller's.
+#[derive(Debug)]
+struct Own {
+    /// The statement it stands for.
+    id: u64,
+    prepared: Arc<Prepared>,
+    /// The server has let it go: the caller's to know, but not that of whoever has the connection behind him.
+    is_lost: bool,
+}
+
 /// The statements one connection has prepared: least recently used ones make room.
 #[derive(Debug)]
 pub struct StatementCache {
     known: LruCache<u64, Kept>,
-    /// Under the caller's own names, with the statement each stands for.
-    own: HashMap<Box<str>, (u64, Arc<Prepared>)>,
+    /// Under the caller's own names.
+    own: HashMap<Box<str>, Own>,
     /// Part of our names. Behind a pooler the next request may meet a session where another client has prepared
     /// something else: its names must not be ours.
     mark: u64,
@@ -415,14 +340,18 @@ impl StatementCache {
         statement: &Statement,
     ) -> Result<(Arc<Prepared>, bool), Error> {
         match self.own.get(name) {
-            Some((id, prepared)) if *id == statement.id => Ok((Arc::clone(prepared), false)),
+            Some(own) if own.id == statement.id => Ok((Arc::clone(&own.prepared), false)),
             Some(_) => Err(Error::encode(format!(
                 "Prepared statements must be unique - '{name}' was used for a different statement"
             ))),
             None => {
                 let prepared = Prepared::new(name.into(), true);
-                self.own
-                    .insert(name.into(), (statement.id, Arc::clone(&prepared)));
+                let own = Own {
+                    id: statement.id,
+                    prepared: Arc::clone(&prepared),
+                    is_lost: false,
+                };
+                self.own.insert(name.into(), own);
                 Ok((prepared, true))
             }
         }
@@ -449,7 +378,7 @@ impl StatementCache {
     pub fn remove(&mut self, statement: &Statement, prepared: &Arc<Prepared>, close: bool) {
         if prepared.own {
             self.own
-                .retain(|_, (_, known)| !Arc::ptr_eq(known, prepared));
+                .retain(|_, own| !Arc::ptr_eq(&own.prepared, prepared));
             return;
         }
         if self
@@ -469,6 +398,18 @@ impl StatementCache {
         let old = (self.known.iter()).map(|(_, kept)| kept.prepared.name.clone());
         self.evicted.extend(old);
         self.known.clear();
+    }
+
+    /// The server has let every statement go.
+    pub fn forget_all(&mut self) {
+        self.known.clear();
+        self.evicted.clear();
+        self.own.values_mut().for_each(|own| own.is_lost = true);
+    }
+
+    /// The caller leaves: names of his that the server has let go are nobody's.
+    pub fn drop_lost(&mut self) {
+        self.own.retain(|_, own| !own.is_lost);
     }
 
     /// Names of evicted statements that the server still holds.

@@ -25,6 +25,11 @@ impl Quiet {
         self.until.store(until, Ordering::Relaxed);
     }
 
+    /// Something may be due after all.
+    pub(super) fn end(&self) {
+        self.until.store(0, Ordering::Relaxed);
+    }
+
     /// Is nothing due yet?
     pub(super) fn lasts(&self) -> bool {
         let until = self.until.load(Ordering::Relaxed);
@@ -47,6 +52,9 @@ mod tests {
         assert!(quiet.until.load(Ordering::Relaxed) <= most);
         quiet.begin(Duration::ZERO);
         assert!(!quiet.lasts(), "something is due");
+        quiet.begin(LONGEST);
+        quiet.end();
+        assert!(!quiet.lasts(), "something is due after all");
         quiet.begin(LONGEST);
         quiet.from.store(wall() + 60_000, Ordering::Relaxed);
         quiet.until.store(wall() + 61_000, Ordering::Relaxed);

@@ -117,6 +117,7 @@ impl Upkeep for Leasing {
             expiry,
             blind: !clock.is_known(),
         };
+        let hired = (name.clone(), state);
         let keeper = Arc::new_cyclic(|own| Tenant {
             leasing,
             clock,
@@ -125,6 +126,7 @@ impl Upkeep for Leasing {
             used: AtomicBool::new(true),
             quiet: Quiet::default(),
             state: Mutex::new(state),
+            hired,
             working: AtomicBool::new(false),
             looked: AtomicBool::new(false),
             own: Weak::clone(own),
@@ -134,7 +136,7 @@ impl Upkeep for Leasing {
 }
 
 /// What is known about one lease.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct State {
     /// When the lease ends, by the server's clock.
     pub(super) expiry: u64,
@@ -163,6 +165,8 @@ pub(super) struct Tenant {
     /// While nothing is due, a statement costs one look at a clock.
     quiet: Quiet,
     state: Mutex<State>,
+    /// The name that the connection was opened under, and its lease: `RESET ALL` and `DISCARD ALL` bring it back.
+    hired: (Box<str>, State),
     /// A job is under way.
     pub(super) working: AtomicBool,
     /// Was the server looked at?
@@ -305,6 +309,14 @@ impl Keeper for Tenant {
         }
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn named(&self, name: &str) {
+        let (first, state) = &self.hired;
+        if name == &**first {
+            *self.state() = *state;
+            self.quiet.end();
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::metrics::Reason;
 use crate::pool::Pool;
 use crate::pool::host::{Fit, fit};
+use crate::pool::upkeep::RESET;
 
 /// What the end of a pool meant for those who used it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +110,11 @@ impl Pool {
         drop(books);
         let role = connection.role();
         let misfit = role != Role::Unknown && fit(&self.settings.routing, role) != Fit::Right;
+        if matches!(cause, Error::Closed { what } if *what == RESET) {
+            // Told already, together with the server's error.
+            self.metrics.closed(Reason::Error);
+            return;
+        }
         let (reason, word) = if is_ended {
             (Reason::Shutdown, "shutdown")
         } else if !is_worn && !matches!(cause, Error::Closed { what: "connection" }) {
@@ -129,6 +135,7 @@ impl Pool {
         self.seeker.tell(&Event::Retired {
             host: &self.seeker.label(connection.node),
             reason: word,
+            error: None,
         });
     }
 }

@@ -34,7 +34,7 @@ use crate::conn::exchange::Manner;
 use crate::conn::guard::Policy;
 use crate::conn::keeper::Upkeep;
 use crate::conn::request::{LocalResult, Outlet, Request};
-use crate::conn::statement::NumberedProfile;
+use crate::conn::statement::{NumberedProfile, Statement};
 use crate::conn::{Connection, Origin};
 use crate::error::{Counts, Error};
 use crate::frame::Shapes;
@@ -55,9 +55,9 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn need(&self) -> Need {
+    fn need(&self, resets: bool) -> Need {
         match self {
-            Self::Request(request) => need(request),
+            Self::Request(request) => need(request, resets),
             Self::Session(_) => Need::Whole,
         }
     }
@@ -70,8 +70,10 @@ impl Wanted {
     }
 }
 
-fn need(request: &Request) -> Need {
-    if request.may_share() && request.work.is_quick() {
+/// `resets`: what it leaves in its session is removed behind it, and must not be met by others before.
+fn need(request: &Request, resets: bool) -> Need {
+    let leaves = || (request.work.statement()).is_some_and(|asked| asked.leaves_residue());
+    if request.may_share() && request.work.is_quick() && !(resets && leaves()) {
         Need::Shared
     } else {
         Need::Single
@@ -84,6 +86,8 @@ type PoolBooks = Books<Arc<Connection>, Arc<Session>, Wanted>;
 pub struct Pool {
     seeker: Seeker,
     settings: PoolConfig,
+    /// Runs between two users of a connection if the first may have left something in its session.
+    reset: Option<Arc<Statement>>,
     runtime: Handle,
     books: Mutex<PoolBooks>,
     opener: Mutex<opener::Opening>,
@@ -137,13 +141,17 @@ impl Pool {
                 max_lag: settings.routing.max_lag,
                 strict: settings.routing.strict_fence,
             },
+            resets: settings.reset_query.is_some(),
         };
+        // The settings have no text that is refused here.
+        let reset = (settings.reset_query.as_deref()).and_then(|text| Statement::intern(text).ok());
         let routing = settings.routing.clone();
         let seeker =
             Seeker::new(routes, routing, manner, shapes, Arc::clone(&profile)).with_upkeep(upkeep);
         let pool = Arc::new_cyclic(|own| Self {
             seeker,
             settings,
+            reset,
             runtime,
             books: Mutex::new(Books::new(bounds)),
             opener: Mutex::default(),
@@ -244,7 +252,7 @@ impl Pool {
                 Origin::Alone if !books.is_quiet() => Origin::Engine,
                 origin => origin,
             };
-            if let Some((_, connection)) = books.place(need(&request), now) {
+            if let Some((_, connection)) = books.place(need(&request, self.reset.is_some()), now) {
                 (Some((connection, request)), origin)
             } else {
                 books.wait(Waiter {
@@ -360,7 +368,8 @@ impl Pool {
             let (wanted, connection) = {
                 let mut books = self.books();
                 let since = books.waiting_since().unwrap_or(now);
-                let Some((wanted, slot, connection)) = books.serve(Wanted::need, now) else {
+                let need = |wanted: &Wanted| wanted.need(self.reset.is_some());
+                let Some((wanted, slot, connection)) = books.serve(need, now) else {
                     return;
                 };
                 if let Wanted::Session(session) = &wanted {

@@ -85,6 +85,10 @@ impl Owner for Pool {
             } else {
                 self.clean(connection);
             }
+        } else if let Some(error) = &report.reset_failed {
+            self.reset_failed(connection, error);
+        } else if report.has_residue {
+            self.reset(connection);
         } else {
             self.release(connection);
         }

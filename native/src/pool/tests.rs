@@ -42,6 +42,7 @@ pub(super) fn seeker_with(server: &Server, options: &Value) -> Seeker {
         statements: 8,
         max_message: 1 << 20,
         policy: Policy::default(),
+        resets: false,
     };
     let routing = built.pool.routing;
     let shapes = Arc::new(Shapes::new());

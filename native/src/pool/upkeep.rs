@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use crate::conn::Connection;
 use crate::conn::Origin;
-use crate::conn::request::{Reply, Request, Work};
+use crate::conn::request::{Event, Reply, Request, Work};
 use crate::conn::statement::Statement;
+use crate::error::Error;
 use crate::pool::Pool;
 use crate::pool::queue::Use;
+
+/// Why a connection is closed whose session could not be reset.
+pub(super) const RESET: &str = "reset";
 
 impl Pool {
     /// A free moment of a leased connection: does its keeper want it? Then it is free again later.
@@ -26,9 +30,32 @@ impl Pool {
         if let Some(entry) = self.books().entry(connection.slot) {
             entry.usage = Use::Cleaning;
         }
-        let Ok(statement) = Statement::intern("ROLLBACK") else {
-            return;
-        };
+        if let Ok(rollback) = Statement::intern("ROLLBACK") {
+            self.bring_back(connection, rollback, false);
+        }
+    }
+
+    /// Removes what its user may have left in the session, or gives it back at once.
+    pub(super) fn reset(&self, connection: &Arc<Connection>) {
+        match &self.reset {
+            Some(reset) if !self.books().is_ended() => {
+                self.bring_back(connection, Arc::clone(reset), true);
+            }
+            _ => self.release(connection),
+        }
+    }
+
+    /// Closes a connection whose session could not be reset, and says why.
+    pub(super) fn reset_failed(&self, connection: &Arc<Connection>, error: &Error) {
+        self.seeker.tell(&Event::Retired {
+            host: &self.seeker.label(connection.node),
+            reason: RESET,
+            error: Some(error),
+        });
+        connection.discard(Error::Closed { what: RESET });
+    }
+
+    fn bring_back(&self, connection: &Arc<Connection>, statement: Arc<Statement>, resets: bool) {
         let (reply, _nobody_waits) = Reply::local();
         let mut request = Request::new(
             Work::Simple {
@@ -39,6 +66,7 @@ impl Pool {
             Arc::clone(&self.profile),
         );
         request.timeout = Some(self.settings.acquire_timeout);
+        request.resets = resets;
         if connection.submit(request, Origin::Engine).is_err() {
             // It is closing already: its end is reported by itself.
         }

@@ -41,6 +41,7 @@ const MANNER: Manner = Manner {
         max_lag: None,
         strict: false,
     },
+    resets: false,
 };
 
 fn route(server: &Server) -> Route {

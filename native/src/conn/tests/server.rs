@@ -281,6 +281,7 @@ pub(crate) fn exchange() -> crate::conn::exchange::Exchange {
         statements: 8,
         max_message: 1 << 20,
         policy: crate::conn::guard::Policy::default(),
+        resets: true,
     };
     let shapes = Arc::new(crate::frame::Shapes::new());
     let reported = crate::conn::role::Reported::default();
