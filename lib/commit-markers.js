@@ -16,7 +16,7 @@ const PATIENCE_MS = 1000;
 const BATCH = 1000;
 
 /** @typedef {(sql: string, params: unknown[], session: undefined, limits?: { timeoutMs?: number }) => Promise<any[]>} Query */
-/** Asks for a statement of the transaction. @typedef {(sql: string, params: string[] | undefined, flags?: number) => Promise<unknown>} Ask */
+/** Asks for a statement of the transaction. @typedef {(sql: string, params: Uint8Array[] | undefined, flags?: number) => Promise<unknown>} Ask */
 /** @typedef {{ event: 'commit-resolved', xid: string, status: string, ms: number }} Resolved */
 
 /** A transaction takes no marker behind this: the server refuses to write in it. */
@@ -61,7 +61,9 @@ class Markers {
   async commit(inside, end, { timeoutMs, signal }) {
     const id = require('node:crypto').randomUUID();
     const began = performance.now();
-    const asked = [inside(this.#statement, [id]), end()];
+    // A string may have to wait for the type of its parameter; the bytes of the id do not.
+    const bytes = Buffer.from(id.replaceAll('-', ''), 'hex');
+    const asked = [inside(this.#statement, [bytes]), end()];
     const [marker, commit] = await Promise.allSettled(asked);
     if (commit?.status !== 'rejected') return;
     if (commit.reason?.outcome === 'unknown') {

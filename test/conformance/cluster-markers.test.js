@@ -83,16 +83,18 @@ test('CP-5: committed, the answer lost, two failovers behind it: committed', asy
   );
 });
 
-test('CP-5: not committed, crashed, and the id handed out again: aborted', async (t) => {
-  const { pool, loseCommit, letAsk } = await poolInDoubt(t, servers(), MARKED);
-  const { tx, id } = await write(pool);
-  loseCommit();
-  const commit = later(tx.commit());
-  await heal(await cluster.failover());
-  for (let n = 0; n < 5; n++) await onPrimary('insert into other values (1)');
-  letAsk();
-  await isAborted(commit, id);
-});
+for (const json of /** @type {const} */ (['text', 'value'])) {
+  test(`CP-5: not committed, crashed, and the id handed out again: aborted (json: '${json}')`, async (t) => {
+    const { pool, loseCommit, letAsk } = await poolInDoubt(t, servers(), { ...MARKED, json });
+    const { tx, id } = await write(pool);
+    loseCommit();
+    const commit = later(tx.commit());
+    await heal(await cluster.failover());
+    for (let n = 0; n < 5; n++) await onPrimary('insert into other values (1)');
+    letAsk();
+    await isAborted(commit, id);
+  });
+}
 
 test('CP-5: no standby had it, one was promoted: aborted', async (t) => {
   const { pool, loseConnections, letAsk } = await poolInDoubt(t, servers(), MARKED);
