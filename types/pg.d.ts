@@ -106,7 +106,7 @@ export interface PoolConfig extends ClientConfig {
    * Runs at `release` if statements may have left something in the session: settings, temporary tables, locks of the session,
    * cursors `WITH HOLD`, `PREPARE`, `LISTEN`, or anything by a function that the server does not come with. One statement, for example
    * `'DISCARD ALL'`; a client on which it fails is closed. What a trigger, a view or an operator sets is not seen. With
-   * `rollbackOnRelease: false` not inside a transaction. Default: none. Not in pg.
+   * `rollbackOnRelease: false` not inside a transaction; not with a `Client` of another package. Default: none. Not in pg.
    */
   resetQuery?: string | undefined;
 }

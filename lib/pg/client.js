@@ -471,14 +471,14 @@ class Client extends ClientFields {
   }
 
   /** @param {(error?: Error) => void} done @param {{ resetQuery?: string, rollbackOnRelease?: boolean }} options of the pool */
-  [SETTLE](done, options) {
-    const again = () => /** @type {any} */ (this)[SETTLE](done, options);
+  [SETTLE](done, options, isRolledBack = false) {
+    const again = (was = isRolledBack) => /** @type {any} */ (this)[SETTLE](done, options, was);
     const link = this.#state === 'open' ? this.#link : undefined;
     if (link !== undefined && this.#queue.isBusy) {
-      this.#queue.whenQuiet(again);
+      this.#queue.whenQuiet(() => again());
       return;
     }
-    const text = settlingText(options, link);
+    const text = settlingText(options, link, isRolledBack);
     if (text === undefined) {
       done();
       return;
@@ -486,7 +486,7 @@ class Client extends ClientFields {
     const asked = readQuery(text, undefined, undefined);
     const failed = (/** @type {any} */ reason) => done(describe(reason));
     // What the reset itself leaves is wanted.
-    const settled = () => (text === ROLLBACK ? again() : done(void link?.takeResidue()));
+    const settled = () => (text === ROLLBACK ? again(true) : done(void link?.takeResidue()));
     this.#queue.start(asked, SETTLE_MS, settled, failed);
   }
 }

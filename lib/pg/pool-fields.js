@@ -4,7 +4,8 @@
 const { EventEmitter } = require('node:events');
 const { withClient } = require('./by-client.js');
 const { Client } = require('./client.js');
-const { keepReal } = require('./for-pools.js');
+const { SETTLE, keepReal } = require('./for-pools.js');
+const { wrong } = require('../option-rules.js');
 const { hide } = require('./connection-parameters.js');
 const { readPoolOptions } = require('./pool-options.js');
 
@@ -23,6 +24,9 @@ class PoolFields extends EventEmitter {
     /** @type {any} */
     this.Client = Given || Maker || Client;
     /** @type {any} */
+    if (this.options.resetQuery !== undefined && !this.Client.prototype?.[SETTLE]) {
+      throw wrong('resetQuery', 'needs clients of this package, not those of another "Client"');
+    }
     this.Promise = Own || Promise;
     keepReal(this);
     hide(this.options, KEY, this);

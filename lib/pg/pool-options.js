@@ -73,12 +73,15 @@ function keepsTransactions({ rollbackOnRelease = defaults.rollbackOnRelease }) {
  * What is left to do before the next user has a connection that nobody uses any more.
  * @param {{ rollbackOnRelease?: boolean, resetQuery?: string }} options
  * @param {{ status: string | null, takeResidue: () => boolean } | undefined} link none: it is over
+ * @param {boolean} isRolledBack once is enough
  */
-function settlingText(options, link) {
-  if (link !== undefined && link.status !== 'I') {
-    return keepsTransactions(options) ? undefined : ROLLBACK;
+function settlingText(options, link, isRolledBack) {
+  if (link === undefined) return undefined;
+  if (link.status !== 'I') {
+    return isRolledBack || keepsTransactions(options) ? undefined : ROLLBACK;
   }
-  return link?.takeResidue() ? options.resetQuery : undefined;
+  const { resetQuery } = options;
+  return resetQuery !== undefined && link.takeResidue() ? resetQuery : undefined;
 }
 
 /** Is there something to do at a release? @param {{ rollbackOnRelease?: boolean, resetQuery?: string }} options */

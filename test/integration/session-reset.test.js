@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { Client } = require('pg');
 const pg = require('../../lib/index.js');
 const { Cursor, createPool } = pg;
 const { testDatabase } = require('../support/pools.js');
@@ -298,4 +299,11 @@ test('pg face: a text that cannot be a statement is refused', () => {
   for (const resetQuery of ['', ' ', 1, null]) {
     assert.throws(() => new pg.Pool({ resetQuery }), /"resetQuery" must be a statement/);
   }
+});
+
+test('pg face: clients of another package cannot be reset, and a pool of them says so', () => {
+  const given = { Client, resetQuery: 'DISCARD ALL' };
+  assert.throws(() => new pg.Pool(given), /"resetQuery" needs clients of this package/);
+  class Own extends pg.Client {}
+  assert.ok(new pg.Pool({ ...given, Client: Own }));
 });
