@@ -142,7 +142,11 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
    * or an operator sets is not seen. Default: none.
    */
   resetQuery?: string;
-  /** Most time to get a usable connection: waiting, connecting and trying again together. Default 5000. */
+  /**
+   * Most time to get a usable connection: waiting, connecting and trying again together. Default 5000. A transaction that
+   * waits begins behind the COMMIT of another one where that was quick before; if it is not answered in this time, the statement
+   * behind it fails with `TimeoutError` of phase `'acquire'` and outcome `'failed'`, because it was sent, and is rolled back.
+   */
   acquireTimeoutMs?: number;
   /** Most time of one attempt to connect: name, TCP, TLS and authentication together. Default 2000. */
   connectTimeoutMs?: number;

@@ -58,8 +58,8 @@ pub struct Answers {
     pub subscriber: Option<Subscriber>,
     /// Requests answered since the owner was told last.
     pub finished: usize,
-    /// The session's last request was answered.
-    pub session_over: bool,
+    /// Last requests of sessions that were answered.
+    pub sessions_over: usize,
     /// BEGIN failed: nothing behind it may run, it would run outside the transaction.
     pub begin_failed: Option<Error>,
     /// A statement of a transaction was given up while it was only being prepared: those behind it do without it.
@@ -112,7 +112,7 @@ impl Answers {
             account: Arc::default(),
             subscriber: None,
             finished: 0,
-            session_over: false,
+            sessions_over: 0,
             begin_failed: None,
             missed: false,
             again: Vec::new(),

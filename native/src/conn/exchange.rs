@@ -21,7 +21,7 @@ use crate::conn::doubt::Doubt;
 use crate::conn::encode;
 pub use crate::conn::giveup::{Running, fail_where};
 use crate::conn::guard::{Guard, Policy};
-use crate::conn::inflight::Sent;
+use crate::conn::inflight::{InFlight, Sent};
 use crate::conn::request::{Account, Outlet, Part, Request, Subscriber};
 use crate::conn::residue::Residue;
 use crate::conn::role::{Reported, Role};
@@ -43,9 +43,9 @@ pub struct Report {
     pub finished: usize,
     /// Requests still queued or in flight.
     pub pending: usize,
-    /// The session's last request was answered.
-    pub session_over: bool,
-    /// The session's BEGIN failed, for this reason: the session is over as well.
+    /// Last requests of sessions that were answered.
+    pub sessions_over: usize,
+    /// The BEGIN of the session that has the connection failed, for this reason: it is over as well, and is counted.
     pub begin_failed: Option<Error>,
     /// The server is inside a transaction.
     pub in_transaction: bool,
@@ -105,9 +105,9 @@ pub struct Exchange {
     pub(super) answers: Answers,
     depth: usize,
     /// The longest a request of a caller may take once it is sent, each alone.
-    limit: Option<Duration>,
+    pub(super) limit: Option<Duration>,
     /// A cancel request is under way: nothing new is sent, it could be hit in place of its predecessor (rule C02).
-    held: bool,
+    pub(super) held: bool,
     /// The keeper has the connection: requests of callers wait.
     pub(super) kept: bool,
     /// Why the transaction of whoever has the connection was never begun: he may not have heard of it yet.
@@ -205,11 +205,12 @@ impl Exchange {
             }
             // Every statement of a transaction brings BEGIN along until one was answered: whichever is sent first
             // needs it, and those before it may have been given up.
-            if self.core.status() != TransactionStatus::Idle {
+            let is_behind_end = self.answers.sent.back().is_some_and(InFlight::ends);
+            if self.core.status() != TransactionStatus::Idle && !is_behind_end {
                 request.work.begun();
             }
             let is_outside = match self.answers.sent.back() {
-                Some(before) => before.leaves_idle,
+                Some(before) => before.leaves_idle || is_behind_end,
                 None => self.core.status() == TransactionStatus::Idle,
             };
             request
@@ -221,7 +222,7 @@ impl Exchange {
                 request.roll_back();
             }
             let before = self.output.len();
-            let is_open = self.core.status() == TransactionStatus::InTransaction;
+            let is_open = self.core.status() == TransactionStatus::InTransaction && !is_behind_end;
             match encode::encode(request, &mut self.output, &mut self.answers, is_open) {
                 Ok((mut sent, expected)) => {
                     sent.starts_at = self.produced;
@@ -320,7 +321,7 @@ impl Exchange {
         }
         if let Some(cause) = self.answers.begin_failed.clone() {
             self.unbegun = Some(cause.clone());
-            self.answers.session_over = true;
+            self.answers.sessions_over += 1;
             self.answers.finished += fail_where(
                 &mut self.queue,
                 |_| true,
@@ -372,7 +373,7 @@ impl Exchange {
         Report {
             finished: std::mem::take(&mut self.answers.finished),
             pending: self.pending(),
-            session_over: std::mem::take(&mut self.answers.session_over),
+            sessions_over: std::mem::take(&mut self.answers.sessions_over),
             begin_failed: self.answers.begin_failed.take(),
             in_transaction: self.core.status() != TransactionStatus::Idle,
             cancelling: false,

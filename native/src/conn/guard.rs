@@ -136,6 +136,13 @@ impl Guard {
         self.policy.demand != Demand::Nothing || self.lag.is_limited()
     }
 
+    /// May the BEGIN of another session be sent behind a COMMIT whose answer tells what the server is then?
+    #[must_use]
+    pub fn lets_succeed(&self) -> bool {
+        let tells = self.reported.reports() && self.policy.check != FenceCheck::Query;
+        !self.is_active() || self.is_met() && !self.lag.is_limited() && tells
+    }
+
     /// ReadyForQuery came.
     pub fn ready(&mut self, now: Instant, is_idle: bool) {
         self.last_ready = Some(now);
@@ -181,22 +188,27 @@ impl Guard {
     /// back (CP-8).
     #[must_use]
     pub fn must_wait(&self, request: &Request) -> bool {
-        let overrides = match &request.work {
-            Work::Execute {
-                statement, begin, ..
-            } => {
-                statement.overrides_fence
-                    || begin
-                        .as_deref()
-                        .is_some_and(|begin| begin.contains("READ WRITE"))
-            }
-            Work::Open { begin, .. } => begin
-                .as_deref()
-                .is_some_and(|begin| begin.contains("READ WRITE")),
-            Work::Simple { statement, .. } => statement.overrides_fence,
-            _ => false,
-        };
-        overrides && self.is_active() && self.is_idle && !request.is_checked
+        overrides(&request.work) && self.is_active() && self.is_idle && !request.is_checked
+    }
+}
+
+/// Does it ask for a transaction that the fence does not hold back?
+#[must_use]
+pub fn overrides(work: &Work) -> bool {
+    match work {
+        Work::Execute {
+            statement, begin, ..
+        } => {
+            statement.overrides_fence
+                || begin
+                    .as_deref()
+                    .is_some_and(|begin| begin.contains("READ WRITE"))
+        }
+        Work::Open { begin, .. } => begin
+            .as_deref()
+            .is_some_and(|begin| begin.contains("READ WRITE")),
+        Work::Simple { statement, .. } => statement.overrides_fence,
+        _ => false,
     }
 }
 

@@ -124,6 +124,12 @@ impl InFlight {
         self.request.part == Part::Commit && !self.fenced && !self.request.lacks
     }
 
+    /// Is it the COMMIT of a session, which asks for nothing more? Whatever its answer, the server is outside a transaction
+    /// behind it, unless it did not come to run it.
+    pub(super) fn ends(&self) -> bool {
+        self.request.part == Part::Commit && self.request.finish
+    }
+
     /// The server's error, or what it means for a transaction of the driver. `commits`: it, or what is sent behind it, is a
     /// COMMIT, so that nothing of the transaction can be called rolled back.
     pub(super) fn take_error(&mut self, commits: bool) -> Option<Error> {

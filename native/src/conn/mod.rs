@@ -40,6 +40,7 @@ mod settle;
 mod socket;
 pub mod statement;
 pub mod stream;
+mod succession;
 mod tally;
 pub mod tls;
 mod transport;

@@ -24,6 +24,7 @@ impl Answers {
         if self.moves(status, error.as_ref()) {
             return;
         }
+        let error = self.begin_refused(status, error);
         let Some(sent) = self.sent.front_mut() else {
             return;
         };
@@ -32,9 +33,6 @@ impl Answers {
             && sent.cancelled.is_none()
             && status == TransactionStatus::Idle
             && sent.request.part == Part::Single;
-        if status == TransactionStatus::Idle && sent.request.work.begins() {
-            self.begin_failed.clone_from(&error);
-        }
         // The statement was carried out although its result was not taken: whoever runs it again does it twice.
         let refusal = sent.refusal.take().map(|refusal| match refusal {
             Error::Result { code, problem, .. } if error.is_none() => Error::Result {
@@ -82,7 +80,7 @@ impl Answers {
             if self.builder.rows() > 0 {
                 self.builder = FrameBuilder::new();
             }
-            self.session_over |= sent.request.finish;
+            self.sessions_over += usize::from(sent.request.finish);
             let is_idle = status == TransactionStatus::Idle;
             self.trail.answered(&sent.request, sent.probed, is_idle);
             if !sent.request.is_upkeep {
@@ -124,6 +122,22 @@ impl Answers {
         let error = self.sent.front_mut()?.take_error(commits);
         self.guard.withdrawn |= matches!(error, Some(Error::Fenced));
         self.guard.withdrawn &= status != TransactionStatus::Idle;
+        error
+    }
+
+    /// Notes that BEGIN failed, with which its session is over.
+    fn begin_refused(&mut self, status: TransactionStatus, error: Option<Error>) -> Option<Error> {
+        let sent = self.sent.front()?;
+        let is_idle = status == TransactionStatus::Idle;
+        // The COMMIT in front of it did not come to be run, and its transaction is not over (conn/succession.rs).
+        let is_in_another = !is_idle && sent.prelude;
+        let error = match error {
+            Some(error) if is_in_another => Some(error.lose_transaction()),
+            error => error,
+        };
+        if (is_idle || is_in_another) && sent.request.work.begins() {
+            self.begin_failed.clone_from(&error);
+        }
         error
     }
 

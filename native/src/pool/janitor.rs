@@ -74,6 +74,7 @@ impl Pool {
         self.alarm.looks();
         let now = Instant::now();
         self.expire(now);
+        self.withdraw(now);
         let retired = self.books().retire(now);
         for connection in retired {
             connection.close();

@@ -17,6 +17,7 @@ mod rounds;
 pub mod router;
 mod search;
 pub mod session;
+mod succession;
 pub mod table;
 mod upkeep;
 mod warmth;

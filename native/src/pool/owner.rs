@@ -51,9 +51,17 @@ impl Owner for Pool {
                 Use::Idle => return,
                 Use::Shared(_) => books.answered(slot, report.finished, Instant::now()),
                 Use::Held(session) => {
+                    let session = Arc::clone(session);
+                    let mut over = report.sessions_over;
+                    if over > 0
+                        && let Some(predecessor) = books.pass(slot)
+                    {
+                        predecessor.over();
+                        over -= 1;
+                    }
                     if let Some(cause) = &report.begin_failed {
                         session.lose(cause);
-                    } else if report.session_over {
+                    } else if over > 0 {
                         session.over();
                     }
                     heard = session.is_heard();
@@ -118,7 +126,10 @@ impl Owner for Pool {
             }
         }
         match usage {
-            Some(Use::Held(session)) => {
+            Some((Use::Held(session), predecessor)) => {
+                if let Some(predecessor) = predecessor {
+                    predecessor.lose(cause);
+                }
                 session.lose(cause);
                 Session::refuse(left.unsent, cause);
             }

@@ -3,10 +3,16 @@
 //! Invariants, whatever happens: open + opening ≤ max; a connection is idle, shared or held, never two of these; every
 //! waiter leaves the queue exactly once and in the order of arrival.
 
+mod spread;
+mod succession;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::error::Counts;
+
+pub use self::spread::Spread;
+use self::succession::Predecessor;
 
 /// Who uses a connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +42,8 @@ pub struct Entry<C, H> {
     expires: Instant,
     /// It was taken out to be closed: news that come meanwhile do not bring it back.
     leaves: bool,
+    /// Whose COMMIT is in front of whatever the holder asks.
+    predecessor: Option<Predecessor<H>>,
     uses: u64,
     /// Which node it leads to.
     node: usize,
@@ -78,17 +86,6 @@ pub struct Bounds {
     pub max_uses: Option<u64>,
     /// How checkouts are spread over nodes; `None`: the warmest connection, wherever it leads.
     pub spread: Option<Spread>,
-}
-
-/// How checkouts are spread over nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spread {
-    /// The node with the fewest connections in use; of equal ones the next in turn.
-    LeastInUse,
-    /// The next in turn.
-    InTurn,
-    /// Any.
-    Random,
 }
 
 /// A shared connection without progress for so long gets no further statements: something slow is in front.
@@ -202,44 +199,6 @@ impl<C: Clone, H, W> Books<C, H, W> {
         let (slot, connection) = self.take(need, now)?;
         let waiter = self.waiters.pop_front()?;
         Some((waiter.wanted, slot, connection))
-    }
-
-    /// Takes a slot off the idle list.
-    fn pop_idle(&mut self) -> Option<usize> {
-        let Some(spread) = self.bounds.spread else {
-            return self.idle.pop();
-        };
-        let node_of = |slot: &usize| self.entries.get(slot).map_or(0, |entry| entry.node);
-        let in_use = |node: usize| {
-            let busy = |entry: &Entry<C, H>| {
-                entry.node == node && !matches!(entry.usage, Use::Idle | Use::Cleaning)
-            };
-            self.entries.values().filter(|entry| busy(entry)).count()
-        };
-        // The number of places behind the last one, as in a circle.
-        let turn = |node: usize| node.wrapping_sub(self.last_node).wrapping_sub(1);
-        let place = match spread {
-            // Nodes, not connections: one with more of them gets no more.
-            Spread::Random => {
-                let mut nodes: Vec<usize> = self.idle.iter().map(node_of).collect();
-                nodes.sort_unstable();
-                nodes.dedup();
-                let pick = usize::try_from(getrandom::u32().unwrap_or_default()).unwrap_or(0);
-                let node = nodes.get(pick.checked_rem(nodes.len())?).copied();
-                (self.idle.iter()).rposition(|slot| Some(node_of(slot)) == node)
-            }
-            Spread::InTurn | Spread::LeastInUse => {
-                let least = spread == Spread::LeastInUse;
-                (0..self.idle.len()).min_by_key(|place| {
-                    let node = self.idle.get(*place).map_or(0, node_of);
-                    let used = if least { in_use(node) } else { 0 };
-                    (used, turn(node), usize::MAX - place)
-                })
-            }
-        }?;
-        let slot = self.idle.remove(place);
-        self.last_node = self.entries.get(&slot).map_or(0, |entry| entry.node);
-        Some(slot)
     }
 
     fn take(&mut self, need: Need, now: Instant) -> Option<(usize, C)> {
@@ -391,6 +350,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
             since: now,
             expires,
             leaves: false,
+            predecessor: None,
             uses: 0,
             node,
         };
@@ -398,10 +358,12 @@ impl<C: Clone, H, W> Books<C, H, W> {
         slot
     }
 
-    /// A connection is over; returns who held it.
-    pub fn closed(&mut self, slot: usize) -> Option<Use<H>> {
+    /// A connection is over; returns who held it, and whose COMMIT was in front of him.
+    pub fn closed(&mut self, slot: usize) -> Option<(Use<H>, Option<H>)> {
         self.idle.retain(|idle| *idle != slot);
-        self.entries.remove(&slot).map(|entry| entry.usage)
+        let entry = self.entries.remove(&slot)?;
+        let predecessor = entry.predecessor.map(|predecessor| predecessor.session);
+        Some((entry.usage, predecessor))
     }
 
     /// Waiters that match leave the queue.
@@ -477,6 +439,7 @@ impl<C: Clone, H, W> Books<C, H, W> {
         let spare = self.entries.len() > self.bounds.min_idle;
         let idle_timeout = self.bounds.idle_timeout.filter(|_| spare);
         waiters
+            .chain(self.successions())
             .chain(idle.map(|entry| {
                 let bored = idle_timeout.and_then(|limit| entry.since.checked_add(limit));
                 bored.map_or(entry.expires, |bored| bored.min(entry.expires))

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::conn::request::{CopyStep, Outlet, Request, Subscriber};
+use crate::conn::guard::overrides;
+use crate::conn::request::{CopyStep, Outlet, Part, Request, Subscriber};
 use crate::conn::{Connection, Origin};
 use crate::error::{Error, Outcome, Phase};
 use crate::pool::Pool;
@@ -107,9 +108,16 @@ impl Session {
                     if request.finish {
                         *state = State::Finishing(Arc::clone(&connection));
                     }
+                    let is_end = request.finish && request.part == Part::Commit;
                     // Under the session's lock, so that requests of several threads keep their order.
                     match connection.serve(request, origin) {
-                        Ok(()) => return,
+                        Ok(()) => {
+                            drop(state);
+                            if let (true, Some(pool)) = (is_end, self.pool.upgrade()) {
+                                pool.succeed(self, &connection, origin);
+                            }
+                            return;
+                        }
                         Err(request) => (
                             *request,
                             Error::TransactionLost {
@@ -158,13 +166,50 @@ impl Session {
         }
     }
 
+    /// Does it wait with a transaction whose first statement may travel behind the COMMIT of another session? What may be
+    /// cancelled would have to wait for that, and whoever hears the connection would hear of that.
+    pub(super) fn may_succeed(&self) -> bool {
+        let waits_long = |request: &Request| request.timeout.is_none() && !request.exclusive;
+        match &*self.lock() {
+            State::Waiting(queue) => {
+                !self.is_heard()
+                    && queue.iter().all(waits_long)
+                    && (queue.front())
+                        .is_some_and(|first| first.work.begins() && !overrides(&first.work))
+            }
+            _ => false,
+        }
+    }
+
+    /// What it has asked behind the COMMIT of another session fails: that one takes too long.
+    pub(super) fn withdraw(&self, error: &Error) {
+        let mut state = self.lock();
+        if let State::Active(connection) | State::Finishing(connection) = &*state
+            && connection.withdraw(error)
+        {
+            *state = State::Lost(error.clone());
+        }
+    }
+
     /// The pool hands over a connection. `false`: the session does not want it any more.
     pub(super) fn activate(&self, connection: &Arc<Connection>, origin: Origin<'_>) -> bool {
+        self.begin_on(connection, origin, false)
+    }
+
+    /// The same; `is_behind` the COMMIT of another session, to which the connection's events belong until it is answered.
+    pub(super) fn begin_on(
+        &self,
+        connection: &Arc<Connection>,
+        origin: Origin<'_>,
+        is_behind: bool,
+    ) -> bool {
         let mut state = self.lock();
         let State::Waiting(queue) = &mut *state else {
             return false;
         };
-        connection.subscribe(self.subscriber.get().cloned());
+        if !is_behind {
+            connection.subscribe(self.subscriber.get().cloned());
+        }
         let queue = std::mem::take(queue);
         let finishing = queue.iter().any(|request| request.finish);
         *state = if finishing {
@@ -312,7 +357,7 @@ impl Session {
             }
             // What runs is cancelled on the server.
             State::Active(connection) => {
-                connection.interrupt("transaction");
+                connection.leave("transaction");
             }
             // The last request gives the connection back by itself, unless it needs the caller or was never sent.
             State::Finishing(connection) => {

@@ -1,4 +1,6 @@
-//! A trusting server on this thread's runtime: answers every statement with one row, one called `wait` when it is cancelled.
+//! A trusting server on this thread's runtime: answers every statement with one row, one called `wait` when it is cancelled,
+//! one called `stall` never.
+//! It knows whether it is in a transaction by the words BEGIN and COMMIT.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -112,7 +114,7 @@ async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
         return ignore(&mut socket).await;
     }
     let mut answer = Vec::new();
-    let (mut waits, mut refusal) = (false, None);
+    let (mut waits, mut stalls, mut refusal, mut status) = (false, false, None, b"I");
     loop {
         let tag = socket.read_u8().await?;
         let length = socket.read_i32().await?;
@@ -121,6 +123,12 @@ async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
         match tag {
             b'P' => {
                 waits |= body.windows(4).any(|word| word == b"wait");
+                stalls |= body.windows(5).any(|word| word == b"stall");
+                if body.windows(5).any(|word| word == b"BEGIN") {
+                    status = b"T";
+                } else if body.windows(6).any(|word| word == b"COMMIT") {
+                    status = b"I";
+                }
                 if let Some((word, code)) = server.refused.get() {
                     let text = String::from_utf8_lossy(&body);
                     refusal = text.contains(word).then_some(code);
@@ -134,6 +142,7 @@ async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
                 answer.extend(description());
             }
             b'D' => answer.extend(description()),
+            b'E' if stalls => std::future::pending().await,
             b'E' if std::mem::take(&mut waits) => {
                 socket.write_all(&std::mem::take(&mut answer)).await?;
                 let gone = async { socket.peek(&mut [0]).await };
@@ -154,12 +163,13 @@ async fn serve(server: &Server, mut socket: TcpStream) -> std::io::Result<()> {
                 answer.extend(message(b'C', b"SELECT 1\0"));
             }
             b'Q' => {
+                status = b"I";
                 answer.extend(message(b'C', b"ROLLBACK\0"));
                 answer.extend(message(b'Z', b"I"));
                 socket.write_all(&std::mem::take(&mut answer)).await?;
             }
             b'S' => {
-                answer.extend(message(b'Z', b"I"));
+                answer.extend(message(b'Z', status));
                 socket.write_all(&std::mem::take(&mut answer)).await?;
             }
             _ => return Ok(()),

@@ -287,7 +287,7 @@ fn connections_are_opened_for_those_who_wait_and_up_to_the_minimum() {
     books.open_failed();
     books.end();
     assert!(!books.may_open(8) && !books.wants());
-    assert!(matches!(books.closed(one), Some(Use::Shared(0))));
+    assert!(matches!(books.closed(one), Some((Use::Shared(0), None))));
     assert!(books.is_empty() && !books.may_open_first());
     assert!(!books.may_open(8) && !books.wants(), "it has ended");
     let (mut books, _) = queue_of(
