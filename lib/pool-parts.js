@@ -7,12 +7,12 @@ const { FOLLOWING, modeOf } = require('./options.js');
 const { PoolEvents, hearEvents, leaksOf } = require('./pool-events.js');
 const queryable = require('./queryable.js');
 const { Singles } = require('./single.js');
-const { withJson } = require('./rows/json-types.js');
 const { resolveTypes, PRESETS } = require('./rows/types.js');
 const { TypeCatalog } = require('./type-catalog.js');
 
 const catalogs = lazy(() => require('./catalog-query.js'));
 const figures = lazy(() => require('./pool-figures.js'));
+const jsonTypes = lazy(() => require('./rows/json-types.js'));
 const probes = lazy(() => require('./pool-probes.js'));
 
 /** @import { Reading } from './queryable.js' */
@@ -53,11 +53,9 @@ function makeParts(target, given, tally, own) {
   const ask = askerOf(target);
   const catalog = new TypeCatalog(ask);
   const { json, jsonNumbers } = given;
-  const decoders = queryable.decodersFor(
-    withJson(resolved, { json, jsonNumbers }),
-    rowMode,
-    catalog,
-  );
+  const isPlain = json === undefined && jsonNumbers === undefined;
+  const read = isPlain ? resolved : jsonTypes().withJson(resolved, { json, jsonNumbers });
+  const decoders = queryable.decodersFor(read, rowMode, catalog);
   // A standby takes no marker.
   const isMarking = commitResolution === 'marker' && !FOLLOWING.has(mode);
   const resolves = commitResolution !== 'off' && !isMarking;

@@ -5,11 +5,11 @@ const { lazy } = require('./lazy.js');
 const { StatementAnswer } = require('./answer.js');
 const { Decoders } = require('./decoders.js');
 const { readQueryOptions } = require('./options.js');
-const { withJson } = require('./rows/json-types.js');
 const { resolveTypes } = require('./rows/types.js');
 const { ask, execute } = require('./request.js');
 
 const errors = lazy(() => require('./error-classes.js'));
+const jsonTypes = lazy(() => require('./rows/json-types.js'));
 
 /** @typedef {InstanceType<typeof StatementAnswer>} Answered */
 /** @import { Manner } from './request.js' */
@@ -81,7 +81,7 @@ function decodersOf(reading, options) {
   const isPlain = options.types === undefined && jsonNumbers === undefined;
   if (isPlain && options.rowMode === undefined) return reading.decoders;
   const json = jsonNumbers === undefined ? reading.json : { ...reading.json, jsonNumbers };
-  const types = withJson(resolveTypes(options.types, reading.types), json);
+  const types = jsonTypes().withJson(resolveTypes(options.types, reading.types), json);
   return decodersFor(types, rowMode, reading.catalog);
 }
 

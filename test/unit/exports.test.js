@@ -67,7 +67,7 @@ test('a first statement needs no slow module of Node either', () => {
     await new Promise(setImmediate);`);
   assert.deepEqual(slow, []);
   const later =
-    /^(spin|error-classes|errors|pool-news)\.js|^tracing\/(?!channels)|^rows\/(long-text|dates|user-oids)/;
+    /^(spin|error-classes|errors|pool-news)\.js|^tracing\/(?!channels)|^rows\/(long-text|dates|user-oids|json-)/;
   assert.deepEqual(
     own.filter((file) => later.test(file)),
     [],
