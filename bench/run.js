@@ -8,6 +8,7 @@ const path = require('node:path');
 const { writeCharts } = require('./harness/charts.js');
 const { writeDocuments } = require('./harness/documents.js');
 const { openDatabase } = require('./harness/database.js');
+const { installed } = require('./harness/installed.js');
 const { measure } = require('./harness/measure.js');
 const { read } = require('./harness/options.js');
 const { BENCH, PEERS, REFERENCE, SUBJECT, missing } = require('./harness/peers.js');
@@ -26,6 +27,8 @@ async function main() {
     return 0;
   }
   const { peers, absent } = present(options);
+  const uninstall = installed();
+  process.once('exit', uninstall);
   const database = await openDatabase({ smoke: options.smoke, slots: peers.length });
   // Ctrl-C must not leave a server behind
   for (const signal of ['SIGINT', 'SIGTERM']) {

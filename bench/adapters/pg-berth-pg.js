@@ -3,6 +3,6 @@
 
 const { adapter } = require('./pg.js');
 
-const load = () => require('../..');
+const load = () => require(process.env.PG_BERTH_PUBLISHED ?? '../..');
 
 module.exports = adapter({ named: false, load, loadCursor: () => load().Cursor });

@@ -8,7 +8,7 @@ function adapter(options) {
 }
 
 async function open(url, max, options) {
-  const { createPool } = require('../..');
+  const { createPool } = require(process.env.PG_BERTH_PUBLISHED ?? '../..');
   const pool = createPool({ connectionString: url, poolSize: max, types: 'pg', ...options });
 
   return {

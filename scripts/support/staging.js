@@ -3,7 +3,10 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { ADDON } = require('./addon.js');
+const { writeChunks } = require('./chunks.js');
 const { mainManifest, platformManifest } = require('./manifests.js');
+const { ownPlatform } = require('./platforms.js');
 const { ROOT } = require('./run.js');
 
 const own = () => JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
@@ -14,7 +17,7 @@ function writeManifest(folder, manifest) {
   fs.writeFileSync(path.join(folder, 'package.json'), text);
 }
 
-/** The main package: sources and types, no binary. @returns {string} its folder */
+/** The main package: JavaScript, joined where a start needs it at once, and types; no binary. @returns {string} its folder */
 function stageMain(out) {
   const manifest = mainManifest(own());
   const folder = path.join(out, 'pg-berth');
@@ -22,6 +25,7 @@ function stageMain(out) {
   for (const name of [...manifest.files, 'README.md', 'LICENSE']) {
     fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   }
+  writeChunks(path.join(folder, 'lib'));
   return folder;
 }
 
@@ -43,4 +47,17 @@ function stagePlatform(out, platform, binary, notices) {
   return folder;
 }
 
-module.exports = { stageMain, stagePlatform };
+/**
+ * Both packages as npm would install them here, without asking it.
+ * @param {string} project
+ * @returns {string} the folder of the main one
+ */
+function stageInstalled(project) {
+  const modules = path.join(project, 'node_modules');
+  const platform = ownPlatform();
+  const isBuilt = platform !== undefined && fs.existsSync(ADDON);
+  if (isBuilt) stagePlatform(path.join(modules, '@pg-berth'), platform, ADDON, '');
+  return stageMain(modules);
+}
+
+module.exports = { stageInstalled, stageMain, stagePlatform };
