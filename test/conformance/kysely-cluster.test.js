@@ -37,6 +37,23 @@ const isStandby = async (db) => {
   return rows[0].standby;
 };
 
+test('CP-8: a transaction that asks to write begins when the server is known not to be fenced', async (t) => {
+  const { primary } = cluster;
+  t.after(() => primary.unfence());
+  const connection = cluster.options({ acquireTimeoutMs: 500, poolSize: 1 });
+  const db = open(t, { connection });
+  await primary.sql('create sequence if not exists numbers');
+  const draw = (tx) => sql`select nextval('numbers')`.execute(tx);
+  await db.transaction().setAccessMode('read write').execute(draw);
+  await primary.fence();
+  await assert.rejects(db.transaction().setAccessMode('read write').execute(draw), (error) =>
+    ['FencedError', 'NoPrimaryError'].includes(error.name),
+  );
+  // A number that was drawn would stay so, whatever becomes of the transaction.
+  const [{ last_value: last }] = await primary.sql('select last_value from numbers');
+  assert.equal(Number(last), 1);
+});
+
 test('transactions with access mode read only run on a standby when asked to, all else on the primary', async (t) => {
   const db = open(t, { readOnlyTransactions: 'standby' });
   assert.equal(await isStandby(db), false);

@@ -198,23 +198,38 @@ pub fn overrides(work: &Work) -> bool {
     match work {
         Work::Execute {
             statement, begin, ..
-        } => {
-            statement.overrides_fence
-                || begin
-                    .as_deref()
-                    .is_some_and(|begin| begin.contains("READ WRITE"))
-        }
-        Work::Open { begin, .. } => begin
-            .as_deref()
-            .is_some_and(|begin| begin.contains("READ WRITE")),
+        } => statement.overrides_fence || begin.as_deref().is_some_and(asks_to_write),
+        Work::Open { begin, .. } => begin.as_deref().is_some_and(asks_to_write),
         Work::Simple { statement, .. } => statement.overrides_fence,
         _ => false,
     }
 }
 
+/// Does a BEGIN name its access mode so? Each face writes it in its own letters.
+fn asks_to_write(begin: &str) -> bool {
+    const WORDS: &[u8] = b"read write";
+    let mut places = begin.as_bytes().windows(WORDS.len());
+    places.any(|place| place.eq_ignore_ascii_case(WORDS))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_begin_that_asks_for_writes_is_seen_in_any_letters() {
+        for (begin, overrides) in [
+            ("BEGIN READ WRITE", true),
+            (
+                "start transaction isolation level serializable read write",
+                true,
+            ),
+            ("begin", false),
+            ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", false),
+        ] {
+            assert_eq!(asks_to_write(begin), overrides, "{begin}");
+        }
+    }
 
     #[test]
     fn what_is_demanded_is_met_by_these_roles() {
