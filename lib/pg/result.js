@@ -128,13 +128,14 @@ function noteCopy(text) {
 
 /** @param {readonly ShapeField[]} fields @param {string} format @returns {Field[]} */
 function toFields(fields, format) {
-  return fields.map(([name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier]) => ({
-    name,
-    tableID,
-    columnID,
-    dataTypeID,
-    dataTypeSize,
-    dataTypeModifier,
+  // By number: taken apart like a list each would cost three times as much until V8 has optimised this.
+  return fields.map((field) => ({
+    name: field[0],
+    tableID: field[1],
+    columnID: field[2],
+    dataTypeID: field[3],
+    dataTypeSize: field[4],
+    dataTypeModifier: field[5],
     format,
   }));
 }
