@@ -9,17 +9,22 @@ const MAX_NAMED = 3;
 /** Between the program and the place where its stack is taken. */
 const OWN_FRAMES = 6;
 
+/** @typedef {InstanceType<typeof import('./place.js').Place>} Place */
+
 /** @param {string} frame */
 const isOwn = (frame) => frame.includes(__dirname) || frame.includes('new Promise (<anonymous>)');
 
 class Holders {
   #isTracking;
-  /** @type {Map<any, { since: number, stack: string | undefined }>} */
-  #held = new Map();
+  #places;
 
-  /** @param {boolean} isTracking are stacks recorded? That costs some microseconds for each checkout. */
-  constructor(isTracking) {
+  /**
+   * @param {boolean} isTracking are stacks recorded? That costs some microseconds for each checkout.
+   * @param {ReadonlyMap<any, Place>} places of all clients
+   */
+  constructor(isTracking, places) {
     this.#isTracking = isTracking;
+    this.#places = places;
   }
 
   /** The program's stack, when it is wanted. @param {Function} below */
@@ -33,39 +38,29 @@ class Holders {
     return frames.slice(Math.max(first, 0)).join('\n');
   }
 
-  /** @param {any} client @param {string | undefined} stack */
-  take(client, stack) {
-    this.#held.set(client, { since: performance.now(), stack });
-  }
-
-  /** @param {any} client */
-  give(client) {
-    this.#held.delete(client);
-  }
-
   /** The longest first. `label` is what the program has set on the client. */
   list() {
     const now = performance.now();
-    return [...this.#held]
-      .map(([client, { since, stack }]) => ({
+    return [...this.#places.values()]
+      .flatMap(({ client, since, taken }) => (since === undefined ? [] : { client, since, taken }))
+      .sort((a, b) => a.since - b.since)
+      .map(({ client, since, taken }) => ({
         label: typeof client.label === 'string' ? client.label : undefined,
         processID: client.processID ?? undefined,
         ageMs: Math.round(now - since),
-        stack,
-      }))
-      .sort((a, b) => b.ageMs - a.ageMs);
+        stack: taken,
+      }));
   }
 
   /** The end of a message, when holders are tracked. */
   describe() {
-    if (!this.#isTracking || this.#held.size === 0) return '';
-    const named = this.list()
-      .slice(0, MAX_NAMED)
-      .map(({ label, processID, ageMs, stack }) => {
-        const who = label ?? `backend ${processID ?? '?'}`;
-        return `${who} for ${ageMs} ms, taken ${stack?.split('\n')[0]?.trim() ?? 'somewhere'}`;
-      });
-    return `; ${this.#held.size} clients are held: ${named.join('; ')}`;
+    const held = this.#isTracking ? this.list() : [];
+    if (held.length === 0) return '';
+    const named = held.slice(0, MAX_NAMED).map(({ label, processID, ageMs, stack }) => {
+      const who = label ?? `backend ${processID ?? '?'}`;
+      return `${who} for ${ageMs} ms, taken ${stack?.split('\n')[0]?.trim() ?? 'somewhere'}`;
+    });
+    return `; ${held.length} clients are held: ${named.join('; ')}`;
   }
 }
 

@@ -3,10 +3,11 @@
 
 const { setImmediate } = require('node:timers');
 const { bound } = require('./bound.js');
-const { isPlain, runByClient, settled, turnAway } = require('./by-client.js');
+const { hasOwnQuery, isPlain, runByClient, settled, turnAway } = require('./by-client.js');
 const { describe } = require('./failures.js');
 const { GIVEN_UP, SETTLE, hostOf, realOf } = require('./for-pools.js');
 const { Holders } = require('./holders.js');
+const { Place } = require('./place.js');
 const {
   acquireTimeout,
   connectTimeout,
@@ -22,6 +23,7 @@ const { readQuery } = require('./query.js');
 const { SharedClients } = require('./shared-clients.js');
 const { acquiring } = require('../tracing/connecting.js');
 
+/** @typedef {InstanceType<typeof Place>} Kept */
 /** @typedef {InstanceType<typeof PooledQuery>} Pooled */
 /** @typedef {(error: Error | undefined, client?: any, release?: (error?: any) => void) => void} Acquired */
 /**
@@ -31,23 +33,24 @@ const { acquiring } = require('../tracing/connecting.js');
  *   told: ((error: unknown, host?: string) => void) | undefined,
  * }} Waiter
  */
-/** @typedef {{ client: any, timer: NodeJS.Timeout | undefined, onError: (error: any) => void }} Idle */
 
 const nothing = () => {};
 
 class Pool extends PoolFields {
-  /** All clients: being opened, lent, idle. @type {Set<any>} */
-  #clients = new Set();
-  /** @type {Idle[]} */
+  /** All clients: being opened, lent, idle. @type {Map<any, Kept>} */
+  #clients = new Map();
+  /** @type {Kept[]} */
   #idle = [];
   /** @type {Waiter[]} */
   #waiting = [];
-  /** Clients past their lifetime. @type {Set<any>} */
-  #expired = new Set();
-  /** Checkouts of each client. @type {WeakMap<object, number>} */
-  #uses = new WeakMap();
   #holders;
   #shared;
+  /** @type {import('./place.js').Heard} */
+  #heard = {
+    lost: (place, error) => this.#lost(place, error),
+    rested: (place) => this.#rested(place),
+    given: (place, error, uses, isClean) => this.#release(place, error, uses, isClean),
+  };
   /** @type {() => void} */
   #ended = nothing;
 
@@ -57,7 +60,7 @@ class Pool extends PoolFields {
     this.ending = false;
     this.ended = false;
     const { options: own } = this;
-    this.#holders = new Holders(Boolean(own.trackHolders));
+    this.#holders = new Holders(Boolean(own.trackHolders), this.#clients);
     this.#shared = new SharedClients(own, {
       joined: (client) => this.emit('acquire', client),
       left: (client, failure) => this.emit('release', failure, client),
@@ -65,7 +68,7 @@ class Pool extends PoolFields {
       again: (asked) => this.#again(asked),
       running: () => this.log('dispatching query'),
       answered: () => this.log('query dispatched'),
-      usesOf: (client) => this.#uses.get(client) ?? 0,
+      usesOf: (client) => this.#clients.get(client)?.uses ?? 0,
     });
   }
 
@@ -85,12 +88,12 @@ class Pool extends PoolFields {
   }
 
   get expiredCount() {
-    return [...this.#clients].filter((client) => this.#expired.has(client)).length;
+    return [...this.#clients.values()].filter(({ isExpired }) => isExpired).length;
   }
 
   /** For programs that count what pg-pool keeps there. */
   get _clients() {
-    return [...this.#clients];
+    return [...this.#clients.keys()];
   }
 
   get _idle() {
@@ -155,7 +158,20 @@ class Pool extends PoolFields {
       return;
     }
     this.#waiting.push(waiter);
-    if (this.#idle.length > 0) process.nextTick(() => this.#pulse());
+    if (this.#idle.length === 0) this.#limit(waiter);
+    else
+      process.nextTick(() => {
+        try {
+          this.#pulse();
+        } finally {
+          // Most have been served now, and need no timer.
+          if (this.#waiting.includes(waiter)) this.#limit(waiter);
+        }
+      });
+  }
+
+  /** Nobody waits longer than the pool lets them. @param {Waiter} waiter */
+  #limit(waiter) {
     const { connectionTimeoutMillis } = this.options;
     if (!connectionTimeoutMillis) return;
     const since = performance.now();
@@ -202,15 +218,15 @@ class Pool extends PoolFields {
     }
     const idle = this.#idle.pop();
     if (idle !== undefined) {
-      clearTimeout(idle.timer);
       const { client } = idle;
+      idle.isIdle = false;
       if (isDead(client)) {
         this.#remove(client, () => this.#pulse());
         this.#pulse();
         return;
       }
       client.ref?.();
-      this.#lend(client, /** @type {Waiter} */ (this.#waiting.shift()), idle.onError, false);
+      this.#lend(idle, /** @type {Waiter} */ (this.#waiting.shift()), false);
       // Who waits beside idle clients gets one of those, with a pulse of their own.
       if (this.#idle.length === 0) this.#serveJoining();
     } else if (!this.#isFull) {
@@ -238,11 +254,13 @@ class Pool extends PoolFields {
 
   /** @param {any} client @param {() => void} [done] */
   #remove(client, done) {
-    const place = this.#idle.findIndex((idle) => idle.client === client);
-    if (place >= 0) clearTimeout(this.#idle.splice(place, 1)[0]?.timer);
-    this.#expired.delete(client);
+    const place = this.#clients.get(client);
     // One that was given back dead says so only then.
-    if (!this.#clients.delete(client)) return;
+    if (place === undefined) return;
+    this.#clients.delete(client);
+    place.stir();
+    if (place.isIdle) this.#idle.splice(this.#idle.indexOf(place), 1);
+    place.isIdle = false;
     client[GIVEN_UP]?.();
     client.end(() => {
       this.emit('remove', client);
@@ -250,27 +268,31 @@ class Pool extends PoolFields {
     });
   }
 
-  /** @param {any} client */
-  #idleListener(client) {
-    /** @param {any} error */
-    const onError = (error) => {
-      error.client = client;
-      client.removeListener('error', onError);
-      client.on('error', () =>
-        this.log('additional client error after disconnection due to error', error),
-      );
-      this.#remove(client, () => this.#pulse());
-      // A lost idle connection is replaced when one is needed; without a listener that is all.
-      if (this.listenerCount('error') > 0) this.emit('error', error, client);
-    };
-    return onError;
+  /** @param {Kept} place @param {any} error */
+  #lost(place, error) {
+    const { client, onError } = place;
+    error.client = client;
+    client.removeListener('error', onError);
+    client.on('error', () =>
+      this.log('additional client error after disconnection due to error', error),
+    );
+    this.#remove(client, () => this.#pulse());
+    // A lost idle connection is replaced when one is needed; without a listener that is all.
+    if (this.listenerCount('error') > 0) this.emit('error', error, client);
+  }
+
+  /** @param {Kept} place */
+  #rested({ client }) {
+    if (this.#clients.size <= this.options.min) return;
+    this.log('remove idle client');
+    this.#remove(client, () => this.#pulse());
   }
 
   /** @param {Waiter} waiter */
   #open(waiter) {
     const client = new this.Client(this.options);
-    this.#clients.add(client);
-    const onError = this.#idleListener(client);
+    const place = new Place(client, this.#heard);
+    this.#clients.set(client, place);
     const { connectionTimeoutMillis, onConnect } = this.options;
     let isLate = false;
     this.log('checking client timeout');
@@ -292,7 +314,7 @@ class Pool extends PoolFields {
     this.log('connecting new client');
     client.connect((/** @type {any} */ error) => {
       clearTimeout(late);
-      client.on('error', onError);
+      client.on('error', place.onError);
       if (error) {
         this.log('client failed to connect', error);
         fail(isLate || isTimeout(error) ? connectTimeout(error) : error);
@@ -302,41 +324,45 @@ class Pool extends PoolFields {
       if (onConnect) {
         // In ticks of their own: what listeners throw is not a rejection.
         settled((done) => done(undefined, onConnect(client))).then(
-          () => process.nextTick(() => this.#welcome(client, waiter, onError)),
+          () => process.nextTick(() => this.#welcome(place, waiter)),
           (reason) => process.nextTick(() => client.end(() => fail(reason))),
         );
       } else {
-        this.#welcome(client, waiter, onError);
+        this.#welcome(place, waiter);
       }
     });
   }
 
-  /** @param {any} client @param {Waiter} waiter @param {(error: any) => void} onError */
-  #welcome(client, waiter, onError) {
+  /** @param {Kept} place @param {Waiter} waiter */
+  #welcome(place, waiter) {
     const { maxLifetimeSeconds } = this.options;
+    const { client } = place;
     if (maxLifetimeSeconds !== 0) {
       const due = setTimeout(() => {
         this.log('ending client due to expired lifetime');
-        this.#expired.add(client);
+        place.isExpired = true;
         this.#shared.retire(client);
-        if (this.#idle.some((idle) => idle.client === client)) {
-          this.#remove(client, () => this.#pulse());
-        }
+        if (place.isIdle) this.#remove(client, () => this.#pulse());
       }, maxLifetimeSeconds * 1000);
       due.unref();
       client.once('end', () => clearTimeout(due));
     }
-    this.#lend(client, waiter, onError, true);
+    this.#lend(place, waiter, true);
   }
 
-  /** @param {any} client @param {Waiter} waiter @param {(error: any) => void} onError @param {boolean} isNew */
-  #lend(client, waiter, onError, isNew) {
+  /** @param {Kept} place @param {Waiter} waiter @param {boolean} isNew */
+  #lend(place, waiter, isNew) {
+    const { client } = place;
     if (isNew) this.emit('connect', client);
     this.emit('acquire', client);
-    const release = this.#releaseOnce(client, onError);
+    place.take(waiter.taken);
+    // Nobody else gets hold of it: less has to be seen to.
+    if (!isNew && waiter instanceof PooledQuery && !hasOwnQuery(client)) {
+      waiter.callback(undefined, client, place.lendToOwn(), place.since);
+      return;
+    }
+    const release = place.lend();
     client.release = release;
-    client.removeListener('error', onError);
-    this.#holders.take(client, waiter.taken);
     const { verify } = this.options;
     const hand = (/** @type {any} */ error = undefined) => {
       if (error) {
@@ -352,31 +378,13 @@ class Pool extends PoolFields {
     else hand(undefined);
   }
 
-  /** @param {any} client @param {(error: any) => void} onError */
-  #releaseOnce(client, onError) {
-    let isReleased = false;
-    /** @param {any} [error] @param {number} [uses] @param {boolean} [isClean] nothing on it can have left a transaction open */
-    return (error, uses = 1, isClean = false) => {
-      if (isReleased) {
-        throw new Error('Release called on client which has already been released to the pool.');
-      }
-      isReleased = true;
-      this.#release(client, onError, error, uses, isClean);
-    };
-  }
-
-  /**
-   * @param {any} client @param {(error: any) => void} onError @param {any} error
-   * @param {number} more uses @param {boolean} isClean
-   */
-  #release(client, onError, error, more, isClean) {
-    client.on('error', onError);
-    const uses = (this.#uses.get(client) ?? 0) + more;
-    this.#uses.set(client, uses);
-    this.#holders.give(client);
+  /** @param {Kept} place @param {any} error @param {number} more uses @param {boolean} isClean */
+  #release(place, error, more, isClean) {
+    const { client, isExpired } = place;
+    place.uses += more;
+    place.give();
     this.emit('release', error, client);
-    const isExpended = uses >= this.options.maxUses;
-    const isExpired = this.#expired.has(client);
+    const isExpended = place.uses >= this.options.maxUses;
     if (isExpended) this.log('remove expended client');
     else if (isExpired) this.log('remove expired client');
     if (error || this.ending || isExpended || isExpired || isDead(client)) {
@@ -384,7 +392,7 @@ class Pool extends PoolFields {
       return;
     }
     if (isClean || typeof client[SETTLE] !== 'function' || !settlesClients(this.options)) {
-      this.#rest(client, onError);
+      this.#rest(place);
       return;
     }
     // What runs comes to its end, and a transaction that was left open is rolled back, before anybody else is served.
@@ -392,25 +400,17 @@ class Pool extends PoolFields {
       if (!this.#clients.has(client)) return;
       if (failure) this.log('client could not be settled', failure);
       if (failure || this.ending || isDead(client)) this.#remove(client, () => this.#pulse());
-      else this.#rest(client, onError);
+      else this.#rest(place);
     }, this.options);
   }
 
-  /** @param {any} client @param {(error: any) => void} onError */
-  #rest(client, onError) {
+  /** @param {Kept} place */
+  #rest(place) {
     const { idleTimeoutMillis, min, allowExitOnIdle } = this.options;
-    /** @type {NodeJS.Timeout | undefined} */
-    let timer;
-    if (idleTimeoutMillis && this.#clients.size > min) {
-      timer = setTimeout(() => {
-        if (this.#clients.size <= min) return;
-        this.log('remove idle client');
-        this.#remove(client, () => this.#pulse());
-      }, idleTimeoutMillis);
-      if (allowExitOnIdle) timer.unref();
-    }
-    if (allowExitOnIdle) client.unref();
-    this.#idle.push({ client, timer, onError });
+    const isLimited = idleTimeoutMillis && this.#clients.size > min;
+    place.rest(isLimited ? idleTimeoutMillis : 0, !allowExitOnIdle);
+    if (allowExitOnIdle) place.client.unref();
+    this.#idle.push(place);
     this.#pulse();
   }
 

@@ -70,12 +70,15 @@ class PooledQuery {
     this.reject = reject;
   }
 
-  /** As a waiter of the pool. @param {any} error @param {any} [client] @param {(error?: any) => void} [release] */
-  callback(error, client, release) {
-    clearTimeout(this.late);
+  /**
+   * As a waiter of the pool.
+   * @param {any} error @param {any} [client] @param {(error?: any) => void} [release] @param {number} [now]
+   */
+  callback(error, client, release, now) {
+    if (this.late !== undefined) clearTimeout(this.late);
     this.told?.(error, client && hostOf(client));
     if (client === undefined) this.reject(error);
-    else this.clients.begin(this, client, /** @type {(error?: any) => void} */ (release));
+    else this.clients.begin(this, client, /** @type {(error?: any) => void} */ (release), now);
   }
 
   /** @param {any} reason */

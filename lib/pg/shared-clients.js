@@ -49,8 +49,11 @@ class SharedClients {
     this.#pool = pool;
   }
 
-  /** The pool has lent a client to a query. @param {PooledQuery} query @param {any} client @param {any} release */
-  begin(query, client, release) {
+  /**
+   * The pool has lent a client to a query.
+   * @param {PooledQuery} query @param {any} client @param {any} release @param {number} [now]
+   */
+  begin(query, client, release, now = performance.now()) {
     if (hasOwnQuery(client)) {
       runByClient(client, query.text, query.values, (error, result) =>
         error ? query.reject(error) : query.resolve(result),
@@ -67,7 +70,7 @@ class SharedClients {
       isOpen: isShared && this.#depth > 1,
       unanswered: 0,
       served: 0,
-      since: isShared ? performance.now() : 0,
+      since: now,
       failure: undefined,
     };
     if (use.isOpen) this.#open.push(use);
@@ -84,11 +87,16 @@ class SharedClients {
     query.use = use;
     use.unanswered++;
     use.served++;
-    if (use.isOpen && this.#pool.usesOf(use.client) + use.served >= this.#maxUses) this.#close(use);
+    if (use.isOpen && this.#maxUses !== Number.POSITIVE_INFINITY) this.#count(use);
     query.asked.isAhead = use.isShared;
     this.#pool.running();
     if (query.context === undefined) use.client[RUN](query);
     else query.context.runInAsyncScope(() => use.client[RUN](query));
+  }
+
+  /** Has it been used as often as it may be? @param {Use} use */
+  #count(use) {
+    if (this.#pool.usesOf(use.client) + use.served >= this.#maxUses) this.#close(use);
   }
 
   /** Sends a query behind others, if it may. @param {PooledQuery} query */
@@ -119,7 +127,6 @@ class SharedClients {
     const { reason } = query;
     this.#pool.answered();
     use.unanswered--;
-    use.since = performance.now();
     if (query.hasFailed && !isVerdict(reason)) {
       // What the server answered with leaves the connection as good as it was.
       use.failure ??= describe(reason);
@@ -129,7 +136,10 @@ class SharedClients {
     if (use.unanswered === 0) {
       this.#close(use);
       use.release(use.failure, use.served, use.isShared);
-    } else this.#pool.left(use.client, use.failure);
+    } else {
+      use.since = performance.now();
+      this.#pool.left(use.client, use.failure);
+    }
     this.#pool.serve();
     return moves;
   }
@@ -143,7 +153,9 @@ class SharedClients {
   #close(use) {
     if (!use.isOpen) return;
     use.isOpen = false;
-    this.#open.splice(this.#open.indexOf(use), 1);
+    // Mostly the one that was opened last.
+    if (this.#open.at(-1) === use) this.#open.pop();
+    else this.#open.splice(this.#open.indexOf(use), 1);
   }
 }
 

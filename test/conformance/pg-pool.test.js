@@ -219,6 +219,38 @@ compareAll([
     },
   },
   {
+    name: 'asked together beside an idle client: who comes too late for it waits as long as anybody',
+    run: async (_, { pool: make }) => {
+      const pool = make({ max: 1, connectionTimeoutMillis: 500 });
+      await pool.query('select 1');
+      const [first, second] = [pool.connect(), rejection(pool.connect())];
+      const points = [counts(pool), await second, counts(pool)];
+      (await first).release();
+      return [...points, seen(await pool.query('select 1 as a')), counts(pool)];
+    },
+  },
+  {
+    name: 'who hears of the loss of a client that runs a query of the pool',
+    run: async (_, { pool: make }) => {
+      const pool = make({ max: 1 });
+      await pool.query('select 1');
+      const log = [];
+      const note = (name, client) => log.push([name, client.listenerCount('error')]);
+      pool.on('acquire', (client) => note('acquire', client));
+      pool.on('release', (_error, client) => note('release', client));
+      for (let i = 0; i < 2; i++) {
+        const asked = pool.query('select 1');
+        process.nextTick(() => note('runs', pool._clients[0]));
+        await asked;
+      }
+      const client = await pool.connect();
+      note('lent', client);
+      client.release();
+      note('idle', client);
+      return log;
+    },
+  },
+  {
     name: 'a client that dies in use is removed once, also when it was given back by then',
     run: async (_, { pool: make, observer }) => {
       const pool = make({ max: 1 });

@@ -61,3 +61,81 @@ test('a cursor is read to its end and closed', async (t) => {
   await cursor.close();
   await client.end();
 });
+
+/** Timers in the place of the real ones that end when the test says so; with `refresh` as Node has it. */
+function keepTimers(t) {
+  const real = { setTimeout, clearTimeout };
+  const restore = () => Object.assign(globalThis, real);
+  t.after(restore);
+  const kept = new Set();
+  let made = 0;
+  globalThis.setTimeout = (end, ms) => {
+    made++;
+    const timer = { ms, refresh: () => timer, unref: () => timer };
+    timer.end = () => kept.delete(timer) && end();
+    kept.add(timer);
+    return timer;
+  };
+  globalThis.clearTimeout = (timer) => {
+    if (!kept.delete(timer)) real.clearTimeout(timer);
+  };
+  return { kept, restore, made: () => made };
+}
+
+const IDLE_MS = 12_345;
+
+function openResting(t) {
+  const pool = new Pool({ connectionString: db.url, max: 1, idleTimeoutMillis: IDLE_MS });
+  t.after(() => pool.end());
+  return pool;
+}
+
+const idleTimer = ({ kept }) => [...kept].find(({ ms }) => ms === IDLE_MS);
+
+test('a client rests by one timer, however many queries it served, and goes when that ends', async (t) => {
+  const timers = keepTimers(t);
+  const pool = openResting(t);
+  await pool.query('select 1');
+  const before = timers.made();
+  for (let i = 0; i < 5; i++) await pool.query('select 1');
+  assert.equal(timers.made(), before, 'none was made anew');
+  const removed = new Promise((resolve) => pool.once('remove', resolve));
+  idleTimer(timers).end();
+  await removed;
+  assert.equal(pool.totalCount, 0);
+});
+
+test('time that ends while a query runs takes nobody away, and the next rest is limited again', async (t) => {
+  const timers = keepTimers(t);
+  const pool = openResting(t);
+  await pool.query('select 1');
+  const running = pool.query('select pg_backend_pid() as pid');
+  await new Promise((resolve) => process.nextTick(resolve));
+  assert.equal(pool.idleCount, 0);
+  idleTimer(timers).end();
+  const [{ pid }] = (await running).rows;
+  assert.equal((await pool.query('select pg_backend_pid() as pid')).rows[0].pid, pid);
+  assert.ok(idleTimer(timers), 'it rests by a timer');
+});
+
+test('a client in the hands of the program has no timer', async (t) => {
+  const timers = keepTimers(t);
+  const pool = openResting(t);
+  await pool.query('select 1');
+  const client = await pool.connect();
+  assert.equal(idleTimer(timers), undefined);
+  client.release();
+  assert.ok(idleTimer(timers));
+});
+
+test('a pool that was used before a test began, or goes on behind it, rests by the timers of its time', async (t) => {
+  const pool = openResting(t);
+  await pool.query('select 1');
+  const timers = keepTimers(t);
+  await pool.query('select 1');
+  assert.ok(idleTimer(timers), 'the timer of the test');
+  timers.restore();
+  timers.kept.clear();
+  await pool.query('select 1');
+  assert.equal(timers.kept.size, 0, 'the real one again');
+});
