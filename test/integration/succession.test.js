@@ -134,6 +134,21 @@ for (const driver of DRIVERS) {
     assert.deepEqual(await notes(), ['behind'], 'begun again, and kept once');
   });
 
+  test(`a stream behind a COMMIT gives all its rows, driver ${driver}`, async (t) => {
+    const pool = db.openPool(t, { poolSize: 1, driver });
+    const { held, behind } = await succeeded(pool, async () => {
+      const rows = pool.stream('select generate_series(1, 7) as n', [], { batchSize: 2 });
+      const numbers = [];
+      for await (const { n } of rows) numbers.push(n);
+      return numbers;
+    });
+    await db.sql('select pg_advisory_unlock(7)');
+    await held;
+    assert.deepEqual(await behind, [1, 2, 3, 4, 5, 6, 7]);
+    await db.released(pool);
+    assert.equal(pool.status().counters.connects, 1);
+  });
+
   test(`who gives up behind a COMMIT leaves it alone, driver ${driver}`, async (t) => {
     const pool = db.openPool(t, { poolSize: 1, driver });
     const mine = new Error('mine');

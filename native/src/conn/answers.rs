@@ -447,7 +447,7 @@ impl Sink for Answers {
         // A check in front of a request ends nothing: the portal behind it is noted already.
         let is_check = matches!(self.sent.front(), Some(sent) if sent.check != Check::None && sent.sent != Sent::Check);
         if status == TransactionStatus::Idle && !is_check {
-            self.portals.clear();
+            self.end_portals();
         }
         self.guard
             .ready(self.now, status == TransactionStatus::Idle);

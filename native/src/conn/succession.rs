@@ -6,10 +6,11 @@
 //!
 //! The next session never decides about the COMMIT in front of it: that is not cancelled for its sake, whatever it does.
 
+use crate::conn::answers::Answers;
 use crate::conn::exchange::Exchange;
 use crate::conn::giveup::{Running, fail_where};
 use crate::conn::inflight::InFlight;
-use crate::conn::request::Reply;
+use crate::conn::request::{Reply, Work};
 use crate::conn::{Closing, Connection};
 use crate::error::Error;
 use crate::wire::TransactionStatus;
@@ -60,6 +61,17 @@ impl Exchange {
             std::mem::replace(&mut sent.request.reply, nobody).fail(error);
         }
         true
+    }
+}
+
+impl Answers {
+    /// A transaction is over, and its portals with it; what was sent behind its COMMIT opens one of the next.
+    pub(super) fn end_portals(&mut self) {
+        let ahead = &self.sent;
+        self.portals.retain(|(name, _)| {
+            let opens = |sent: &InFlight| matches!(&sent.request.work, Work::Open { portal, .. } if portal == name);
+            ahead.iter().skip(1).any(opens)
+        });
     }
 }
 
@@ -195,6 +207,34 @@ mod tests {
         assert!(next.try_recv().unwrap().is_ok());
         let report = exchange.report();
         assert_eq!((report.sessions_over, report.in_transaction), (0, true));
+    }
+
+    #[test]
+    fn a_portal_that_is_opened_behind_a_commit_outlives_that() {
+        let (mut exchange, mut end) = ending(|_| {});
+        let (mut next, mut rows) = asked("select 1", Part::Inside);
+        next.work = Work::Open {
+            statement: Statement::intern("select 1").unwrap(),
+            params: Parameters::none(),
+            naming: Naming::Unnamed,
+            begin: Some("BEGIN".into()),
+            portal: "p".into(),
+            batch: 1,
+        };
+        exchange.push(next);
+        hears(&mut exchange, &[&done("COMMIT"), &ready(b"I")]);
+        assert!(end.try_recv().unwrap().is_ok());
+        let [parsed, bound] = [message(b'1', b""), message(b'2', b"")];
+        let row = message(b'D', &[0, 1, 0, 0, 0, 1, b'1']);
+        let batch = [parsed, bound, description(), row, message(b's', b"")].concat();
+        hears(&mut exchange, &[&begun(), &batch, &ready(b"T")]);
+        assert!(rows.try_recv().unwrap().is_ok());
+        let portals = &exchange.answers.portals;
+        assert!(matches!(&portals[..], [(name, Some(_))] if &**name == "p"));
+        let (commit, mut end) = asked("COMMIT", Part::Commit);
+        exchange.push(commit);
+        hears(&mut exchange, &[&done("COMMIT"), &ready(b"I")]);
+        assert!(end.try_recv().unwrap().is_ok() && exchange.answers.portals.is_empty());
     }
 
     #[test]
