@@ -2,7 +2,7 @@
 'use strict';
 
 const { wrong } = require('../option-rules.js');
-const { effectsOf } = require('./keywords.js');
+const { effectsOf } = require('../sql-effects.js');
 
 /** @import { Query } from './query.js' */
 

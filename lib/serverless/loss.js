@@ -1,7 +1,7 @@
 // What was asked of a connection and not answered when it was lost, and what that means for the caller's transaction.
 'use strict';
 
-const { isOpenAfter } = require('./keywords.js');
+const { isOpenAfter } = require('../sql-effects.js');
 
 /**
  * A statement on its way. `isWithin`: its connection was lost, and a transaction was open in front of it, or it has opened

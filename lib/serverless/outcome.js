@@ -4,7 +4,7 @@
 const { resolveCommit } = require('../commit-resolver.js');
 const errors = require('../errors.js');
 const { Connection } = require('./connection.js');
-const { mayCommit } = require('./keywords.js');
+const { mayCommit } = require('../sql-effects.js');
 
 /** @import { CommitTrace } from '../../types/errors.js' */
 /** @import { NativeError } from '../../types/native-error.js' */

@@ -2,7 +2,7 @@
 'use strict';
 
 const { hearAbort } = require('../abort-hearers.js');
-const { effectsOf } = require('./keywords.js');
+const { effectsOf } = require('../sql-effects.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
 

@@ -8,7 +8,7 @@ const { count, flag, oneOf, readOptions } = require('../option-rules.js');
 const { endTransaction, within } = require('../tracing/index.js');
 const { endOf } = require('../transaction-ends.js');
 const { Unanswered, rolledBackFor } = require('../unanswered.js');
-const { effectsOf } = require('./keywords.js');
+const { effectsOf } = require('../sql-effects.js');
 const { wasHandedOver } = require('./query.js');
 const { Budget } = require('./retry.js');
 

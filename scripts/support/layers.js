@@ -110,6 +110,7 @@ const JS = {
   decoders: ['lazy', 'environment', 'native', 'rows', 'type-catalog'],
   answer: ['lazy', 'decoders', 'rows', 'error-classes'],
   'sql-blocks': [],
+  'sql-effects': ['sql-blocks'],
   'sql-text': ['sql-blocks'],
   'query-hooks': ['lazy', 'hooks', 'option-rules', 'sql-comment'],
   'sql-comment': ['hooks'],
@@ -218,6 +219,7 @@ const JS = {
   serverless: [
     ...BELOW,
     'sql-blocks',
+    'sql-effects',
     'query-hooks',
     'weak-secret',
     'commit-resolver',

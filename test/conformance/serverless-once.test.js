@@ -273,3 +273,19 @@ for (const [what, ask] of /** @type {[string, (tx: any, text: string) => Promise
     assert.equal((await db.sql('delete from t where n = 300 returning n')).length, 1);
   });
 }
+
+for (const library of [undefined, require('pg')]) {
+  const driver = library === undefined ? 'the engine' : 'a library';
+  test(`a text with a literal of many megabytes that is lost is in doubt as any other, with ${driver}`, async (t) => {
+    const { proxy, client } = await behindRelay(t, { library, retries: 0 });
+    const text = (n) => `insert into t select ${n} where length('${'x'.repeat(12 << 20)}') > 1`;
+    await db.sql('truncate t');
+    await client.query(text(901));
+    proxy.cutAt({ direction: 'toClient', text: 'INSERT 0 1', before: true });
+    const error = await failureOf(client.query(text(902)));
+    assert.deepEqual([error.name, error.outcome], ['OutcomeUnknownError', 'unknown'], error.stack);
+    assert.equal(await rowsOf(902), 1);
+    await client.transaction((tx) => tx.query(`${text(903)}; select 1`));
+    assert.equal(await rowsOf(903), 1);
+  });
+}

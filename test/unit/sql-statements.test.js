@@ -4,12 +4,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { hasSeveral } = require('../../lib/kysely/several.js');
-const {
-  effectsOf,
-  isOpenAfter,
-  isRollback,
-  mayCommit,
-} = require('../../lib/serverless/keywords.js');
+const { effectsOf, isOpenAfter, isRollback, mayCommit } = require('../../lib/sql-effects.js');
 
 const EFFECTS = {
   '': [],
@@ -55,6 +50,22 @@ test('the effects of a text on its transaction', () => {
     assert.deepEqual(effectsOf(text), effects, text);
     assert.equal(mayCommit(text), effects.includes('commit'), text);
     assert.equal(isRollback(text), effects.join() === 'rollback', text);
+  }
+});
+
+test('the effects of texts with many megabytes of anything', () => {
+  const size = 12 * 2 ** 20;
+  const full = (fill) => fill.repeat(size / fill.length);
+  for (const [before, fill, behind, effects] of [
+    ["select '", 'x', "'; commit", ['other', 'commit']],
+    ["select '", "''", "'; commit", ['other', 'commit']],
+    ["select E'", 'x', "'; commit", ['other', 'commit']],
+    ["select E'", "\\'''", "'; commit", ['other', 'commit']],
+    ['', ' ', 'commit', ['commit']],
+    ['', '--;\n', 'commit', ['commit']],
+    ['create function f() begin', '--;\n', 'atomic select 1; commit', ['other']],
+  ]) {
+    assert.deepEqual(effectsOf(before + full(fill) + behind), effects, before + fill);
   }
 });
 

@@ -1,17 +1,20 @@
 // What the statements of a text do to the transaction they run in, read from their first words.
 'use strict';
 
-const { behindComment } = require('../sql-blocks.js');
+const { behindComment } = require('./sql-blocks.js');
 
 /** @typedef {'begin' | 'commit' | 'rollback' | 'other'} Effect `commit`: what is lost of it leaves a doubt */
 
-/** White space and comments of a line, which end where the server says that a line ends. */
-const BLANK = /(?:\s|--[^\n\r]*)+/y;
+/**
+ * White space, or the comment of a line, which ends where the server says that a line ends. Nothing here repeats a group: that
+ * has no room on the stack for megabytes.
+ */
+const BLANK = /\s+|--[^\n\r]*/y;
 const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
 /** Everything between words that holds neither a quote, a comment, a dollar nor the end of a statement. */
 const PLAIN = /[^\s;'"$/\-A-Za-z_\u0080-\uffff]+/y;
-const QUOTED = /'(?:[^']|'')*(?:'|$)/y;
-const ESCAPED = /'(?:[^'\\]|''|\\[\s\S])*(?:'|$)/y;
+/** Up to the next character that may end an E'…', or hide its end. */
+const UNESCAPED = /[^'\\]*/y;
 const IDENTIFIER = /"[^"]*(?:"|$)/y;
 const DOLLAR = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
 
@@ -21,10 +24,39 @@ function match(pattern, text, at) {
   return pattern.exec(text)?.[0] ?? '';
 }
 
+/** @param {string} text @param {number} at the first quote @returns {number} behind the last one; one that is doubled goes on */
+function behindQuoted(text, at) {
+  let end = at;
+  do {
+    end = text.indexOf("'", end + 1) + 1;
+    if (end === 0) return text.length;
+  } while (text[end] === "'");
+  return end;
+}
+
+/** @param {string} text @param {number} at behind the first quote of an E'…' @returns {number} behind its last one */
+function behindEscaped(text, at) {
+  for (let end = at; end < text.length; end += 2) {
+    end += match(UNESCAPED, text, end).length;
+    if (text[end] === "'" && text[end + 1] !== "'") return end + 1;
+  }
+  return text.length;
+}
+
+/** Behind white space and comments of a line. @param {string} text @param {number} at */
+function behindBlank(text, at) {
+  let end = at;
+  for (let blank = match(BLANK, text, end); blank !== ''; blank = match(BLANK, text, end)) {
+    end += blank.length;
+  }
+  return end;
+}
+
 /** Behind a quote of any kind. @param {string} text @param {number} at @param {string} before the word in front */
 function skipQuote(text, at, before) {
   const quote = text[at];
-  if (quote === "'") return at + match(before === 'E' ? ESCAPED : QUOTED, text, at).length;
+  if (quote === "'" && before === 'E') return behindEscaped(text, at + 1);
+  if (quote === "'") return behindQuoted(text, at);
   if (quote === '"') return at + match(IDENTIFIER, text, at).length;
   const tag = match(DOLLAR, text, at);
   if (tag === '') return at + 1;
@@ -50,9 +82,9 @@ function effectsOf(text) {
   };
   let before = '';
   for (let at = 0; at < text.length; ) {
-    const blank = match(BLANK, text, at).length;
-    if (blank > 0) {
-      at += blank;
+    const behind = behindBlank(text, at);
+    if (behind > at) {
+      at = behind;
       before = '';
       continue;
     }
@@ -74,7 +106,7 @@ function effectsOf(text) {
       if (before === 'BEGIN' && /^atomic$/i.test(word)) break;
       before = word.toUpperCase();
       if (words.length < 5) words.push(before);
-      if (before === 'BEGIN') at += match(BLANK, text, at).length;
+      if (before === 'BEGIN') at = behindBlank(text, at);
     } else if (char === "'" || char === '"' || char === '$') {
       at = skipQuote(text, at, before);
       before = '';
