@@ -23,13 +23,25 @@ function tellLater(/** @type {PooledQuery} */ query) {
   if (answered.push(query) === 1) process.nextTick(tellAll);
 }
 
+/** When the answers of this turn are told; NaN until somebody asks, undefined between turns. @type {number | undefined} */
+let turnTime;
+
+/** The time in ms, read once for all answers of a turn: a clock takes as long as anything else that is done for one of them. */
+function turnNow() {
+  if (turnTime === undefined) return performance.now();
+  if (Number.isNaN(turnTime)) turnTime = performance.now();
+  return turnTime;
+}
+
 function tellAll() {
   const told = answered;
   answered = [];
   let at = 0;
+  turnTime = Number.NaN;
   try {
     for (; at < told.length; at++) /** @type {PooledQuery} */ (told[at]).tell();
   } finally {
+    turnTime = undefined;
     // A listener threw: that is the program's own, and the others are told all the same.
     if (at < told.length) for (const query of told.slice(at + 1)) tellLater(query);
   }
@@ -147,4 +159,4 @@ async function rejection(reason) {
   throw reason instanceof Error ? recaptured(reason) : describe(reason);
 }
 
-module.exports = { PooledAnswer, PooledQuery, rejection };
+module.exports = { PooledAnswer, PooledQuery, rejection, turnNow };

@@ -7,6 +7,7 @@ const { hasOwnQuery, runByClient } = require('./by-client.js');
 const { describe } = require('./failures.js');
 const { RUN, hostOf } = require('./for-pools.js');
 const { DEFAULT_DEPTH } = require('./pool-options.js');
+const { turnNow } = require('./pooled-query.js');
 const { limitOf } = require('./settings.js');
 
 /** @typedef {InstanceType<typeof import('./pooled-query.js').PooledQuery>} PooledQuery */
@@ -53,7 +54,7 @@ class SharedClients {
    * The pool has lent a client to a query.
    * @param {PooledQuery} query @param {any} client @param {any} release @param {number} [now]
    */
-  begin(query, client, release, now = performance.now()) {
+  begin(query, client, release, now = turnNow()) {
     if (hasOwnQuery(client)) {
       runByClient(client, query.text, query.values, (error, result) =>
         error ? query.reject(error) : query.resolve(result),
@@ -103,7 +104,7 @@ class SharedClients {
   join(query) {
     const open = this.#open;
     if (open.length === 0 || !this.#mayShare(query.asked.text)) return false;
-    const now = performance.now();
+    const now = turnNow();
     /** @type {Use | undefined} */
     let best;
     let fewest = this.#depth;
@@ -137,7 +138,7 @@ class SharedClients {
       this.#close(use);
       use.release(use.failure, use.served, use.isShared);
     } else {
-      use.since = performance.now();
+      use.since = turnNow();
       this.#pool.left(use.client, use.failure);
     }
     this.#pool.serve();
