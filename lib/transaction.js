@@ -20,6 +20,7 @@ const { Unanswered, rolledBackFor } = require('./unanswered.js');
 
 const copies = lazy(() => require('./copy.js'));
 const streams = lazy(() => require('./stream.js'));
+const effects = lazy(() => require('./sql-effects.js'));
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
 /** @import { Manner } from './request.js' */
@@ -451,10 +452,13 @@ class Transaction {
   }
 }
 
-/** Streams and COPYs have rows: they end no transaction. @param {unknown} sql */
+/** Streams and COPYs have rows: they end no transaction. @param {any} sql */
 function checkGoesOn(sql) {
   queryable.checkText(sql);
-  if (endOf(sql) !== undefined)
+  // A COPY may be one of several statements.
+  const isSeveral = sql.includes(';');
+  const isEnd = (/** @type {string} */ effect) => effect === 'commit' || effect === 'rollback';
+  if (endOf(sql) !== undefined || (isSeveral && effects().effectsOf(sql).some(isEnd)))
     throw wrongArgument('sql ends the transaction: use commit() or rollback()');
 }
 

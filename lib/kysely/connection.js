@@ -25,7 +25,7 @@ const { IdleWatch } = require('./idle-watch.js');
 const { isLogged, logged, workOf } = require('./kysely-log.js');
 const { hasSeveral } = require('./several.js');
 const { mayReadFromStandby } = require('./standby-reads.js');
-const { TransactionState } = require('./transaction-state.js');
+const { TransactionState, failureBehindEnd } = require('./transaction-state.js');
 const { rolledBackFor } = require('../unanswered.js');
 
 /** @import { Manner } from '../request.js' */
@@ -111,9 +111,11 @@ class BerthConnection {
       if (parameters.length === 0 && hasSeveral(sql)) {
         await this.#beginAlone(options?.signal);
         const simple = { ...this.#transaction.manner(), operation: OPERATION.SIMPLE };
+        this.#transaction.heed(sql);
         await this.#run(sql, [], simple, options?.signal, asked);
         return { rows: [] };
       }
+      this.#transaction.heed(sql);
       const { result } = await this.#run(sql, parameters, manner, options?.signal, asked);
       const { command = '', affected, rows } = result;
       return CHANGING.has(command) ? { numAffectedRows: BigInt(affected), rows } : { rows };
@@ -252,7 +254,7 @@ class BerthConnection {
     const stopper = new AbortController();
     const signal = options?.signal ? anySignal([stopper.signal, options.signal]) : stopper.signal;
     // A portal lives in a transaction: outside of one the stream has its own.
-    const isOwn = !this.#transaction.isOpen;
+    const isOwn = !this.#transaction.holdsPortals;
     this.#goToStandby(compiled);
     this.#isUnsent = false;
     if (isOwn) this.#transaction.begin('begin', this.#engine.reading.resolves === true);
@@ -368,23 +370,23 @@ class BerthConnection {
     this.#idle.stop();
     this.#unlogged = undefined;
     this.#isUnsent = false;
-    const { flags } = this.#transaction;
-    const isKnown = this.#transaction.end();
-    const markers = this.#markers;
+    const commit = text === 'commit';
+    const { isKnown, isLeft, flags, last } = this.#transaction.end(commit);
+    const markers = isLeft ? undefined : this.#markers;
     this.#markers = undefined;
-    const commit = text === 'commit' ? FLAG.COMMIT : 0;
     const trace = this.#told.trace;
     try {
       // Given up in the queue there is nothing to be rolled back, and a connection may be far away.
       if (isKnown && (commit || !this.#leaveQueue())) {
-        const end = () => this.#run(text, [], { flags: flags | commit });
+        const end = () => this.#run(text, [], { flags: last });
         const inside = (/** @type {string} */ sql, /** @type {any} */ params) =>
           this.#run(sql, params, { flags });
         if (signal !== undefined) await this.#endOwn(commit ? 'COMMIT' : 'ROLLBACK', signal);
         else await (commit && markers ? markers.commit(inside, end, {}) : end());
       }
       endTransaction(trace, commit ? 'committed' : 'rolled-back');
-    } catch (error) {
+    } catch (cause) {
+      const error = isLeft && commit ? failureBehindEnd(cause) : cause;
       const { outcome } = /** @type {any} */ (error);
       endTransaction(trace, outcome === 'unknown' ? 'unknown' : 'failed', error);
       throw error;

@@ -1,13 +1,19 @@
 // How far a transaction has come on one connection: BEGIN travels with its first statement.
 'use strict';
 
+const { OutcomeUnknownError, TransactionRolledBackError } = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
+const { effectsOf } = require('../sql-effects.js');
 const { Unanswered } = require('../unanswered.js');
 
 /** @import { Manner } from '../request.js' */
 
 /** @type {Manner} */
 const PLAIN = Object.freeze({});
+
+/** A text may begin or end a transaction if this is in it: more is read of few texts. */
+const TELLING =
+  /(?:^|;)[\s;]*(?:--|\/\*|(?:begin|start|commit|end|rollback|abort|prepare)(?![\w$]))/i;
 
 class TransactionState {
   /** `fresh`: wanted, nothing asked; `asked`: BEGIN is on its way; `begun`: it was answered. @type {'none' | 'fresh' | 'asked' | 'begun'} */
@@ -18,11 +24,17 @@ class TransactionState {
   #inside = PLAIN;
   /** @type {InstanceType<typeof Unanswered> | undefined} */
   #unanswered;
+  /** A text of the program's own has ended it: what follows stands outside. */
+  #isLeft = false;
+  /** Such a text has begun one that is open. */
+  #isOpenByHand = false;
 
   /** @param {string} text of BEGIN @param {boolean} isProbed what becomes of its COMMIT is to be found out if the answer is lost */
   begin(text, isProbed) {
     const flags = FLAG.TRANSACTION | (isProbed ? FLAG.PROBE : 0);
     this.#phase = 'fresh';
+    this.#isLeft = false;
+    this.#isOpenByHand = false;
     this.#inside = Object.freeze({ flags });
     this.#beginning = {
       flags,
@@ -33,9 +45,19 @@ class TransactionState {
     };
   }
 
+  /** What a text does that the program asks for: it may begin and end transactions by itself. @param {string} sql */
+  heed(sql) {
+    if (!TELLING.test(sql)) return;
+    const effects = effectsOf(sql).filter((effect) => effect !== 'other');
+    if (effects.length === 0) return;
+    const isEnd = effects.some((effect) => effect !== 'begin');
+    if (this.#phase !== 'none') this.#isLeft ||= isEnd;
+    if (this.#phase === 'none' || this.#isLeft) this.#isOpenByHand = effects.at(-1) === 'begin';
+  }
+
   /** How the next statement is asked. */
   manner() {
-    if (this.#phase === 'none') return PLAIN;
+    if (this.#phase === 'none' || this.#isLeft) return PLAIN;
     return this.#phase === 'begun' ? this.#inside : this.#beginning;
   }
 
@@ -59,30 +81,42 @@ class TransactionState {
 
   /** What nobody has heard of that was never sent. */
   async missing() {
+    // What it stood in is over.
+    if (this.#isLeft) return undefined;
     const isAnswered = this.#unanswered === undefined || this.#unanswered.size === 0;
     return isAnswered ? undefined : this.#unanswered?.missing(undefined);
   }
 
-  /** Flags of its statements. */
-  get flags() {
-    return Number(this.#inside.flags);
-  }
-
-  /** Ends it; returns whether the server knows of it. */
-  end() {
+  /**
+   * Ends it. `isKnown`: the server knows of it; `isLeft`: a text of the program's has ended it before; `flags` of its statements,
+   * `last` of its end.
+   * @param {boolean} commits
+   */
+  end(commits) {
     const { isKnown } = this;
+    const isLeft = this.#isLeft;
+    const flags = Number(this.#inside.flags);
+    const commit = commits ? FLAG.COMMIT : 0;
+    const last = isLeft ? commit || FLAG.TRANSACTION : flags | commit;
     this.#phase = 'none';
     this.#unanswered = undefined;
-    return isKnown;
+    this.#isLeft = false;
+    this.#isOpenByHand = false;
+    return { isKnown, isLeft, flags, last };
   }
 
   /** May the server know of it? */
   get isKnown() {
-    return this.#phase === 'asked' || this.#phase === 'begun';
+    return this.#phase === 'asked' || this.#phase === 'begun' || this.#isOpenByHand;
   }
 
   get isOpen() {
     return this.#phase !== 'none';
+  }
+
+  /** Is one open, or wanted, in which a portal lives: its own, or one that the program has begun by a text? */
+  get holdsPortals() {
+    return this.#isOpenByHand || (this.isOpen && !this.#isLeft);
   }
 
   get isBegun() {
@@ -95,4 +129,14 @@ class TransactionState {
   }
 }
 
-module.exports = { TransactionState };
+/**
+ * What a COMMIT failed with that a text of the program's has gone before: what that one has committed stays.
+ * @param {any} error
+ */
+function failureBehindEnd(error) {
+  if (error instanceof TransactionRolledBackError || error?.outcome === 'unknown') return error;
+  const message = `a text has ended the transaction before its COMMIT, which failed: ${error?.message}`;
+  return new OutcomeUnknownError(message, { code: 'IN_DOUBT', cause: error });
+}
+
+module.exports = { TransactionState, failureBehindEnd };

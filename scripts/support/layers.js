@@ -158,6 +158,7 @@ const JS = {
   unanswered: ['error-classes'],
   transaction: [
     ...BELOW,
+    'sql-effects',
     'transaction-ends',
     'unanswered',
     'transaction-limits',
@@ -257,6 +258,7 @@ const JS = {
     ...INFRA,
     ...BELOW,
     'sql-blocks',
+    'sql-effects',
     'own-transactions',
     'queryable',
     'stream',

@@ -311,3 +311,18 @@ test('a COPY that was asked for in front of a savepoint is not undone with that'
   assert.equal(rowCount, 1);
   assert.deepEqual(await stored(), [1]);
 });
+
+test('a COPY among several statements does not end the transaction it is in', async (t) => {
+  const pool = await open(t);
+  for (const text of [
+    'select 1; commit; copy rows to stdout',
+    'select 1; rollback; begin; copy rows to stdout;',
+  ]) {
+    const tx = await pool.begin();
+    await tx.query(insert(1));
+    assert.throws(() => tx.copyTo(text), /^TypeError: sql ends the transaction/);
+    tx.copyTo("select '; commit'; copy rows to stdout;").resume();
+    await tx.rollback();
+  }
+  assert.deepEqual(await stored(), []);
+});
