@@ -156,8 +156,10 @@ fn probe(
     answers: &mut Answers,
 ) -> Result<(), Error> {
     let trail = &mut answers.trail;
-    // Those of a pooler may meet another backend each, unless they are inside of one transaction.
-    let is_known = trail.server.is_some() && !(trail.pooled && sent.request.part == Part::Single);
+    // Those of a pooler may meet another backend each, unless they are inside of one transaction. One that begins behind the
+    // COMMIT of another is not inside of that.
+    let is_first = sent.request.part == Part::Single || sent.request.work.begins();
+    let is_known = trail.server.is_some() && !(trail.pooled && is_first);
     let may_name = may_name && !trail.pooled;
     let (name, text) = match (is_known, trail.named) {
         (false, _) => ("", Some(doubt::FIRST)),

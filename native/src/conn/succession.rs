@@ -296,6 +296,27 @@ mod tests {
     }
 
     #[test]
+    fn behind_a_pooler_the_next_transaction_asks_anew_who_its_server_is() {
+        let (mut exchange, _end) = ending(|_| {});
+        let trail = &mut exchange.answers.trail;
+        trail.note_parameter("server_version", "16.1");
+        trail.note_backend(1, "host");
+        let cells = ["7", "0/10", "00000001", "5", "s", "", "2"].map(|cell| {
+            let length = u32::try_from(cell.len()).unwrap().to_be_bytes();
+            [&length[..], cell.as_bytes()].concat()
+        });
+        trail
+            .show(&[&[0, 7][..], &cells.concat()].concat())
+            .unwrap();
+        assert!(trail.pooled && trail.server.is_some());
+        let (mut next, _answer) = asked("select 1", Part::Inside);
+        next.probes = true;
+        exchange.push(next);
+        let said = String::from_utf8_lossy(&exchange.output);
+        assert!(said.contains("pg_control_system"), "{said}");
+    }
+
+    #[test]
     fn of_a_lost_connection_the_commit_is_open_and_what_is_behind_it_is_not() {
         let (mut exchange, mut end, mut next) = succeeded();
         exchange.wrote(exchange.output.len());
