@@ -107,7 +107,7 @@ for (const driver of DRIVERS) {
     const { held, behind } = await succeeded(pool, () =>
       pool.transaction((tx) => {
         runs += 1;
-        return tx.query(`insert into notes (note) values ('behind')`);
+        return tx.query(`insert into notes (note) select 'behind' from pg_sleep(600)`);
       }),
     );
     const before = runs;
@@ -116,6 +116,7 @@ for (const driver of DRIVERS) {
     assert.equal(runs, before, 'it has waited long enough');
     await db.sql('select pg_advisory_unlock(7)');
     await held;
+    // What nobody waits for any more is not run to its end.
     await db.released(pool);
     assert.deepEqual(await notes(), ['held']);
     await insert(pool, 'later');

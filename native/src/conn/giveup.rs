@@ -90,7 +90,7 @@ impl Exchange {
     pub fn next_deadline(&self) -> Option<Instant> {
         let sent = self.answers.sent.front();
         sent.filter(|sent| sent.cancelled.is_none())
-            .and_then(|sent| sent.request.deadline())
+            .and_then(InFlight::deadline)
             .into_iter()
             .chain(self.earliest.filter(|_| !self.is_unqueued()))
             .min()
@@ -132,16 +132,18 @@ impl Exchange {
         }
         self.look_again(now);
         let due = self.answers.sent.front_mut().filter(|sent| {
-            sent.cancelled.is_none()
-                && sent
-                    .request
-                    .deadline()
-                    .is_some_and(|deadline| deadline <= now)
+            sent.cancelled.is_none() && sent.deadline().is_some_and(|deadline| deadline <= now)
         });
-        interrupt(due, |sent| Error::Timeout {
-            phase: Phase::Statement,
-            after: sent.request.timeout.unwrap_or_default(),
-            outcome: Outcome::Failed,
+        let outcome = Outcome::Failed;
+        interrupt(due, |sent| {
+            if sent.unwanted {
+                return Error::Cancelled { outcome };
+            }
+            Error::Timeout {
+                phase: Phase::Statement,
+                after: sent.request.timeout.unwrap_or_default(),
+                outcome,
+            }
         })
     }
 

@@ -52,6 +52,8 @@ pub struct InFlight {
     pub error: Option<Error>,
     /// Why the caller gave up, once a cancel is under way.
     pub cancelled: Option<Error>,
+    /// Its session has gone while a COMMIT was in front of it: it is cancelled as soon as it can be.
+    pub unwanted: bool,
     /// Why its result is not taken, whatever else becomes of it.
     pub refusal: Option<Error>,
     /// The check in front that was not answered yet.
@@ -100,6 +102,7 @@ impl InFlight {
             bound: false,
             error: None,
             cancelled: None,
+            unwanted: false,
             refusal: None,
             check: Check::None,
             met: None,
@@ -122,6 +125,12 @@ impl InFlight {
     /// Is it a COMMIT that the server was asked for?
     pub(super) fn commits(&self) -> bool {
         self.request.part == Part::Commit && !self.fenced && !self.request.lacks
+    }
+
+    /// The moment at which it is given up, once it is what the server does.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let at_once = self.unwanted.then_some(self.since);
+        at_once.or_else(|| self.request.deadline())
     }
 
     /// Is it the COMMIT of a session, which asks for nothing more? Whatever its answer, the server is outside a transaction

@@ -47,10 +47,14 @@ impl Exchange {
             return self.interrupt_all(what);
         }
         self.answers.finished += fail_where(&mut self.queue, |_| true, |_| Error::Closed { what });
+        for sent in self.answers.sent.iter_mut().skip(1) {
+            sent.unwanted = true;
+        }
         Running::Nothing
     }
 
-    /// The session behind the COMMIT has waited for too long: what it has asked fails, and what was sent of it is thrown away.
+    /// The session behind the COMMIT has waited for too long: what it has asked fails, and what was sent of it is given up as
+    /// soon as that does not touch the COMMIT.
     fn withdraw(&mut self, error: &Error) -> bool {
         if !self.is_behind_end() {
             return false;
@@ -58,6 +62,9 @@ impl Exchange {
         self.answers.finished += fail_where(&mut self.queue, |_| true, |_| error.clone());
         for sent in self.answers.sent.iter_mut().skip(1) {
             let (nobody, _) = Reply::local();
+            sent.unwanted = true;
+            // Of its rows nothing is kept.
+            sent.request.max_result = Some(0);
             std::mem::replace(&mut sent.request.reply, nobody).fail(error);
         }
         true
@@ -333,9 +340,17 @@ mod tests {
         assert_eq!(exchange.leave("transaction"), Running::Nothing);
         hears(&mut exchange, &[&done("COMMIT"), &ready(b"I")]);
         assert!(end.try_recv().unwrap().is_ok());
-        assert_eq!(exchange.leave("transaction"), Running::Cancel, "its own");
+        // It runs from here on, for nobody.
+        assert!(exchange.next_deadline().unwrap() <= Instant::now());
+        assert_eq!(exchange.expire(Instant::now()), Running::Cancel);
+        assert_eq!(exchange.next_deadline(), None, "once");
         hears(&mut exchange, &[&begun(), &refused("57014"), &ready(b"E")]);
-        assert!(next.try_recv().unwrap().is_err());
+        let error = next.try_recv().unwrap().unwrap_err();
+        assert!(matches!(error, Error::Cancelled { .. }), "{error}");
+        // In front of it nothing is left alone.
+        let (mut exchange, ..) = succeeded();
+        hears(&mut exchange, &[&done("COMMIT"), &ready(b"I")]);
+        assert_eq!(exchange.leave("transaction"), Running::Cancel);
         // The end of the pool is not that of a session.
         let (mut exchange, ..) = succeeded();
         assert_eq!(exchange.interrupt_all("pool"), Running::GiveUp);
@@ -360,14 +375,18 @@ mod tests {
         hears(&mut exchange, &[&done("COMMIT"), &ready(b"I")]);
         assert!(end.try_recv().unwrap().is_ok());
         assert!(!exchange.withdraw(&error), "nothing is in front any more");
-        let row = message(b'D', &[0, 1, 0, 0, 0, 1, b'1']);
+        assert_eq!(exchange.expire(Instant::now()), Running::Cancel);
+        // The cancel request comes too late, and nothing is kept of 17 MB.
+        let text = vec![b'1'; 1 << 19];
+        let length = u32::try_from(text.len()).unwrap().to_be_bytes();
+        let row = message(b'D', &[&[0, 1][..], &length, &text].concat());
         let [parsed, bound] = [message(b'1', b""), message(b'2', b"")];
         let selected = [
             parsed,
             bound,
             description(),
-            row,
-            message(b'C', b"SELECT 1\0"),
+            row.repeat(34),
+            message(b'C', b"SELECT 34\0"),
         ]
         .concat();
         hears(&mut exchange, &[&begun(), &selected, &ready(b"T")]);
