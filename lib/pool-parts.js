@@ -70,6 +70,7 @@ function makeParts(target, given, tally, own) {
     catalog,
     decoders,
     resolves,
+    exactlyOnce,
     isLimited,
     tally,
     leaks,

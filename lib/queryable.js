@@ -20,7 +20,8 @@ const jsonTypes = lazy(() => require('./rows/json-types.js'));
 
 /**
  * How a pool reads results, whether a COMMIT without an answer is looked into (by its transaction's id; with markers as well, those
- * are for transactions that say that they write), and whether its statements have a time limit.
+ * are for transactions that say that they write) and an answer to a single statement as well, and whether its statements have a time
+ * limit.
  * @typedef {{
  *   types: ResolvedTypes,
  *   json?: JsonOptions,
@@ -28,6 +29,7 @@ const jsonTypes = lazy(() => require('./rows/json-types.js'));
  *   catalog: TypeCatalog | undefined,
  *   decoders: InstanceType<typeof Decoders>,
  *   resolves?: boolean,
+ *   exactlyOnce?: boolean,
  *   isLimited?: boolean,
  *   markers?: Markers | undefined,
  *   tally?: Tally | undefined,

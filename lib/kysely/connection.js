@@ -107,7 +107,7 @@ class BerthConnection {
     this.#markers = this.#markers?.behind(sql);
     const isAway = this.#goToStandby(compiled);
     try {
-      const manner = this.#transaction.manner();
+      const manner = this.#transaction.manner(this.#engine.reading.exactlyOnce);
       if (parameters.length === 0 && hasSeveral(sql)) {
         await this.#beginAlone(options?.signal);
         const simple = { ...this.#transaction.manner(), operation: OPERATION.SIMPLE };
@@ -339,8 +339,9 @@ class BerthConnection {
       this.#engine = this.#readers;
     }
     const { resolves, markers } = this.#engine.reading;
-    this.#transaction.begin(text, resolves === true && !reads);
-    this.#markers = resolves || reads ? undefined : markers;
+    const isMarked = !reads && (!resolves || text.endsWith(' read write'));
+    this.#markers = isMarked ? markers : undefined;
+    this.#transaction.begin(text, resolves === true && !reads && this.#markers === undefined);
     this.#unlogged = isLogged(this) ? text : undefined;
     this.#told.trace = traceTransaction(this.#engine.target.about, text);
     if (this.#session !== undefined) enrol(this.#session, this.#told.trace);

@@ -10,6 +10,8 @@ const { Unanswered } = require('../unanswered.js');
 
 /** @type {Manner} */
 const PLAIN = Object.freeze({});
+/** The same, with what its outcome can be found out by. @type {Manner} */
+const ONCE = Object.freeze({ flags: FLAG.PROBE });
 
 /** A text may begin or end a transaction if this is in it: more is read of few texts. */
 const TELLING =
@@ -55,9 +57,9 @@ class TransactionState {
     if (this.#phase === 'none' || this.#isLeft) this.#isOpenByHand = effects.at(-1) === 'begin';
   }
 
-  /** How the next statement is asked. */
-  manner() {
-    if (this.#phase === 'none' || this.#isLeft) return PLAIN;
+  /** How the next statement is asked. @param {boolean} [isOnce] one that stands for itself has to take effect once (CP-6) */
+  manner(isOnce = false) {
+    if (this.#phase === 'none' || this.#isLeft) return isOnce && !this.#isOpenByHand ? ONCE : PLAIN;
     return this.#phase === 'begun' ? this.#inside : this.#beginning;
   }
 

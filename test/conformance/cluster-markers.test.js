@@ -3,7 +3,9 @@
 
 const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
+const { Kysely } = require('kysely');
 const { CommitAbortedError, createPool } = require('../../lib/index.js');
+const { BerthDialect } = require('../../lib/kysely/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { poolInDoubt, seenSession } = require('../support/doubt.js');
 const { failureOf } = require('../support/script-replies.js');
@@ -212,6 +214,12 @@ test('CP-5: where standbys may be met, a transaction that says that it writes le
   assert.equal(await markers(), start + 1);
   await pool.transaction(write);
   assert.equal(await markers(), start + 1);
+  const db = new Kysely({ dialect: new BerthDialect({ pool }) });
+  const insert = (tx) => tx.insertInto('other').values({ id: 4 }).execute();
+  await db.transaction().setAccessMode('read write').execute(insert);
+  assert.equal(await markers(), start + 2);
+  await db.transaction().execute(insert);
+  assert.equal(await markers(), start + 2);
 });
 
 test('CP-5: a table that is not there fails the transaction and names itself', async (t) => {

@@ -174,6 +174,27 @@ test('a commit whose answer is lost is known to have happened, and happens once'
   assert.ok(await there());
 });
 
+test('CP-6: exactlyOnce of the pool holds for single statements', async (t) => {
+  const servers = [cluster.primary.server];
+  const { pool, resolved, loseConnections, letAsk } = await poolInDoubt(t, servers, {
+    exactlyOnce: true,
+  });
+  const db = new Kysely({ dialect: new BerthDialect({ pool }) });
+  for (const node of cluster.standbys) node.pauseReceiver();
+  const resume = () => {
+    for (const node of cluster.standbys) node.resumeReceiver();
+  };
+  t.after(resume);
+  const done = db.insertInto('note').values({ id: 42 }).returning('id').execute();
+  done.catch(() => {});
+  await waitingForStandby(cluster);
+  await loseConnections();
+  letAsk();
+  resume();
+  assert.deepEqual(await done, [{ id: 42 }]);
+  assert.equal(resolved.length, 1);
+});
+
 test('a write that no standby has confirmed costs no connection', async (t) => {
   const lost = [];
   const db = open(t, { onConnectionError: (error) => lost.push(error) });
