@@ -99,13 +99,14 @@ function lastWordsOf(reason) {
 /** Nothing was sent. @param {boolean} isExpected did we end the connection? @param {Error} [cause] */
 function terminated(isExpected, cause) {
   const message = isExpected ? 'Connection terminated' : 'Connection terminated unexpectedly';
-  return new errors.ConnectError(message, { code: 'ERR_CONNECTION_LOST', cause });
+  const transient = !isExpected;
+  return new errors.ConnectError(message, { code: 'ERR_CONNECTION_LOST', transient, cause });
 }
 
 /** The same of what was on its way: the server may have carried it out. @param {Error} error */
 function interrupted(error) {
-  const { message, code, cause } = /** @type {any} */ (error);
-  return new errors.OutcomeUnknownError(message, { code, cause });
+  const { message, code, transient, cause } = /** @type {any} */ (error);
+  return new errors.OutcomeUnknownError(message, { code, transient, cause });
 }
 
 /**
@@ -127,7 +128,7 @@ function unusable(isLost, isToldOf = true) {
 /** @param {'statement' | 'connect'} phase @param {number} afterMs */
 function timedOut(phase, afterMs) {
   const message = phase === 'statement' ? 'Query read timeout' : 'timeout expired';
-  return new errors.TimeoutError(message, { code: 'ERR_TIMEOUT', phase, afterMs });
+  return new errors.TimeoutError(message, { code: 'ERR_TIMEOUT', transient: true, phase, afterMs });
 }
 
 /**
@@ -141,6 +142,7 @@ function lossOf(cause, isKnown) {
   const under = cause ? errors.fromNative(cause, 'pg') : undefined;
   return new errors.ConnectError('Connection terminated unexpectedly', {
     code: cause?.code ?? 'ERR_CONNECTION_LOST',
+    transient: true,
     cause: under,
   });
 }

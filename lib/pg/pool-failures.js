@@ -54,7 +54,8 @@ function isTimeout(error) {
 
 /** @param {Error} cause */
 function connectTimeout(cause) {
-  const details = { code: 'ERR_TIMEOUT', phase: /** @type {const} */ ('connect'), cause };
+  const phase = /** @type {const} */ ('connect');
+  const details = { code: 'ERR_TIMEOUT', transient: true, phase, cause };
   return new TimeoutError('Connection terminated due to connection timeout', details);
 }
 

@@ -139,7 +139,8 @@ async function within(answer, ms) {
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
   const late = new Promise((_, reject) => {
-    const details = { code: 'ERR_TIMEOUT', phase: /** @type {const} */ ('connect'), afterMs: ms };
+    const phase = /** @type {const} */ ('connect');
+    const details = { code: 'ERR_TIMEOUT', transient: true, phase, afterMs: ms };
     timer = setTimeout(() => reject(new TimeoutError('timeout expired', details)), Math.max(1, ms));
   });
   try {

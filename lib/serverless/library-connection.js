@@ -79,7 +79,8 @@ class LibraryConnection {
     const failed = new Promise((_, reject) => {
       this.#abort = reject;
       if (!Number.isFinite(limitMs)) return;
-      const known = { code: 'ERR_TIMEOUT', phase: /** @type {const} */ ('connect') };
+      const phase = /** @type {const} */ ('connect');
+      const known = { code: 'ERR_TIMEOUT', transient: true, phase };
       const late = () => reject(new errors.TimeoutError('timeout expired', known));
       timer = setTimeout(late, Math.max(1, limitMs));
     });

@@ -77,7 +77,8 @@ function transactionLost(error) {
 /** @param {ForeignLoss} loss @returns {Error & { cause?: unknown }} */
 function foreign({ outcome, origin }) {
   if (outcome === 'not-sent') return origin;
-  return new errors.OutcomeUnknownError(origin.message, { code: origin.code, cause: origin });
+  const details = { code: origin.code, transient: true, cause: origin };
+  return new errors.OutcomeUnknownError(origin.message, details);
 }
 
 /**

@@ -6,6 +6,7 @@ const { getEventListeners } = require('node:events');
 const { mock, test } = require('node:test');
 const { createRetryWrapper, isTransientError, withRetry } = require('../../lib/resilience.js');
 const { testDatabase } = require('../support/pools.js');
+const { failureOf } = require('../support/script-replies.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
 
@@ -246,6 +247,44 @@ test('R6: connection failures of this driver are transient', async (t) => {
   const error = await pool.query('select 1').then(assert.fail, (failure) => failure);
   assert.equal(isTransientError(error), true);
   assert.equal(isTransientError({ code: error.code }), true, `code ${error.code}`);
+});
+
+test('R6: a lost connection and a time that is over are transient on every face', async (t) => {
+  const { Client, ServerlessClient } = require('../../lib/index.js');
+  const proxy = await database.openProxy(t);
+  const lossAt = (text) => proxy.cutAt({ direction: 'toClient', text, before: true });
+  const isTold = (error, outcome) =>
+    assert.deepEqual(
+      [error.outcome, error.transient, isTransientError(error)],
+      [outcome, true, true],
+      error.stack,
+    );
+  const connectionString = proxy.url(database.url);
+  const client = new Client({ connectionString });
+  t.after(() => client.end());
+  const told = new Promise((resolve) => client.once('error', resolve));
+  await client.connect();
+  lossAt('first');
+  const asked = ["select 'first'", 'select 2'].map((text) => failureOf(client.query(text)));
+  isTold(await asked[0], 'unknown');
+  isTold(await asked[1], 'not-sent');
+  isTold(await told, 'not-sent');
+  const late = new Client({ connectionString: database.url, query_timeout: 100 });
+  t.after(() => late.end());
+  await late.connect();
+  const behind = ['select pg_sleep(60)', 'select 2'].map((text) => failureOf(late.query(text)));
+  isTold(await behind[1], 'not-sent');
+  isTold(await behind[0], 'failed');
+  for (const library of [undefined, require('pg')]) {
+    const secret = 'a secret that only the tests know';
+    const options = { connectionString, secret, reaper: false, retries: 0, library };
+    const serverless = new ServerlessClient(options);
+    t.after(() => serverless.end());
+    await serverless.query('select 1');
+    lossAt('INSERT 0 1');
+    isTold(await failureOf(serverless.query('insert into r8 values (7)')), 'unknown');
+  }
+  await database.sql('truncate r8');
 });
 
 test('R6: what a failed transaction refuses is not transient', async (t) => {
