@@ -11,11 +11,11 @@ const OPAQUE = [
   /'[^']*'/y,
   /--[^\n\r]*/y,
   /"[^"]*"/y,
-  /(?<![\w$])\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[\s\S]*?\$\1\$/y,
+  /(?<![\w$\u0080-\uffff])\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[\s\S]*?\$\1\$/y,
 ];
 
 /** A backslash escapes only in what begins like this. */
-const ESCAPING = /(?<![\w$])[eE]'/y;
+const ESCAPING = /(?<![\w$\u0080-\uffff])[eE]'/y;
 const ESCAPED = /[^'\\]*(?:\\[\s\S]|'')/y;
 const ENDING = /[^'\\]*'/y;
 
@@ -44,6 +44,8 @@ function behindOpaque(text, at) {
  * @returns {boolean}
  */
 function hasSeveral(text) {
+  // What stands in front of the first semicolons may be nothing.
+  let isBegun = false;
   let isEnded = false;
   // Most texts end here.
   if (!text.includes(';')) return false;
@@ -51,8 +53,11 @@ function hasSeveral(text) {
     const character = text.charAt(at);
     const behind = behindOpaque(text, at);
     const isComment = behind > at && (character === '-' || character === '/');
-    if (isEnded && !isComment && !/[\s;]/.test(character)) return true;
-    if (behind === at && character === ';') isEnded = true;
+    if (!isComment && !/[\s;]/.test(character)) {
+      if (isEnded) return true;
+      isBegun = true;
+    }
+    if (behind === at && character === ';') isEnded = isBegun;
     at = Math.max(behind, at + 1);
   }
   return false;

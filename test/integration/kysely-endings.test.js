@@ -187,6 +187,14 @@ test('a driver whose second pool cannot be made keeps nothing of the first', asy
   assert.deepEqual(await database.sql(text), []);
 });
 
+test('a semicolon in front of a statement takes no rows from it', async (t) => {
+  const driver = await driverOf(t);
+  const connection = await driver.acquireConnection();
+  const { rows } = await connection.executeQuery(CompiledQuery.raw('; -- and\n;select 1 as n;'));
+  assert.deepEqual(rows, [{ n: 1 }]);
+  await driver.releaseConnection(connection);
+});
+
 test('a text with literals of many megabytes is one statement as any other', async (t) => {
   const driver = await driverOf(t);
   const connection = await driver.acquireConnection();

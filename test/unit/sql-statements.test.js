@@ -90,6 +90,7 @@ test('whether a text holds more than one statement', () => {
     "select ';', E'\\'; x', 'it''s; x'",
     'select ";a"";b"',
     'select $$ ; x $$, $a$ ; $$ ; x $a$;',
+    ';; -- x\n select 1;',
   ]) {
     assert.equal(hasSeveral(text), false, text);
   }
@@ -100,6 +101,7 @@ test('whether a text holds more than one statement', () => {
     "select '\\'; select ''",
     "select e1'; select 2; '",
     'select a$b$ ; select $b$ 1',
+    'select é$b$ ; select $b$ 1',
   ]) {
     assert.equal(hasSeveral(text), text !== "select e1'; select 2; '", text);
   }
