@@ -22,6 +22,10 @@ const db = testDatabase(`
 `);
 const DRIVERS = process.platform === 'linux' ? ['loop', 'engine'] : ['engine'];
 
+/** Backends of others that wait inside of a transaction. */
+const IDLE = `select pid from pg_stat_activity where datname = current_database()
+  and state = 'idle in transaction' and pid <> pg_backend_pid()`;
+
 const notes = async () =>
   (await db.sql('select note from notes order by note')).map((row) => row.note);
 
@@ -133,6 +137,59 @@ for (const driver of DRIVERS) {
     await behind;
     await db.sql('select pg_advisory_unlock(7)');
     assert.deepEqual(await notes(), ['behind'], 'begun again, and kept once');
+  });
+
+  test(`who was not asked anything behind a COMMIT waits for another connection, driver ${driver}`, async (t) => {
+    const proxy = await db.openProxy(t);
+    const pool = db.openPool(t, { poolSize: 1, driver, connectionString: proxy.url(db.url) });
+    let runs = 0;
+    // Only what was quick when it ran last is trusted with somebody behind it.
+    const { left, behind } = await waitFor(
+      async () => {
+        await insert(pool, 'quick');
+        await db.sql('truncate notes');
+        const { promise: ended, resolve: end } = withResolvers();
+        const left = pool.transaction(
+          async (tx) => {
+            await tx.query(`insert into notes (note) values ('left')`);
+            await ended;
+          },
+          { maxAttempts: 1 },
+        );
+        left.catch(() => {});
+        await waitFor(async () => (await db.sql(IDLE)).length === 1);
+        runs = 0;
+        const behind = pool.transaction(
+          (tx) => {
+            runs += 1;
+            return tx.query(`insert into notes (note) values ('behind')`);
+          },
+          { maxAttempts: 1 },
+        );
+        behind.catch(() => {});
+        await waitFor(() => pool.status().waiting === 1);
+        // The backend leaves, and that is heard behind the COMMIT only.
+        proxy.blackHole();
+        await db.sql(`select pg_terminate_backend(pid) from (${IDLE}) idle`);
+        await waitFor(async () => (await db.sql(IDLE)).length === 0);
+        end();
+        await waitFor(() => pool.status().waiting === 0 || runs === 0, { timeoutMs: 500 }).catch(
+          () => {},
+        );
+        const isBehind = pool.status().waiting === 0;
+        proxy.heal();
+        if (isBehind) return { left, behind };
+        await Promise.allSettled([left, behind]);
+        return undefined;
+      },
+      { what: 'a transaction behind a COMMIT', timeoutMs: 30_000 },
+    );
+    const error = await failureOf(left);
+    assert.equal(error.outcome, 'failed');
+    await behind;
+    assert.equal(runs, 1, 'nothing of it was sent');
+    assert.deepEqual(await notes(), ['behind']);
+    await db.released(pool);
   });
 
   test(`a stream behind a COMMIT gives all its rows, driver ${driver}`, async (t) => {

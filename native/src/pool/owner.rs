@@ -127,11 +127,15 @@ impl Owner for Pool {
         }
         match usage {
             Some((Use::Held(session), predecessor)) => {
-                if let Some(predecessor) = predecessor {
-                    predecessor.lose(cause);
+                let mut unsent = left.unsent;
+                let is_spared = predecessor.is_some_and(|predecessor| {
+                    predecessor.session.lose(cause);
+                    self.spare(&session, predecessor.deadline, &mut unsent)
+                });
+                if !is_spared {
+                    session.lose(cause);
                 }
-                session.lose(cause);
-                Session::refuse(left.unsent, cause);
+                Session::refuse(unsent, cause);
             }
             _ => {
                 for request in left.unsent.into_iter().rev() {

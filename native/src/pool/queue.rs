@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::error::Counts;
 
 pub use self::spread::Spread;
-use self::succession::Predecessor;
+pub use self::succession::Predecessor;
 
 /// Who uses a connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -359,11 +359,10 @@ impl<C: Clone, H, W> Books<C, H, W> {
     }
 
     /// A connection is over; returns who held it, and whose COMMIT was in front of him.
-    pub fn closed(&mut self, slot: usize) -> Option<(Use<H>, Option<H>)> {
+    pub fn closed(&mut self, slot: usize) -> Option<(Use<H>, Option<Predecessor<H>>)> {
         self.idle.retain(|idle| *idle != slot);
         let entry = self.entries.remove(&slot)?;
-        let predecessor = entry.predecessor.map(|predecessor| predecessor.session);
-        Some((entry.usage, predecessor))
+        Some((entry.usage, entry.predecessor))
     }
 
     /// Waiters that match leave the queue.

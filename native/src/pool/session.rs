@@ -118,12 +118,10 @@ impl Session {
                             }
                             return;
                         }
-                        Err(request) => (
-                            *request,
-                            Error::TransactionLost {
-                                cause: Box::new(Error::Closed { what: "connection" }),
-                            },
-                        ),
+                        Err(request) => {
+                            *state = State::Lost(Error::Closed { what: "connection" });
+                            (*request, unconnected())
+                        }
                     }
                 }
                 State::Lost(cause) => (request, lost(cause)),
@@ -223,13 +221,26 @@ impl Session {
                 refused.push(*request);
             }
         }
+        if !refused.is_empty() {
+            *state = State::Lost(Error::Closed { what: "connection" });
+        }
         drop(state);
         for request in refused {
-            request.fail(&Error::TransactionLost {
-                cause: Box::new(Error::Closed { what: "connection" }),
-            });
+            request.fail(&unconnected());
         }
         true
+    }
+
+    /// Its connection has ended before anything was sent of what it has asked, which is all of this: it waits again. Gives that
+    /// back if it has left, or was told of the end already.
+    pub(super) fn wait_again(&self, asked: Vec<Request>) -> Result<(), Vec<Request>> {
+        let mut state = self.lock();
+        let is_here = matches!(&*state, State::Active(_) | State::Finishing(_));
+        if !is_here || asked.is_empty() {
+            return Err(asked);
+        }
+        *state = State::Waiting(asked.into());
+        Ok(())
     }
 
     /// The connection, or the place in the queue, is lost.
@@ -372,6 +383,12 @@ impl Session {
 const fn over() -> Error {
     Error::Closed {
         what: "transaction",
+    }
+}
+
+fn unconnected() -> Error {
+    Error::TransactionLost {
+        cause: Box::new(Error::Closed { what: "connection" }),
     }
 }
 

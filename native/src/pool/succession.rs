@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::conn::request::{Part, Request};
 use crate::conn::{Connection, Origin};
 use crate::error::{Error, Outcome, Phase};
+use crate::pool::queue::Waiter;
 use crate::pool::session::Session;
 use crate::pool::{Pool, Wanted};
 
@@ -42,6 +44,40 @@ impl Pool {
         }
     }
 
+    /// A connection has ended with a COMMIT and a session behind it, and this was not sent. If that is the COMMIT and all that is
+    /// behind it, the session waits for another connection, as long as before, and `true` comes back.
+    pub(super) fn spare(
+        &self,
+        session: &Arc<Session>,
+        deadline: Option<Instant>,
+        unsent: &mut Vec<Request>,
+    ) -> bool {
+        let is_end = |first: &Request| first.part == Part::Commit && first.finish;
+        let (Some(deadline), true) = (deadline, unsent.first().is_some_and(is_end)) else {
+            return false;
+        };
+        let behind = unsent.split_off(1);
+        let since = behind.first().map_or(deadline, |first| first.since);
+        if let Err(behind) = session.wait_again(behind) {
+            unsent.extend(behind);
+            return false;
+        }
+        let mut books = self.books();
+        if books.is_ended() {
+            drop(books);
+            session.lose(&Error::Closed { what: "pool" });
+            return true;
+        }
+        books.wait_again(Waiter {
+            wanted: Wanted::Session(Arc::clone(session)),
+            since,
+            deadline,
+        });
+        drop(books);
+        self.queue_grew(deadline);
+        true
+    }
+
     /// Those who have waited for as long as a connection may take, behind a COMMIT that was quick when it ran last.
     pub(super) fn withdraw(&self, now: Instant) {
         let overdue = self.books().overdue(now);
@@ -69,7 +105,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::conn::request::{Parameters, Part, Reply, Request, Work};
+    use crate::conn::request::{Parameters, Reply, Work};
     use crate::conn::statement::{Naming, Statement};
     use crate::conn::tests::server::{Server, beside, profile};
     use crate::pool::tests::{Answer, pool, until_rest};

@@ -6,10 +6,11 @@ use super::{Books, Use};
 
 /// A session whose COMMIT is not answered yet.
 #[derive(Debug)]
-pub(super) struct Predecessor<H> {
-    pub(super) session: H,
+pub struct Predecessor<H> {
+    /// That session.
+    pub session: H,
     /// Until when its successor waits for that; `None`: he was told that it took too long.
-    deadline: Option<Instant>,
+    pub deadline: Option<Instant>,
 }
 
 impl<C: Clone, H: Clone, W> Books<C, H, W> {
@@ -128,8 +129,9 @@ mod tests {
         assert_eq!(books.pass(slot), Some(0));
         assert_eq!(books.pass(slot), None);
         assert_eq!(succeed(&mut books, 1, now), Some(2));
-        let left = books.closed(slot);
-        assert_eq!(left, Some((Use::Held(2), Some(1))));
+        let (usage, predecessor) = books.closed(slot).unwrap();
+        assert_eq!(usage, Use::Held(2));
+        assert_eq!(predecessor.map(|predecessor| predecessor.session), Some(1));
     }
 
     #[test]
