@@ -395,7 +395,8 @@ fn unconnected() -> Error {
 fn lost(cause: &Error) -> Error {
     match cause {
         // Never had a connection: the reason says it all.
-        Error::Acquire { .. } | Error::Closed { .. } => cause.clone(),
+        Error::Acquire { .. } => cause.clone(),
+        Error::Closed { what } if *what != "connection" => cause.clone(),
         cause => Error::TransactionLost {
             cause: Box::new(cause.clone()),
         },
@@ -411,6 +412,16 @@ mod tests {
     use super::*;
     use crate::conn::tests::server::{Server, beside};
     use crate::pool::tests::{ask_session, pool, until_rest};
+
+    #[test]
+    fn who_had_a_connection_that_was_closed_has_lost_a_transaction() {
+        let closed = |what| lost(&Error::Closed { what });
+        assert!(matches!(closed("pool"), Error::Closed { .. }));
+        assert!(matches!(
+            closed("connection"),
+            Error::TransactionLost { .. }
+        ));
+    }
 
     #[test]
     fn nothing_joins_a_last_request_that_waits_for_its_connection() {
