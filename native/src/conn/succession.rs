@@ -114,32 +114,13 @@ impl Connection {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use tokio::sync::oneshot::Receiver;
-
     use super::*;
-    use crate::conn::request::{LocalResult, Parameters, Part, Request, Work};
+    use crate::conn::request::{Parameters, Part, Request, Work};
     use crate::conn::statement::{Naming, Statement};
-    use crate::conn::tests::server::{description, exchange, message, profile};
+    use crate::conn::tests::server::{Answer, description, exchange, message, of_transaction};
     use crate::error::{Outcome, Phase};
 
-    type Answer = Receiver<Result<LocalResult, Error>>;
     type Change = fn(&mut Request);
-
-    fn asked(text: &str, part: Part) -> (Request, Answer) {
-        let (reply, answer) = Reply::local();
-        let statement = Statement::intern(text).unwrap();
-        statement.took(Duration::from_micros(50));
-        let work = Work::Execute {
-            statement,
-            params: Parameters::none(),
-            naming: Naming::Unnamed,
-            begin: (part == Part::Inside).then(|| "BEGIN".into()),
-        };
-        let mut request = Request::new(work, reply, profile());
-        request.part = part;
-        request.finish = part == Part::Commit;
-        (request, answer)
-    }
 
     fn hears(exchange: &mut Exchange, messages: &[&[u8]]) {
         exchange.input.extend_from_slice(&messages.concat());
@@ -170,14 +151,14 @@ mod tests {
     /// Inside the transaction of a session that has sent its COMMIT, last.
     fn ending(change: impl Fn(&mut Request)) -> (Exchange, Answer) {
         let mut exchange = exchange();
-        let (first, mut answer) = asked("update a set b = 1", Part::Inside);
+        let (first, mut answer) = of_transaction("update a set b = 1", Part::Inside);
         exchange.push(first);
         hears(&mut exchange, &[&begun(), &done("UPDATE 1"), &ready(b"T")]);
         assert!(answer.try_recv().unwrap().is_ok());
         exchange.report();
         exchange.wrote(exchange.output.len());
         exchange.output.clear();
-        let (mut commit, end) = asked("COMMIT", Part::Commit);
+        let (mut commit, end) = of_transaction("COMMIT", Part::Commit);
         change(&mut commit);
         exchange.push(commit);
         (exchange, end)
@@ -186,7 +167,7 @@ mod tests {
     /// The same, with the first statement of the next session behind it.
     fn succeeded() -> (Exchange, Answer, Answer) {
         let (mut exchange, end) = ending(|_| {});
-        let (next, answer) = asked("update a set b = 2", Part::Inside);
+        let (next, answer) = of_transaction("update a set b = 2", Part::Inside);
         exchange.push(next);
         (exchange, end, answer)
     }
@@ -219,7 +200,7 @@ mod tests {
     #[test]
     fn a_portal_that_is_opened_behind_a_commit_outlives_that() {
         let (mut exchange, mut end) = ending(|_| {});
-        let (mut next, mut rows) = asked("select 1", Part::Inside);
+        let (mut next, mut rows) = of_transaction("select 1", Part::Inside);
         next.work = Work::Open {
             statement: Statement::intern("select 1").unwrap(),
             params: Parameters::none(),
@@ -238,7 +219,7 @@ mod tests {
         assert!(rows.try_recv().unwrap().is_ok());
         let portals = &exchange.answers.portals;
         assert!(matches!(&portals[..], [(name, Some(_))] if &**name == "p"));
-        let (commit, mut end) = asked("COMMIT", Part::Commit);
+        let (commit, mut end) = of_transaction("COMMIT", Part::Commit);
         exchange.push(commit);
         hears(&mut exchange, &[&done("COMMIT"), &ready(b"I")]);
         assert!(end.try_recv().unwrap().is_ok() && exchange.answers.portals.is_empty());
@@ -253,7 +234,7 @@ mod tests {
             |commit| commit.lacks = true,
             |commit| commit.part = Part::Inside,
             |commit| {
-                let (slow, _) = asked("commit work", Part::Commit);
+                let (slow, _) = of_transaction("commit work", Part::Commit);
                 slow.work.statement().unwrap().took(Duration::from_secs(1));
                 commit.work = slow.work;
             },
@@ -297,7 +278,7 @@ mod tests {
         assert!(error.transient() && error.outcome() == Outcome::Failed);
         let report = exchange.report();
         assert!(report.begin_failed.is_some() && report.in_transaction);
-        let (behind, mut lost) = asked("update a set b = 3", Part::Inside);
+        let (behind, mut lost) = of_transaction("update a set b = 3", Part::Inside);
         exchange.push(behind);
         assert!(lost.try_recv().unwrap().is_err(), "it is in another one");
     }
@@ -316,7 +297,7 @@ mod tests {
             .show(&[&[0, 7][..], &cells.concat()].concat())
             .unwrap();
         assert!(trail.pooled && trail.server.is_some());
-        let (mut next, _answer) = asked("select 1", Part::Inside);
+        let (mut next, _answer) = of_transaction("select 1", Part::Inside);
         next.probes = true;
         exchange.push(next);
         let said = String::from_utf8_lossy(&exchange.output);
@@ -364,7 +345,7 @@ mod tests {
             outcome: Outcome::Failed,
         };
         let (mut exchange, mut end, mut next) = succeeded();
-        let (behind, mut last) = asked("COMMIT", Part::Commit);
+        let (behind, mut last) = of_transaction("COMMIT", Part::Commit);
         exchange.push(behind);
         assert!(exchange.withdraw(&error));
         for answer in [&mut next, &mut last] {

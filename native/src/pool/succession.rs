@@ -105,24 +105,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::conn::request::{Parameters, Reply, Work};
-    use crate::conn::statement::{Naming, Statement};
-    use crate::conn::tests::server::{Server, beside, profile};
-    use crate::pool::tests::{Answer, pool, until_rest};
+    use crate::conn::tests::server::{Answer, Server, beside, of_transaction};
+    use crate::pool::tests::{pool, until_rest};
 
     fn ask(session: &Arc<Session>, text: &str, part: Part) -> Answer {
-        let (reply, answer) = Reply::local();
-        let statement = Statement::intern(text).unwrap();
-        statement.took(Duration::from_micros(50));
-        let work = Work::Execute {
-            statement,
-            params: Parameters::none(),
-            naming: Naming::Unnamed,
-            begin: (part == Part::Inside).then(|| "BEGIN".into()),
-        };
-        let mut request = Request::new(work, reply, profile());
-        request.part = part;
-        request.finish = part == Part::Commit;
+        let (request, answer) = of_transaction(text, part);
         session.submit(request, Origin::Engine);
         answer
     }

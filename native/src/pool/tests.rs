@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::queue::Use;
@@ -21,11 +20,9 @@ use crate::conn::exchange::Manner;
 use crate::conn::guard::Policy;
 use crate::conn::request::{LocalResult, Parameters, Part, Reply, Request, Work};
 use crate::conn::statement::{Naming, Statement};
-use crate::conn::tests::server::{Server, beside, every_poll, polled, profile, until};
+use crate::conn::tests::server::{Answer, Server, beside, every_poll, polled, profile, until};
 use crate::error::{Counts, Error, Outcome, Trace};
 use crate::frame::Shapes;
-
-pub(super) type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
 
 /// Looks for whoever answers.
 pub(super) fn seeker(server: &Server) -> Seeker {

@@ -15,10 +15,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::LocalSet;
 
 use crate::config::{Built, Settings, Surroundings};
+use crate::conn::request::{LocalResult, Parameters, Part, Reply, Request, Work};
+use crate::conn::statement::{Naming, Statement};
+use crate::error::Error;
 
 /// A test that hangs has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -272,6 +275,26 @@ pub(crate) async fn polled<F: Future>(future: F, times: usize) -> Option<F::Outp
         left: times,
     }
     .await
+}
+
+/// What a request of the engine is answered with.
+pub(crate) type Answer = oneshot::Receiver<Result<LocalResult, Error>>;
+
+/// A statement that brings BEGIN along, or the COMMIT that is a session's last request; quick when it ran last.
+pub(crate) fn of_transaction(text: &str, part: Part) -> (Request, Answer) {
+    let (reply, answer) = Reply::local();
+    let statement = Statement::intern(text).unwrap();
+    statement.took(Duration::from_micros(50));
+    let work = Work::Execute {
+        statement,
+        params: Parameters::none(),
+        naming: Naming::Unnamed,
+        begin: (part == Part::Inside).then(|| "BEGIN".into()),
+    };
+    let mut request = Request::new(work, reply, profile());
+    request.part = part;
+    request.finish = part == Part::Commit;
+    (request, answer)
 }
 
 /// A profile for statements of the engine.
