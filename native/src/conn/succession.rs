@@ -56,7 +56,8 @@ impl Exchange {
     /// The session behind the COMMIT has waited for too long: what it has asked fails, and what was sent of it is given up as
     /// soon as that does not touch the COMMIT.
     fn withdraw(&mut self, error: &Error) -> bool {
-        if !self.is_behind_end() {
+        // A COMMIT with nothing behind it is its own.
+        if !self.is_behind_end() || self.pending() == 1 {
             return false;
         }
         self.answers.finished += fail_where(&mut self.queue, |_| true, |_| error.clone());
@@ -101,7 +102,8 @@ impl Connection {
         state.wake();
     }
 
-    /// The session behind a COMMIT gives up. `false`: that one was answered meanwhile.
+    /// The session behind a COMMIT gives up. `false`: that one was answered meanwhile. Only while nobody else can come behind
+    /// the session's own COMMIT, which looks the same.
     pub fn withdraw(&self, error: &Error) -> bool {
         let mut state = self.lock();
         let is_withdrawn = state.exchange.withdraw(error);
@@ -348,6 +350,8 @@ mod tests {
         let (behind, mut last) = of_transaction("COMMIT", Part::Commit);
         exchange.push(behind);
         assert!(exchange.withdraw(&error));
+        let (mut own, mut end_of_it) = ending(|_| {});
+        assert!(!own.withdraw(&error) && end_of_it.try_recv().is_err());
         for answer in [&mut next, &mut last] {
             let heard = answer.try_recv().unwrap().unwrap_err();
             assert!(matches!(heard, Error::Timeout { .. }), "{heard}");

@@ -179,14 +179,24 @@ impl Session {
         }
     }
 
-    /// What it has asked behind the COMMIT of another session fails: that one takes too long.
-    pub(super) fn withdraw(&self, error: &Error) {
+    /// What it has asked behind the COMMIT of another session fails: that one takes too long. `false`: nothing of it is behind one.
+    pub(super) fn withdraw(&self, error: &Error) -> bool {
         let mut state = self.lock();
-        if let State::Active(connection) | State::Finishing(connection) = &*state
-            && connection.withdraw(error)
-        {
-            *state = State::Lost(error.clone());
+        match &mut *state {
+            State::Active(connection) | State::Finishing(connection) => {
+                if !connection.withdraw(error) {
+                    return false;
+                }
+            }
+            // It was named as the next one, and has not begun.
+            State::Waiting(queue) => {
+                let unsent = error.clone().not_sent();
+                crate::conn::exchange::fail_where(queue, |_| true, |_| unsent.clone());
+            }
+            State::Fresh | State::Lost(_) | State::Over => return false,
         }
+        *state = State::Lost(error.clone());
+        true
     }
 
     /// The pool hands over a connection. `false`: the session does not want it any more.

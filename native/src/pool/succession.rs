@@ -80,20 +80,19 @@ impl Pool {
 
     /// Those who have waited for as long as a connection may take, behind a COMMIT that was quick when it ran last.
     pub(super) fn withdraw(&self, now: Instant) {
-        let overdue = self.books().overdue(now);
-        if overdue.is_empty() {
-            return;
-        }
-        self.metrics
-            .acquire_timeouts(u64::try_from(overdue.len()).unwrap_or(u64::MAX));
-        for session in overdue {
-            session.withdraw(&Error::Timeout {
-                phase: Phase::Acquire,
-                after: self.settings.acquire_timeout,
-                // It was sent, and is rolled back.
-                outcome: Outcome::Failed,
-            });
-        }
+        let error = Error::Timeout {
+            phase: Phase::Acquire,
+            after: self.settings.acquire_timeout,
+            // It was sent, and is rolled back.
+            outcome: Outcome::Failed,
+        };
+        // Under the lock of the books: as long as they name somebody in front of a session, nobody begins behind that one.
+        let mut books = self.books();
+        let overdue = books.overdue(now);
+        let withdrawn = overdue.iter().filter(|session| session.withdraw(&error));
+        let count = u64::try_from(withdrawn.count()).unwrap_or(u64::MAX);
+        drop(books);
+        self.metrics.acquire_timeouts(count);
     }
 }
 
@@ -170,6 +169,32 @@ mod tests {
             pool.end(Duration::ZERO).await;
             let end = committed.await.unwrap().unwrap_err();
             assert_eq!(end.outcome(), Outcome::Unknown);
+        });
+    }
+
+    #[test]
+    fn who_is_called_late_before_he_has_begun_does_not_begin() {
+        beside(async |server: Rc<Server>| {
+            let (pool, [first, next], begun) = two(&server, 5000).await;
+            let connection = first.connection().unwrap();
+            let late = Instant::now() + Duration::from_secs(6);
+            let named = pool.books().succeed(
+                connection.slot,
+                Instant::now(),
+                |_| true,
+                |_| Some(Arc::clone(&next)),
+            );
+            assert!(named.is_some());
+            // Between this and his first statement.
+            pool.withdraw(late);
+            let told = begun.await.unwrap().unwrap_err();
+            assert!(matches!(told, Error::Timeout { .. }) && told.outcome() == Outcome::NotSent);
+            assert!(!next.begin_on(&connection, Origin::Engine, true) && next.is_over());
+            let timeouts = pool.metrics.figures().acquire_timeouts;
+            assert_eq!(timeouts, 1);
+            assert!(ask(&first, "COMMIT", Part::Commit).await.unwrap().is_ok());
+            until_rest(&pool).await;
+            pool.end(Duration::from_secs(5)).await;
         });
     }
 
