@@ -2,6 +2,7 @@
 'use strict';
 
 const { lazy } = require('./lazy.js');
+const { frameView } = require('./rows/frame-view.js');
 
 const failures = lazy(() => require('./rows/failures.js'));
 const errors = lazy(() => require('./error-classes.js'));
@@ -115,16 +116,7 @@ class StatementAnswer {
    * @param {number} shape @param {FrameView} view @param {number} offset @param {number} rows
    */
   hold(shape, view, offset, rows) {
-    const memory = view.i32.buffer.slice(offset);
-    const buffer = /** @type {FrameView['buffer']} */ (
-      /** @type {unknown} */ (Buffer.from(memory))
-    );
-    const copy = {
-      buffer,
-      i32: new Int32Array(memory),
-      f64: new Float64Array(memory),
-      i64: new BigInt64Array(memory),
-    };
+    const copy = frameView(/** @type {ArrayBuffer} */ (view.i32.buffer.slice(offset)), true);
     this.held ??= [];
     this.held.push({ shape, view: copy, rows });
   }

@@ -10,6 +10,7 @@ const { lazy } = require('./lazy.js');
 const native = require('./native.js');
 const { FLAG, OPERATION, RECORD, REQUEST_HEADER } = require('./operations.js');
 const { submitDropped } = require('./statements.js');
+const { frameView } = require('./rows/frame-view.js');
 const { encodeParams, encodeToBuffer } = require('./rows/params.js');
 
 const errors = lazy(() => require('./error-classes.js'));
@@ -33,7 +34,7 @@ const outbox = Buffer.from(new ArrayBuffer(OUTBOX_BYTES));
 const outView = { buffer: outbox, view: new DataView(outbox.buffer) };
 const outWords = new Uint32Array(outbox.buffer);
 
-const inbox = viewOf(new ArrayBuffer(INBOX_BYTES));
+const inbox = frameView(new ArrayBuffer(INBOX_BYTES), false);
 const inWords = new Uint32Array(inbox.buffer.buffer);
 
 /** Answers that are awaited, by request number. @type {(Answer | undefined)[]} */
@@ -52,6 +53,8 @@ let isComplete = false;
 /** Bytes of the outbox in use. */
 let used = 0;
 let flushing = false;
+/** That of the last request larger than the outbox, if nobody needs its memory. @type {WeakRef<ArrayBuffer> | undefined} */
+let room;
 /** Parameters are being written behind what is in use: whatever a getter among them asks for would be written over. */
 let writing = false;
 let draining = false;
@@ -61,19 +64,6 @@ wakeBy(onWake);
 
 /** Milliseconds; `performance` would cost a start one of them. */
 const now = () => Number(hrtime.bigint()) / 1e6;
-
-/** @param {ArrayBuffer} memory */
-function viewOf(memory) {
-  const buffer = /** @type {import('../types/rows.js').FrameView['buffer']} */ (
-    Buffer.from(memory)
-  );
-  return {
-    buffer,
-    i32: new Int32Array(memory),
-    f64: new Float64Array(memory),
-    i64: new BigInt64Array(memory),
-  };
-}
 
 /** @param {Answer} answer */
 function number(answer) {
@@ -134,7 +124,7 @@ function ask(
         at = submitUsed();
         end = encodeParams(outView, at + REQUEST_HEADER, OUTBOX_BYTES, values, encoding);
       }
-      if (end < 0) large = encodeToBuffer(values, encoding, REQUEST_HEADER);
+      if (end < 0) large = encodeToBuffer(values, encoding, REQUEST_HEADER, room?.deref());
     } finally {
       writing = false;
     }
@@ -179,6 +169,7 @@ function submitLarge(at, record) {
   hold();
   const length = (record.length + 7) & ~7;
   native.submit(new Uint8Array(record.buffer, 0, length), length, awaited === 1);
+  room = new WeakRef(/** @type {ArrayBuffer} */ (record.buffer));
   flushLater();
 }
 
@@ -353,7 +344,8 @@ function take() {
 function spilled(length, isText) {
   let view = inbox;
   try {
-    view = viewOf(new ArrayBuffer(length));
+    // Written over as a whole, so it need not be zeroed first.
+    view = frameView(Buffer.allocUnsafeSlow(length).buffer, true);
   } catch (error) {
     // One there is no memory for is let go, since the next one is another's. What it says is told, if not in full.
     const text = native.spilled(undefined, isText);

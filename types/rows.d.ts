@@ -9,6 +9,8 @@ export interface FrameView {
   readonly i32: Int32Array;
   readonly f64: Float64Array;
   readonly i64: BigInt64Array;
+  /** One frame has the memory to itself, and that is never used again: long values may stay where they are. */
+  readonly isOwn: boolean;
 }
 
 /** `[name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier]` */

@@ -29,6 +29,7 @@ class Cursor {
     this.i32 = i32;
     this.f64 = view.f64;
     this.i64 = view.i64;
+    this.isOwn = view.isOwn;
     /** Next 8-byte slot. */
     this.eight = offset / 8 + 4;
     /** Next 4-byte slot. */
@@ -119,11 +120,12 @@ class Cursor {
     return this.wide.substring(0, length);
   }
 
-  /** A copy, because the buffer is used again. */
+  /** A copy where the buffer is used again, or a short value would keep a long one alive. */
   bytes() {
     const start = this.raw;
     this.raw = start + this.int();
-    return Buffer.from(this.buffer.subarray(start, this.raw));
+    const bytes = this.buffer.subarray(start, this.raw);
+    return this.isOwn && 2 * bytes.length > this.buffer.length ? bytes : Buffer.from(bytes);
   }
 }
 

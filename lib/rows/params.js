@@ -19,6 +19,8 @@ const MAX_PARAMS = 65_535;
  */
 const MAX_SECTION = 0x3fffffff - 65_536;
 
+const NO_ROOM = new ArrayBuffer(0);
+
 /** Room for a length word and any scalar that is written without asking for room. */
 const SMALL = 4 + SCALAR_BYTES;
 
@@ -172,10 +174,11 @@ function writeArray(buffer, view, at, limit, array, index, strict) {
  * @param {readonly unknown[]} values result of `prepareParams`
  * @param {Encoding} encoding
  * @param {number} [front] bytes left free in front of it
+ * @param {ArrayBuffer} [room] used if it is long enough: memory that is new to the process takes longer to get than to write
  * @returns {Buffer} up to the section's end, in memory that goes on for 8 bytes
  * @throws {RangeError | TypeError} as `encodeParams`
  */
-function encodeToBuffer(values, encoding, front = 0) {
+function encodeToBuffer(values, encoding, front = 0, room = NO_ROOM) {
   if (values.length > MAX_PARAMS) throw tooMany(values.length);
   let size = 4 + 2 * values.length + 2 * SMALL;
   for (const [i, value] of values.entries()) {
@@ -193,7 +196,8 @@ function encodeToBuffer(values, encoding, front = 0) {
       `the parameters take up to ${size} bytes, a message of PostgreSQL at most 1 GiB`,
     );
   }
-  const buffer = Buffer.allocUnsafeSlow(front + size + 8);
+  const isLarge = room.byteLength >= front + size + 8;
+  const buffer = isLarge ? Buffer.from(room) : Buffer.allocUnsafeSlow(front + size + 8);
   const view = new DataView(buffer.buffer);
   const end = encodeParams({ buffer, view }, front, front + size, values, encoding);
   if (end < 0) {

@@ -34,6 +34,7 @@ const CHUNKS = Object.freeze({
     'rows/scalars',
     'rows/prepare',
     'rows/params',
+    'rows/frame-view',
     'mailbox',
     'tracing/channels',
     'pool-events',

@@ -16,16 +16,15 @@ const LARGE = `select repeat('x', 2000000) as x`;
 
 /** Memory is refused to whoever wants a megabyte of it at once. */
 function refuseMemory(t) {
-  const { ArrayBuffer: real } = globalThis;
-  t.after(() => Object.assign(globalThis, { ArrayBuffer: real }));
+  const real = Buffer.allocUnsafeSlow;
   let refused = 0;
-  function Refusing(/** @type {number} */ length) {
-    if (length <= 1_000_000) return new real(length);
+  Buffer.allocUnsafeSlow = (length) => {
+    if (length <= 1_000_000) return real(length);
     refused++;
     throw new RangeError('Array buffer allocation failed');
-  }
-  Object.assign(globalThis, { ArrayBuffer: Refusing });
-  const restore = () => Object.assign(globalThis, { ArrayBuffer: real });
+  };
+  const restore = () => Object.assign(Buffer, { allocUnsafeSlow: real });
+  t.after(restore);
   return Object.assign(restore, { refused: () => refused });
 }
 

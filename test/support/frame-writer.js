@@ -1,6 +1,7 @@
 // Writes row frames as the engine does (native/src/frame/mod.rs), so that decoders can be tested without it.
 'use strict';
 
+const { frameView } = require('../../lib/rows/frame-view.js');
 const kinds = require('../../lib/rows/kinds.js');
 
 const EIGHT = new Set([kinds.F64, kinds.BIGINT, kinds.DATE, kinds.LOCAL_DATE]);
@@ -118,17 +119,11 @@ function word(value) {
   return slot;
 }
 
-/** The four views a decoder reads, over a copy of the bytes. */
+/** What a decoder reads, over a copy of the bytes. */
 function viewOf(bytes) {
   const memory = new ArrayBuffer(bytes.length);
-  const buffer = Buffer.from(memory);
-  bytes.copy(buffer);
-  return {
-    buffer,
-    i32: new Int32Array(memory),
-    f64: new Float64Array(memory),
-    i64: new BigInt64Array(memory),
-  };
+  bytes.copy(Buffer.from(memory));
+  return frameView(memory, false);
 }
 
 /** A shape of these kinds and names; OIDs default to one that nobody knows. */

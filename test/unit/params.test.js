@@ -403,6 +403,16 @@ test('a large parameter takes one buffer of its size', () => {
   assert.deepEqual(decode(section)[0].bytes, bytes);
 });
 
+test('a large parameter is written into room that is left, if that is long enough', () => {
+  const room = new ArrayBuffer(1 << 20);
+  const bytes = Buffer.alloc(1000, 7);
+  const section = encodeToBuffer([bytes], 'pg', 8, room);
+  assert.equal(section.buffer, room);
+  assert.deepEqual(decode(section.subarray(8))[0].bytes, bytes);
+  const longer = encodeToBuffer([Buffer.alloc(1 << 20, 7)], 'pg', 8, room);
+  assert.notEqual(longer.buffer, room);
+});
+
 test('encode and decode agree for random values', () => {
   const pick = (n) => Math.floor(Math.random() * n);
   for (let round = 0; round < 2000; round++) {

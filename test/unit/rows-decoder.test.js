@@ -113,6 +113,21 @@ test('every kind of column, in all rows, at any place of the buffer', () => {
   }
 });
 
+test('bytes stay where they are only in memory of their own, and only if they are most of it', () => {
+  const [short, long] = [Buffer.from('short'), Buffer.alloc(5000, 7)];
+  for (const [, generateAfterRows] of WAYS) {
+    for (const isOwn of [false, true]) {
+      const columns = [kinds.BYTES, kinds.BYTES];
+      const view = { ...writeFrame(columns, [[short, long]], 0), isOwn };
+      const out = [];
+      compile(shapeOf(columns), { rowMode: 'array', generateAfterRows })(view, 0, 1, out, 0);
+      assert.deepEqual(out, [[short, long]]);
+      const stays = out[0].map((bytes) => bytes.buffer === view.buffer.buffer);
+      assert.deepEqual(stays, [false, isOwn]);
+    }
+  }
+});
+
 test('every column may be the one that is NULL', () => {
   for (const [hole] of ALL.entries()) {
     const raw = ALL.map(([, value], i) => (i === hole ? null : value));

@@ -17,6 +17,8 @@ use crate::frame::Shape;
 const SMALL: usize = 4096;
 /// Small records gathered in one buffer before the next one is begun.
 const GATHERED: usize = 64 * 1024;
+/// The longest buffer of a large record that is used again: to get as much anew from the system takes longer than to fill it.
+const REUSED: usize = 16 << 20;
 
 /// Whole records of any requests, taken up to `taken`.
 #[derive(Default)]
@@ -54,6 +56,16 @@ struct Single {
     last: bool,
 }
 
+/// A record of which only the body is still to be taken.
+pub(super) struct Spilled(Vec<u8>);
+
+impl Spilled {
+    /// That body.
+    pub(super) fn body(&self) -> &[u8] {
+        self.0.get(HEADER..).unwrap_or_default()
+    }
+}
+
 /// A request with large records, from its first one until its last record is taken.
 struct Lane {
     key: u64,
@@ -76,8 +88,10 @@ pub(super) struct Inbox {
     emptied: u64,
     /// Large results, oldest first.
     lanes: Vec<Lane>,
-    /// Bodies whose header is in the JS thread's buffer already.
-    spilled: VecDeque<Vec<u8>>,
+    /// Records whose header is in the JS thread's buffer already.
+    spilled: VecDeque<Spilled>,
+    /// The buffer of such a record, as long as large ones follow each other.
+    room: Vec<u8>,
     /// Keeps the shapes of what was taken findable until the next call.
     taken_shapes: Vec<Arc<Shape>>,
 }
@@ -118,7 +132,11 @@ impl Inbox {
             }
             return;
         }
-        let mut record = Vec::with_capacity(HEADER + bytes + 8);
+        let mut record = Vec::new();
+        if self.room.capacity() > bytes && bytes >= self.room.capacity() / 2 {
+            record = std::mem::take(&mut self.room);
+        }
+        record.reserve(HEADER + bytes + 8);
         append(&mut record, head, write);
         let account = account.filter(|_| is_event || bytes > SMALL).cloned();
         if let Some(account) = &account {
@@ -150,6 +168,7 @@ impl Inbox {
         self.rotate();
         self.taken_shapes.clear();
         let small = if self.lanes.is_empty() {
+            self.room = Vec::new();
             target.len()
         } else {
             target.len() / 2
@@ -196,11 +215,11 @@ impl Inbox {
                     *written += bytes;
                 } else if bytes > longest && room.len() >= HEADER {
                     // Never fits: the header goes ahead, the body is fetched into a buffer of its own.
-                    let body = first.record.split_off(HEADER.min(bytes));
                     mark_spilled(&mut first.record);
-                    copy(room, &first.record);
+                    copy(room, first.record.get(..HEADER).unwrap_or_default());
                     *written += HEADER;
-                    self.spilled.push_back(body);
+                    let record = std::mem::take(&mut first.record);
+                    self.spilled.push_back(Spilled(record));
                 } else {
                     break 'lanes;
                 }
@@ -220,8 +239,16 @@ impl Inbox {
     }
 
     /// The next spilled body.
-    pub(super) fn next_spilled(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn next_spilled(&mut self) -> Option<Spilled> {
         self.spilled.pop_front()
+    }
+
+    /// The body was taken.
+    pub(super) fn reuse(&mut self, Spilled(mut record): Spilled) {
+        if record.capacity() <= REUSED {
+            record.clear();
+            self.room = record;
+        }
     }
 
     /// Nobody takes anything any more: connections are not held back by it.

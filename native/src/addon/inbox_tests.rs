@@ -34,7 +34,7 @@ fn take(inbox: &mut Inbox, target: &mut [u8]) -> (Vec<(u32, u32, usize)>, bool) 
         if flags & SPILL == 0 {
             at += length;
         } else {
-            assert_eq!(inbox.next_spilled().unwrap().len(), length);
+            assert_eq!(inbox.next_spilled().unwrap().body().len(), length);
         }
         found.push((id, flags & !SPILL, length));
     }
@@ -167,4 +167,31 @@ fn sec_f06_events_hold_their_connection_back_until_they_are_taken() {
     // Nothing of what was counted is left.
     account.add((1 << 20) - 1);
     assert!(!account.is_full(waker));
+}
+
+#[test]
+fn the_buffer_of_a_body_is_used_again_while_large_ones_follow_each_other() {
+    let (mut inbox, mut target) = (Inbox::default(), vec![0; TARGET]);
+    let mut next = |inbox: &mut Inbox, bytes: usize| {
+        push(inbox, &head(1, FRAME), bytes, None);
+        inbox.take(&mut target);
+        let spilled = inbox.next_spilled().unwrap();
+        let place = spilled.body().as_ptr();
+        inbox.reuse(spilled);
+        place
+    };
+    let first = next(&mut inbox, 8 * TARGET);
+    assert_eq!(next(&mut inbox, 6 * TARGET), first);
+    // Too long for it, and far too short.
+    let longer = next(&mut inbox, 16 * TARGET);
+    assert_ne!(longer, first);
+    next(&mut inbox, 2 * TARGET);
+    assert!(inbox.room.capacity() < 16 * TARGET);
+    push(&mut inbox, &head(1, FINAL), 0, None);
+    inbox.take(&mut vec![0; TARGET]);
+    assert!(inbox.room.capacity() > 0, "that was the end of such a one");
+    inbox.take(&mut vec![0; TARGET]);
+    assert_eq!(inbox.room.capacity(), 0);
+    next(&mut inbox, REUSED);
+    assert_eq!(inbox.room.capacity(), 0, "longer than what is kept");
 }

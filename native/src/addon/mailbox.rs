@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use neon::event::Channel;
 use tokio::sync::oneshot;
 
-use crate::addon::inbox::Inbox;
+use crate::addon::inbox::{Inbox, Spilled};
 use crate::addon::records::{
     COMPLETE, COPY, ERROR, EVENT, FINAL, FRAME, Head, PLACED, QUICK, SUSPENDED, TAG,
 };
@@ -89,8 +89,13 @@ impl Mailbox {
     }
 
     /// The next spilled body.
-    pub(super) fn spilled(&self) -> Option<Vec<u8>> {
+    pub(super) fn spilled(&self) -> Option<Spilled> {
         self.lock().inbox.next_spilled()
+    }
+
+    /// It was taken.
+    pub(super) fn reuse(&self, spilled: Spilled) {
+        self.lock().inbox.reuse(spilled);
     }
 
     /// Blocks the JS thread until something has arrived; `false` when `patience` ran out. It serves its own loans meanwhile.
@@ -202,7 +207,7 @@ impl Mailbox {
 impl Outlet for Mailbox {
     fn deliver(&self, completion: Completion<'_>) {
         if self.is_closed() {
-            if let Some((_, rows)) = completion.rows {
+            if let Some((_, rows, _)) = completion.rows {
                 // Nobody takes them, and the server sends on until it hears of the cancel.
                 *rows = FrameBuilder::new();
             }
@@ -243,16 +248,16 @@ impl Outlet for Mailbox {
             word: word.flatten().unwrap_or_default(),
             affected: command.and_then(Command::rows),
         };
-        let bytes = rows.as_ref().map_or(0, |(_, builder)| builder.size());
-        if let Some((_, builder)) = &rows {
+        let bytes = rows.as_ref().map_or(0, |(_, builder, _)| builder.size());
+        if let Some((_, builder, _)) = &rows {
             head.flags |= FRAME;
             head.rows = builder.rows();
         }
         self.lock()
             .inbox
             .push(&head, bytes, shape, Some(account), |buffer| {
-                if let Some((_, builder)) = rows {
-                    builder.finish_into(buffer);
+                if let Some((_, builder, last)) = rows {
+                    builder.finish_into(buffer, last);
                 }
             });
     }

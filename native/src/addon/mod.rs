@@ -137,16 +137,22 @@ fn drain(mut cx: FunctionContext) -> JsResult<JsNumber> {
 /// `spilled(buffer: Uint8Array)`: the next body that did not fit the inbox, into a buffer of exactly its size.
 /// `spilled(undefined, isText) → string`: it is let go; of a text, what is left when its strings are cut.
 fn spilled(mut cx: FunctionContext) -> JsResult<JsValue> {
-    let body = current(&mut cx)?.mailbox.spilled();
+    let environment = current(&mut cx)?;
+    let body = environment.mailbox.spilled();
     if cx.argument::<JsValue>(0)?.is_a::<JsUndefined, _>(&mut cx) {
         let is_text = cx.argument::<JsBoolean>(1)?.value(&mut cx);
-        let text = body.filter(|_| is_text).map(|body| shorten::shorten(&body));
+        let text = body
+            .filter(|_| is_text)
+            .map(|body| shorten::shorten(body.body()));
         return Ok(cx.string(text.unwrap_or_default()).upcast());
     }
     let mut buffer = cx.argument::<JsUint8Array>(0)?;
     let target = buffer.as_mut_slice(&mut cx);
     match body {
-        Some(body) if body.len() == target.len() => target.copy_from_slice(&body),
+        Some(body) if body.body().len() == target.len() => {
+            target.copy_from_slice(body.body());
+            environment.mailbox.reuse(body);
+        }
         _ => return cx.throw_range_error("the buffer has not the size of the spilled body"),
     }
     Ok(cx.undefined().upcast())

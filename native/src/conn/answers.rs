@@ -154,8 +154,9 @@ impl Answers {
         }
     }
 
-    /// Hands over what is complete of the oldest request; `last` together with its end.
-    pub(super) fn deliver(&mut self, last: bool) {
+    /// Hands over what is complete of the oldest request; `last` together with its end. `row`: what was pushed last, if that is not
+    /// kept yet.
+    pub(super) fn deliver(&mut self, last: bool, row: &[u8]) {
         let Some(sent) = self.sent.front_mut() else {
             return;
         };
@@ -164,7 +165,7 @@ impl Answers {
         };
         let shape = sent.plan.as_ref().map(|plan| &plan.shape);
         let rows = match shape {
-            Some(shape) if self.builder.rows() > 0 => Some((shape, &mut self.builder)),
+            Some(shape) if self.builder.rows() > 0 => Some((shape, &mut self.builder, row)),
             _ => None,
         };
         let command = sent.command.take();
@@ -246,7 +247,7 @@ impl Sink for Answers {
         };
         // Several results of one simple request: the one before is complete.
         if self.sent.front().is_some_and(|sent| sent.command.is_some()) {
-            self.deliver(false);
+            self.deliver(false, &[]);
         }
         let Some(sent) = self.sent.front_mut() else {
             return;
@@ -333,10 +334,11 @@ impl Sink for Answers {
                 // What may still have to run elsewhere is not delivered piece by piece.
                 let may_move = sent.met == Some(false) && sent.request.is_alone();
                 if self.builder.size() >= FRAME_BYTES && !may_move {
-                    self.deliver(false);
+                    self.deliver(false, body);
                     // Rows to decode while the server still sends the rest.
                     self.announce();
                 }
+                self.builder.keep(body);
                 Ok(())
             }
         }
@@ -355,7 +357,7 @@ impl Sink for Answers {
             return;
         }
         if self.sent.front().is_some_and(|sent| sent.command.is_some()) {
-            self.deliver(false);
+            self.deliver(false, &[]);
         }
         let is_alone = self.sent.len() == 1;
         let Some(sent) = self.sent.front_mut() else {

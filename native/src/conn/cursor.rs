@@ -94,7 +94,7 @@ impl Answers {
         if self.refuse_batch() {
             return;
         }
-        self.deliver(true);
+        self.deliver(true, &[]);
         let Some(sent) = self.sent.pop_front() else {
             return;
         };

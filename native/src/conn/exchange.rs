@@ -34,6 +34,8 @@ use crate::wire::{Core, Expect, TransactionStatus, frontend};
 /// Bytes of room that a quiet connection keeps for either direction, so that one huge message is not paid for as long as it
 /// lives.
 const KEPT: usize = 1 << 20;
+/// The same as long as such messages follow each other: to get as much anew from the system takes longer than to read it.
+const KEPT_IN_USE: usize = 16 << 20;
 
 /// What changed since the owner was told last.
 #[derive(Default)]
@@ -115,8 +117,9 @@ pub struct Exchange {
     /// Bytes ever put into `output`, and bytes ever taken from it.
     produced: u64,
     pub(super) written: u64,
-    /// The most bytes that `input` or `output` have held since they were made.
+    /// The most bytes that `input` or `output` have held since the connection was quiet last, and since they were made.
     most: usize,
+    room: usize,
 }
 
 impl Exchange {
@@ -143,6 +146,7 @@ impl Exchange {
             produced: 0,
             written: 0,
             most: 0,
+            room: 0,
         }
     }
 
@@ -268,10 +272,13 @@ impl Exchange {
         self.produced
     }
 
-    /// Gives room back that only huge messages need.
+    /// Gives room back that only huge messages need, unless the last ones were such.
     fn give_room_back(&mut self) {
-        if self.most > KEPT && self.input.len() <= KEPT && self.output.is_empty() {
-            self.most = 0;
+        let needed = std::mem::take(&mut self.most);
+        self.room = self.room.max(needed);
+        let is_over = needed <= KEPT || self.room > KEPT_IN_USE;
+        if self.room > KEPT && is_over && self.input.len() <= KEPT && self.output.is_empty() {
+            self.room = 0;
             self.input = BytesMut::from(&*self.input);
             self.output = BytesMut::new();
         }

@@ -26,7 +26,7 @@ impl Exchange {
             // A result that is complete is not lost with its connection, if it turns out to be true.
             if (self.answers.sent.front()).is_some_and(|sent| sent.probed && sent.command.is_some())
             {
-                self.answers.deliver(false);
+                self.answers.deliver(false, &[]);
             }
             let Some(mut sent) = self.answers.sent.pop_front() else {
                 break;

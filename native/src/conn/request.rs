@@ -248,8 +248,8 @@ impl Command {
 pub struct Completion<'a> {
     /// The request's number in its environment.
     pub id: u32,
-    /// Rows, if any: the frame is taken out of the builder.
-    pub rows: Option<(&'a Arc<Shape>, &'a mut FrameBuilder)>,
+    /// Rows, if any: the frame is taken out of the builder, together with the body of the last row.
+    pub rows: Option<(&'a Arc<Shape>, &'a mut FrameBuilder, &'a [u8])>,
     /// Columns of a result that is complete, even without rows.
     pub shape: Option<&'a Arc<Shape>>,
     /// A result is complete.

@@ -71,7 +71,7 @@ impl Answers {
             let is_outlet = matches!(sent.request.reply, Reply::Outlet { .. });
             let doubted = self.overtaken(error.as_ref());
             if error.is_none() && doubted.is_none() && is_outlet {
-                self.deliver(true);
+                self.deliver(true, &[]);
             }
             let Some(sent) = self.sent.pop_front() else {
                 return;

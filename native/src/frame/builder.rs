@@ -1,7 +1,10 @@
 //! Rows into frames.
 
+use std::ops::Range;
+
 use super::areas::Areas;
 use super::cell::Filled;
+use super::codec::Codec;
 use super::json_tree::Tree;
 use super::plan::{Plan, Reader};
 use super::text::{Encoding, transcode};
@@ -9,6 +12,18 @@ use crate::error::Error;
 
 /// Bytes of a frame's header.
 const HEADER: usize = 32;
+/// A `bytea` from this size on goes from its row straight into the frame. New memory for a copy of it in between would take
+/// longer than the copying.
+const LENT: usize = 256 * 1024;
+
+/// A value that is still in the row it came with.
+#[derive(Debug)]
+struct Lent {
+    /// Its place among the raw bytes.
+    at: usize,
+    /// Where it is in the body of the row.
+    place: Range<usize>,
+}
 
 /// A frame being filled; emptied by [`FrameBuilder::finish_into`] and used again.
 ///
@@ -24,6 +39,8 @@ pub struct FrameBuilder {
     nulls: Vec<u8>,
     rows: u32,
     columns: usize,
+    /// The first long `bytea` of the last row, until that is kept or the frame is finished.
+    lent: Option<Lent>,
 }
 
 impl FrameBuilder {
@@ -35,6 +52,9 @@ impl FrameBuilder {
 
     /// Appends one row: the body of a `DataRow` from its field count on.
     ///
+    /// What is long in it may stay there: behind this the frame is finished with the same body, or [`FrameBuilder::keep`] is
+    /// called with it.
+    ///
     /// On an error (always [`Error::Protocol`]) the rows collected so far are gone: the connection has to be closed anyway.
     pub fn push_row(&mut self, plan: &Plan, body: &[u8]) -> Result<(), Error> {
         let pushed = self.push_fields(plan, body);
@@ -42,6 +62,14 @@ impl FrameBuilder {
             self.clear();
         }
         pushed
+    }
+
+    /// Copies what is still in the last row, whose body this is.
+    pub fn keep(&mut self, body: &[u8]) {
+        if let Some(Lent { at, place }) = self.lent.take() {
+            let value = body.get(place).unwrap_or_default();
+            self.areas.raw.splice(at..at, value.iter().copied());
+        }
     }
 
     /// Rows in the frame.
@@ -56,7 +84,11 @@ impl FrameBuilder {
         if self.rows == 0 {
             return 0;
         }
-        HEADER + self.areas.size() + self.json_bytes + self.nulls.len()
+        HEADER + self.areas.size() + self.lent_bytes() + self.json_bytes + self.nulls.len()
+    }
+
+    fn lent_bytes(&self) -> usize {
+        self.lent.as_ref().map_or(0, |lent| lent.place.len())
     }
 
     fn push_fields(&mut self, plan: &Plan, body: &[u8]) -> Result<(), Error> {
@@ -86,6 +118,18 @@ impl FrameBuilder {
                 .map_err(|_| Error::protocol(format!("a field of {length} bytes")))?;
             let (value, tail) = tail.split_at_checked(length).ok_or_else(truncated)?;
             rest = tail;
+            if length >= LENT
+                && self.lent.is_none()
+                && matches!(reader, Reader::Cell(Codec::Bytes, _))
+            {
+                let end = body.len() - rest.len();
+                self.lent = Some(Lent {
+                    at: self.areas.raw.len(),
+                    place: end - length..end,
+                });
+                self.areas.push_length(length)?;
+                continue;
+            }
             self.push_value(*reader, column, value)?;
         }
         if !rest.is_empty() {
@@ -151,8 +195,8 @@ impl FrameBuilder {
     }
 
     /// Appends the frame, padded to 8 bytes, to `out`, whose length must be a multiple of 8, and starts an empty one that
-    /// keeps the memory.
-    pub fn finish_into(&mut self, out: &mut Vec<u8>) {
+    /// keeps the memory. `last`: the body of the last row, unless that was kept.
+    pub fn finish_into(&mut self, out: &mut Vec<u8>, last: &[u8]) {
         let start = out.len();
         out.reserve(self.size() + 64 + 16 * self.json.len());
         if !self.nulls.is_empty() {
@@ -165,7 +209,7 @@ impl FrameBuilder {
             self.nulls.len(),
             self.areas.latin.len(),
             self.areas.wide.len(),
-            self.areas.raw.len(),
+            self.areas.raw.len() + self.lent_bytes(),
             self.json.len(),
             0,
         ] {
@@ -196,7 +240,12 @@ impl FrameBuilder {
                 *slot = value.to_le_bytes();
             }
         }
-        out.extend_from_slice(&self.areas.raw);
+        let lent = self.lent.take();
+        let (at, place) = lent.map_or((0, 0..0), |lent| (lent.at, lent.place));
+        let (before, behind) = self.areas.raw.split_at_checked(at).unwrap_or_default();
+        for raw in [before, last.get(place).unwrap_or_default(), behind] {
+            out.extend_from_slice(raw);
+        }
         let padding = (out.len() - start).next_multiple_of(8) - (out.len() - start);
         out.resize(out.len() + padding, 0);
         self.clear();
@@ -211,6 +260,7 @@ impl FrameBuilder {
         self.tree.shrink();
         self.json_bytes = 0;
         self.nulls.clear();
+        self.lent = None;
         self.rows = 0;
     }
 }
@@ -226,4 +276,49 @@ fn pad(out: &mut Vec<u8>, to: usize) {
 
 fn truncated() -> Error {
     Error::protocol("a field that is longer than its row")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{plan, row};
+    use super::*;
+    use crate::frame::Preset;
+
+    #[test]
+    fn a_long_value_is_copied_once_and_only_out_of_its_own_row() {
+        let plan = plan(Preset::Pg, &[17, 17, 25, 17, 17], true);
+        let long = vec![7; LENT];
+        let second = vec![8; LENT + 1];
+        let mixed = row(&[
+            Some(b"before"),
+            Some(&long),
+            Some(b"text"),
+            Some(&second),
+            None,
+        ]);
+        let short = row(&[Some(b"1"), None, None, Some(b"2"), Some(b"3")]);
+        let mut builder = FrameBuilder::new();
+        let mut finished = |is_kept: bool| {
+            builder.push_row(&plan, &short).unwrap();
+            builder.keep(&short);
+            builder.push_row(&plan, &mixed).unwrap();
+            assert!(builder.areas.raw.len() < LENT + 64);
+            let size = builder.size();
+            if is_kept {
+                builder.keep(&mixed);
+                assert_eq!(builder.size(), size);
+            }
+            let mut out = Vec::new();
+            builder.finish_into(&mut out, if is_kept { &[] } else { &mixed });
+            assert!(builder.lent.is_none());
+            out
+        };
+        let frame = finished(false);
+        assert_eq!(frame, finished(true));
+        let raw = [b"123before", &long[..], &second].concat();
+        assert!(frame.windows(raw.len()).any(|bytes| bytes == raw));
+        builder.push_row(&plan, &mixed).unwrap();
+        assert!(builder.push_row(&plan, &[0, 9]).is_err());
+        assert_eq!((builder.size(), builder.lent.is_none()), (0, true));
+    }
 }

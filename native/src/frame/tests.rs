@@ -25,7 +25,7 @@ fn fields(oids: &[u32]) -> Vec<Field> {
     oids.iter().enumerate().map(field).collect()
 }
 
-fn plan(preset: Preset, oids: &[u32], per_type: bool) -> Plan {
+pub(super) fn plan(preset: Preset, oids: &[u32], per_type: bool) -> Plan {
     let profile = Profile::new(preset, []);
     let make = if per_type {
         Plan::per_type
@@ -43,7 +43,7 @@ fn formats(plan: &Plan) -> Vec<bool> {
     }
 }
 
-fn row(values: &[Option<&[u8]>]) -> Vec<u8> {
+pub(super) fn row(values: &[Option<&[u8]>]) -> Vec<u8> {
     let mut body = u16::try_from(values.len()).unwrap().to_be_bytes().to_vec();
     for value in values {
         let length = value.map_or(-1, |value| i32::try_from(value.len()).unwrap());
@@ -68,7 +68,7 @@ struct Parts {
 fn finish(builder: &mut FrameBuilder) -> Parts {
     // Something before it: offsets inside a frame must not depend on where it starts.
     let mut out = vec![0xAA; 16];
-    builder.finish_into(&mut out);
+    builder.finish_into(&mut out, &[]);
     assert_eq!(out.len() % 8, 0);
     let frame = out.split_off(16);
     let word = |at: usize| u32::from_le_bytes(frame[at..at + 4].try_into().unwrap());
@@ -115,6 +115,7 @@ fn frame(plan: &Plan, rows: &[Vec<u8>]) -> Result<Parts, Error> {
     let mut builder = FrameBuilder::new();
     for row in rows {
         builder.push_row(plan, row)?;
+        builder.keep(row);
     }
     Ok(finish(&mut builder))
 }

@@ -22,6 +22,9 @@ pub const LARGE_MESSAGE: usize = 0x3fff_fffe;
 /// Source: `PQ_SMALL_MESSAGE_LIMIT` in the same file.
 pub const SMALL_MESSAGE: usize = 10_000;
 
+/// Room for what follows a Bind in its packet: Describe, Execute, a probe, Sync.
+const ROOM_BEHIND: usize = 1024;
+
 /// `CancelRequest`'s code in place of a protocol version.
 const CANCEL_REQUEST: i32 = 80_877_102;
 
@@ -115,6 +118,8 @@ pub fn bind(
         result_formats.len(),
     ];
     let length = length("Bind", &parts, LARGE_MESSAGE)?;
+    // With room for what follows in the packet: a huge message is not to be moved for the sake of a few bytes.
+    out.reserve(params.len() + ROOM_BEHIND);
     begin(out, b'B', length);
     put_text(out, portal);
     put_text(out, statement);

@@ -61,8 +61,34 @@ fn a_huge_message_is_not_paid_for_as_long_as_its_connection_lives() {
         assert_eq!(answer.try_recv().unwrap().unwrap().rows.len(), 3);
     }
     assert_eq!(exchange.input, first);
-    assert_eq!(has_room(&mut exchange), [false, false]);
+    assert_eq!(
+        has_room(&mut exchange),
+        [true, true],
+        "another may follow them"
+    );
     exchange.input.extend_from_slice(second);
     exchange.feed().unwrap();
     assert!(exchange.input.is_empty());
+    assert_eq!(has_room(&mut exchange), [false, false], "none did");
+}
+
+#[test]
+fn of_what_is_longer_than_most_nothing_is_kept() {
+    let mut exchange = exchange();
+    let mut answer = ask(&mut exchange, 1);
+    let sent = exchange.output.len();
+    exchange.output.advance(sent);
+    exchange.wrote(sent);
+    let words = [
+        b"SNOTICE\0C00000\0M",
+        &vec![b'1'; MEGABYTE - 64][..],
+        b"\0\0",
+    ]
+    .concat();
+    let notices = message(b'N', &words).repeat(17);
+    exchange.input.extend_from_slice(&notices);
+    exchange.input.extend_from_slice(&rows(1));
+    exchange.feed().unwrap();
+    assert!(answer.try_recv().is_ok());
+    assert_eq!(has_room(&mut exchange), [false, false]);
 }
