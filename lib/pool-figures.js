@@ -76,16 +76,17 @@ function toNode({ host, address, role, open, heardMs, tookMs, lagMs, code, probl
 }
 
 /**
- * @param {Target} pool @param {PoolStatus['counters']} tally
+ * @param {Target} pool @param {PoolStatus['counters']} tally with what the engine had counted when the pool was ended
  * @returns {PoolStatus}
  */
 function statusOf(pool, tally) {
   const text = native.poolStatus(pool.slot, pool.generation, true);
-  const { max, size, available, waiting, nodes, primary, driver } =
+  const { max, size, available, waiting, nodes, primary, driver, cancels } =
     text === null ? NOTHING_OPEN : JSON.parse(text);
   const inUse = size - available;
   const counts = { maxSize: max, size, available, inUse, waiting };
-  const counters = { ...tally, evictions: { ...tally.evictions } };
+  const evictions = { ...tally.evictions };
+  const counters = { ...tally, evictions, cancels: cancels ?? tally.cancels };
   return { ...counts, driver, primary, nodes: nodes.map(toNode), counters };
 }
 

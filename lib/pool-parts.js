@@ -72,7 +72,6 @@ function makeParts(target, given, tally, own) {
     resolves,
     exactlyOnce,
     isLimited,
-    tally,
     leaks,
   };
   if (commitMarkerTable !== undefined) {

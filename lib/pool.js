@@ -408,6 +408,7 @@ class Pool {
       this.#lastFigures = last;
       this.#ended = ended;
     }
+    this.#tally.cancels = this.#lastFigures.cancels;
     await leader;
     made?.unlisten();
     made?.events.end();

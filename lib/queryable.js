@@ -32,7 +32,6 @@ const jsonTypes = lazy(() => require('./rows/json-types.js'));
  *   exactlyOnce?: boolean,
  *   isLimited?: boolean,
  *   markers?: Markers | undefined,
- *   tally?: Tally | undefined,
  *   leaks?: Leaks | undefined,
  * }} Reading
  */
@@ -43,7 +42,6 @@ const jsonTypes = lazy(() => require('./rows/json-types.js'));
  */
 
 /** @typedef {InstanceType<typeof import('./commit-markers.js').Markers>} Markers */
-/** Counted by those who run statements. @typedef {{ cancels: number }} Tally */
 
 /** @typedef {{ timeoutMs?: number, signal?: AbortSignal, rowMode?: 'object' | 'array', types?: any, jsonNumbers?: JsonOptions['jsonNumbers'], exactlyOnce?: boolean }} StatementOptions */
 
@@ -115,22 +113,8 @@ async function run(target, sql, params, options, reading, manner, attempt = 1) {
         : { ...manner, ...options, attempt };
     return await execute(target, sql, params, decoders, how);
   } catch (cause) {
-    const error = asError(cause);
-    count(reading, error);
-    throw error;
+    throw asError(cause);
   }
-}
-
-/** A statement that was given up while it ran was cancelled on the server, or its connection was closed. @param {Reading} reading @param {any} error */
-function count({ tally }, error) {
-  if (tally === undefined || error?.outcome === 'not-sent') return;
-  const cause = error?.outcomeUnknown ? error.cause : error;
-  if (
-    cause instanceof errors().TimeoutError ||
-    cause instanceof errors().CancelledError ||
-    cause?.name === 'AbortError'
-  )
-    tally.cancels += 1;
 }
 
 /** Rows, straight into the one promise that the caller has. */

@@ -300,7 +300,7 @@ export interface PoolCounters {
   readonly evictions: Readonly<Partial<Record<Retirement['reason'], number>>>;
   /** Statements and transactions that were run again. */
   readonly retries: number;
-  /** Statements given up while they ran, by time limit or signal. */
+  /** Statements given up while they ran, by a time limit or a signal, in whatever way they were run; of all who share the pool. */
   readonly cancels: number;
   /** Commits without an answer that were looked into, and those whose end was found out. */
   readonly inDoubt: number;

@@ -132,6 +132,8 @@ pub struct Figures {
     pub refused_other: u64,
     /// Statements that ended without the server's answer.
     pub unanswered: u64,
+    /// Statements given up while they ran, by a time limit or by the caller.
+    pub cancels: u64,
     /// Waits for a connection.
     pub waits: Histogram,
     /// From sending a statement, or being the next to be answered, to its last answer.
@@ -189,6 +191,17 @@ impl Metrics {
         let mut figures = self.lock();
         figures.acquired += 1;
         figures.waits.record(waited);
+    }
+
+    /// A statement was given up while it ran.
+    pub fn cancelled(&self) {
+        self.lock().cancels += 1;
+    }
+
+    /// Statements given up while they ran.
+    #[must_use]
+    pub fn cancels(&self) -> u64 {
+        self.lock().cancels
     }
 
     /// So many waiters got no connection in time.

@@ -224,3 +224,38 @@ test('a signal is heard that fires while its statement is for a moment neither i
   await assert.rejects(asked, (error) => error === abort.signal.reason);
   assert.deepEqual(await pool.query('select 1 as x'), [{ x: 1 }]);
 });
+
+test('what is given up while it runs is counted once, in whatever way it was run', async (t) => {
+  const pool = db.openPool(t, { poolSize: 2 });
+  const limited = db.openPool(t, { maxStatementMs: 60 });
+  const sql = 'select pg_sleep(20)';
+  const rows = async () => {
+    for await (const _ of pool.stream(sql, [], { timeoutMs: 60 }));
+  };
+  const ways = {
+    'a time limit': () => pool.query(sql, [], { timeoutMs: 60 }),
+    'a signal': () => {
+      const abort = new AbortController();
+      const asked = pool.query(sql, [], { signal: abort.signal });
+      return Promise.all([asked, db.running(sql).then(() => abort.abort())]);
+    },
+    'AbortSignal.timeout': () => pool.query(sql, [], { signal: AbortSignal.timeout(60) }),
+    'a transaction': () => pool.transaction((tx) => tx.query(sql, [], { timeoutMs: 60 })),
+    'a stream': rows,
+    querySync: async () => pool.querySync(sql, [], { timeoutMs: 60 }),
+  };
+  let count = 0;
+  for (const [way, run] of Object.entries(ways)) {
+    await assert.rejects(run(), way);
+    assert.equal(pool.status().counters.cancels, ++count, way);
+  }
+  await assert.rejects(limited.query(sql));
+  assert.equal(limited.status().counters.cancels, 1, 'maxStatementMs');
+  // Never sent, never cancelled.
+  const [held, also] = [await pool.begin(), await pool.begin()];
+  await Promise.all([held.query('select 1'), also.query('select 1')]);
+  await assert.rejects(pool.query(sql, [], { timeoutMs: 30 }), { outcome: 'not-sent' });
+  await Promise.all([held.rollback(), also.rollback()]);
+  await pool.end();
+  assert.equal(pool.status().counters.cancels, count, 'behind the end');
+});

@@ -38,13 +38,14 @@ pub(super) fn to_json(figures: &Figures) -> Text {
         ("rows", &figures.rows),
         ("received", &figures.received),
         ("sent", &figures.sent),
+        ("cancels", &figures.cancels),
         ("waits", &figures.waits),
         ("times", &figures.times),
         ("trips", &figures.trips),
     ])
 }
 
-/// `{max, size, available, opening, waiting, min, nodes, primary, driver}`.
+/// `{max, size, available, opening, waiting, min, nodes, primary, driver, cancels}`.
 pub(super) fn status(pool: &Pool, overview: Option<&Overview>, driver: &str) -> Text {
     let counts = pool.counts();
     let nodes = overview.map(|overview| nodes(pool, overview));
@@ -59,6 +60,7 @@ pub(super) fn status(pool: &Pool, overview: Option<&Overview>, driver: &str) -> 
         ("nodes", &nodes),
         ("primary", &primary),
         ("driver", &driver),
+        ("cancels", &pool.cancels()),
     ])
 }
 

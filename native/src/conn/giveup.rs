@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::conn::exchange::Exchange;
-use crate::conn::inflight::InFlight;
+use crate::conn::inflight::{InFlight, Sent};
 use crate::conn::request::{Outlet, Part, Request};
 use crate::conn::statement::Class;
 use crate::error::{Error, Outcome, Phase};
@@ -37,6 +37,11 @@ pub(super) fn interrupt(
             }
         }
     }
+}
+
+/// Is the statement itself on the wire, and not only being prepared?
+fn runs(sent: &InFlight) -> bool {
+    sent.sent == Sent::Whole
 }
 
 /// Is it a COMMIT, of ours or by hand? On the wire it is never cancelled (CP-2).
@@ -135,6 +140,12 @@ impl Exchange {
             sent.cancelled.is_none() && sent.deadline().is_some_and(|deadline| deadline <= now)
         });
         let outcome = Outcome::Failed;
+        if due
+            .as_ref()
+            .is_some_and(|sent| !sent.unwanted && runs(sent))
+        {
+            self.answers.tally.cancelled();
+        }
         interrupt(due, |sent| {
             if sent.unwanted {
                 return Error::Cancelled { outcome };
@@ -170,6 +181,9 @@ impl Exchange {
             .find(|sent| sent.cancelled.is_none() && sent.request.reply.is(environment, id))?;
         // From now on the limit is the caller's.
         front.request.may_outlast = false;
+        if runs(front) {
+            self.answers.tally.cancelled();
+        }
         Some(interrupt(Some(front), |_| Error::Cancelled {
             outcome: Outcome::Failed,
         }))

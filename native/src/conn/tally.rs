@@ -35,6 +35,13 @@ impl Tally {
         }
     }
 
+    /// A request was given up while it ran.
+    pub fn cancelled(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.cancelled();
+        }
+    }
+
     /// A request that was sent will have no answer.
     pub fn lost(&self, took: Duration) {
         if let Some(metrics) = &self.metrics {

@@ -211,6 +211,11 @@ impl Pool {
         self.metrics.figures()
     }
 
+    /// Statements given up while they ran.
+    pub fn cancels(&self) -> u64 {
+        self.metrics.cancels()
+    }
+
     /// Are probes of any use here?
     pub fn takes_probes(&self) -> bool {
         !self.refuses_probes.load(Ordering::Relaxed)
