@@ -52,16 +52,39 @@ function behindBlank(text, at) {
   return end;
 }
 
+/**
+ * Behind an E'…' that goes on behind the end of a line: its next part is read as the first one is. Source: `quotecontinue` of the
+ * server's src/backend/parser/scan.l.
+ * @param {string} text @param {number} at its first quote
+ */
+function behindEscapedParts(text, at) {
+  for (let end = behindEscaped(text, at + 1); ; ) {
+    const next = behindBlank(text, end);
+    if (text[next] !== "'" || !/[\n\r]/.test(text.slice(end, next))) return end;
+    end = behindEscaped(text, next + 1);
+  }
+}
+
 /** Behind a quote of any kind. @param {string} text @param {number} at @param {string} before the word in front */
 function skipQuote(text, at, before) {
   const quote = text[at];
-  if (quote === "'" && before === 'E') return behindEscaped(text, at + 1);
+  if (quote === "'" && before === 'E') return behindEscapedParts(text, at);
   if (quote === "'") return behindQuoted(text, at);
   if (quote === '"') return at + match(IDENTIFIER, text, at).length;
   const tag = match(DOLLAR, text, at);
   if (tag === '') return at + 1;
   const end = text.indexOf(tag, at + tag.length);
   return end < 0 ? text.length : end + tag.length;
+}
+
+/** The first word of a text, in capitals: behind comments, and parentheses around a query. @param {string} text */
+function firstWord(text) {
+  for (let at = 0; ; ) {
+    at = behindBlank(text, at);
+    if (text.startsWith('/*', at)) at = behindComment(text, at);
+    else if (text[at] === '(') at++;
+    else return match(WORD, text, at).toUpperCase();
+  }
 }
 
 /**
@@ -155,4 +178,4 @@ function isRollback(text) {
   return effects.length === 1 && effects[0] === 'rollback';
 }
 
-module.exports = { effectsOf, isOpenAfter, isRollback, mayCommit };
+module.exports = { effectsOf, firstWord, isOpenAfter, isRollback, mayCommit };

@@ -2,7 +2,7 @@
 'use strict';
 
 const { hearAbort } = require('../abort-hearers.js');
-const { effectsOf } = require('../sql-effects.js');
+const { effectsOf, firstWord } = require('../sql-effects.js');
 
 /** @import { NativeError } from '../../types/native-error.js' */
 
@@ -22,7 +22,6 @@ const SET_UP_WRONG =
 
 /** First words of statements that may be repeated where nothing can be written (rule SC-1). */
 const READS = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE', 'SHOW', 'EXPLAIN']);
-const FIRST_WORD = /^(?:\s|\(|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*([A-Za-z]+)/;
 
 // biome-ignore lint/complexity/noStaticOnlyClass: the predecessor's programs know it as a class.
 class RetryStrategy {
@@ -63,11 +62,6 @@ function hasWritten(error) {
   return WROTE.has(error?.code);
 }
 
-/** Does it only read, as far as its first word tells? The server has the last word. @param {string} text */
-function mayRepeatReadOnly(text) {
-  return READS.has(FIRST_WORD.exec(text)?.[1]?.toUpperCase() ?? '');
-}
-
 /**
  * What is done about a statement that failed (the phases of rule SC-1).
  * @param {NativeError | Error} cause what the engine said
@@ -85,7 +79,8 @@ function decide(cause, error, request, { mode, isIdempotent }) {
     if (mode === 'legacy') return RetryStrategy.isRetryable(error) ? 'again' : 'no';
     if (effectsOf(request.text).some((effect) => effect !== 'other')) return 'no';
     if (isIdempotent) return 'again';
-    return mayRepeatReadOnly(request.text) ? 'read-only' : 'no';
+    // As far as it tells: the server has the last word.
+    return READS.has(firstWord(request.text)) ? 'read-only' : 'no';
   }
   return mode === 'legacy' && RetryStrategy.isRetryable(error) ? 'again' : 'no';
 }

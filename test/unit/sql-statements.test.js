@@ -4,7 +4,13 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { hasSeveral } = require('../../lib/kysely/several.js');
-const { effectsOf, isOpenAfter, isRollback, mayCommit } = require('../../lib/sql-effects.js');
+const {
+  effectsOf,
+  firstWord,
+  isOpenAfter,
+  isRollback,
+  mayCommit,
+} = require('../../lib/sql-effects.js');
 
 const EFFECTS = {
   '': [],
@@ -35,6 +41,13 @@ const EFFECTS = {
   "select '; commit'": ['other'],
   "select '''; commit; '": ['other'],
   "select E'\\'; commit; '": ['other'],
+  // It goes on behind the end of a line, and nowhere else.
+  "select E'a'\n'\\'; commit; '": ['other'],
+  "select E'a' -- x\r  '\\'; commit; '": ['other'],
+  "select E'a'\n'b'\n'\\'; commit; '": ['other'],
+  "select E'a' '\\'; commit; select ''": ['other', 'commit', 'other'],
+  "select E'a'/*\n*/'\\'; commit; select ''": ['other', 'commit', 'other'],
+  "select 'a'\n'\\'; commit; select ''": ['other', 'commit', 'other'],
   "select '\\'; commit; select ''": ['other', 'commit', 'other'],
   'select "; commit"': ['other'],
   'select $$; commit$$; commit': ['other', 'commit'],
@@ -50,6 +63,25 @@ test('the effects of a text on its transaction', () => {
     assert.deepEqual(effectsOf(text), effects, text);
     assert.equal(mayCommit(text), effects.includes('commit'), text);
     assert.equal(isRollback(text), effects.join() === 'rollback', text);
+  }
+});
+
+test('the first word of a text', () => {
+  const size = 16 * 2 ** 20;
+  for (const [text, word] of [
+    ['select 1', 'SELECT'],
+    ['\t((select 1) union (select 2))', 'SELECT'],
+    ['-- a\r select 1', 'SELECT'],
+    ['/* /* a */ b */ (values (1))', 'VALUES'],
+    ['/* select', ''],
+    ['-- select', ''],
+    ["'select'", ''],
+    ['', ''],
+    [`/*${'x'.repeat(size)}*/ select 1`, 'SELECT'],
+    [`${' '.repeat(size)}select 1`, 'SELECT'],
+    [`${'('.repeat(size)}select 1`, 'SELECT'],
+  ]) {
+    assert.equal(firstWord(text), word, text.slice(0, 40));
   }
 });
 
