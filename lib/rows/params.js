@@ -196,8 +196,8 @@ function encodeToBuffer(values, encoding, front = 0, room = NO_ROOM) {
       `the parameters take up to ${size} bytes, a message of PostgreSQL at most 1 GiB`,
     );
   }
-  const isLarge = room.byteLength >= front + size + 8;
-  const buffer = isLarge ? Buffer.from(room) : Buffer.allocUnsafeSlow(front + size + 8);
+  const fits = room.byteLength >= front + size + 8;
+  const buffer = fits ? Buffer.from(room) : Buffer.allocUnsafeSlow(front + size + 8);
   const view = new DataView(buffer.buffer);
   const end = encodeParams({ buffer, view }, front, front + size, values, encoding);
   if (end < 0) {

@@ -132,11 +132,13 @@ impl Inbox {
             }
             return;
         }
-        let mut record = Vec::new();
-        if self.room.capacity() > bytes && bytes >= self.room.capacity() / 2 {
-            record = std::mem::take(&mut self.room);
-        }
-        record.reserve(HEADER + bytes + 8);
+        let needed = HEADER + bytes + 8;
+        let fits = (needed..=2 * needed).contains(&self.room.capacity());
+        let mut record = if fits {
+            std::mem::take(&mut self.room)
+        } else {
+            Vec::with_capacity(needed)
+        };
         append(&mut record, head, write);
         let account = account.filter(|_| is_event || bytes > SMALL).cloned();
         if let Some(account) = &account {

@@ -248,7 +248,7 @@ impl Outlet for Mailbox {
             word: word.flatten().unwrap_or_default(),
             affected: command.and_then(Command::rows),
         };
-        let bytes = rows.as_ref().map_or(0, |(_, builder, _)| builder.size());
+        let bytes = rows.as_ref().map_or(0, |(_, builder, _)| builder.room());
         if let Some((_, builder, _)) = &rows {
             head.flags |= FRAME;
             head.rows = builder.rows();

@@ -87,6 +87,15 @@ impl FrameBuilder {
         HEADER + self.areas.size() + self.lent_bytes() + self.json_bytes + self.nulls.len()
     }
 
+    /// Bytes that [`FrameBuilder::finish_into`] reserves; 0 when it is empty. Text that has to be transcoded may take more.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        if self.rows == 0 {
+            return 0;
+        }
+        self.size() + 64 + 16 * self.json.len()
+    }
+
     fn lent_bytes(&self) -> usize {
         self.lent.as_ref().map_or(0, |lent| lent.place.len())
     }
@@ -198,7 +207,7 @@ impl FrameBuilder {
     /// keeps the memory. `last`: the body of the last row, unless that was kept.
     pub fn finish_into(&mut self, out: &mut Vec<u8>, last: &[u8]) {
         let start = out.len();
-        out.reserve(self.size() + 64 + 16 * self.json.len());
+        out.reserve(self.room());
         if !self.nulls.is_empty() {
             let bits = usize::try_from(self.rows).unwrap_or_default() * self.columns;
             self.nulls.resize(bits.div_ceil(8), 0);
@@ -308,8 +317,10 @@ mod tests {
                 builder.keep(&mixed);
                 assert_eq!(builder.size(), size);
             }
-            let mut out = Vec::new();
+            let mut out = Vec::with_capacity(builder.room());
+            let capacity = out.capacity();
             builder.finish_into(&mut out, if is_kept { &[] } else { &mixed });
+            assert_eq!(out.capacity(), capacity, "moved for want of room");
             assert!(builder.lent.is_none());
             out
         };
