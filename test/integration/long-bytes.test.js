@@ -54,7 +54,8 @@ for (const driver of DRIVERS) {
     const pool = db.openPool(t, { driver });
     const text = `select decode(repeat('ab', 9), 'hex') as short, decode(repeat('cd', 1000000), 'hex') as long`;
     const [{ short, long }] = await pool.query(text);
-    assert.ok(short.buffer.byteLength < 65_536 && long.buffer.byteLength < 1_001_000);
+    // Node gives short ones a place in a pool of its own size.
+    assert.ok(short.buffer.byteLength <= 2 * Buffer.poolSize && long.buffer.byteLength < 1_001_000);
     assert.deepEqual([short.toString('hex'), long.length], ['ab'.repeat(9), 1_000_000]);
     assert.ok(long.every((byte) => byte === 0xcd));
   });
