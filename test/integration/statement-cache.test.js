@@ -44,6 +44,33 @@ test('0A000 and 26000: what became stale is prepared anew, unseen', async (t) =>
   await db.sql('alter table t drop more');
 });
 
+for (const driver of ['loop', 'engine']) {
+  test(`26000: BEGIN is prepared once, and what ends all statements unseen fails nothing: ${driver}`, async (t) => {
+    const pool = db.openPool(t, { poolSize: 1, driver });
+    await db.sql(`create or replace function forget() returns void language plpgsql
+      as $$ begin execute 'deallocate all'; end $$`);
+    let attempts = 0;
+    const names = () =>
+      pool.transaction(async (tx) => {
+        attempts++;
+        await tx.query('update t set id = id where id = $1', [1]);
+        const rows = await tx.query(
+          "select name from pg_prepared_statements where statement = 'BEGIN' or name = 'berth_probe' order by name",
+        );
+        return rows.map(({ name }) => name);
+      });
+    const [first] = await names();
+    for (let n = 0; n < 3; n++) assert.deepEqual(await names(), [first, 'berth_probe']);
+    await pool.query('select forget()');
+    // Parsed for this one transaction, as behind a pooler the next one may meet another session.
+    assert.deepEqual(await names(), []);
+    const [second] = await names();
+    assert.notEqual(second, first);
+    for (let n = 0; n < 3; n++) assert.deepEqual(await names(), [second, 'berth_probe']);
+    assert.equal(attempts, 9);
+  });
+}
+
 test('a temporary table that hides another is read at once, whatever was prepared', async (t) => {
   const client = new Client(db.url);
   await client.connect();

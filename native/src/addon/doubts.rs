@@ -20,7 +20,7 @@ pub(super) fn describe(trace: &Trace) -> Text {
         ("lsn", &trace.lsn()),
         ("timeline", &trace.timeline),
         ("started", &trace.started.to_string()),
-        ("system", &trace.system),
+        ("system", &&*trace.system),
         ("announced", &trace.announced),
         ("recovered", &trace.recovered_lsn()),
         ("status", &trace.status),

@@ -330,7 +330,7 @@ fn assemble(
     let statement = || desk.statement(record.word(3));
     let begin = || match record.word(8) {
         0 => Ok(None),
-        number => desk.statement(number).map(|begin| Some(begin.text.clone())),
+        number => desk.statement(number).map(Some),
     };
     let batch = || {
         i32::try_from(record.word(9))

@@ -214,9 +214,15 @@ impl Sink for Answers {
             }
             return;
         }
-        if let Some(sent) = self.sent.front().filter(|sent| !sent.prelude)
-            && let Some(prepared) = &sent.prepared
-        {
+        let parsed = |sent: &InFlight| {
+            let of = if sent.prelude {
+                &sent.begin
+            } else {
+                &sent.prepared
+            };
+            of.clone()
+        };
+        if let Some(prepared) = self.sent.front().and_then(parsed) {
             // A second Parse of the same name is refused by the server, so this is set once.
             let _ = prepared.parsed.set(());
         }
@@ -418,11 +424,8 @@ impl Sink for Answers {
 
     fn error(&mut self, error: ServerError) {
         if let Some(sent) = self.sent.front_mut() {
-            // Parse failed, or was skipped because the BEGIN in front of it failed: the name was never taken.
-            if let (true, Some(prepared), Some(statement)) =
-                (sent.fresh, &sent.prepared, sent.request.work.statement())
-                && prepared.parsed.get().is_none()
-            {
+            // Parse failed, or was skipped because something in front of it failed.
+            for (statement, prepared) in sent.unparsed() {
                 self.cache.remove(statement, prepared, false);
             }
             let refused = sent.probing && doubt::is_refusal(&error.code);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::conn::answers::{Answers, CHECK, PRELUDE, PROBE, RESULT};
+use crate::conn::answers::{Answers, CHECK, PROBE, RESULT};
 use crate::conn::cursor;
 use crate::conn::doubt::{self, Named, Probing};
 use crate::conn::guard::Check;
 use crate::conn::inflight::{InFlight, Sent};
 use crate::conn::lag;
+use crate::conn::prelude;
 use crate::conn::request::{Parameters, Part, Request, Work};
 use crate::conn::statement::{Naming, Prepared, Statement};
 use crate::error::Error;
@@ -20,8 +21,10 @@ use crate::wire::{Expect, Params, frontend};
 
 /// Result formats of a Bind: none given, so all columns come as text.
 pub(super) const ALL_TEXT: &[u8] = &[0, 0];
+/// All columns come in binary.
+const ALL_BINARY: &[u8] = &[0, 1, 0, 1];
 /// A parameter section without parameters.
-const NO_PARAMETERS: &[u8] = &[0, 0, 0, 0];
+pub(super) const NO_PARAMETERS: &[u8] = &[0, 0, 0, 0];
 
 type Encoded = (InFlight, Vec<Expect>);
 
@@ -44,9 +47,7 @@ pub(super) fn encode(
             // So are the Closes in front of it: the next request brings them.
             answers.cache.still_evicted(evicted);
             // Its Parse is taken back with the rest of the bytes, so the name must not stay known.
-            if let (true, Some(prepared), Some(statement)) =
-                (sent.fresh, &sent.prepared, sent.request.work.statement())
-            {
+            for (statement, prepared) in sent.unparsed() {
                 answers.cache.remove(statement, prepared, false);
             }
             Err(Box::new((sent.request, error)))
@@ -164,10 +165,14 @@ fn probe(
     let (name, text) = match (is_known, trail.named) {
         (false, _) => ("", Some(doubt::FIRST)),
         (true, Named::Yes) => (doubt::NAME, None),
-        (true, Named::No) if may_name => (doubt::NAME, Some(doubt::NEXT)),
-        (true, Named::No | Named::Sent) => ("", Some(doubt::NEXT)),
+        (true, Named::No | Named::Doubtful) if may_name => (doubt::NAME, Some(doubt::NEXT)),
+        (true, _) => ("", Some(doubt::NEXT)),
     };
     if let Some(text) = text {
+        if trail.named == Named::Doubtful && !name.is_empty() {
+            frontend::close_statement(out, name)?;
+            expected.push(Expect::CloseComplete);
+        }
         frontend::parse(out, name, text, &[])?;
         expected.push(Expect::ParseComplete);
         sent.names_probe = !name.is_empty();
@@ -175,7 +180,8 @@ fn probe(
             trail.named = Named::Sent;
         }
     }
-    frontend::bind(out, "", name, NO_PARAMETERS, ALL_TEXT)?;
+    let formats = if is_known { ALL_BINARY } else { ALL_TEXT };
+    frontend::bind(out, "", name, NO_PARAMETERS, formats)?;
     frontend::execute(out, "", 0)?;
     expected.extend([Expect::BindComplete, Expect::Result { tag: PROBE }]);
     sent.probing = sent.probe == Probing::Before;
@@ -211,6 +217,8 @@ fn open(
         return Err(Error::internal("nothing to be opened"));
     };
     let (statement, begin) = (Arc::clone(statement), begin.clone());
+    // Behind a pooler each would be lost.
+    let keeps_begin = *naming == Naming::Cached && answers.cache.is_lasting();
     // Once: sent again, it finds what it has parsed.
     if let (true, Naming::Own(name)) = (sent.request.renews_name, naming) {
         answers.cache.forget_own(name);
@@ -223,7 +231,10 @@ fn open(
         &mut sent.fresh,
         answers,
     )?;
-    sent.prelude = prelude(begin.as_deref(), expected, out)?;
+    if let Some(begin) = begin {
+        prelude::append(&begin, keeps_begin, &mut sent.begin, expected, out, answers)?;
+        sent.prelude = true;
+    }
     // What is kept nowhere may have been described for this very request.
     let known = kept.as_ref().or(sent.request.described.as_ref());
     let params = if sent.request.prepares {
@@ -306,26 +317,6 @@ fn check(check: Check, expected: &mut Vec<Expect>, out: &mut BytesMut) -> Result
     Ok(())
 }
 
-/// BEGIN in the same packet and the same Sync: if it fails, the server skips what follows.
-fn prelude(
-    begin: Option<&str>,
-    expected: &mut Vec<Expect>,
-    out: &mut BytesMut,
-) -> Result<bool, Error> {
-    let Some(begin) = begin else {
-        return Ok(false);
-    };
-    frontend::parse(out, "", begin, &[])?;
-    frontend::bind(out, "", "", NO_PARAMETERS, ALL_TEXT)?;
-    frontend::execute(out, "", 0)?;
-    expected.extend([
-        Expect::ParseComplete,
-        Expect::BindComplete,
-        Expect::Result { tag: PRELUDE },
-    ]);
-    Ok(true)
-}
-
 /// The prepared statement that an execution uses, unless it is parsed for that alone.
 fn kept(
     statement: &Arc<Statement>,
@@ -348,7 +339,7 @@ fn kept(
 }
 
 /// The connection's prepared statement for a text, new or known.
-fn prepare(
+pub(super) fn prepare(
     statement: &Arc<Statement>,
     prepared: &mut Option<Arc<Prepared>>,
     fresh: &mut bool,

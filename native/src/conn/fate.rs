@@ -89,7 +89,7 @@ impl Testimony {
     #[must_use]
     pub fn fate(&self, trace: &Trace) -> Fate {
         // Of another system, or older than the transaction: its ids mean nothing.
-        if self.system != trace.system || self.timeline < trace.timeline {
+        if *self.system != *trace.system || self.timeline < trace.timeline {
             return Fate::Unknown;
         }
         if self.is_future || self.status.as_deref() == Some("aborted") {

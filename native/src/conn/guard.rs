@@ -8,12 +8,14 @@
 //! Only this order proves something: a setting can be reloaded between any two messages, so the report behind a statement
 //! does not tell under which setting the statement ran.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::FenceCheck;
 use crate::conn::lag::Lag;
 use crate::conn::request::{Request, Work};
 use crate::conn::role::{Reported, Role};
+use crate::conn::statement::Statement;
 
 /// What the owner of a connection needs its server to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,11 +197,12 @@ impl Guard {
 /// Does it ask for a transaction that the fence does not hold back?
 #[must_use]
 pub fn overrides(work: &Work) -> bool {
+    let asks = |begin: &Arc<Statement>| asks_to_write(&begin.text);
     match work {
         Work::Execute {
             statement, begin, ..
-        } => statement.overrides_fence || begin.as_deref().is_some_and(asks_to_write),
-        Work::Open { begin, .. } => begin.as_deref().is_some_and(asks_to_write),
+        } => statement.overrides_fence || begin.as_ref().is_some_and(asks),
+        Work::Open { begin, .. } => begin.as_ref().is_some_and(asks),
         Work::Simple { statement, .. } => statement.overrides_fence,
         _ => false,
     }

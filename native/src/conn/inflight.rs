@@ -6,10 +6,11 @@ use std::time::Instant;
 use crate::conn::doubt::Probing;
 use crate::conn::guard::Check;
 use crate::conn::request::{Command, Part, Request};
-use crate::conn::statement::Prepared;
+use crate::conn::statement::{Prepared, Statement};
 use crate::error::{Error, Outcome};
 use crate::field::Field;
 use crate::frame::Plan;
+use crate::wire::TransactionStatus;
 
 /// Code of a result that is longer than the caller allows.
 const TOO_LARGE: &str = "ERR_RESULT_TOO_LARGE";
@@ -34,6 +35,8 @@ pub struct InFlight {
     pub prepared: Option<Arc<Prepared>>,
     /// Parse is part of this request.
     pub fresh: bool,
+    /// The prepared BEGIN in front of it, unless that is unnamed.
+    pub begin: Option<Arc<Prepared>>,
     /// The BEGIN in front was not answered yet.
     pub prelude: bool,
     /// What was sent of it.
@@ -93,6 +96,7 @@ impl InFlight {
             request,
             prepared: None,
             fresh: false,
+            begin: None,
             prelude: false,
             sent: Sent::Whole,
             plan: None,
@@ -198,18 +202,31 @@ impl InFlight {
         self.request.part == Part::Commit && self.command.as_ref().is_some_and(is)
     }
 
+    /// Is only its prepared statement at fault, with nothing of it carried out?
+    pub(super) fn goes_again(&self, stale: Option<&Stale>, status: TransactionStatus) -> bool {
+        let is_unrun = match stale {
+            Some(Stale::Begin) => true,
+            Some(Stale::Gone | Stale::Changed) => self.request.part == Part::Single,
+            None => false,
+        };
+        is_unrun
+            && !self.request.repeated
+            && self.cancelled.is_none()
+            && status == TransactionStatus::Idle
+    }
+
     /// The request, to be encoded once more: as a repetition, or behind what was sent of it.
     ///
     /// What the server had lost is sent without a name: behind a pooler the next session may not know that either.
     pub(super) fn into_next(self, again: bool, stale: Option<&Stale>) -> Request {
         let mut request = self.request;
         request.repeated |= again;
-        if again && matches!(stale, Some(Stale::Gone)) {
+        if again && matches!(stale, Some(Stale::Gone | Stale::Begin)) {
             request.work.unname();
         }
         if self.sent == Sent::Check {
             request.is_checked = true;
-        } else {
+        } else if !self.prelude {
             request.work.begun();
             request.described = self.prepared.filter(|prepared| prepared.name.is_empty());
         }
@@ -269,16 +286,35 @@ pub(super) fn homeless() -> Error {
 pub(super) enum Stale {
     /// The server does not know it.
     Gone,
+    /// The server does not know the BEGIN in front of it, so nothing was run.
+    Begin,
     /// The server knows it, but its result type has changed.
     Changed,
 }
 
 impl InFlight {
+    /// What it was to have parsed and has not: those names were never taken.
+    pub(super) fn unparsed(&self) -> impl Iterator<Item = (&Arc<Statement>, &Arc<Prepared>)> {
+        let own = self.prepared.as_ref().filter(|_| self.fresh);
+        let work = &self.request.work;
+        [
+            work.begin().zip(self.begin.as_ref()),
+            work.statement().zip(own),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|(_, prepared)| prepared.parsed.get().is_none())
+    }
+
     /// Does the error mean that the cached statement, not the caller's request, is at fault?
     pub(super) fn staleness(&self, error: &Error) -> Option<Stale> {
         let Error::Server(server) = error else {
             return None;
         };
+        if self.prelude {
+            let kept = (self.begin.as_ref()).is_some_and(|begin| begin.parsed.get().is_some());
+            return (kept && &*server.code == "26000").then_some(Stale::Begin);
+        }
         if self.fresh || self.prepared.as_ref().is_none_or(|prepared| prepared.own) {
             return None;
         }

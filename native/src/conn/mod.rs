@@ -31,6 +31,7 @@ mod login;
 mod lost;
 mod moving;
 pub mod passwords;
+mod prelude;
 pub mod probe;
 pub mod request;
 mod residue;

@@ -24,15 +24,16 @@ impl Answers {
         if self.moves(status, error.as_ref()) {
             return;
         }
-        let error = self.begin_refused(status, error);
+        let goes_again = |sent: &InFlight| sent.goes_again(stale.as_ref(), status);
+        let again = self.sent.front().is_some_and(goes_again);
+        let error = if again {
+            error
+        } else {
+            self.begin_refused(status, error)
+        };
         let Some(sent) = self.sent.front_mut() else {
             return;
         };
-        let again = stale.is_some()
-            && !sent.request.repeated
-            && sent.cancelled.is_none()
-            && status == TransactionStatus::Idle
-            && sent.request.part == Part::Single;
         // The statement was carried out although its result was not taken: whoever runs it again does it twice.
         let refusal = sent.refusal.take().map(|refusal| match refusal {
             Error::Result { code, problem, .. } if error.is_none() => Error::Result {
@@ -175,6 +176,13 @@ impl Answers {
     }
 
     fn drop_stale(&mut self, sent: &InFlight, stale: Option<&Stale>) {
+        if stale == Some(&Stale::Begin) {
+            // Whoever has ended that one behind our back has hardly spared the others.
+            self.cache.renew();
+            self.cache.count_lost();
+            self.trail.named.doubt();
+            return;
+        }
         if let (Some(prepared), Some(statement)) = (&sent.prepared, sent.request.work.statement()) {
             match stale {
                 Some(Stale::Gone) => {
@@ -182,7 +190,7 @@ impl Answers {
                     self.cache.count_lost();
                 }
                 Some(Stale::Changed) => self.cache.remove(statement, prepared, true),
-                None => {}
+                Some(Stale::Begin) | None => {}
             }
         }
     }
@@ -215,7 +223,7 @@ mod tests {
                 ..Parameters::none()
             },
             naming: Naming::Unnamed,
-            begin: (part == Part::Inside).then(|| "BEGIN".into()),
+            begin: (part == Part::Inside).then(|| Statement::intern("BEGIN").unwrap()),
         };
         let mut request = Request::new(work, reply, profile());
         request.part = part;

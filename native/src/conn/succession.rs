@@ -207,7 +207,7 @@ mod tests {
             statement: Statement::intern("select 1").unwrap(),
             params: Parameters::none(),
             naming: Naming::Unnamed,
-            begin: Some("BEGIN".into()),
+            begin: Some(Statement::intern("BEGIN").unwrap()),
             portal: "p".into(),
             batch: 1,
         };

@@ -15,8 +15,8 @@ pub enum Work {
         params: Parameters,
         /// How it is kept.
         naming: Naming,
-        /// Text of a BEGIN that travels in the same packet and in front of the statement.
-        begin: Option<Box<str>>,
+        /// A BEGIN that travels in the same packet and in front of the statement.
+        begin: Option<Arc<Statement>>,
     },
     /// Simple protocol: one or several statements without parameters.
     Simple {
@@ -57,8 +57,8 @@ pub enum Work {
         params: Parameters,
         /// How it is kept.
         naming: Naming,
-        /// Text of a BEGIN in front, as in [`Work::Execute`].
-        begin: Option<Box<str>>,
+        /// A BEGIN in front, as in [`Work::Execute`].
+        begin: Option<Arc<Statement>>,
         /// The portal's name.
         portal: Box<str>,
         /// Rows of the first batch.
@@ -82,10 +82,15 @@ impl Work {
     /// Does it begin a transaction in front?
     #[must_use]
     pub fn begins(&self) -> bool {
-        matches!(
-            self,
-            Self::Execute { begin: Some(_), .. } | Self::Open { begin: Some(_), .. }
-        )
+        self.begin().is_some()
+    }
+
+    /// The BEGIN in front.
+    pub(super) const fn begin(&self) -> Option<&Arc<Statement>> {
+        match self {
+            Self::Execute { begin, .. } | Self::Open { begin, .. } => begin.as_ref(),
+            _ => None,
+        }
     }
 
     /// The transaction is begun: what follows needs no BEGIN any more.

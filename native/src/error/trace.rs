@@ -1,5 +1,7 @@
 //! What a transaction has shown of itself, by which its outcome can be found out later (CP-4).
 
+use std::sync::Arc;
+
 /// A transaction's id, and where its server was when it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
@@ -17,7 +19,7 @@ pub struct Trace {
     /// was started after a clean shutdown.
     pub recovered: Option<u64>,
     /// System identifier.
-    pub system: Box<str>,
+    pub system: Arc<str>,
     /// The server had said that it is being shut down.
     pub announced: bool,
     /// What was found out about it, in a word; `None`: nobody has asked.

@@ -289,7 +289,7 @@ pub(crate) fn of_transaction(text: &str, part: Part) -> (Request, Answer) {
         statement,
         params: Parameters::none(),
         naming: Naming::Unnamed,
-        begin: (part == Part::Inside).then(|| "BEGIN".into()),
+        begin: (part == Part::Inside).then(|| Statement::intern("BEGIN").unwrap()),
     };
     let mut request = Request::new(work, reply, profile());
     request.part = part;
