@@ -137,3 +137,36 @@ for (const [way, preparedStatements] of /** @type {const} */ ([
     );
   });
 }
+
+for (const driver of /** @type {const} */ (['loop', 'engine'])) {
+  test(`CP-65: named statements through a PgBouncer that loses them: a connection soon keeps none for transactions: ${driver}`, async (t) => {
+    const pool = await open(t, { driver });
+    if (pool === undefined) return;
+    await db.sql('truncate t');
+    await db.sql('insert into t select g, 0 from generate_series(0, 9) g');
+    let committed = 0;
+    /** @type {any[]} */
+    const errors = [];
+    const work = async (/** @type {number} */ id) => {
+      for (let n = 0; n < 40; n++) {
+        const done = pool.transaction(async (tx) => {
+          await tx.query('update t set n = n + 1 where id = $1', [id]);
+          await tx.query('select n from t where id = $1', [id]);
+        });
+        await done.then(
+          () => committed++,
+          (error) => errors.push(error),
+        );
+      }
+    };
+    const all = () => Promise.all(Array.from({ length: 12 }, (_, k) => work(k % 10)));
+    await all();
+    // Three losses tell a connection what is in front of it.
+    assert.ok(errors.length <= 3 * 6, `${errors.length} of ${committed}`);
+    for (const { code, outcome } of errors) assert.deepEqual([code, outcome], ['26000', 'failed']);
+    errors.length = 0;
+    await all();
+    assert.deepEqual(errors, []);
+    assert.deepEqual(await db.sql('select sum(n)::int as n from t'), [{ n: committed }]);
+  });
+}

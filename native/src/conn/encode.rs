@@ -161,10 +161,11 @@ fn probe(
     // COMMIT of another is not inside of that.
     let is_first = sent.request.part == Part::Single || sent.request.work.begins();
     let is_known = trail.server.is_some() && !(trail.pooled && is_first);
-    let may_name = may_name && !trail.pooled;
+    let is_lasting = answers.cache.is_lasting();
+    let may_name = may_name && is_lasting && !trail.pooled;
     let (name, text) = match (is_known, trail.named) {
         (false, _) => ("", Some(doubt::FIRST)),
-        (true, Named::Yes) => (doubt::NAME, None),
+        (true, Named::Yes) if is_lasting => (doubt::NAME, None),
         (true, Named::No | Named::Doubtful) if may_name => (doubt::NAME, Some(doubt::NEXT)),
         (true, _) => ("", Some(doubt::NEXT)),
     };
@@ -217,8 +218,7 @@ fn open(
         return Err(Error::internal("nothing to be opened"));
     };
     let (statement, begin) = (Arc::clone(statement), begin.clone());
-    // Behind a pooler each would be lost.
-    let keeps_begin = *naming == Naming::Cached && answers.cache.is_lasting();
+    let keeps_begin = *naming == Naming::Cached;
     // Once: sent again, it finds what it has parsed.
     if let (true, Naming::Own(name)) = (sent.request.renews_name, naming) {
         answers.cache.forget_own(name);

@@ -217,9 +217,12 @@ impl Exchange {
                 Some(before) => before.leaves_idle || is_behind_end,
                 None => self.core.status() == TransactionStatus::Idle,
             };
-            request
-                .work
-                .decide(is_outside && self.answers.cache.is_lasting());
+            let is_lasting = self.answers.cache.is_lasting();
+            request.work.decide(is_outside && is_lasting);
+            // Outside of one the next loss goes unseen; inside it would fail the transaction.
+            if !is_lasting && request.part != Part::Single {
+                request.work.unname();
+            }
             let leaves_idle = is_outside && request.work.is_plain();
             let fenced = request.part == Part::Commit && !self.answers.guard.lets_commit();
             if fenced || request.lacks {

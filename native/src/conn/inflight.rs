@@ -221,7 +221,7 @@ impl InFlight {
     pub(super) fn into_next(self, again: bool, stale: Option<&Stale>) -> Request {
         let mut request = self.request;
         request.repeated |= again;
-        if again && matches!(stale, Some(Stale::Gone | Stale::Begin)) {
+        if again && matches!(stale, Some(Stale::Gone)) {
             request.work.unname();
         }
         if self.sent == Sent::Check {

@@ -18,7 +18,8 @@ impl Answers {
             return;
         };
         if sent.names_probe && self.trail.named == Named::Sent {
-            self.trail.named = Named::No;
+            // Skipped, and with it the Close in front of it, if there was one.
+            self.trail.named = Named::Doubtful;
         }
         let stale = error.as_ref().and_then(|error| sent.staleness(error));
         if self.moves(status, error.as_ref()) {

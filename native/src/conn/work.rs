@@ -100,9 +100,11 @@ impl Work {
         }
     }
 
-    /// Has its statement parsed for itself alone.
+    /// Has its statement parsed for itself alone, unless the caller has named it.
     pub(super) fn unname(&mut self) {
-        if let Self::Execute { naming, .. } | Self::Open { naming, .. } = self {
+        if let Self::Execute { naming, .. } | Self::Open { naming, .. } = self
+            && *naming == Naming::Cached
+        {
             *naming = Naming::Unnamed;
         }
     }
