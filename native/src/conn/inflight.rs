@@ -217,7 +217,8 @@ impl InFlight {
 
     /// The request, to be encoded once more: as a repetition, or behind what was sent of it.
     ///
-    /// What the server had lost is sent without a name: behind a pooler the next session may not know that either.
+    /// What the server had lost is sent without a name: behind a pooler the next session may not know that either. Not so behind a
+    /// lost BEGIN: all of it is parsed anew in the packet that uses it.
     pub(super) fn into_next(self, again: bool, stale: Option<&Stale>) -> Request {
         let mut request = self.request;
         request.repeated |= again;
