@@ -3,7 +3,7 @@
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { hearAbort } = require('./abort-hearers.js');
-const { NoStandbyError, TimeoutError } = require('./errors.js');
+const { FencedError, NoStandbyError, TimeoutError } = require('./errors.js');
 const { leave, openSession } = require('./handles.js');
 const { flush } = require('./mailbox.js');
 const queryable = require('./queryable.js');
@@ -220,7 +220,10 @@ class LogPositions {
       const [row] = /** @type {{ there: boolean }[]} */ (seen.value.result.rows);
       isLate = row?.there !== true;
       if (isLate) return { is: 'late' };
-      if (answer.status === 'rejected') throw answer.reason;
+      if (answer.status === 'rejected') {
+        if (isUnserved(answer.reason)) return { is: 'busy' };
+        throw answer.reason;
+      }
       return { is: 'there', answer: answer.value };
     } finally {
       clearTimeout(timer);
@@ -246,9 +249,10 @@ async function positionBehind(ask, began, { timeoutMs, signal }) {
   }
 }
 
-/** Was there no connection in the time of one try? @param {any} error */
+/** Was there no connection in the time of one try, or one to a server that serves no more? @param {any} error */
 function isUnserved(error) {
-  return error instanceof TimeoutError && error.outcome === 'not-sent';
+  const isLate = error instanceof TimeoutError && error.outcome === 'not-sent';
+  return isLate || error instanceof FencedError;
 }
 
 /**

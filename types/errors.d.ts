@@ -239,7 +239,8 @@ export class TransactionRolledBackError extends PgError {}
 
 /**
  * The node of a transaction was demoted while it ran; it was rolled back instead of committed. `pool.transaction` runs it
- * again. `code`: `'25006'`.
+ * again. Or that of a statement which others on its connection were asked with, as in a `batch`: it had no effect.
+ * `outcome`: `'failed'`; `code`: `'25006'`.
  */
 export class FencedError extends PgError {}
 

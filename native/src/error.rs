@@ -207,8 +207,11 @@ pub enum Error {
         /// How its end was lost.
         cause: Box<Error>,
     },
-    /// The node of a transaction was demoted: COMMIT was not sent.
-    Fenced,
+    /// The node was demoted: COMMIT was not sent, or a statement that its session would have needed there had no effect.
+    Fenced {
+        /// `transaction` or `statement`.
+        what: &'static str,
+    },
     /// The result is not taken: it is longer than allowed, or has a form that cannot be read.
     Result {
         /// `ERR_RESULT_TOO_LARGE`, `ERR_RESULT_FORMAT` or `ERR_RESULT_INCOMPLETE`.
@@ -309,7 +312,7 @@ impl Error {
             Self::TransactionLost { .. } => "08006",
             Self::TransactionRolledBack => "25P02",
             Self::NotReplicated => "ERR_NOT_REPLICATED",
-            Self::Fenced => "25006",
+            Self::Fenced { .. } => "25006",
             Self::Protocol { .. } => "ERR_PROTOCOL",
             Self::Encode { .. } => "ERR_ENCODE",
             Self::Config { .. } => "ERR_CONFIG",
@@ -330,7 +333,7 @@ impl Error {
             | Self::TransactionLost { .. }
             | Self::TransactionRolledBack
             | Self::CommitAborted { .. }
-            | Self::Fenced => Outcome::Failed,
+            | Self::Fenced { .. } => Outcome::Failed,
             Self::Protocol { .. }
             | Self::Internal { .. }
             | Self::Doubt { .. }
@@ -373,7 +376,7 @@ impl Error {
             | Self::Timeout { .. }
             | Self::Lost { .. }
             | Self::Io { .. }
-            | Self::Fenced
+            | Self::Fenced { .. }
             | Self::Doubt { .. }
             | Self::CommitAborted { .. }
             | Self::TransactionLost { .. } => true,

@@ -78,7 +78,7 @@ fn fields(error: &Error) -> Text {
         | Error::Io { .. }
         | Error::Partly { .. }
         | Error::TransactionRolledBack
-        | Error::Fenced
+        | Error::Fenced { .. }
         | Error::Result { .. }
         | Error::NotReplicated
         | Error::Protocol { .. }
@@ -139,7 +139,7 @@ fn kind(error: &Error) -> &'static str {
         Error::TransactionLost { .. } => "transactionLost",
         Error::TransactionRolledBack => "rolledBack",
         Error::Partly { cause } => kind(cause),
-        Error::Fenced => "fenced",
+        Error::Fenced { .. } => "fenced",
         Error::Result { .. } => "result",
         Error::NotReplicated => "notReplicated",
         Error::Doubt { .. } => "doubt",

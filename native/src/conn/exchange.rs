@@ -186,7 +186,7 @@ impl Exchange {
     /// Encodes queued requests while the rules of the connection allow it: at most `depth` ahead, and a request that
     /// may be cancelled has the connection to itself, so that a late cancel cannot hit a neighbour.
     pub fn pump(&mut self) {
-        while !self.held && !self.kept && self.has_room() {
+        while !self.held && !self.kept && !self.answers.guard.is_left && self.has_room() {
             self.refuse_late_cursor_steps();
             let limited = self.limit.is_some();
             let alone = |request: &Request| {
@@ -194,7 +194,7 @@ impl Exchange {
                 timed || request.exclusive || request.work.stands_alone()
             };
             if self.answers.sent.back().is_some_and(|sent| {
-                sent.sent == Sent::Preparation
+                sent.sent != Sent::Whole
                     || sent.request.work.begins()
                     || alone(&sent.request)
                     || self.queue.front().is_some_and(alone)

@@ -83,6 +83,7 @@ impl Check {
 
 /// What one connection knows about its server.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Guard {
     policy: Policy,
     /// What the server has said about itself.
@@ -97,6 +98,8 @@ pub struct Guard {
     pub tainted: bool,
     /// A statement of the open transaction was called rolled back, and has to be, whatever the server is by now.
     pub withdrawn: bool,
+    /// The session that had the connection begins anew on another one: nothing more is sent on this one.
+    pub is_left: bool,
 }
 
 impl Guard {
@@ -111,6 +114,7 @@ impl Guard {
             is_idle: true,
             tainted: false,
             withdrawn: false,
+            is_left: false,
         }
     }
 
@@ -159,7 +163,7 @@ impl Guard {
         let single = matches!(
             &request.work,
             Work::Execute { .. } | Work::Simple { .. } | Work::Open { .. }
-        );
+        ) || request.work.copies_out();
         if !self.is_active() || !single || !self.is_idle || request.is_checked {
             return Check::None;
         }
@@ -187,10 +191,11 @@ impl Guard {
     }
 
     /// Must the check be answered before the request is sent? It asks for a transaction that the fence does not hold
-    /// back (CP-8).
+    /// back (CP-8), or its data cannot be taken back.
     #[must_use]
     pub fn must_wait(&self, request: &Request) -> bool {
-        overrides(&request.work) && self.is_active() && self.is_idle && !request.is_checked
+        let is_due = self.is_active() && self.is_idle && !request.is_checked;
+        is_due && (overrides(&request.work) || request.work.copies_out())
     }
 }
 

@@ -151,14 +151,12 @@ impl InFlight {
         let inside = self.met == Some(false) && self.request.part != Part::Single;
         if inside && self.is_late {
             // Its first statement already: nothing of it has been seen.
-            let late = Error::Io {
-                code: "ERR_LAG",
-                problem: "the standby replays further behind than maxLagMs".into(),
-            };
-            return Some(late.lose_transaction());
+            return Some(self.unserved("transaction").lose_transaction());
         }
         if (self.fenced || inside) && code.map_or(!commits, |code| code == "25006") {
-            return Some(Error::Fenced);
+            return Some(Error::Fenced {
+                what: "transaction",
+            });
         }
         if self.request.lacks && error.is_none() {
             return Some(Error::TransactionRolledBack);
@@ -168,6 +166,17 @@ impl InFlight {
             return Some(Error::TransactionRolledBack);
         }
         error
+    }
+
+    /// Why a node that must not serve it does not: `what` was asked.
+    pub(super) fn unserved(&self, what: &'static str) -> Error {
+        if !self.is_late {
+            return Error::Fenced { what };
+        }
+        Error::Io {
+            code: "ERR_LAG",
+            problem: "the standby replays further behind than maxLagMs".into(),
+        }
     }
 
     /// Why the caller gave it up while it was only being prepared: the statement itself never went out. `missed`: its

@@ -10,6 +10,7 @@ pub use crate::conn::copying::{CopyNews, CopyStep};
 pub use crate::conn::event::{Event, Subscriber};
 pub use crate::conn::local::{LocalReply, LocalResult};
 use crate::conn::statement::{Class, Naming, NumberedProfile, Prepared, Statement};
+use crate::conn::wording::shows;
 pub use crate::conn::work::{Parameters, Work};
 use crate::error::{Error, Outcome};
 use crate::frame::{FrameBuilder, Shape};
@@ -73,6 +74,20 @@ pub struct Request {
     pub(super) repeated: bool,
     /// Behind a check of what the server is.
     pub(super) is_checked: bool,
+    /// Among what its session asks.
+    pub place: Place,
+}
+
+/// Where a request stands among those of its session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// It has none: nobody relies on the connection it runs on.
+    #[default]
+    Free,
+    /// The first one on its connection: nothing is lost with that.
+    First,
+    /// Behind others, which may have left something there that it needs.
+    Behind,
 }
 
 impl Request {
@@ -108,6 +123,7 @@ impl Request {
             described: None,
             repeated: false,
             is_checked: false,
+            place: Place::Free,
         }
     }
 
@@ -191,12 +207,14 @@ impl Request {
         }
     }
 
-    /// Does it stand for itself, so that another connection can take it over?
+    /// Does it stand for itself, so that it has no effect where it is refused, and none at all if it reads?
     #[must_use]
     pub fn is_alone(&self) -> bool {
-        let plain = matches!(&self.work, Work::Execute { statement, begin: None, .. }
-            if statement.class == Class::Plain);
-        self.part == Part::Single && plain && !self.is_upkeep
+        let is_plain =
+            |statement: &Statement| statement.class == Class::Plain || shows(&statement.text);
+        self.part == Part::Single
+            && matches!(&self.work, Work::Execute { statement, begin: None, .. } if is_plain(statement))
+            && !self.is_upkeep
     }
 
     /// Ends the request with an error.

@@ -78,6 +78,21 @@ fn sets_session(text: &str) -> bool {
     (text.split(SET_CONFIG).skip(1)).any(|behind| !ends_with_transaction(behind))
 }
 
+/// May it set something, for longer than its transaction, that its text does not name?
+pub(super) fn sets_unnamed(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    (text.split(SET_CONFIG).skip(1))
+        .any(|behind| !ends_with_transaction(behind) && !names_setting(behind))
+}
+
+/// Is this `('name', …`?
+fn names_setting(call: &str) -> bool {
+    let name = (call.trim_start().strip_prefix('('))
+        .and_then(|arguments| arguments.trim_start().strip_prefix('\''))
+        .and_then(|name| name.split_once('\''));
+    name.is_some_and(|(_, rest)| rest.trim_start().starts_with(','))
+}
+
 /// Is this, up to its closing parenthesis, `(name, value, true)`?
 fn ends_with_transaction(call: &str) -> bool {
     let Some(arguments) = call.trim_start().strip_prefix('(') else {

@@ -22,9 +22,9 @@ impl Answers {
             self.trail.named = Named::Doubtful;
         }
         let stale = error.as_ref().and_then(|error| sent.staleness(error));
-        if self.moves(status, error.as_ref()) {
+        let Ok(error) = self.withhold(status, error) else {
             return;
-        }
+        };
         let goes_again = |sent: &InFlight| sent.goes_again(stale.as_ref(), status);
         let again = self.sent.front().is_some_and(goes_again);
         let error = if again {
@@ -122,7 +122,7 @@ impl Answers {
     fn failure(&mut self, status: TransactionStatus) -> Option<Error> {
         let commits = self.sent.iter().any(InFlight::commits);
         let error = self.sent.front_mut()?.take_error(commits);
-        self.guard.withdrawn |= matches!(error, Some(Error::Fenced));
+        self.guard.withdrawn |= matches!(error, Some(Error::Fenced { .. }));
         self.guard.withdrawn &= status != TransactionStatus::Idle;
         error
     }
@@ -160,7 +160,9 @@ impl Answers {
     fn doubt(&mut self, request: Request, trace: Trace) {
         self.doubts.push(Doubt {
             request: Some(request),
-            error: Error::Fenced,
+            error: Error::Fenced {
+                what: "transaction",
+            },
             trace,
         });
     }

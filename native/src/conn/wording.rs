@@ -1,5 +1,7 @@
 //! What the words of a statement's text say about it, without parsing it.
 
+use crate::conn::residue::sets_unnamed;
+
 /// What the first keyword says about a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -37,7 +39,10 @@ pub(super) fn hides(text: &str) -> bool {
 /// a connection that is not used again.
 pub(super) fn overrides_fence(text: &str) -> bool {
     let has = |needle: &str| mentions(text, needle);
-    has("transaction_read_only") || classify(text) == Class::Other && has("read") && has("write")
+    has("transaction_read_only")
+        || has("set_config") && sets_unnamed(text)
+        || has("pg_settings") && has("update")
+        || classify(text) == Class::Other && has("read") && has("write")
 }
 
 /// Reads the first keyword behind white space, comments and opening parentheses.
@@ -62,6 +67,14 @@ pub(super) fn classify(text: &str) -> Class {
     } else {
         Class::Other
     }
+}
+
+/// Does it show a setting?
+pub(super) fn shows(text: &str) -> bool {
+    skip_comments(text).is_some_and(|rest| {
+        let word = rest.get(..4);
+        word.is_some_and(|word| word.eq_ignore_ascii_case("show"))
+    })
 }
 
 /// COPY is never the plain beginning of a statement, but may follow one in a text of several.
@@ -102,4 +115,51 @@ fn after_comment(mut rest: &str) -> Option<&str> {
         }
     }
     Some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_lift_the_fence_is_suspected() {
+        for (text, overrides) in [
+            ("SET default_transaction_read_only = off", true),
+            ("begin read write", true),
+            (
+                "select set_config('default_transaction_read_only', 'off', false)",
+                true,
+            ),
+            ("select set_config($1, $2, false)", true),
+            (
+                "select pg_catalog.set_config (name, 'off', false) from names",
+                true,
+            ),
+            ("select \"set_config\"($1, 'off', false)", true),
+            (
+                "update pg_settings set setting = 'off' where name = $1",
+                true,
+            ),
+            ("select set_config('app.user', $1, false)", false),
+            ("select set_config( 'search_path' , $1, $2)", false),
+            // It ends with its transaction, and the first snapshot comes before it.
+            ("select set_config($1, $2, true)", false),
+            ("select setting from pg_settings where name = $1", false),
+            ("insert into t (read, write) values (1, 2)", false),
+        ] {
+            assert_eq!(overrides_fence(text), overrides, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_setting_is_shown_by_show() {
+        for (text, shown) in [
+            ("show work_mem", true),
+            ("-- which\nSHOW all", true),
+            ("select 'show'", false),
+            ("sho", false),
+        ] {
+            assert_eq!(shows(text), shown, "{text}");
+        }
+    }
 }

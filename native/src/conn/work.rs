@@ -125,6 +125,18 @@ impl Work {
         }
     }
 
+    /// Was it asked for as a COPY TO STDOUT?
+    #[must_use]
+    pub const fn copies_out(&self) -> bool {
+        matches!(
+            self,
+            Self::Copy {
+                incoming: false,
+                ..
+            }
+        )
+    }
+
     /// May its text be one of several statements?
     #[must_use]
     pub const fn may_be_several(&self) -> bool {

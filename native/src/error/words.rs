@@ -79,10 +79,17 @@ impl fmt::Display for Error {
                     "the transaction did not commit, as the server says now: {cause}"
                 )
             }
-            Self::Fenced => f.write_str(
-                "the transaction's node takes no writes any more \
-                 (default_transaction_read_only is on): it was rolled back",
-            ),
+            Self::Fenced { what } => {
+                let end = match *what {
+                    "statement" => "had no effect",
+                    _ => "was rolled back",
+                };
+                write!(
+                    f,
+                    "the {what}'s node takes no writes any more \
+                     (default_transaction_read_only is on): it {end}"
+                )
+            }
             Self::TransactionRolledBack => f.write_str(
                 "COMMIT was answered with ROLLBACK: an earlier statement of the \
                  transaction failed and nothing was committed",

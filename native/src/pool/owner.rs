@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::conn::doubt::Left;
 use crate::conn::exchange::Report;
 use crate::conn::keeper::News;
-use crate::conn::request::Event;
+use crate::conn::request::{Event, Place};
 use crate::conn::{Connection, Owner};
 use crate::error::Error;
 use crate::pool::Pool;
@@ -39,7 +39,12 @@ impl Owner for Pool {
             self.resolve(doubt);
         }
         for request in std::mem::take(&mut report.elsewhere).into_iter().rev() {
-            self.again(request);
+            if request.place == Place::Free {
+                self.again(request);
+            } else {
+                // Nobody has it any more.
+                return self.move_session(connection, request);
+            }
         }
         let (free, was_cleaned) = {
             let mut books = self.books();

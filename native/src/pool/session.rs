@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::conn::guard::overrides;
-use crate::conn::request::{CopyStep, Outlet, Part, Request, Subscriber};
+use crate::conn::request::{CopyStep, Outlet, Part, Place, Request, Subscriber};
 use crate::conn::{Connection, Origin};
 use crate::error::{Error, Outcome, Phase};
 use crate::pool::Pool;
@@ -79,7 +79,8 @@ impl Session {
     }
 
     /// Sends a request behind the earlier ones. Every request is answered, if only with an error.
-    pub fn submit(self: &Arc<Self>, request: Request, origin: Origin<'_>) {
+    pub fn submit(self: &Arc<Self>, mut request: Request, origin: Origin<'_>) {
+        request.place = Place::Behind;
         let deadline = request.deadline();
         let refused = {
             let mut state = self.lock();
@@ -218,7 +219,10 @@ impl Session {
         if !is_behind {
             connection.subscribe(self.subscriber.get().cloned());
         }
-        let queue = std::mem::take(queue);
+        let mut queue = std::mem::take(queue);
+        if let Some(first) = queue.front_mut() {
+            first.place = Place::First;
+        }
         let finishing = queue.iter().any(|request| request.finish);
         *state = if finishing {
             State::Finishing(Arc::clone(connection))
@@ -251,6 +255,27 @@ impl Session {
         }
         *state = State::Waiting(asked.into());
         Ok(())
+    }
+
+    /// The node of its connection must not serve it. It waits again, with `first` and what it has asked since; `None`: it has left.
+    pub(super) fn move_from(self: &Arc<Self>, connection: &Connection, first: Request) -> bool {
+        let mut state = self.lock();
+        if !matches!(&*state, State::Active(_) | State::Finishing(_)) {
+            drop(state);
+            first.fail(&over());
+            return false;
+        }
+        // Under the session's lock, so that nothing is put on that connection any more.
+        let asked: VecDeque<_> = std::iter::once(first)
+            .chain(connection.take_back())
+            .collect();
+        let deadlines: Vec<_> = asked.iter().map(Request::deadline).collect();
+        *state = State::Waiting(asked);
+        drop(state);
+        for deadline in deadlines {
+            self.watch(deadline);
+        }
+        true
     }
 
     /// The connection, or the place in the queue, is lost.

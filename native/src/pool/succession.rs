@@ -62,11 +62,17 @@ impl Pool {
             unsent.extend(behind);
             return false;
         }
+        self.queue_again(session, since, deadline);
+        true
+    }
+
+    /// A session that had a connection waits in front of the others.
+    pub(super) fn queue_again(&self, session: &Arc<Session>, since: Instant, deadline: Instant) {
         let mut books = self.books();
         if books.is_ended() {
             drop(books);
             session.lose(&Error::Closed { what: "pool" });
-            return true;
+            return;
         }
         books.wait_again(Waiter {
             wanted: Wanted::Session(Arc::clone(session)),
@@ -75,7 +81,6 @@ impl Pool {
         });
         drop(books);
         self.queue_grew(deadline);
-        true
     }
 
     /// Those who have waited for as long as a connection may take, behind a COMMIT that was quick when it ran last.
