@@ -313,6 +313,29 @@ test('A8: an unused connection is disposable: nobody renews its lease', async (t
   assert.ok((await shown('unused')).remaining > 0);
 });
 
+test('A8, SC-16: a free moment of its own is no reason to renew or to reap again', async (t) => {
+  const { client, count } = open(t, {
+    serviceName: 'endless',
+    leaseTtlMs: 10_000,
+    heartbeatSoftRemainingMs: 30_000,
+    reaper: true,
+    reaperCooldownMs: 0,
+  });
+  const done = { onHeartbeat: 0, onReap: 0 };
+  for (const text of ['select 1', 'select 2']) {
+    await client.query(text);
+    for (const hook of Object.keys(done)) {
+      await waitFor(() => count(hook) > done[hook], { what: `${hook} behind ${text}` });
+    }
+    // Each of them would do for another one.
+    for (let i = 0; i < 200; i++) await db.sql('select 1');
+    for (const hook of Object.keys(done)) {
+      assert.ok(count(hook) <= done[hook] + 2, `${hook}: ${count(hook)}`);
+      done[hook] = count(hook);
+    }
+  }
+});
+
 test('statements of another thread are answered while this one is blocked', async (t) => {
   const { client } = open(t, { serviceName: 'stuck', leaseTtlMs: 500 });
   await client.query('select 1');

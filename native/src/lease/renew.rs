@@ -124,6 +124,8 @@ impl Upkeep for Leasing {
             cooldown: Cooldown::of(&place),
             leased: AtomicBool::new(leased),
             used: AtomicBool::new(true),
+            may_renew: AtomicBool::new(true),
+            may_reap: AtomicBool::new(false),
             quiet: Quiet::default(),
             state: Mutex::new(state),
             hired,
@@ -162,6 +164,11 @@ pub(super) struct Tenant {
     pub(super) leased: AtomicBool,
     /// Did a caller use the connection since the lease was signed?
     pub(super) used: AtomicBool,
+    /// Was there a reason to look at the lease since it was renewed last: a caller, or the watch? Its own end gives the keeper
+    /// another free moment, which is none: with a soft limit beyond the lease's time it would renew for ever.
+    may_renew: AtomicBool,
+    /// The same of a pass.
+    may_reap: AtomicBool,
     /// While nothing is due, a statement costs one look at a clock.
     quiet: Quiet,
     state: Mutex<State>,
@@ -196,14 +203,15 @@ impl Tenant {
             });
         }
         let wrong = self.state().blind && self.clock.offset() > TOLERATED_OFFSET;
-        if wrong || self.remaining() <= config.soft {
+        let may_renew = self.may_renew.load(Ordering::Relaxed);
+        if may_renew && (wrong || self.remaining() <= config.soft) {
             return Some(Job::Renew);
         }
         let mut nothing_for = self
             .remaining()
             .saturating_sub(config.soft.max(config.hard));
         if let Some(reaper) = &config.reaper {
-            if cooldown.claim(reaper.cooldown) {
+            if self.may_reap.load(Ordering::Relaxed) && cooldown.claim(reaper.cooldown) {
                 return Some(Job::Reap(reaper.clone()));
             }
             nothing_for = nothing_for.min(cooldown.left());
@@ -270,9 +278,14 @@ impl Tenant {
             }
             return false;
         };
-        if matches!(job, Job::Renew) {
-            // Whoever uses it from now on uses the new lease.
-            self.used.store(false, Ordering::Relaxed);
+        match job {
+            Job::Look => {}
+            Job::Renew => {
+                // Whoever uses it from now on uses the new lease.
+                self.used.store(false, Ordering::Relaxed);
+                self.may_renew.store(false, Ordering::Relaxed);
+            }
+            Job::Reap(_) => self.may_reap.store(false, Ordering::Relaxed),
         }
         let turn = Turn {
             tenant,
@@ -307,8 +320,10 @@ impl Keeper for Tenant {
         if self.is_due() {
             self.renew_before(connection, request);
         }
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
+        for flag in [&self.used, &self.may_renew, &self.may_reap] {
+            if !flag.load(Ordering::Relaxed) {
+                flag.store(true, Ordering::Relaxed);
+            }
         }
     }
 
@@ -366,6 +381,9 @@ async fn watch(tenant: Weak<Tenant>, connection: Weak<Connection>) {
         }
         let wanted = tenant.leasing.config.always || tenant.used.load(Ordering::Relaxed);
         if wanted || is_busy(&connection).await {
+            for flag in [&tenant.may_renew, &tenant.may_reap] {
+                flag.store(true, Ordering::Relaxed);
+            }
             connection.attend();
         }
     }
