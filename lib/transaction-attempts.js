@@ -12,6 +12,14 @@ const backoffs = lazy(() => require('./backoff.js'));
 /** @import { Target } from '../types/internal.js' */
 /** @typedef {InstanceType<typeof Transaction>} Tx */
 
+/** Conflicts, a read-only server, a connection that has lost its statements. */
+const AGAIN = new Set(['40001', '40P01', '25006', '26000']);
+/** What a server answers that cannot serve now, of itself or of another one that a statement asks (postgres_fdw, dblink). */
+const UNSERVED = new Set([
+  ...['08000', '08001', '08003', '08004', '08006', '08007'],
+  ...['57P01', '57P02', '57P03', '53300', '53400'],
+]);
+
 /**
  * May the whole closure run again? Serialization failures, a read-only server, and everything that certainly neither
  * committed nor is the statement's own fault.
@@ -22,8 +30,10 @@ function mayRunAgain(error) {
   if (error instanceof TimeoutError) return false;
   if (typeof error?.code !== 'string' || error.outcome === undefined || error.outcome === 'unknown')
     return false;
-  if (['40001', '40P01', '25006', '26000'].includes(error.code)) return true;
-  return error.transient === true && error.name !== 'error';
+  if (AGAIN.has(error.code)) return true;
+  // Of what a server answered, a lock that is not to be had (55P03) and a full disk (53100) are the statement's own.
+  const isAnswer = error.name === 'error';
+  return error.transient === true && (!isAnswer || UNSERVED.has(error.code));
 }
 
 /**

@@ -420,6 +420,24 @@ test('CP-83: a transaction with a time limit begins again while time is left', a
   assert.deepEqual([error.code, runs], ['23505', 3]);
 });
 
+test('CP-83: a transaction begins again where a server answers that it cannot serve now', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, retry: { maxAttempts: 3, baseDelayMs: 1 } });
+  const codes =
+    '08000 08001 08003 08004 08006 08007 25006 40001 40P01 53300 53400 57P01 57P02 57P03';
+  const runsOf = async (/** @type {string} */ state) => {
+    let runs = 0;
+    const work = (tx) => {
+      runs += 1;
+      return tx.query(`do $$ begin raise sqlstate '${state}'; end $$`);
+    };
+    assert.equal((await failureOf(pool.transaction(work))).code, state);
+    return runs;
+  };
+  for (const state of codes.split(' ')) assert.equal(await runsOf(state), 3, state);
+  for (const state of ['23505', '55P03', '53100', '57014'])
+    assert.equal(await runsOf(state), 1, state);
+});
+
 test('CP-83: a transaction that got no connection begins again, at most maxAttempts times', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 100, retry: { maxAttempts: 3 } });
   const holder = await pool.begin();
