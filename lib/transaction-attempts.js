@@ -51,6 +51,7 @@ async function runTransaction({ target, reading, retry }, fn, read, onRetry) {
   /** @type {InstanceType<typeof import('./backoff.js').Backoff> | undefined} */
   let backoff;
   for (let attempt = 1; ; attempt++) {
+    read.signal?.throwIfAborted();
     const tx = new Transaction(target, reading, begin);
     try {
       const value = await Transaction.run(tx, fn);

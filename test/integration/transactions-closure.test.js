@@ -438,6 +438,13 @@ test('CP-83: a transaction begins again where a server answers that it cannot se
     assert.equal(await runsOf(state), 1, state);
 });
 
+test('CP-80: a transaction whose signal has fired already does not call its function', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const signal = AbortSignal.abort(new Error('given up before'));
+  const work = () => assert.fail('it was called');
+  assert.equal((await failureOf(pool.transaction(work, { signal }))).message, 'given up before');
+});
+
 test('CP-83: a transaction that got no connection begins again, at most maxAttempts times', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 100, retry: { maxAttempts: 3 } });
   const holder = await pool.begin();
