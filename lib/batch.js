@@ -60,11 +60,13 @@ async function runBatch(pool, reading, statements, given, maxStatementMs) {
   if (errors !== 'isolated') checkEnds(asked);
   if (asked.length === 0) return [];
   options.signal?.throwIfAborted();
-  const session = openSession(pool, 'cluster');
+  const deadline = errors === 'isolated' ? undefined : deadlineOf(options.timeoutMs);
+  const { near } = reading;
+  const session = near === undefined ? openSession(pool, 'cluster') : await near(options);
   try {
     if (errors === 'isolated') return await isolated(session, reading, asked, options);
     const isLimited = (options.timeoutMs ?? options.signal ?? maxStatementMs) !== undefined;
-    return await together(session, reading, asked, options, isLimited);
+    return await together(session, reading, asked, options, isLimited, deadline);
   } finally {
     release(session);
   }
@@ -93,13 +95,12 @@ function leftOf(options, deadline) {
  * BEGIN travels with the first statement, and the others follow without waiting for one another: behind one that failed
  * the server refuses the rest, and COMMIT rolls back.
  * @param {Target} session @param {Reading} reading @param {Statement[]} asked @param {StatementOptions} options
- * @param {boolean} isLimited they may be given up before they are sent
+ * @param {boolean} isLimited they may be given up before they are sent @param {number | undefined} deadline of all
  */
-async function together(session, reading, asked, options, isLimited) {
+async function together(session, reading, asked, options, isLimited, deadline) {
   /** @type {{ index: number, error: any } | undefined} */
   let first;
   let sent = 0;
-  const deadline = deadlineOf(options.timeoutMs);
   const manner = { flags: insideOf(reading), begin: 'BEGIN', onAsked: () => void sent++ };
   const answers = asked.map(async ({ sql, params }, index) => {
     try {

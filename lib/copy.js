@@ -408,16 +408,25 @@ class CopyToStream extends Readable {
  * Runs a COPY on a connection of a pool, which gets it back behind the answer.
  * @template {CopyFromStream | CopyToStream} T
  * @param {Target} pool @param {T} stream
+ * @param {() => Promise<Target>} [find] the session, where that is looked for first
  * @returns {T}
  */
-function copyOnPool(pool, stream) {
-  const session = openSession(pool, 'cluster');
-  stream.begin({
-    target: session,
+function copyOnPool(pool, stream, find) {
+  let session = find === undefined ? openSession(pool, 'cluster') : undefined;
+  /** @type {Place} */
+  const place = {
+    target: session ?? pool,
     face: 'cluster',
     flags: FLAG.FINISH,
-    onEnd: () => release(session),
-  });
+    onEnd: () => session && release(session),
+  };
+  if (find !== undefined) {
+    place.prepare = async () => {
+      session = await find();
+      place.target = session;
+    };
+  }
+  stream.begin(place);
   return stream;
 }
 

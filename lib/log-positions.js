@@ -6,6 +6,7 @@ const { hearAbort } = require('./abort-hearers.js');
 const { FencedError, NoStandbyError, TimeoutError } = require('./errors.js');
 const { leave, openSession } = require('./handles.js');
 const { flush } = require('./mailbox.js');
+const { DEFAULT_POOL_SIZE } = require('./options.js');
 const queryable = require('./queryable.js');
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
@@ -142,11 +143,6 @@ class LogPositions {
     this.#elsewhere = path?.elsewhere;
   }
 
-  /** Must every read be looked at? */
-  get isLimited() {
-    return this.#limits.maxLagBytes !== undefined;
-  }
-
   /**
    * Reads from a server that has replayed `after` and lags no further behind than the pool allows. The question travels in
    * front of the read; an answer of a server that is not there is dropped, because a standby cannot have changed anything.
@@ -161,6 +157,33 @@ class LogPositions {
     acquireTimeoutMs = this.#limits.acquireTimeoutMs,
   ) {
     const allowed = new Allowance(options, acquireTimeoutMs);
+    const ask = (/** @type {Target} */ session, /** @type {StatementOptions} */ limits) =>
+      queryable.run(session, sql, params, limits, this.#reading, { flags: 0 });
+    const found = await this.#find(allowed, after, ask);
+    if (found !== undefined) return found.answer;
+    const primary = /** @type {Target} */ (this.#elsewhere);
+    return queryable.run(primary, sql, params, allowed.options, this.#reading, undefined);
+  }
+
+  /**
+   * A session on a server that lags no further behind than the pool allows, for more than one read. How far it lags is looked
+   * at once, in front of all.
+   * @param {StatementOptions} options
+   * @returns {Promise<Target>}
+   */
+  async near(options) {
+    const allowed = new Allowance(options, this.#limits.acquireTimeoutMs);
+    const found = await this.#find(allowed, START);
+    return found?.session ?? openSession(/** @type {Target} */ (this.#elsewhere), 'cluster');
+  }
+
+  /**
+   * A server that is there.
+   * @param {InstanceType<typeof Allowance>} allowed @param {string} after
+   * @param {(session: Target, limits: StatementOptions) => Promise<any>} [ask] the one read; without it the session keeps its connection
+   * @returns {Promise<{ session: Target, answer: any } | undefined>} undefined: the primary is to be read from
+   */
+  async #find(allowed, after, ask) {
     /** Connections to servers that are not there: while they are held, the pool gives others. @type {Target[]} */
     const held = [];
     const free = () => {
@@ -173,15 +196,14 @@ class LogPositions {
         allowed.check();
         const session = openSession(this.#target, 'cluster');
         const patienceMs = held.length > 0 ? LOOK_ON_MS : allowed.leftMs;
-        const tried = await this.#try(session, sql, params, allowed.options, after, patienceMs);
-        if (tried.is === 'there') return tried.answer;
+        const tried = await this.#try(session, allowed.options, after, patienceMs, ask);
+        if (tried.is === 'there') return { session, answer: tried.answer };
         if (tried.is === 'late') held.push(session);
         if (tried.is === 'late' && held.length < MOST_HELD) continue;
         // All that can be had now are late.
         free();
         allowed.check();
-        if (this.#elsewhere !== undefined)
-          return await this.#elsewhere(sql, params, allowed.options);
+        if (this.#elsewhere !== undefined) return undefined;
         await allowed.wait(sleep(PAUSE_MS));
       }
     } finally {
@@ -191,11 +213,11 @@ class LogPositions {
 
   /**
    * One server.
-   * @param {Target} session @param {string} sql @param {readonly unknown[] | undefined} params @param {StatementOptions} options
-   * @param {string} after @param {number} patienceMs for a connection
+   * @param {Target} session @param {StatementOptions} options @param {string} after @param {number} patienceMs for a connection
+   * @param {((session: Target, limits: StatementOptions) => Promise<any>) | undefined} ask
    * @returns {Promise<{ is: 'there', answer: any } | { is: 'late' | 'busy' }>} `'late'`: the session keeps its connection
    */
-  async #try(session, sql, params, options, after, patienceMs) {
+  async #try(session, options, after, patienceMs, ask) {
     const lead = this.#leader?.position ?? START;
     const { maxLagBytes = 0 } = this.#limits;
     let hasLeft = false;
@@ -203,7 +225,7 @@ class LogPositions {
       flush();
       hasLeft = leave(session, Math.ceil(patienceMs));
     }, patienceMs);
-    let isLate = false;
+    let isKept = false;
     try {
       const { timeoutMs, signal } = options;
       const limits = { ...(timeoutMs && { timeoutMs }), ...(signal && { signal }) };
@@ -211,15 +233,16 @@ class LogPositions {
       const manner = { flags: 0 };
       const bounds = [after, lead, maxLagBytes];
       const check = queryable.run(session, REPLAYED, bounds, plain, this.#reading, manner);
-      const asked = queryable.run(session, sql, params, options, this.#reading, manner);
+      const asked = ask?.(session, options);
       const [seen, answer] = await Promise.allSettled([check, asked]);
       if (seen.status === 'rejected') {
         if (hasLeft || isUnserved(seen.reason)) return { is: 'busy' };
         throw seen.reason;
       }
       const [row] = /** @type {{ there: boolean }[]} */ (seen.value.result.rows);
-      isLate = row?.there !== true;
-      if (isLate) return { is: 'late' };
+      const isThere = row?.there === true;
+      isKept = ask === undefined || !isThere;
+      if (!isThere) return { is: 'late' };
       if (answer.status === 'rejected') {
         if (isUnserved(answer.reason)) return { is: 'busy' };
         throw answer.reason;
@@ -227,7 +250,7 @@ class LogPositions {
       return { is: 'there', answer: answer.value };
     } finally {
       clearTimeout(timer);
-      if (!isLate) leave(session);
+      if (!isKept) leave(session);
     }
   }
 }
@@ -258,15 +281,12 @@ function isUnserved(error) {
 /**
  * The way to the primary of a pool that bounds how far its standbys lag: where it is, and where reads go that prefer a
  * standby and find none near enough.
- * @param {Target} target a pool on the primary @param {Reading} reading @param {string} mode of the pool that reads
+ * @param {Target} target a pool on the primary @param {string} mode of the pool that reads
  * @param {(sql: string, limits: { timeoutMs: number }) => Promise<any[]>} ask
  */
-function followLeader(target, reading, mode, ask) {
+function followLeader(target, mode, ask) {
   const leader = new Leader(async (timeoutMs) => (await ask(POSITION, { timeoutMs }))[0].lsn);
-  /** @type {(sql: string, params: readonly unknown[] | undefined, options: StatementOptions) => Promise<any>} */
-  const onPrimary = (sql, params, options) =>
-    queryable.run(target, sql, params, options, reading, undefined);
-  return { leader, elsewhere: mode === 'prefer-standby' ? onPrimary : undefined };
+  return { leader, elsewhere: mode === 'prefer-standby' ? target : undefined };
 }
 
 /** @param {number} waitedMs */
@@ -276,11 +296,17 @@ function behind(waitedMs) {
   return new NoStandbyError(message, { ...known, waitedMs });
 }
 
-/** A pool on the primary beside one that reads elsewhere: one connection, and nobody told. @param {Record<string, any>} given */
+/**
+ * A pool on the primary beside one that reads elsewhere: one connection for where it is, as many as the other has for reads
+ * that find no standby near enough, and nobody told.
+ * @param {Record<string, any>} given
+ */
 function leaderOptions(given) {
   const { logger, onSlowQuery, slowQueryMs, onQueryError, lease, maxLagMs, loadBalance, ...same } =
     given;
-  return { ...same, mode: 'read-write', maxLagBytes: undefined, poolSize: 1, minIdle: 0 };
+  const { mode, poolSize = DEFAULT_POOL_SIZE } = given;
+  const size = mode === 'prefer-standby' ? 1 + poolSize : 1;
+  return { ...same, mode: 'read-write', maxLagBytes: undefined, poolSize: size, minIdle: 0 };
 }
 
 module.exports = { LogPositions, followLeader, leaderOptions, positionBehind };

@@ -79,6 +79,8 @@ function makeParts(target, given, tally, own) {
     const tell = (/** @type {any} */ event) => events.tell(event);
     reading.markers = new Markers(commitMarkerTable, resolveTimeoutMs, ask, tell);
   }
+  const positions = lazy(() => own.positions({ acquireTimeoutMs, maxLagBytes }));
+  if (maxLagBytes !== undefined) reading.near = (limits) => positions().near(limits);
   const singles = new Singles({
     target,
     reading,
@@ -87,7 +89,7 @@ function makeParts(target, given, tally, own) {
     readsOnly: (host) => events.readsOnly(host, figures().statusOf(target, tally).nodes),
     exactlyOnce,
     acquireTimeoutMs,
-    positions: lazy(() => own.positions({ acquireTimeoutMs, maxLagBytes })),
+    positions,
     isLagLimited: maxLagBytes !== undefined,
     marked: reading.markers && own.marked,
     onRetry: () => {

@@ -8,7 +8,7 @@ const { wrong } = require('./option-rules.js');
 const options = require('./options.js');
 const { hooksOf } = require('./query-hooks.js');
 
-const { end, expect, forgotten, openPool, openSession, release } = handles;
+const { end, expect, forgotten, openPool, release } = handles;
 
 const errors = lazy(() => require('./error-classes.js'));
 const attempts = lazy(() => require('./transaction-attempts.js'));
@@ -19,8 +19,6 @@ const mailbox = lazy(() => require('./mailbox.js'));
 const parts = lazy(() => require('./pool-parts.js'));
 const queryable = lazy(() => require('./queryable.js'));
 const sharing = lazy(() => require('./shared-pool.js'));
-const streams = lazy(() => require('./stream.js'));
-const traces = lazy(() => require('./tracing/queries.js'));
 const transactions = lazy(() => require('./transaction.js'));
 
 /** @import { Parts } from './pool-parts.js' */
@@ -35,12 +33,6 @@ const transactions = lazy(() => require('./transaction.js'));
 const DEFAULT_END_MS = 5000;
 /** Of a transaction that nothing was asked of. @type {Record<string, any>} */
 const UNLIMITED = Object.freeze({});
-
-/** Ends streams that were forgotten, and what is told of their rows. @type {FinalizationRegistry<Target>} */
-const leftStreams = new FinalizationRegistry((session) => {
-  release(session);
-  traces().abandon(session);
-});
 
 /** @implements {PoolInterface} */
 class Pool {
@@ -139,7 +131,7 @@ class Pool {
     const leader = new Pool(leaderOptions(this.#given));
     this.#leader = leader;
     const { ask } = leader.#parts();
-    const path = followLeader(leader.#target, reading, this.#given.mode, (sql, asked) =>
+    const path = followLeader(leader.#target, this.#given.mode, (sql, asked) =>
       ask(sql, [], undefined, asked),
     );
     return new LogPositions(this.#target, reading, limits, path);
@@ -215,32 +207,8 @@ class Pool {
    */
   stream(sql, params, given) {
     queryable().checkText(sql);
-    const { batchSize, ...rest } = options.readStreamOptions(given);
     const { reading } = this.#use();
-    const session = openSession(this.#target, 'cluster');
-    let isFirst = true;
-    const flags = streams().insideOf(reading);
-    const stream = new (streams().RowStream)({
-      target: session,
-      sql,
-      params,
-      batchSize,
-      options: rest,
-      reading,
-      manner: () => {
-        const begin = isFirst ? 'BEGIN' : undefined;
-        isFirst = false;
-        return { flags, begin, ...rest };
-      },
-      isOwner: true,
-      isPlaced: () => handles.serialOf(session) !== 0,
-      onEnd: () => {
-        leftStreams.unregister(stream);
-        handles.leave(session);
-      },
-    });
-    leftStreams.register(stream, session, stream);
-    return stream;
+    return require('./pool-stream.js').streamOnPool(this.#target, reading, sql, params, given);
   }
 
   /** @param {readonly unknown[]} statements @param {object} [given] @returns {Promise<any>} */
@@ -273,17 +241,17 @@ class Pool {
   /** @param {string} sql @param {object} [given] */
   copyTo(sql, given) {
     queryable().checkText(sql);
-    this.#use();
+    const { near } = this.#use().reading;
     const { CopyToStream, copyOnPool, readCopyOptions } = copies();
-    return copyOnPool(this.#target, new CopyToStream(sql, readCopyOptions(given)));
+    const read = readCopyOptions(given);
+    return copyOnPool(this.#target, new CopyToStream(sql, read), near && (() => near(read)));
   }
 
   /** @param {object} [given] */
   async begin(given) {
     const read = options.readBeginOptions(given);
     const { reading } = this.#use();
-    const { Transaction: TransactionClass } = transactions();
-    return TransactionClass.start(new TransactionClass(this.#target, reading, read));
+    return attempts().beginTransaction(this.#target, reading, read);
   }
 
   /**
@@ -316,6 +284,9 @@ class Pool {
     const read = queryable().readOptions(given);
     if (read.signal !== undefined) {
       throw wrong('signal', 'has no effect on a blocking call; use timeoutMs');
+    }
+    if (this.#given.maxLagBytes !== undefined) {
+      throw wrong('maxLagBytes', 'is not kept to by a blocking call; use query, or maxLagMs');
     }
     const { block } = require('./blocking.js');
     const { maxStatementMs } = this.#given;

@@ -32,6 +32,7 @@ const jsonTypes = lazy(() => require('./rows/json-types.js'));
  *   exactlyOnce?: boolean,
  *   isLimited?: boolean,
  *   markers?: Markers | undefined,
+ *   near?: Near | undefined,
  *   leaks?: Leaks | undefined,
  * }} Reading
  */
@@ -42,6 +43,11 @@ const jsonTypes = lazy(() => require('./rows/json-types.js'));
  */
 
 /** @typedef {InstanceType<typeof import('./commit-markers.js').Markers>} Markers */
+
+/**
+ * Of a pool that bounds how far its standbys lag: a session on a server that is near enough, for more than a single statement.
+ * @typedef {(limits: { timeoutMs?: number, signal?: AbortSignal }) => Promise<Target>} Near
+ */
 
 /** @typedef {{ timeoutMs?: number, signal?: AbortSignal, rowMode?: 'object' | 'array', types?: any, jsonNumbers?: JsonOptions['jsonNumbers'], exactlyOnce?: boolean }} StatementOptions */
 

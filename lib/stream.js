@@ -27,16 +27,18 @@ let lastPortal = 0;
  *   reading: Reading,
  *   manner: () => Manner,
  *   isOwner: boolean,
+ *   find?: () => Promise<Target>,
  *   isPlaced?: () => boolean,
  *   onOpen?: (answer: Promise<StatementAnswer>, isRefused: () => boolean) => Promise<StatementAnswer>,
  *   onEnd?: () => void,
  * }} Source `manner` is asked before each request; `isRefused`: nothing was asked; `isOwner`: the transaction belongs to the stream and ends with it;
- *   `isPlaced`: it has a connection
+ *   `find`: the session, where that is looked for in front of the first request; `isPlaced`: it has a connection
  */
 
 /** @implements {AsyncIterableIterator<any>} */
 class RowStream {
   #source;
+  #target;
   #decoders;
   #portal;
   #batchSize;
@@ -58,6 +60,7 @@ class RowStream {
   /** @param {Source} source */
   constructor(source) {
     this.#source = source;
+    this.#target = source.target;
     this.#decoders = /** @type {Decoders} */ (queryable.decodersOf(source.reading, source.options));
     this.#batchSize = source.batchSize ?? DEFAULT_BATCH;
     lastPortal = (lastPortal + 1) % 2 ** 32;
@@ -148,7 +151,8 @@ class RowStream {
   async #nextBatch() {
     if (this.#state === 'fresh') {
       this.#state = 'open';
-      const { sql, params } = this.#source;
+      const { sql, params, find } = this.#source;
+      if (find !== undefined) this.#target = await find();
       const opened = this.#ask(sql, params, OPERATION.OPEN);
       this.#ahead = this.#source.onOpen?.(opened, () => !this.#isAsked) ?? opened;
     } else if (this.#ahead === undefined) {
@@ -176,7 +180,7 @@ class RowStream {
     const manner = this.#source.manner();
     // What was given up has to be closed all the same.
     const signal = operation === OPERATION.CLOSE ? undefined : manner.signal;
-    return execute(this.#source.target, sql, params, this.#decoders, {
+    return execute(this.#target, sql, params, this.#decoders, {
       ...manner,
       signal,
       onAsked: () => {
@@ -232,8 +236,8 @@ class RowStream {
 
   /** @param {'COMMIT' | 'ROLLBACK'} word */
   #end(word) {
-    const { target, reading, options } = this.#source;
-    return endOwn(target, reading, word, options);
+    const { reading, options } = this.#source;
+    return endOwn(this.#target, reading, word, options);
   }
 }
 

@@ -4,7 +4,7 @@
 const { lazy } = require('./lazy.js');
 const { TimeoutError } = require('./error-classes.js');
 const { Transaction } = require('./transaction.js');
-const { deadlineOf } = require('./transaction-limits.js');
+const { Limits, deadlineOf } = require('./transaction-limits.js');
 
 const backoffs = lazy(() => require('./backoff.js'));
 
@@ -37,6 +37,25 @@ function mayRunAgain(error) {
 }
 
 /**
+ * Where a transaction of a pool that bounds how far its standbys lag runs; that is looked for within the time of all attempts.
+ * @param {Reading} reading @param {import('./transaction.js').Begin} begin
+ */
+function placeOf({ near }, begin) {
+  return near?.(Limits.of(begin)?.narrow({}) ?? {});
+}
+
+/**
+ * @param {Target} target @param {Reading} reading @param {Record<string, any>} read checked options
+ * @returns {Promise<Tx>}
+ */
+async function beginTransaction(target, reading, read) {
+  const begin = { ...read, until: deadlineOf(read.timeoutMs) };
+  const place = placeOf(reading, begin);
+  const session = place && (await place);
+  return Transaction.start(new Transaction(target, reading, begin, session));
+}
+
+/**
  * @template T
  * @param {{ target: Target, reading: Reading, retry: { maxAttempts: number, baseDelayMs: number, maxDelayMs: number, jitter: any } }} pool
  * @param {(tx: Tx) => T | Promise<T>} fn
@@ -52,17 +71,19 @@ async function runTransaction({ target, reading, retry }, fn, read, onRetry) {
   let backoff;
   for (let attempt = 1; ; attempt++) {
     read.signal?.throwIfAborted();
-    const tx = new Transaction(target, reading, begin);
+    /** @type {Tx | undefined} */
+    let tx;
     try {
+      const place = placeOf(reading, begin);
+      tx = new Transaction(target, reading, begin, place && (await place));
       const value = await Transaction.run(tx, fn);
       if (!Transaction.isOver(tx)) await tx.commit();
       return value;
     } catch (error) {
       // Whatever the rollback says, the caller wants to know why it was needed.
-      if (!Transaction.isOver(tx)) await tx.rollback().catch(() => {});
-      const isLast =
-        attempt >= maxAttempts || Transaction.mayHaveCommitted(tx) || !Transaction.hasTime(tx);
-      if (isLast || !mayRunAgain(error)) throw error;
+      if (tx && !Transaction.isOver(tx)) await tx.rollback().catch(() => {});
+      const isEnd = tx && (Transaction.mayHaveCommitted(tx) || !Transaction.hasTime(tx));
+      if (isEnd || attempt >= maxAttempts || !mayRunAgain(error)) throw error;
       onRetry();
       backoff ??= new (backoffs().Backoff)(retry);
       await backoff.pause(attempt, read.signal);
@@ -70,4 +91,4 @@ async function runTransaction({ target, reading, retry }, fn, read, onRetry) {
   }
 }
 
-module.exports = { runTransaction };
+module.exports = { beginTransaction, runTransaction };

@@ -80,9 +80,10 @@ class Transaction {
    * @param {Target} pool
    * @param {Reading} reading
    * @param {Begin} options checked
+   * @param {Target} [session] that has its connection already
    */
-  constructor(pool, reading, options) {
-    this.#target = openSession(pool, 'cluster');
+  constructor(pool, reading, options, session = openSession(pool, 'cluster')) {
+    this.#target = session;
     this.#reading = reading;
     this.#begin = beginText(options);
     const writes = options.accessMode !== 'read-only';

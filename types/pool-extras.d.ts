@@ -49,7 +49,9 @@ export type PasswordFunction = (
 export interface UpkeepOptions {
   /**
    * As `maxLagMs`, from 0, in bytes of log behind the primary, which is asked on a connection of its own. Needs `mode`. While no primary answers, the last
-   * that was known counts. `'prefer-standby'` reads from the primary when no standby is near enough. Default: no limit.
+   * that was known counts. `'prefer-standby'` reads from the primary when no standby is near enough, on up to `poolSize` more
+   * connections. A transaction, a stream and a batch are looked at once, in front of their first statement. `querySync` and
+   * Kysely refuse such a pool. Default: no limit.
    */
   maxLagBytes?: number;
   /**

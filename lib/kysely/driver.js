@@ -3,6 +3,7 @@
 
 const { ClosedError, TimeoutError, TransactionRolledBackError } = require('../errors.js');
 const { callHook } = require('../hooks.js');
+const { wrong } = require('../option-rules.js');
 const { Pool, createPool } = require('../pool.js');
 const { BerthConnection } = require('./connection.js');
 const { abortedTransaction, savepointCommand } = require('./kysely-parts.js');
@@ -36,6 +37,7 @@ class BerthDriver {
     if (connection !== undefined) {
       const given = typeof connection === 'string' ? { connectionString: connection } : connection;
       const typed = { ...given, types: given.types ?? 'pg' };
+      if (typed.maxLagBytes !== undefined) throw lagIsNotKept();
       const own = createPool(typed);
       if (this.#config.readOnlyTransactions === 'standby') {
         try {
@@ -51,6 +53,7 @@ class BerthDriver {
     }
     const made = typeof pool === 'function' ? await pool(options) : pool;
     if (!Pool.isPool(made)) throw new TypeError('option "pool" must be a pool of createPool');
+    if (Pool.engineOf(made).reading.near !== undefined) throw lagIsNotKept();
     this.#pool = made;
   }
 
@@ -160,6 +163,11 @@ class BerthDriver {
 /** @param {Record<string, number>} one @param {Record<string, number>} other */
 function added(one, other) {
   return Object.fromEntries(Object.entries(one).map(([name, n]) => [name, n + (other[name] ?? 0)]));
+}
+
+/** Its statements are asked for without a look at the standby in front of them. */
+function lagIsNotKept() {
+  return wrong('maxLagBytes', 'is not kept to by Kysely; use maxLagMs');
 }
 
 module.exports = { BerthDriver };

@@ -127,6 +127,7 @@ const JS = {
   ],
   // the cluster face
   queryable: [...BELOW, 'type-catalog', 'commit-markers'],
+  'pool-stream': [...BELOW, 'queryable', 'stream'],
   'own-transactions': [...BELOW, 'queryable', 'transaction-limits'],
   stream: [...BELOW, 'own-transactions', 'queryable'],
   copy: BELOW,
@@ -198,6 +199,7 @@ const JS = {
     'pool-events',
     'pool-figures',
     'pool-parts',
+    'pool-stream',
     'query-hooks',
     'queryable',
     'shared-pool',

@@ -3,7 +3,9 @@
 
 const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
+const { Kysely, sql } = require('kysely');
 const { createPool } = require('../../lib/index.js');
+const { BerthDialect } = require('../../lib/kysely/index.js');
 const { startCluster } = require('../support/cluster.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
@@ -100,6 +102,76 @@ test('CP-15: maxLagBytes keeps reads off a standby that does not replay', async 
   );
   assert.equal(error.name, 'NoStandbyError');
   await waitFor(async () => !(await prefers.query(WHERE))[0].standby, { what: 'the primary' });
+});
+
+/** Every way of reading but the single statement: where it was read from. @type {Record<string, (pool: any) => Promise<any[]>>} */
+const WAYS = {
+  begin: async (pool) => {
+    const tx = await pool.begin();
+    const rows = await tx.query(WHERE);
+    await tx.commit();
+    return rows;
+  },
+  transaction: (pool) => pool.transaction((tx) => tx.query(WHERE), { timeoutMs: 60_000 }),
+  stream: async (pool) => {
+    const rows = [];
+    for await (const row of pool.stream(WHERE)) rows.push(row);
+    return rows;
+  },
+  batch: async (pool) => (await pool.batch([WHERE]))[0].value,
+  'batch of all or nothing': async (pool) =>
+    (await pool.batch([WHERE], { errors: 'all-or-nothing', timeoutMs: 60_000 }))[0],
+  copyTo: async (pool) => {
+    const chunks = [];
+    for await (const chunk of pool.copyTo(`copy (${WHERE}) to stdout`)) chunks.push(chunk);
+    const [port, standby] = Buffer.concat(chunks).toString().trim().split('\t');
+    return [{ port: Number(port), standby: standby === 't' }];
+  },
+};
+
+test('CP-15: maxLagBytes keeps every other way of reading off late standbys too', async (t) => {
+  const limits = { maxLagBytes: 10_000, acquireTimeoutMs: 500, poolSize: 2 };
+  const reads = open(t, { ...limits, mode: 'read-only', retry: { maxAttempts: 1 } });
+  const prefers = open(t, { ...limits, mode: 'prefer-standby' });
+  const [late, near] = cluster.standbys;
+  await pauseReplay(t, [late]);
+  await cluster.primary.sql('insert into t select g, g from generate_series(10000, 12000) as g');
+  const isOff = async () => (await reads.query(WHERE))[0].port === near.port;
+  // A position that is known is 50 ms old at most: from then on none of them counts the late one as near.
+  await waitFor(
+    async () => {
+      for (let read = 0; read < 50; read++) if (!(await isOff())) return false;
+      return true;
+    },
+    { what: '50 reads of the near one' },
+  );
+  for (const [way, read] of Object.entries(WAYS))
+    for (let round = 0; round < 8; round++)
+      assert.deepEqual(await read(reads), [{ port: near.port, standby: true }], way);
+  await pauseReplay(t, [near]);
+  await cluster.primary.sql('insert into t select g, g from generate_series(14000, 16000) as g');
+  await waitFor(
+    async () => (await reads.query(WHERE).catch((cause) => cause)).name === 'NoStandbyError',
+    { what: 'the lack' },
+  );
+  for (const [way, read] of Object.entries(WAYS)) {
+    assert.equal((await failureOf(read(reads))).name, 'NoStandbyError', way);
+    assert.equal((await read(prefers))[0].standby, false, way);
+  }
+  // None of them keeps a connection.
+  for (const pool of [reads, prefers])
+    await waitFor(() => pool.status().inUse === 0, { what: 'idle connections' });
+});
+
+test('maxLagBytes is refused where nothing looks at it', async (t) => {
+  const options = cluster.options({ mode: 'any', maxLagBytes: 0 });
+  const pool = open(t, { mode: 'any', maxLagBytes: 0 });
+  assert.throws(() => pool.querySync('select 1'), { option: 'maxLagBytes', code: 'ERR_CONFIG' });
+  for (const given of [{ pool }, { connection: options }]) {
+    const db = new Kysely({ dialect: new BerthDialect(given) });
+    await assert.rejects(sql`select 1`.execute(db), { option: 'maxLagBytes' });
+    await db.destroy();
+  }
 });
 
 test('CP-15, CP-51: a read that no standby can serve yet is given up when its caller gives it up', async (t) => {
