@@ -430,9 +430,11 @@ function copyOnPool(pool, stream, find) {
   return stream;
 }
 
-/** @param {unknown} options */
-function readCopyOptions(options) {
-  return readOptions(COPY_OPTIONS, options);
+/** @param {unknown} options @param {number | undefined} [maxStatementMs] of the pool, for a COPY without a limit of its own */
+function readCopyOptions(options, maxStatementMs) {
+  const read = readOptions(COPY_OPTIONS, options);
+  if (maxStatementMs !== undefined) read.timeoutMs ??= maxStatementMs;
+  return read;
 }
 
 function givenUp() {

@@ -60,10 +60,10 @@ const COLUMNS = `
 /**
  * @param {Target} pool @param {Query} query of the same pool
  * @param {string | readonly string[]} table @param {Iterable<any> | AsyncIterable<any>} rows @param {unknown} given
- * @param {boolean} isJsonValue the option `json`
+ * @param {{ json?: 'text' | 'value', maxStatementMs?: number }} settings of the pool
  * @returns {Promise<number>} rows inserted
  */
-async function insertMany(pool, query, table, rows, given, isJsonValue) {
+async function insertMany(pool, query, table, rows, given, { json, maxStatementMs }) {
   const place = () => {
     const session = openSession(pool, 'cluster');
     return /** @type {Place} */ ({
@@ -74,7 +74,9 @@ async function insertMany(pool, query, table, rows, given, isJsonValue) {
     });
   };
   const request = readRequest(table, rows, given);
-  return load(request, { query, place, encoding: 'lossless', isJsonValue });
+  // Said here: on a connection that goes back behind it the engine would add the two seconds of an end.
+  if (maxStatementMs !== undefined) request.options.timeoutMs ??= maxStatementMs;
+  return load(request, { query, place, encoding: 'lossless', isJsonValue: json === 'value' });
 }
 
 /** @param {unknown} table @param {unknown} rows @param {unknown} given */

@@ -227,7 +227,7 @@ class Pool {
       this.query(sql, params, { types: 'lossless', rowMode: 'object', ...limits });
     this.#use();
     const { insertMany } = require('./insert-many.js');
-    return insertMany(this.#target, query, table, rows, given, this.#given.json === 'value');
+    return insertMany(this.#target, query, table, rows, given, this.#given);
   }
 
   /** @param {string} sql @param {object} [given] */
@@ -235,7 +235,8 @@ class Pool {
     queryable().checkText(sql);
     this.#use();
     const { CopyFromStream, copyOnPool, readCopyOptions } = copies();
-    return copyOnPool(this.#target, new CopyFromStream(sql, readCopyOptions(given)));
+    const read = readCopyOptions(given, this.#given.maxStatementMs);
+    return copyOnPool(this.#target, new CopyFromStream(sql, read));
   }
 
   /** @param {string} sql @param {object} [given] */
@@ -243,7 +244,7 @@ class Pool {
     queryable().checkText(sql);
     const { near } = this.#use().reading;
     const { CopyToStream, copyOnPool, readCopyOptions } = copies();
-    const read = readCopyOptions(given);
+    const read = readCopyOptions(given, this.#given.maxStatementMs);
     return copyOnPool(this.#target, new CopyToStream(sql, read), near && (() => near(read)));
   }
 

@@ -4,7 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 
 /** Options of a COPY. */
 export interface CopyOptions {
-  /** Most milliseconds from the call to the end of the COPY, acquiring included. Default: none. */
+  /** Most milliseconds from the call to the end of the COPY, acquiring included. Default: `maxStatementMs`. */
   timeoutMs?: number;
   /** Gives the COPY up; the stream is destroyed with the signal's reason. */
   signal?: AbortSignal;

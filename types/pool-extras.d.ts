@@ -243,7 +243,7 @@ export interface BatchOptions extends QueryOptions {
 export interface InsertManyOptions {
   /** Default: the keys of the first row. */
   columns?: readonly string[];
-  /** Most milliseconds for the COPY. Default: none. */
+  /** Most milliseconds for the COPY. Default: `maxStatementMs`. */
   timeoutMs?: number;
   /** Gives it up: nothing is stored. */
   signal?: AbortSignal;

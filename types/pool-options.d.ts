@@ -155,7 +155,7 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
    * keeps the limit, as with `maxStatementMs`: a `SET` would stay with a connection that others use next.
    */
   statementTimeoutMs?: number;
-  /** `timeoutMs` for every statement that has none, and 2 s more for COMMIT: a guard against a frozen server, as `aliveTimeoutMs`. Default: none. */
+  /** `timeoutMs` for every statement and COPY that has none, and 2 s more for COMMIT: a guard against a frozen server, as `aliveTimeoutMs`. Default: none. */
   maxStatementMs?: number;
   /**
    * A COMMIT whose answer is lost: `'xid'` asks the primary of then for the transaction (after a crash or a failover too); it

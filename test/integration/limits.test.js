@@ -133,6 +133,33 @@ test('maxStatementMs holds inside a transaction, and its end has two seconds lon
   assert.deepEqual(await db.sql('select id from slow'), [{ id: 1 }]);
 });
 
+test('CP-52: maxStatementMs holds for COPY and insertMany, whose own timeoutMs comes first', async (t) => {
+  await db.sql(`
+    create table slow_rows (id int);
+    create function slow_row() returns trigger language plpgsql as
+      $$ begin perform pg_sleep(20); return new; end $$;
+    create trigger slow_row before insert on slow_rows for each row execute function slow_row()`);
+  const pool = db.openPool(t, { poolSize: 1, maxStatementMs: 100 });
+  const sleeping = 'copy (select pg_sleep(20)) to stdout';
+  const ended = (/** @type {any} */ stream) =>
+    new Promise((resolve) => stream.once('error', resolve));
+  const written = () => {
+    const stream = pool.copyFrom('copy slow_rows from stdin');
+    stream.end('1\n');
+    return ended(stream);
+  };
+  for (const [limit, fail] of /** @type {[number, () => Promise<any>][]} */ ([
+    [100, () => ended(pool.copyTo(sleeping).resume())],
+    [50, () => ended(pool.copyTo(sleeping, { timeoutMs: 50 }).resume())],
+    [100, written],
+    [100, () => failureOf(pool.insertMany('slow_rows', [{ id: 1 }]))],
+    [50, () => failureOf(pool.insertMany('slow_rows', [{ id: 1 }], { timeoutMs: 50 }))],
+  ])) {
+    const error = await fail();
+    assert.deepEqual([error.name, error.afterMs], ['TimeoutError', limit]);
+  }
+});
+
 test('unnamed statements stay unnamed inside transactions', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, preparedStatements: 'unnamed' });
   await pool.transaction(async (tx) => {
