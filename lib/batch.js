@@ -5,6 +5,7 @@ const { setImmediate: nextTurn } = require('node:timers/promises');
 const { carriedOut, endDecides, withIndex } = require('./batch-error.js');
 const { argumentError, wrongArgument } = require('./error-classes.js');
 const { leave, openSession, release } = require('./handles.js');
+const { lazy } = require('./lazy.js');
 const { FLAG, OPERATION } = require('./mailbox.js');
 const { BATCH_OPTIONS, readOptions } = require('./options.js');
 const { endOwn, insideOf } = require('./own-transactions.js');
@@ -12,6 +13,8 @@ const queryable = require('./queryable.js');
 const { execute } = require('./request.js');
 const { endOf } = require('./transaction-ends.js');
 const { deadlineOf } = require('./transaction-limits.js');
+
+const effects = lazy(() => require('./sql-effects.js'));
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
 /** @import { Rows } from '../types/pool.js' */
@@ -72,10 +75,18 @@ async function runBatch(pool, reading, statements, given, maxStatementMs) {
   }
 }
 
+/** @param {string} sql */
+function begins(sql) {
+  return effects().effectsOf(sql).includes('begin');
+}
+
 /** @param {Target} session @param {Reading} reading @param {Statement[]} asked @param {StatementOptions} options */
 async function isolated(session, reading, asked, options) {
+  // In a transaction of the program's own a statement alone has no end to be asked for.
+  const isProbed = reading.exactlyOnce && !asked.some(({ sql }) => begins(sql));
+  const manner = { flags: isProbed ? FLAG.PROBE : 0 };
   const answers = asked.map(async ({ sql, params }) =>
-    queryable.toRows(await queryable.run(session, sql, params, options, reading, { flags: 0 })),
+    queryable.toRows(await queryable.run(session, sql, params, options, reading, manner)),
   );
   const settled = Promise.allSettled(answers);
   // The last request of a session gives its connection back.

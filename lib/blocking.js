@@ -3,7 +3,7 @@
 
 const { BlockingAnswer } = require('./answer.js');
 const { OutcomeUnknownError } = require('./error-classes.js');
-const { wait } = require('./mailbox.js');
+const { FLAG, wait } = require('./mailbox.js');
 const queryable = require('./queryable.js');
 const { send } = require('./request.js');
 
@@ -35,7 +35,8 @@ function block(target, reading, maxMs, sql, params, read) {
     },
   );
   const until = performance.now() + timeoutMs;
-  const begin = () => send(target, sql, params, decoders, { timeoutMs }, answer);
+  const manner = { timeoutMs, flags: reading.exactlyOnce ? FLAG.PROBE : 0 };
+  const begin = () => send(target, sql, params, decoders, manner, answer);
   if (!wait(begin, () => answer.isDone, timeoutMs + GRACE_MS)) {
     const message = `querySync: the engine did not answer within ${timeoutMs + GRACE_MS}ms`;
     throw new OutcomeUnknownError(message, { code: 'IN_DOUBT' });

@@ -166,7 +166,10 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
   commitResolution?: 'xid' | 'marker' | 'off';
   /** How long that is tried. Default 10 000. */
   resolveTimeoutMs?: number;
-  /** The same for statements that stand for themselves, see `SingleOptions`. Default false. */
+  /**
+   * The same for statements that stand for themselves, see `SingleOptions`: `query`, `queryResult`, `insert`, `querySync`, and
+   * each of an isolated batch; the last two leave no marker. Not for COPY and `insertMany`. Default false.
+   */
   exactlyOnce?: boolean;
   /**
    * A server that owes an answer, has not sent a byte for half of this, and does not answer a new connection in the other half, is

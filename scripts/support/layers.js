@@ -138,6 +138,7 @@ const JS = {
     'batch-error',
     'own-transactions',
     'queryable',
+    'sql-effects',
     'transaction-ends',
     'transaction-limits',
   ],

@@ -84,6 +84,27 @@ test('CP-84: what prefers standbys and was asked of the primary is not run again
   assert.equal((await db.sql('select from applied where n = 4')).length, 2);
 });
 
+test('CP-6: exactlyOnce of the pool holds for querySync and isolated batches', async (t) => {
+  // Its COMMIT takes the connection down, so nobody hears of its end.
+  await db.sql(`
+    create table doomed (n int);
+    create function die() returns trigger language plpgsql as $$
+      begin
+        if new.n < 0 then perform pg_terminate_backend(pg_backend_pid()); end if;
+        return null;
+      end $$;
+    create constraint trigger die after insert on doomed deferrable initially deferred
+      for each row execute function die()`);
+  const doomed = 'insert into doomed values (-1)';
+  const pool = db.openPool(t, { poolSize: 1, exactlyOnce: true });
+  const known = { name: 'CommitAbortedError', outcome: 'failed' };
+  assert.throws(() => pool.querySync(doomed), known);
+  const [kept, lost] = await pool.batch(['insert into doomed values (1)', doomed]);
+  assert.equal(kept.status, 'fulfilled');
+  assert.deepEqual({ name: lost.reason.name, outcome: lost.reason.outcome }, known);
+  assert.deepEqual(await db.sql('select n from doomed'), [{ n: 1 }]);
+});
+
 test('CP-51: acquireTimeoutMs of a statement is shorter or longer than the pool’s', async (t) => {
   const pool = db.openPool(t, { poolSize: 1, acquireTimeoutMs: 300 });
   const tx = await pool.begin();
