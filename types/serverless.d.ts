@@ -131,7 +131,7 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   maxIdleConnectionsToKill?: number;
   /** Milliseconds that a lease must be expired for. Default 0. */
   leaseGraceMs?: number;
-  /** Further tries of a connection or statement; 0: none. Default 3. */
+  /** Further tries: of connecting, and of the statement or transaction; so many of each for one call. 0: none. Default 3. */
   retries?: number;
   /** Bounds of the delay between tries, milliseconds. Defaults 100 and 2000. */
   minBackoff?: number;
@@ -246,7 +246,7 @@ export interface ServerlessQuery {
 
 /** Options of `ServerlessClient.transaction`. */
 export interface ServerlessTransactionOptions {
-  /** Further tries. Default: those of the client. */
+  /** Further runs of the function. Default, and for connecting: those of the client. */
   retries?: number;
   isolation?: 'read-committed' | 'repeatable-read' | 'serializable';
   readOnly?: boolean;

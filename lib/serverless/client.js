@@ -6,7 +6,7 @@ const errors = require('../errors.js');
 const { forgotten } = require('../handles.js');
 const { warnOfWeak } = require('../weak-secret.js');
 const { standsAlone } = require('./alone.js');
-const { beginAttempt } = require('./attempt.js');
+const { Attempt } = require('./attempt.js');
 const { readConnection } = require('./config.js');
 const { Connection } = require('./connection.js');
 const { EngineSeam } = require('./engine.js');
@@ -18,20 +18,20 @@ const { readServerlessOptions } = require('./options.js');
 const outcome = require('./outcome.js');
 const { again, closed, final, findOut, stillWithin, transactionLost, verdict } = outcome;
 const query = require('./query.js');
-const { Budget, decide, hasWritten, mayConnectAgain } = require('./retry.js');
+const { Budget, decide, hasWritten } = require('./retry.js');
 const { StatementNames } = require('./statement-names.js');
 const { Told } = require('./told.js');
 const { repeat, runTransaction } = require('./transaction.js');
 const { Turns } = require('./turns.js');
 const { watcherOf } = require('./watcher.js');
 
-/** @import { Attempt } from './attempt.js' */
 /** @import { AnyConnection, News } from './connection.js' */
 /** @import { Loss, Request } from './loss.js' */
 /** @import { NativeError } from '../../types/native-error.js' */
 /** @import { Query } from './query.js' */
 /** @import { ServerlessClient as Contract, ServerlessConfig, ServerlessTransaction } from '../../types/serverless.js' */
 /** @import { Runner, Scope } from './transaction.js' */
+/** @typedef {InstanceType<typeof Attempt>} SharedAttempt */
 /** @typedef {InstanceType<typeof Budget>} CallBudget */
 
 /** @implements {Contract} */
@@ -50,7 +50,7 @@ class ServerlessClient {
   #connected = 0;
   /** @type {AnyConnection | undefined} */
   #connection;
-  /** @type {Attempt | undefined} */
+  /** @type {SharedAttempt | undefined} */
   #attempt;
   /** @type {Promise<void> | undefined} */
   #closing;
@@ -73,6 +73,7 @@ class ServerlessClient {
     trace: (text) => this.#told.begin(text),
     closing: () => this.#closings.signal,
     drop: ({ connection }) => connection && this.#drop(/** @type {AnyConnection} */ (connection)),
+    isConnected: () => this.#connection !== undefined,
     resolve: (trace, budget) => findOut((own) => this.#open(own), trace, budget),
   };
   #names = new StatementNames();
@@ -106,39 +107,32 @@ class ServerlessClient {
 
   /**
    * Not async: it waits for the shared attempt exactly as long as everybody else, so that statements keep their order.
-   * @param {CallBudget} budget of the call that begins the attempt
+   * @param {CallBudget} budget of the call
    * @returns {Promise<AnyConnection>}
    */
   #open(budget) {
     if (this.#connection !== undefined) return Promise.resolve(this.#connection);
-    this.#attempt ??= beginAttempt((attempt) => this.#establish(budget, attempt));
-    return this.#attempt.opened;
+    this.#attempt ??= new Attempt((attempt) => this.#establish(attempt));
+    return this.#attempt.join(budget);
   }
 
-  /** @param {CallBudget} budget @param {Attempt} attempt @returns {Promise<AnyConnection>} */
-  async #establish(budget, attempt) {
-    let isReaped = false;
+  /** @param {SharedAttempt} attempt @returns {Promise<AnyConnection>} */
+  async #establish(attempt) {
+    const makeRoom = (/** @type {number} */ limitMs) => this.#makeRoom(limitMs);
     try {
       for (;;) {
         if (this.#attempt !== attempt) throw closed();
-        const generation = ++this.#generation;
-        budget.countConnect();
+        const gen = ++this.#generation;
         try {
-          return await this.#try(generation, budget, attempt);
+          return await this.#try(gen, attempt);
         } catch (err) {
+          if (this.#attempt !== attempt) throw err;
           const error = /** @type {any} */ (err);
-          if (this.#attempt !== attempt) throw error;
-          if (!mayConnectAgain(error) || !budget.allows('connects')) throw error;
-          if (error.code === '53300' && !isReaped) {
-            isReaped = true;
-            if (await this.#makeRoom(budget)) continue;
-          }
-          const delay = budget.delay();
-          const retries = budget.count('connects');
-          this.#hooks.log(() => `connecting failed (${error.code}), again in ${delay} ms`);
-          this.#hooks.call('onReconnect', { gen: generation, retries, delay, err: error });
-          await budget.pause(delay);
-          if (budget.leftMs <= 0) throw error;
+          const isAgain = await attempt.again(error, makeRoom, (delay, retries) => {
+            this.#hooks.log(() => `connecting failed (${error.code}), again in ${delay} ms`);
+            this.#hooks.call('onReconnect', { gen, retries, delay, err: error });
+          });
+          if (!isAgain) throw error;
         }
       }
     } finally {
@@ -156,9 +150,10 @@ class ServerlessClient {
     );
   }
 
-  /** One attempt. @param {number} generation @param {CallBudget} budget @param {Attempt} attempt */
-  async #try(generation, budget, attempt) {
-    const connection = await this.#seam.open(ServerlessClient.#watching(this), budget.leftMs);
+  /** @param {number} generation @param {SharedAttempt} attempt */
+  async #try(generation, attempt) {
+    const limitMs = attempt.step(attempt.leftMs);
+    const connection = await this.#seam.open(ServerlessClient.#watching(this), limitMs);
     if (this.#attempt !== attempt) {
       connection.close();
       throw closed();
@@ -180,12 +175,12 @@ class ServerlessClient {
     return connection;
   }
 
-  /** A full server: one pass of the reaper over the connection kept for that (rule SC-18). @param {CallBudget} budget */
-  async #makeRoom(budget) {
+  /** A full server: one pass of the reaper over the connection kept for that (rule SC-18). @param {number} limitMs */
+  async #makeRoom(limitMs) {
     const { reaperConnection } = this.#options;
     if (reaperConnection === undefined) return false;
     try {
-      const pass = await this.#seam.reapOnce(reaperConnection, Math.min(budget.leftMs, 5000));
+      const pass = await this.#seam.reapOnce(reaperConnection, limitMs);
       if (pass !== undefined) this.#reaped(pass);
       return pass !== undefined && pass.killed > 0;
     } catch (error) {
@@ -299,9 +294,8 @@ class ServerlessClient {
     const decoders = this.#reading.decodersOf(asked);
     const timeoutMs = asked.timeoutMs ?? this.#settings.queryTimeoutMs;
     const wish = { mode: retry.retryMode, isIdempotent: asked.isIdempotent };
-    // Made when it is needed: most statements are never tried again.
-    /** @type {CallBudget | undefined} */
-    let made;
+    // Made when it is needed: most statements are never tried again. A transaction has one for all of it.
+    let made = scope?.budget;
     const budget = () => {
       made ??= new Budget(retry, retry.maxQueryRetryTimeMs, closing);
       return made;
@@ -340,8 +334,8 @@ class ServerlessClient {
         if (isUnsent && this.#opener() === request) this.#lostTransaction = undefined;
         if (isUnsent && request.isWithin && isRollback(text)) return query.rolledBack();
         const next = decide(/** @type {NativeError} */ (cause), error, request, wish);
-        budget().countSend();
-        if (next === 'no' || this.#lostTransaction !== undefined || !budget().allows('sends')) {
+        const mayRepeat = next !== 'no' && this.#lostTransaction === undefined;
+        if (!(mayRepeat && budget().allowsAnother())) {
           this.#names.remember(asked, false);
           throw doubt ?? final(error, open);
         }

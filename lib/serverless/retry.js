@@ -96,7 +96,8 @@ class Budget {
   #sends = 0;
 
   /**
-   * @param {{ retries: number, minBackoff: number, maxBackoff: number }} options
+   * @param {{ retries: number, runs?: number, minBackoff: number, maxBackoff: number }} options `runs`: for sendings, where
+   *   these have a number of their own
    * @param {number} limitMs 0: no limit
    * @param {AbortSignal} closing fires when the client is closed under the call
    */
@@ -137,14 +138,17 @@ class Budget {
     this.#connects++;
   }
 
-  countSend() {
-    this.#sends++;
-  }
-
   /** @param {'connects' | 'sends'} what @returns {boolean} */
   allows(what) {
-    const used = what === 'connects' ? this.#connects : this.#sends;
-    return used <= this.#options.retries && this.leftMs > 0;
+    const { retries, runs = retries } = this.#options;
+    const isLeft = what === 'connects' ? this.#connects <= retries : this.#sends <= runs;
+    return isLeft && this.leftMs > 0;
+  }
+
+  /** A sending failed: may there be another, for which a connection has to be opened if there is none? @param {boolean} [isConnected] */
+  allowsAnother(isConnected = false) {
+    this.#sends++;
+    return this.allows('sends') && (isConnected || this.allows('connects'));
   }
 
   /** Attempts to connect, or sendings, that failed so far. @param {'connects' | 'sends'} what */
@@ -152,11 +156,11 @@ class Budget {
     return what === 'connects' ? this.#connects : this.#sends;
   }
 
-  /** The next delay, cut to what is left. */
-  delay() {
+  /** The next delay, cut to what is left. @param {number} [leftMs] of who has most, where several wait */
+  delay(leftMs = this.leftMs) {
     const { minBackoff, maxBackoff } = this.#options;
     this.#delay = RetryStrategy.getBackoff(minBackoff, maxBackoff, this.#delay);
-    return Math.max(0, Math.min(this.#delay, Math.ceil(this.leftMs)));
+    return Math.max(0, Math.min(this.#delay, Math.ceil(leftMs)));
   }
 }
 

@@ -18,8 +18,9 @@ const { Budget } = require('./retry.js');
 /** @typedef {InstanceType<typeof Budget>} CallBudget */
 
 /**
- * One try: the connection that its BEGIN went over, which no statement of it may leave, and whether its end was asked for.
- * @typedef {{ connection: { refusesLate: boolean } | undefined, isBegun: boolean, isOver: boolean }} Scope
+ * One try: the connection that its BEGIN went over, which no statement of it may leave, whether its end was asked for, and
+ * what all tries of the transaction may take together (rule SC-20).
+ * @typedef {{ connection: { refusesLate: boolean } | undefined, isBegun: boolean, isOver: boolean, budget: CallBudget }} Scope
  */
 
 /**
@@ -29,6 +30,7 @@ const { Budget } = require('./retry.js');
  *   run: (args: readonly any[], part: number, scope: Scope) => Promise<any>,
  *   closing: () => AbortSignal,
  *   drop: (scope: Scope) => void,
+ *   isConnected: () => boolean,
  *   trace: (begin: string) => ReturnType<typeof import('../tracing/index.js').traceTransaction>,
  *   resolve: (trace: CommitTrace, budget: CallBudget) => Promise<{ fate: string, status: string }>,
  * }} Runner
@@ -154,7 +156,7 @@ async function attempt(runner, fn, options, budget) {
  */
 async function through(runner, begin, fn, options, budget, onLeft) {
   /** @type {Scope} */
-  const scope = { connection: undefined, isBegun: false, isOver: false };
+  const scope = { connection: undefined, isBegun: false, isOver: false, budget };
   const { turns } = runner;
   const run = (/** @type {readonly any[]} */ args, part = 0) =>
     turns.during(() => runner.run(args, part, scope));
@@ -238,15 +240,15 @@ async function runTransaction(runner, fn, given, retry) {
  * @param {Record<string, any>} read @param {RetryOptions} retry @param {AbortSignal} closing of its client
  */
 async function repeat(runner, fn, read, retry, closing) {
-  const limits = { ...retry, retries: read.retries ?? retry.retries };
+  // Its own number counts runs of the function: connecting has the client's.
+  const limits = { ...retry, runs: read.retries ?? retry.retries };
   const budget = new Budget(limits, retry.maxQueryRetryTimeMs, closing);
   if (budget.isClosed) throw closedBefore();
   for (;;) {
-    budget.countSend();
     try {
       return await attempt(runner, fn, read, budget);
     } catch (error) {
-      if (!mayRunAgain(error) || !budget.allows('sends')) throw error;
+      if (!mayRunAgain(error) || !budget.allowsAnother(runner.isConnected())) throw error;
       await budget.pause(budget.delay());
       if (budget.isClosed) throw error;
     }

@@ -166,6 +166,97 @@ test('SC-20: a dead server gets 1 + retries attempts, under one clock, each call
   assert.ok(short.of('onReconnect').every(({ delay }) => delay <= 200));
 });
 
+test('SC-20: a transaction and exactlyOnce have the attempts and the time of one call', async (t) => {
+  const resets = net.createServer((socket) => {
+    accepted++;
+    socket.resetAndDestroy();
+  });
+  let accepted = 0;
+  resets.listen(0, '127.0.0.1');
+  await once(resets, 'listening');
+  t.after(() => resets.close());
+  const { port } = /** @type {net.AddressInfo} */ (resets.address());
+  const calls = {
+    query: ({ client }) => client.query('select 1'),
+    exactlyOnce: ({ client }) =>
+      client.query({ text: 'insert into t values (1)', exactlyOnce: true }),
+    transaction: ({ client }) => client.transaction((tx) => tx.query('select 1')),
+    // The number is that of its runs.
+    'transaction of one run': ({ client }) =>
+      client.transaction((tx) => tx.query('select 1'), { retries: 0 }),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    accepted = 0;
+    const opened = open(t, { connectionString: `postgres://u@127.0.0.1:${port}/d`, ssl: false });
+    await assert.rejects(call(opened), { code: 'ECONNRESET' }, name);
+    assert.equal(accepted, 4, name);
+    assert.equal(opened.count('onReconnect'), 3, name);
+  }
+  // Delays take all the time there is, so a second budget would show.
+  const slow = { minBackoff: 300, maxBackoff: 300, maxQueryRetryTimeMs: 250 };
+  for (const [name, call] of Object.entries(calls)) {
+    const dead = open(t, { connectionString: `postgres://u@127.0.0.1:${port}/d`, ...slow });
+    await assert.rejects(call(dead), { code: 'ECONNRESET' }, name);
+    assert.equal(dead.count('onReconnect'), 1, name);
+  }
+});
+
+test('SC-20: who joins the attempt of another call has tries and time of his own', async (t) => {
+  const port = await freePort();
+  const url = `postgres://u@127.0.0.1:${port}/d`;
+  const waited = { minBackoff: 60, maxBackoff: 60, retries: 1 };
+  const { client, count } = open(t, { connectionString: url, ...waited });
+  const first = assert.rejects(client.query('select 1'), { code: 'ECONNREFUSED' });
+  // In its only pause: for whoever comes now, the next try is the first of two.
+  await waitFor(() => count('onReconnect') === 1);
+  const second = assert.rejects(client.query('select 2'), { code: 'ECONNREFUSED' });
+  await first;
+  await second;
+  assert.equal(count('onReconnect'), 2);
+  assert.deepEqual([count('onQueryError'), count('onQueryRetry')], [2, 0]);
+
+  const hurried = { maxConnectRetryTimeMs: 50, minBackoff: 400, maxBackoff: 400, retries: 1 };
+  const both = open(t, { connectionString: url, ...hurried });
+  const calls = {
+    connect: () => both.client.connect(),
+    query: () => both.client.query('select 1'),
+  };
+  // Whoever begins it, neither has the limit of the other.
+  for (const names of [Object.keys(calls), Object.keys(calls).reverse()]) {
+    /** @type {string[]} */
+    const ends = [];
+    const ended = names.map((name) => calls[name]().catch(() => ends.push(name)));
+    await Promise.all(ended);
+    assert.deepEqual(ends, ['connect', 'query']);
+  }
+  assert.deepEqual(
+    both.of('onReconnect').map(({ delay }) => delay),
+    [400, 400],
+  );
+});
+
+test('SC-20: a server that comes up while others give up serves who has tries left', async (t) => {
+  const { hostname, port: upstream } = new URL(db.url);
+  const port = await freePort();
+  const url = new URL(db.url);
+  url.port = String(port);
+  const waited = { minBackoff: 60, maxBackoff: 60, retries: 1 };
+  const { client, count } = open(t, { connectionString: url.href, ...waited });
+  const first = assert.rejects(client.query('select 1'), { code: 'ECONNREFUSED' });
+  await waitFor(() => count('onReconnect') === 1);
+  const second = client.query('select 2 as n');
+  await first;
+  const server = net.createServer((socket) => {
+    const there = net.connect(Number(upstream), hostname);
+    for (const end of [socket, there]) end.on('error', () => {});
+    socket.pipe(there).pipe(socket);
+  });
+  server.listen(port, '127.0.0.1');
+  t.after(() => server.close());
+  assert.equal((await second).rows[0].n, 2);
+  await client.end();
+});
+
 test('SC-13: a listener that says nothing at first does not stop a connection', async (t) => {
   const { hostname, port } = new URL(db.url);
   let accepted = 0;
