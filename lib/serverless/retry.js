@@ -28,8 +28,9 @@ class RetryStrategy {
   /** The predecessor's answer, which knows nothing of the statement. @param {any} err */
   static isRetryable(err) {
     if (err === null || err === undefined) return false;
-    const code = err.code ?? err.sqlstate;
-    if (RETRYABLE.has(code) || CONNECTION_FAILURE.test(code)) return true;
+    for (const code of [err.code, err.sqlstate]) {
+      if (RETRYABLE.has(code) || CONNECTION_FAILURE.test(code)) return true;
+    }
     const message = String(err.message ?? '');
     return MESSAGES.some((text) => message.includes(text));
   }
@@ -45,10 +46,13 @@ class RetryStrategy {
   }
 }
 
+/** What drivers under `library` say, without a code, of a server that did not answer in time. */
+const CONNECT_TIMEOUT = /^(timeout expired|Connection terminated due to connection timeout)$/;
+
 /** May connecting be tried again after this error? @param {any} err */
 function mayConnectAgain(err) {
   if (err?.code === '08P01') return !SET_UP_WRONG.test(String(err.message));
-  if (err?.phase === 'connect') return true;
+  if (err?.phase === 'connect' || CONNECT_TIMEOUT.test(String(err?.message))) return true;
   // Of several hosts none was there.
   if (err?.code === 'ERR_ACQUIRE_TIMEOUT' && err.cause) return mayConnectAgain(err.cause);
   return err?.code === '57P05' || err?.code === '25P03' || RetryStrategy.isRetryable(err);
