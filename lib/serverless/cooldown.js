@@ -1,4 +1,5 @@
-// When the next pass of the reaper is due, for connections that another driver carries; one answer per process and target.
+// When the next pass is due that the engine does not time: another driver's, and over a `reaperConnection`; one answer per
+// process and target.
 'use strict';
 
 /** Longest time between passes while the lock is busy or passes fail. Source: pg-aequor 0.1.4. */

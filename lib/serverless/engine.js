@@ -3,10 +3,14 @@
 
 const { readConnection, startUp } = require('./config.js');
 const { Connection } = require('./connection.js');
+const { cooldownOf } = require('./cooldown.js');
 const { reapOnce } = require('./emergency.js');
 
 /** @import { ConnectionSettings } from './config.js' */
 /** @import { News, Watcher } from './connection.js' */
+
+/** Default of `reaperCooldownMs` (native/src/config/lease.rs). */
+const COOLDOWN_MS = 30_000;
 
 class EngineSeam {
   #settings;
@@ -53,7 +57,15 @@ class EngineSeam {
   async reapOnce(given, limitMs) {
     if (this.#lease === undefined) return undefined;
     const { database, host, port } = this.#settings.engine;
-    return reapOnce(readConnection({ database, host, port, ...given }), this.#lease, limitMs);
+    const { serviceName, reaperCooldownMs = COOLDOWN_MS } = this.#lease;
+    // Asked before anything is opened: what it takes is one of few slots, which all others of the fleet want as well.
+    const cooldown = cooldownOf(`${host ?? ''}:${port ?? ''}/${database ?? ''}/${serviceName}`);
+    if (!cooldown.claim(reaperCooldownMs)) return undefined;
+    const began = performance.now();
+    const settings = readConnection({ database, host, port, ...given });
+    const pass = await reapOnce(settings, this.#lease, limitMs);
+    if (pass !== undefined) cooldown.finish(began, pass.locked && !pass.error);
+    return pass;
   }
 }
 

@@ -294,21 +294,26 @@ test('SC-18: on a server that is full, reaperConnection makes room', async (t) =
   await client.end();
 });
 
-test('SC-18: a server that stays full costs no wait for a pass that is not due', async (t) => {
+test('SC-18: reaperConnection is opened once per cooldown on a server that stays full', async (t) => {
   await db.sql('create role stuffed login connection limit 1');
   t.after(() => db.sql('drop role stuffed'));
-  const own = { serviceName: 'stuffed', connectionString: urlOf('stuffed') };
-  const living = open(t, { ...own, reaper: false });
+  const stuffed = { connectionString: urlOf('stuffed') };
+  const living = open(t, { ...stuffed, reaper: false });
   await living.client.connect();
-  for (const passes of [1, 0]) {
-    const { client, count } = open(t, {
-      ...own,
-      reaperConnection: db.url,
-      reaperCooldownMs: 600_000,
-      ...{ retries: 3, minBackoff: 1, maxBackoff: 1, maxQueryRetryTimeMs: 4000 },
-    });
-    await assert.rejects(client.query('select 1'), { code: '53300' });
-    assert.deepEqual([count('onReap'), count('onReconnect')], [passes, 3]);
+  const counter = await db.openProxy(t);
+  const reaperConnection = counter.url(db.url);
+  for (const library of [undefined, pg]) {
+    const own = { ...stuffed, library, serviceName: library ? 'stuffed2' : 'stuffed' };
+    const before = counter.counts.connections;
+    for (const passes of [1, 0, 0]) {
+      const { client, count } = open(t, {
+        ...{ ...own, reaperConnection, reaperCooldownMs: 600_000 },
+        ...{ retries: 3, minBackoff: 1, maxBackoff: 1, maxQueryRetryTimeMs: 4000 },
+      });
+      await assert.rejects(client.query('select 1'), { code: '53300' });
+      assert.deepEqual([count('onReap'), count('onReconnect')], [passes, 3]);
+      assert.equal(counter.counts.connections - before, 1);
+    }
   }
   await living.client.end();
 });
