@@ -225,6 +225,7 @@ test('SC-2: nothing of a lost transaction reaches a new connection', async (t) =
   await client.query('begin');
   await client.query(`insert into notes values (1, 'debit')`);
   await db.sql('select pg_terminate_backend($1)', [pid]);
+  await waitFor(async () => !(await db.isBackend(pid)), { what: 'the end of the backend' });
   const lost = { name: 'TransactionLostError', transactionLost: true };
   await assert.rejects(client.query(`insert into notes values (1, 'credit')`), lost);
   await assert.rejects(client.query(`insert into notes values (2, 'credit')`), lost);
