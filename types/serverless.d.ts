@@ -305,8 +305,9 @@ export class ServerlessClient implements AsyncDisposable {
     options?: ServerlessTransactionOptions,
   ): Promise<T>;
   /**
-   * Closes the connection behind the statements under way, none of which is tried again afterwards. Never rejects, safe to
-   * call twice, and not final: the next `query` opens a new one.
+   * Closes the connection behind the statements that were asked before, which have two seconds and are not tried again. What
+   * still waits then rejects with a `ClosedError` (`ERR_CLIENT_CLOSED`), what runs is ended. Never rejects, safe to call
+   * twice, and not final: the next `query` opens a new one.
    */
   clean(): Promise<void>;
   /** The same as `clean()`. */

@@ -466,7 +466,7 @@ class ServerlessClient {
     if (connection !== undefined) {
       forgotten.unregister(connection);
       this.#hooks.log(() => 'closing');
-      this.#closing = connection.close();
+      this.#closing = connection.finish();
     }
     await this.#closing;
   }

@@ -5,7 +5,7 @@ const native = require('../native.js');
 const { fromNative } = require('../errors.js');
 const { end, openClient, release } = require('../handles.js');
 const { listen } = require('../hearers.js');
-const { FLAG, OPERATION } = require('../mailbox.js');
+const { FLAG, OPERATION, flush } = require('../mailbox.js');
 const { execute } = require('../request.js');
 const { connecting } = require('../tracing/connecting.js');
 const { hearLease } = require('../tracing/index.js');
@@ -182,6 +182,12 @@ class Connection {
   /** What waits in it is lost with it. @param {Error} error */
   lossBy(error) {
     return lossOf(this.#unanswered, this.#isWithin, error);
+  }
+
+  /** Says goodbye behind everything that was asked, in this turn too. Never rejects. */
+  finish() {
+    flush();
+    return this.close();
   }
 
   /** Says goodbye behind the statements in flight. Never rejects. */

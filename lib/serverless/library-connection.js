@@ -40,7 +40,7 @@ function isLoss(error) {
 class LibraryConnection {
   /** What its library refuses is known when its turn has come. */
   refusesLate = true;
-  /** @type {'opening' | 'open' | 'closing' | 'over'} */
+  /** `finishing`: open for what was asked before. @type {'opening' | 'open' | 'finishing' | 'closing' | 'over'} */
   #state = 'opening';
   #watcher;
   #config;
@@ -125,6 +125,11 @@ class LibraryConnection {
     await this.#upkeep?.heartbeatIfNeeded();
   }
 
+  /** May what was asked of it be sent? */
+  get #isUsable() {
+    return this.#state === 'open' || this.#state === 'finishing';
+  }
+
   get isInTransaction() {
     return isOpenBehind(this.#unanswered, this.#isOpen);
   }
@@ -163,7 +168,7 @@ class LibraryConnection {
         throw error;
       } finally {
         // Nothing was written; but what cannot be ended must not go on.
-        const commit = this.#state === 'open' ? this.client.query('COMMIT') : undefined;
+        const commit = this.#isUsable ? this.client.query('COMMIT') : undefined;
         await commit?.catch((error) => this.#lost(error));
       }
     });
@@ -200,7 +205,7 @@ class LibraryConnection {
   async #clear(opens) {
     const keeper = this.#upkeep;
     let isTried = false;
-    while (this.#state === 'open') {
+    while (this.#isUsable) {
       if (keeper?.isBusy) await keeper.wait();
       else if (this.#isUnused()) await this.#look();
       else if (!isTried && keeper?.isDueBefore(opens)) {
@@ -233,7 +238,7 @@ class LibraryConnection {
   async #send(request, send, turn) {
     try {
       if (turn !== undefined) await turn;
-      if (this.#state !== 'open') throw lost('not-sent', this.#end);
+      if (!this.#isUsable) throw lost('not-sent', this.#end);
       this.#isSending = true;
       this.#touch();
       return await this.#answered(request, send);
@@ -261,7 +266,7 @@ class LibraryConnection {
 
   /** @param {Request} request @param {any} error */
   #failed(request, error) {
-    if (this.#state !== 'open' || isLoss(error)) {
+    if (!this.#isUsable || isLoss(error)) {
       this.#lost(error);
       return lost(UNSENT.test(String(error?.message)) ? 'not-sent' : 'unknown', error);
     }
@@ -318,7 +323,7 @@ class LibraryConnection {
       this.#abort(this.#end);
       return;
     }
-    if (this.#state !== 'open') return;
+    if (!this.#isUsable) return;
     this.#state = 'over';
     this.#end = error;
     this.#destroy();
@@ -330,15 +335,25 @@ class LibraryConnection {
     return lossOf(this.#unanswered, this.#isOpen, error);
   }
 
+  /** Says goodbye behind everything that was asked. Never rejects. */
+  async finish() {
+    if (this.#state !== 'open') return this.close();
+    this.#state = 'finishing';
+    if (this.#line !== undefined) await patiently(this.#line);
+    // What still waits hears of it; what runs is cut off.
+    this.#end ??= new errors.ClosedError('the client was closed before this statement was sent', {
+      code: 'ERR_CLIENT_CLOSED',
+      outcome: 'not-sent',
+      transient: false,
+    });
+    return this.close();
+  }
+
   /** Says goodbye. Never rejects. */
   async close() {
     if (this.#state === 'over') return;
     this.#state = 'closing';
-    const over = new AbortController();
-    const patience = sleep(PATIENCE_MS, undefined, { ref: false, signal: over.signal });
-    await Promise.race([sayGoodbye(this.client), patience]);
-    over.abort();
-    patience.catch(() => {});
+    await patiently(sayGoodbye(this.client));
     this.#state = 'over';
     this.client.connection?.stream?.destroy?.();
   }
@@ -370,6 +385,15 @@ async function handed(args, answer) {
     isRefused = true;
     throw error;
   }
+}
+
+/** Waits, but not for ever. @param {Promise<unknown>} work that never rejects */
+async function patiently(work) {
+  const over = new AbortController();
+  const patience = sleep(PATIENCE_MS, undefined, { ref: false, signal: over.signal });
+  await Promise.race([work, patience]);
+  over.abort();
+  patience.catch(() => {});
 }
 
 /** What it says to that is nobody's business. @param {LibraryClient} client */

@@ -93,6 +93,8 @@ function verdict(cause, request) {
   }
   const error = 'origin' in cause ? foreign(cause) : errors.fromNative(cause, 'pg');
   const { kind, outcome, phase } = cause;
+  // The one code of this class, whoever of it turned the statement away.
+  if (kind === 'closed') Object.assign(error, { code: 'ERR_CLIENT_CLOSED' });
   if (kind === 'doubt') return Object.assign(error, { phase: 'commit' });
   if (kind === 'timeout' && phase === 'statement') {
     return Object.assign(error, { code: 'ERR_QUERY_TIMEOUT' });

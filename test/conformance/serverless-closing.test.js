@@ -11,7 +11,7 @@ const { openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 
-const db = testDatabase();
+const db = testDatabase('create table t (n int primary key)');
 /** Nothing ends such a wait but the end of the client. */
 const PATIENT = { minBackoff: 600_000, maxBackoff: 600_000, maxQueryRetryTimeMs: 0 };
 const open = (t, options = {}) =>
@@ -37,6 +37,48 @@ for (const library of [undefined, pg]) {
     assert.equal(client.getClient(), null);
     assert.equal(count('onConnect'), 1);
     assert.equal((await client.query('select 1 as n')).rows[0].n, 1);
+  });
+
+  test(`${driver}: clean() closes behind what was asked, in the same turn or before`, async (t) => {
+    const { client, count } = open(t, { library });
+    for (const isRunning of [false, true]) {
+      await client.connect();
+      await db.sql('truncate t');
+      const mark = `closed behind it ${isRunning}`;
+      const asked = [
+        client.query(`select 1 as n from pg_sleep(0.2) /* ${mark} */`),
+        client.query('insert into t values (1) returning n'),
+        client.query('insert into t values (1)').catch(({ code }) => code),
+        client.query('insert into t values (2) returning n'),
+      ];
+      if (isRunning) await db.running(mark);
+      const cleaned = client.clean();
+      assert.equal(client.getClient(), null);
+      const [first, second, third, fourth] = await Promise.all(asked);
+      assert.deepEqual(
+        [first.rows, second.rows, fourth.rows],
+        [[{ n: 1 }], [{ n: 1 }], [{ n: 2 }]],
+      );
+      assert.equal(third, '23505');
+      await cleaned;
+    }
+    assert.equal(count('onClientDead'), 0);
+  });
+
+  test(`${driver}: what waits when the patience of clean() ends was not sent, and says so`, async (t) => {
+    const { client } = open(t, { library });
+    await client.connect();
+    const slow = client.query('select pg_sleep(600) /* outlasts the end */');
+    const cut = assert.rejects(slow, { outcomeUnknown: true });
+    const waits = assert.rejects(client.query('insert into t values (3)'), {
+      name: 'ClosedError',
+      code: 'ERR_CLIENT_CLOSED',
+      outcome: 'not-sent',
+    });
+    await db.running('outlasts the end', 1, { asleep: true });
+    await client.clean();
+    await Promise.all([cut, waits]);
+    assert.deepEqual(await db.sql('select from t where n = 3'), []);
   });
 }
 
