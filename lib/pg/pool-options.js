@@ -13,6 +13,12 @@ const DEFAULT_IDLE_MS = 10_000;
 /** As `createPool`: more adds latency and no throughput. */
 const DEFAULT_DEPTH = 8;
 
+/** How printers ask; by name, so that this works without `node:util`. */
+const INSPECT = Symbol.for('nodejs.util.inspect.custom');
+
+/** What stands in the place of a password. */
+const MASK = '***';
+
 /** Ends a transaction that was left open. */
 const ROLLBACK = 'ROLLBACK';
 
@@ -41,7 +47,28 @@ function readPoolOptions(options) {
   if (own.resetQuery !== undefined) own[RESET] = own.resetQuery;
   // Its clients read them; what is wrong with them is said here.
   readHooks(own);
+  // A connection string stays where copies of the options find it, as Kysely makes them.
+  hide(own, INSPECT, () => shown(own));
+  hide(own, 'toJSON', () => shown(own));
   return own;
+}
+
+/** What may be printed. @param {any} options */
+function shown(options) {
+  const { connectionString } = options;
+  if (typeof connectionString !== 'string') return { ...options };
+  return { ...options, connectionString: withoutPassword(connectionString) };
+}
+
+/**
+ * Rather too much of a text that is hard to read than a part of the password.
+ * @param {string} text
+ */
+function withoutPassword(text) {
+  return text
+    .replace(/^([^/]*\/\/[^:@]*):.*@/s, `$1:${MASK}@`)
+    .replace(/([?&](?:ssl)?password=)[^&#]*/gi, `$1${MASK}`)
+    .replace(/(^|\s)((?:ssl)?password\s*=\s*)(?:'(?:\\.|[^'\\])*'?|\S+)/gis, `$1$2${MASK}`);
 }
 
 /** @param {unknown} given */

@@ -159,6 +159,33 @@ test('K11: the password is not enumerable and does not show', async (t) => {
   assert.doesNotMatch(inspect(pool, { depth: 9 }), /canary/);
 });
 
+const withPassword = {
+  'a URL': 'postgres://user:canary-7@nowhere:1/data',
+  'a password with signs of its own': 'postgres://user:/c:canary?x#y@canary@nowhere/data',
+  'no user': 'postgresql://:canary@nowhere/data',
+  'a socket': 'socket:/tmp?db=data&password=canary-7&encoding=utf8',
+  'a parameter': 'postgres://user@nowhere/data?sslpassword=canary&application_name=x',
+  'words, as libpq takes them': "user=user password = 'canary \\' canary' host=nowhere dbname=data",
+};
+
+for (const [what, connectionString] of Object.entries(withPassword)) {
+  test(`K11: the password in a connection string does not show: ${what}`, (t) => {
+    const pool = openPool(t, { connectionString });
+    assert.equal(pool.options.connectionString, connectionString);
+    assert.equal({ ...pool.options }.connectionString, connectionString);
+    for (const text of [
+      inspect(pool, { depth: 9 }),
+      inspect(pool.options, { showHidden: true }),
+      JSON.stringify(pool),
+      JSON.stringify(pool.options),
+    ]) {
+      assert.doesNotMatch(text, /canary/);
+      assert.match(text, /data/);
+      assert.match(text, /\*\*\*/);
+    }
+  });
+}
+
 test('K12: a second release throws, a second end rejects, in the words of pg', async (t) => {
   const pool = openPool(t);
   const client = await pool.connect();
