@@ -96,6 +96,8 @@ async function withRetry(fn, options) {
       callHook(onRetry, [attempt, error]);
       await pause(delay, read.signal);
       waited += delay;
+      // A blocked event loop, or a frozen process, has made it longer than it was meant.
+      if (performance.now() - start > maxElapsedMs) throw error;
     }
   }
 }

@@ -21,7 +21,7 @@ export interface RetryOptions {
   onRetry?: (attempt: number, error: unknown) => void;
   /** Rejects at once with its reason and starts no further attempt. */
   signal?: AbortSignal;
-  /** No attempt begins later than this after the first. Default: no limit. */
+  /** No attempt begins later than this after the first, not even when a wait took longer than planned. Default: no limit. */
   maxElapsedMs?: number;
   /**
    * true: an error with `outcomeUnknown` may be retried, because doing `fn` twice is harmless. Default false: what may

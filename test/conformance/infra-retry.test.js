@@ -210,6 +210,23 @@ test('R5: no attempt begins after maxElapsedMs', async () => {
   );
 });
 
+test('R5: no attempt begins after maxElapsedMs when the wait took longer than it should', async () => {
+  const fn = failing(coded('EPIPE'), coded('EPIPE'));
+  const options = {
+    delayMs: 20,
+    jitterFactor: 0,
+    maxElapsedMs: 200,
+    onRetry() {
+      const end = performance.now() + 220;
+      setImmediate(() => {
+        while (performance.now() < end);
+      });
+    },
+  };
+  await assert.rejects(withRetry(fn, options), { code: 'EPIPE' });
+  assert.equal(fn.mock.callCount(), 1);
+});
+
 test('R6: the transient codes', () => {
   const codes = `ECONNREFUSED ETIMEDOUT ECONNRESET EPIPE EAI_AGAIN EHOSTUNREACH ENETUNREACH 08000 08001 08003 08004 08006
     40001 40P01 53300 57P01 57P02 57P03 57P05 ER_LOCK_DEADLOCK ER_LOCK_WAIT_TIMEOUT ER_CON_COUNT_ERROR
