@@ -1,10 +1,14 @@
-// Who waits for an abort: one listener on each signal, because adding and removing one is a walk past all others.
+// Who waits for an abort: one listener on each signal, because adding and removing one is a walk past all others; and which
+// reasons were heard of.
 'use strict';
 
 /** @typedef {{ hears: Set<() => void>, listener: () => void }} Hearers */
 
 /** Those of signals that have not fired. @type {WeakMap<AbortSignal, Hearers>} */
 const waiting = new WeakMap();
+
+/** Reasons of signals that callers gave: they are thrown as they are, and say nothing of the server. @type {WeakSet<object>} */
+const reasons = new WeakSet();
 
 /**
  * Calls `hear` once when the signal fires; not if it has fired already.
@@ -35,6 +39,7 @@ function listen(signal) {
 /** @param {AbortSignal} signal @param {Hearers} hearers */
 function fire(signal, { hears }) {
   waiting.delete(signal);
+  note(signal.reason);
   for (const hear of hears) {
     hears.delete(hear);
     try {
@@ -47,4 +52,21 @@ function fire(signal, { hears }) {
   }
 }
 
-module.exports = { hearAbort };
+/** @param {AbortSignal | undefined} signal */
+function throwIfAborted(signal) {
+  if (!signal?.aborted) return;
+  note(signal.reason);
+  throw signal.reason;
+}
+
+/** @param {unknown} reason */
+function note(reason) {
+  if (typeof reason === 'object' && reason !== null) reasons.add(reason);
+}
+
+/** Was this the reason of a signal that somebody here waited for? @param {any} error */
+function isAbortReason(error) {
+  return reasons.has(error);
+}
+
+module.exports = { hearAbort, isAbortReason, throwIfAborted };

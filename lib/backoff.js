@@ -1,6 +1,8 @@
 // The pause between two tries (CP-83).
 'use strict';
 
+const { throwIfAborted } = require('./abort-hearers.js');
+
 /** @typedef {{ baseDelayMs: number, maxDelayMs: number, jitter: 'half' | 'decorrelated' }} Policy */
 
 class Backoff {
@@ -35,11 +37,12 @@ class Backoff {
 
   /** @param {number} ms @param {AbortSignal | undefined} signal */
   async sleep(ms, signal) {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const { setTimeout: sleep } = require('node:timers/promises');
     const options = signal === undefined ? {} : { signal };
     await sleep(ms, undefined, options).catch((error) => {
-      throw signal?.aborted ? signal.reason : error;
+      throwIfAborted(signal);
+      throw error;
     });
   }
 }

@@ -2,6 +2,7 @@
 'use strict';
 
 const { setImmediate: nextTurn } = require('node:timers/promises');
+const { throwIfAborted } = require('./abort-hearers.js');
 const { carriedOut, endDecides, withIndex } = require('./batch-error.js');
 const { argumentError, wrongArgument } = require('./error-classes.js');
 const { leave, openSession, release } = require('./handles.js');
@@ -62,7 +63,7 @@ async function runBatch(pool, reading, statements, given, maxStatementMs) {
   const asked = statements.map(readStatement);
   if (errors !== 'isolated') checkEnds(asked);
   if (asked.length === 0) return [];
-  options.signal?.throwIfAborted();
+  throwIfAborted(options.signal);
   const deadline = errors === 'isolated' ? undefined : deadlineOf(options.timeoutMs);
   const { near } = reading;
   const session = near === undefined ? openSession(pool, 'cluster') : await near(options);

@@ -1,11 +1,13 @@
 // CircuitBreaker: stops calling what keeps failing, and tries one call after a while.
 'use strict';
 
+const { isAbortReason } = require('./abort-hearers.js');
 const { PgError } = require('./error-classes.js');
 const { callHook, decided, messageOf } = require('./hooks.js');
 const { aboveZero, inRange, logger, notBelowZero, number } = require('./infra-options.js');
 const { loggerOf } = require('./infra-logger.js');
 const { callback, readOptions } = require('./option-rules.js');
+const { isTransientError } = require('./transient.js');
 
 /** @import * as api from '../types/resilience.js' */
 
@@ -56,7 +58,8 @@ function countsByDefault(error) {
   if (typeof code === 'string' && SQLSTATE.test(code) && !/^E[A-Z]{4}$/.test(code)) {
     return SERVER_TROUBLE.has(code.slice(0, 2));
   }
-  return true;
+  // Programs stop the rest of their work with what a part of it failed with: that is no less a failure.
+  return !isAbortReason(error) || error instanceof PgError || isTransientError(error);
 }
 
 /** @implements {api.CircuitBreaker} */

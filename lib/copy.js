@@ -5,7 +5,7 @@
 const { nextTick } = process;
 const { AsyncResource } = require('node:async_hooks');
 const { Readable, Writable } = require('node:stream');
-const { hearAbort } = require('./abort-hearers.js');
+const { hearAbort, throwIfAborted } = require('./abort-hearers.js');
 const { Decoders } = require('./decoders.js');
 const { CancelledError, OutcomeUnknownError } = require('./error-classes.js');
 const { fromNative } = require('./errors.js');
@@ -102,7 +102,7 @@ class Transfer {
       const { signal, timeoutMs } = this.#options;
       if (place.prepare !== undefined) await place.prepare();
       const left = timeoutMs && Math.max(1, Math.ceil(timeoutMs - (performance.now() - began)));
-      signal?.throwIfAborted();
+      throwIfAborted(signal);
       if (this.#isGivenUp) throw givenUp();
       this.#state = 'asked';
       const manner = {

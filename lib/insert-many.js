@@ -2,7 +2,7 @@
 'use strict';
 
 const { setImmediate } = require('node:timers');
-const { hearAbort } = require('./abort-hearers.js');
+const { hearAbort, throwIfAborted } = require('./abort-hearers.js');
 const { Transfer, WINDOW } = require('./copy.js');
 const { argumentError } = require('./error-classes.js');
 const { openSession, release } = require('./handles.js');
@@ -96,7 +96,7 @@ async function load({ path, source, options }, loader) {
   const { columns: named, ...limits } = options;
   const { signal } = limits;
   try {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const first = await source.first(signal, loader.lost);
     if (first.done) return 0;
     const columns = named ?? columnsOf(first.value);

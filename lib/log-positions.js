@@ -2,7 +2,7 @@
 'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');
-const { hearAbort } = require('./abort-hearers.js');
+const { hearAbort, throwIfAborted } = require('./abort-hearers.js');
 const { FencedError, NoStandbyError, TimeoutError } = require('./errors.js');
 const { leave, openSession } = require('./handles.js');
 const { flush } = require('./mailbox.js');
@@ -100,7 +100,7 @@ class Allowance {
   /** Throws when the caller has given up, or nothing is left. */
   check() {
     const { signal } = this.#options;
-    if (signal?.aborted) throw signal.reason;
+    throwIfAborted(signal);
     if (this.leftMs > 0) return;
     if (performance.now() < this.#timeoutAt) throw behind(this.#acquireMs);
     const message = `query: cancelled after timeout of ${this.#timeoutMs}ms`;

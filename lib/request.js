@@ -133,8 +133,8 @@ function ask(target, sql, params, decoders, manner = PLAIN, answer) {
  */
 async function executeAbortable(target, sql, params, decoders, manner) {
   const signal = /** @type {AbortSignal} */ (manner.signal);
-  const { hearAbort } = abortHearers();
-  signal.throwIfAborted();
+  const { hearAbort, throwIfAborted } = abortHearers();
+  throwIfAborted(signal);
   let stopHearing = () => {};
   try {
     return await new Promise((resolve, reject) => {

@@ -1,7 +1,7 @@
 // withRetry: calls a function again while its errors are transient.
 'use strict';
 
-const { hearAbort } = require('./abort-hearers.js');
+const { hearAbort, throwIfAborted } = require('./abort-hearers.js');
 const { argumentError } = require('./error-classes.js');
 const { callHook, decided } = require('./hooks.js');
 const { inRange, notBelowZero, number, timerMs } = require('./infra-options.js');
@@ -83,11 +83,11 @@ async function withRetry(fn, options) {
   // Waits are added up too, so that simulated timers count like real ones.
   let waited = 0;
   for (let attempt = 1; ; attempt++) {
-    read.signal?.throwIfAborted();
+    throwIfAborted(read.signal);
     try {
       return await settledOrAborted(fn, read.signal);
     } catch (error) {
-      if (read.signal?.aborted) throw read.signal.reason;
+      throwIfAborted(read.signal);
       const isOpen = !idempotent && isOutcomeUnknown(error);
       if (attempt >= maxAttempts || isOpen || !decided(shouldRetry, [error], false)) throw error;
       const delay = delayAfter(attempt, read);

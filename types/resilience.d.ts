@@ -76,7 +76,8 @@ export interface CircuitBreakerOptions {
   /**
    * Does this error speak against the server? Default: of errors with an SQLSTATE only those of classes 08, 53, 57, 58,
    * F0 and XX; an abort by the caller's own signal does not; every other error does. An error that does not count is an
-   * answer: it clears the count, and closes a half-open breaker.
+   * answer: it clears the count, and closes a half-open breaker. An abort is known by the name `AbortError`, by the codes of
+   * this package, and by the signal's own reason, if that is an object and this package waited for the signal.
    */
   isFailure?: (error: unknown) => boolean;
   /** Only when the state really changes. What it throws is dropped, and logged when there is a `logger`. */

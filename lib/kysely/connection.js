@@ -1,7 +1,7 @@
 // A connection of the Kysely dialect: takes its place on the server with the first statement.
 'use strict';
 
-const { hearAbort } = require('../abort-hearers.js');
+const { hearAbort, throwIfAborted } = require('../abort-hearers.js');
 const { anySignal } = require('../any-signal.js');
 const { StatementAnswer } = require('../answer.js');
 const { CancelledError, ClosedError, TransactionLostError } = require('../errors.js');
@@ -172,7 +172,7 @@ class BerthConnection {
    * @returns {Promise<InstanceType<typeof StatementAnswer>>}
    */
   async #run(sql, parameters, manner, signal, asked) {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const isFirst = this.#session === undefined && this.#acquiring !== signal;
     const waiting = isFirst ? this.#acquiring : undefined;
     const session = this.#place();

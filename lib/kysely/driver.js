@@ -1,6 +1,7 @@
 // The driver of the Kysely dialect: gives out connections of the native pool and ends them all.
 'use strict';
 
+const { throwIfAborted } = require('../abort-hearers.js');
 const { ClosedError, TimeoutError, TransactionRolledBackError } = require('../errors.js');
 const { callHook } = require('../hooks.js');
 const { wrong } = require('../option-rules.js');
@@ -32,7 +33,7 @@ class BerthDriver {
 
   /** @param {{ signal?: AbortSignal }} [options] */
   async init(options) {
-    options?.signal?.throwIfAborted();
+    throwIfAborted(options?.signal);
     const { pool, connection } = this.#config;
     if (connection !== undefined) {
       const given = typeof connection === 'string' ? { connectionString: connection } : connection;
@@ -59,7 +60,7 @@ class BerthDriver {
 
   /** @param {{ signal?: AbortSignal }} [options] @returns {Promise<Connection>} */
   async acquireConnection(options) {
-    options?.signal?.throwIfAborted();
+    throwIfAborted(options?.signal);
     if (this.#pool === undefined || this.#isDestroyed) {
       throw new ClosedError('driver has already been destroyed', { code: 'ERR_CLOSED' });
     }
@@ -149,7 +150,7 @@ class BerthDriver {
 
   /** @param {{ signal?: AbortSignal }} [options] */
   async destroy(options) {
-    options?.signal?.throwIfAborted();
+    throwIfAborted(options?.signal);
     if (this.#pool === undefined) return;
     this.#isDestroyed = true;
     const [report, read] = await Promise.all([

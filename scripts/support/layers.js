@@ -149,7 +149,7 @@ const JS = {
   insert: WORDS,
   'pool-news': ['errors'],
   'pool-events': [...BELOW, 'pool-news', 'pool-probes'],
-  backoff: [],
+  backoff: ['abort-hearers'],
   'commit-markers': [...BELOW, 'identifiers'],
   'log-positions': [...BELOW, 'abort-hearers', 'queryable'],
   tries: [...WORDS, 'backoff'],

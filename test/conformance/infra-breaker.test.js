@@ -2,8 +2,11 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const { createServer } = require('node:net');
 const { mock, test } = require('node:test');
-const { CircuitBreaker, CircuitBreakerError } = require('../../lib/resilience.js');
+const { createPool } = require('../../lib/index.js');
+const { CircuitBreaker, CircuitBreakerError, withRetry } = require('../../lib/resilience.js');
 require('../support/stray-errors.js');
 
 const coded = (code) => Object.assign(new Error(`failed with ${code}`), { code });
@@ -92,6 +95,58 @@ test('C2: answers of the server about a statement do not count', async () => {
     await failTimes(strict, 1, () => Promise.reject(error));
     assert.equal(strict.isOpen(), true, error.message);
   }
+});
+
+test('C2: an abort by the caller does not count, whatever its reason', async (t) => {
+  const silent = createServer(() => {});
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (silent.address());
+  const pool = createPool(`postgres://nobody@127.0.0.1:${port}/none?sslmode=disable`);
+  t.after(async () => {
+    await pool.end({ timeoutMs: 1 });
+    silent.close();
+  });
+  const never = () => new Promise(() => {});
+  const works = {
+    'a statement': (signal) => pool.query('select 1', [], { signal }),
+    'a batch': (signal) => pool.batch(['select 1'], { signal, errors: 'all-or-nothing' }),
+    'a transaction': (signal) => pool.transaction((tx) => tx.query('select 1'), { signal }),
+    retries: (signal) => withRetry(never, { signal }),
+  };
+  for (const [what, work] of Object.entries(works)) {
+    const breaker = new CircuitBreaker(1);
+    const reason = new Error('the user has left');
+    const controller = new AbortController();
+    const left = breaker.execute(() => work(controller.signal));
+    setImmediate(() => controller.abort(reason));
+    await assert.rejects(left, (error) => error === reason, what);
+    assert.equal(breaker.isClosed(), true, what);
+    const before = AbortSignal.abort(new Error('the user had left'));
+    await assert.rejects(
+      breaker.execute(() => work(before)),
+      { message: 'the user had left' },
+    );
+    assert.equal(breaker.isClosed(), true, `${what}, begun too late`);
+    await assert.rejects(
+      breaker.execute(() => work(AbortSignal.timeout(1))),
+      { name: 'TimeoutError' },
+    );
+    assert.equal(breaker.isClosed(), true, `${what}, by a timeout of the caller`);
+  }
+});
+
+test('C2: what the rest of the work was stopped with is still a failure', async () => {
+  const breaker = new CircuitBreaker(1);
+  const controller = new AbortController();
+  const failure = coded('ECONNREFUSED');
+  const all = breaker.execute(async () => {
+    const rest = withRetry(() => new Promise(() => {}), { signal: controller.signal });
+    controller.abort(failure);
+    await rest;
+  });
+  await assert.rejects(all, (error) => error === failure);
+  assert.equal(breaker.isOpen(), true);
 });
 
 test('C2: an error that does not count clears the count and closes a half-open breaker', async () => {
