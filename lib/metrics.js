@@ -1,6 +1,7 @@
 // getMetrics: sums up the samples of withDebug and the figures of a pool.
 'use strict';
 
+const { callHook } = require('./hooks.js');
 const { notBelowZero, number, pool } = require('./infra-options.js');
 const { readOptions, text } = require('./option-rules.js');
 
@@ -38,21 +39,39 @@ function getMetrics(db, options) {
     slowQueryThreshold = 100,
   } = readOptions(METRICS_OPTIONS, options);
   notBelowZero('slowQueryThreshold', slowQueryThreshold);
-  const counted = typeof given?.getStats === 'function' ? given.getStats() : undefined;
-  if (counted === undefined && !hasDatabaseMetrics(db)) throw new Error(NOT_AVAILABLE);
+  // Statistics of a native pool, which may stand in the place of the database as well.
+  const counted = countedBy(given) ?? countedBy(db);
+  const samples = counted === undefined && hasDatabaseMetrics(db) ? db.getMetrics() : undefined;
+  if (counted === undefined && !Array.isArray(samples)) throw new Error(NOT_AVAILABLE);
   /** @type {api.MetricsResult} */
   const result = { period, timestamp: new Date().toISOString() };
-  const connections = connectionsOf(given);
+  const connections = connectionsOf(given ?? (counted && db));
   if (connections) result.connections = connections;
   // A native pool has counted every statement, whoever asked; samples are the last thousand of one instance.
   const queries = counted
     ? fromPool(counted, slowQueryThreshold)
-    : summary(within(db.getMetrics(), period), slowQueryThreshold);
+    : summary(within(samples ?? [], period), slowQueryThreshold);
   if (queries) {
     result.queries = queries;
     result.recommendations = recommend(queries, connections, slowQueryThreshold);
   }
   return result;
+}
+
+/**
+ * Pools of others may have a `getStats` of their own.
+ * @param {any} given
+ * @returns {import('../types/pool-figures.js').PoolStats | undefined}
+ */
+function countedBy(given) {
+  /** @type {any} */
+  let stats;
+  const read = () => {
+    stats = given?.getStats?.();
+    return stats;
+  };
+  callHook(read, []);
+  return typeof stats?.statementTime?.percentile === 'function' ? stats : undefined;
 }
 
 /**

@@ -195,7 +195,7 @@ export function hasDatabaseMetrics<D>(db: D): db is D & DatabaseWithMetrics;
 
 /**
  * Sums up what `withDebug` collected. With a native pool as `pool`: what that pool has counted over its whole life, for
- * every statement it ran; then `db` needs no `withDebug`, and `period` is a label.
+ * every statement it ran; then `db` needs no `withDebug`, may be that pool itself, and `period` is a label.
  * @throws {Error} `db` was not made by `withDebug`, and there is no native pool
  */
 export function getMetrics(db: object, options?: GetMetricsOptions): MetricsResult;

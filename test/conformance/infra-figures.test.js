@@ -106,6 +106,36 @@ test('M10: getMetrics with a native pool needs no withDebug and counts what ever
   assert.ok(Array.isArray(recommendations));
 });
 
+test('M10: getMetrics takes a native pool in the place of the database', async (t) => {
+  const pool = database.openPool(t);
+  await pool.query('select 1');
+  const { connections, queries } = getMetrics(pool);
+  assert.equal(queries.total, 1);
+  assert.deepEqual(connections, { total: 1, active: 0, idle: 1, max: 10 });
+});
+
+test('M10: statistics of other pools are none of ours', () => {
+  const sample = { sql: 'select 1', params: [], duration: 7, timestamp: Date.now() };
+  const debugDb = { getMetrics: () => [sample], clearMetrics() {} };
+  const foreign = [
+    () => ({ hits: 1 }),
+    () => undefined,
+    async () => {
+      throw new Error('not now');
+    },
+    () => {
+      throw new Error('not now');
+    },
+  ];
+  for (const getStats of foreign) {
+    const pool = { getMetrics: () => ({ total: 2, idle: 1, active: 1, waiting: 0 }), getStats };
+    const { connections, queries } = getMetrics(debugDb, { pool });
+    assert.equal(connections.total, 2);
+    assert.deepEqual([queries.total, queries.maxDuration], [1, 7]);
+    assert.throws(() => getMetrics(pool), /^Error: Database metrics are not available\./);
+  }
+});
+
 /** Reads Prometheus' text format as its own parser does, and fails on what that would refuse. */
 function parse(text) {
   const samples = new Map();
