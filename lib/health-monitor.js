@@ -35,6 +35,8 @@ class HealthMonitor {
   #logger;
   /** Ends the checks of this run. @type {(() => void) | undefined} */
   #stop;
+  /** Joins the engine's first check of the last run, if that is under way. @type {() => Promise<api.HealthCheckResult> | undefined} */
+  #join = () => undefined;
   /** @type {api.HealthCheckCallback | undefined} */
   #onCheck;
   /** Counts starts and stops: a check belongs to the run it began in. */
@@ -95,9 +97,12 @@ class HealthMonitor {
       this.#stats.checks++;
       this.#stats.skipped = before + skipped;
       this.#tell(run, result);
+      return result;
     };
     const keepsAlive = this.#options.keepAlive === true;
-    return native[MONITOR](this.#intervalMs, timeoutMs, keepsAlive, hear);
+    const { stop, join } = native[MONITOR](this.#intervalMs, timeoutMs, keepsAlive, hear);
+    this.#join = join;
+    return stop;
   }
 
   stop() {
@@ -128,8 +133,16 @@ class HealthMonitor {
   }
 
   checkNow() {
-    this.#probe ??= this.#check();
+    this.#probe ??= this.#joined() ?? this.#check();
     return this.#probe;
+  }
+
+  #joined() {
+    const result = this.#join();
+    result?.then(() => {
+      this.#probe = undefined;
+    });
+    return result;
   }
 
   async #check() {

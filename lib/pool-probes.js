@@ -16,8 +16,12 @@ const whole = (ms) => Math.min(Math.max(1, Math.round(ms)), 2 ** 31 - 1);
  */
 
 /**
- * `skipped`: probes left out so far; `stop`: what is to be done behind the first report, `undefined` when that was heard.
- * @typedef {{ hear: (report: Report, skipped: number) => void, skipped: number, stop: (() => void) | undefined }} Monitor
+ * `skipped`: probes left out so far; `stop`: what is to be done behind the first report, `undefined` when that was heard;
+ * `joined`: who else waits for that one.
+ * @typedef {{
+ *   hear: (report: Report, skipped: number) => unknown, skipped: number, stop: (() => void) | undefined,
+ *   joined: ((heard: any) => void)[],
+ * }} Monitor
  */
 
 /** @param {any} report @returns {Report} */
@@ -30,8 +34,20 @@ function read(report) {
 function hand(report, monitor) {
   const { stop } = monitor;
   monitor.stop = undefined;
-  monitor.hear(report, monitor.skipped);
+  const heard = monitor.hear(report, monitor.skipped);
+  for (const tell of monitor.joined.splice(0)) tell(heard);
   stop?.();
+}
+
+/** Whoever waits for a check of his own expects the process to wait too. @param {Monitor} monitor @returns {Promise<any>} */
+function joined(monitor) {
+  const letGo = keepAlive();
+  return new Promise((resolve) => {
+    monitor.joined.push((heard) => {
+      letGo();
+      resolve(heard);
+    });
+  });
 }
 
 class Probes {
@@ -60,14 +76,15 @@ class Probes {
   /**
    * At once and then every `intervalMs`, whatever the event loop does.
    * @param {number} intervalMs @param {number} timeoutMs @param {boolean} keepsAlive
-   * @param {(report: Report, skipped: number) => void} hear the newest report, and how many probes were left out so far
-   * @returns {() => void} stops it, behind the first report: that one is under way
+   * @param {(report: Report, skipped: number) => unknown} hear the newest report, and how many probes were left out so far
+   * @returns {{ stop: () => void, join: () => Promise<any> | undefined }} `stop`: behind the first report, because that one is
+   *   under way; `join`: to what `hear` makes of that one, nothing when it was heard
    */
   repeat(intervalMs, timeoutMs, keepsAlive, hear) {
     const { slot, generation } = this.#pool;
     const id = this.#begin(intervalMs, timeoutMs);
     /** @type {Monitor} */
-    const monitor = { hear, skipped: 0, stop: () => {} };
+    const monitor = { hear, skipped: 0, stop: () => {}, joined: [] };
     if (id === undefined) this.#report(monitor);
     else this.#monitors.set(id, monitor);
     const letGo = keepsAlive ? keepAlive() : undefined;
@@ -77,10 +94,13 @@ class Probes {
       this.#monitors.delete(id);
       native.poolUnmonitor(slot, generation, id);
     };
-    return () => {
-      letGo?.();
-      if (monitor.stop === undefined) stop();
-      else monitor.stop = stop;
+    return {
+      stop() {
+        letGo?.();
+        if (monitor.stop === undefined) stop();
+        else monitor.stop = stop;
+      },
+      join: () => (monitor.stop === undefined ? undefined : joined(monitor)),
     };
   }
 

@@ -228,6 +228,37 @@ test('a monitor whose pool has ended does not go on saying that all is well', as
   assert.deepEqual(changes, [['unhealthy', 'healthy']]);
 });
 
+test('H13: checkNow joins the first check of a monitor of the engine, and waits for it', async (t) => {
+  const pool = database.openPool(t);
+  const monitor = new HealthMonitor(pool, { logger: {}, intervalMs: 60_000 });
+  t.after(() => monitor.stop());
+  const told = [];
+  monitor.start((result) => told.push(result));
+  const [one, other] = await Promise.all([monitor.checkNow(), monitor.checkNow()]);
+  assert.equal(one, other);
+  assert.deepEqual(told, [one]);
+  assert.equal(monitor.getLastCheck(), one);
+  assert.deepEqual(monitor.getStats(), { checks: 1, skipped: 0 });
+  const own = await monitor.checkNow();
+  assert.notEqual(own, one);
+  assert.equal(monitor.getLastCheck(), own);
+  assert.deepEqual([told.length, monitor.getStats().checks], [1, 2]);
+  monitor.stop();
+  monitor.start();
+  const joined = monitor.checkNow();
+  monitor.stop();
+  assert.equal((await joined).status, 'healthy', 'stopping leaves it');
+
+  const script = `
+    const { createPool, HealthMonitor } = require(${JSON.stringify(LIBRARY)});
+    const monitor = new HealthMonitor(createPool(process.env.URL), { logger: {} });
+    monitor.start();
+    monitor.checkNow().then(({ status }) => console.log(status));`;
+  const env = { ...process.env, URL: database.url };
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', script], { env });
+  assert.equal(stdout, 'healthy\n', 'the process lives until it is there');
+});
+
 test('H8: the monitor of the engine keeps no process alive, unless it is told to', async () => {
   const script = (keepAlive, intervalMs) => `
     const { createPool, HealthMonitor } = require(${JSON.stringify(LIBRARY)});
