@@ -129,7 +129,10 @@ export interface QueryConfig<I = any[]> {
   types?: CustomTypesConfig | undefined;
   /** Overrides the client's. */
   query_timeout?: number | undefined;
-  /** Cancels the query on the server; the signal's reason is thrown. Not in pg. */
+  /**
+   * Gives it up while it waits, for its turn or for a client of the pool, or cancels it on the server; the signal's reason is
+   * thrown. Not in pg.
+   */
   signal?: AbortSignal | undefined;
   queryMode?: 'extended' | undefined;
   binary?: boolean | undefined;
@@ -363,9 +366,12 @@ export class Pool extends EventEmitter<PoolEvents> implements Queries {
     ) => void,
   ): void;
   query: Queries['query'];
-  /** As `batch` of a client, on one that is free. */
+  /**
+   * As `batch` of a client, on one that is free. Signals give up the wait for it: that of one query with `'all-or-nothing'`, otherwise
+   * those of all.
+   */
   batch: Queries['batch'];
-  /** As `insertMany` of a client, on one that is free. */
+  /** As `insertMany` of a client, on one that is free; its signal gives up the wait too. */
   insertMany: Queries['insertMany'];
   end(): Promise<void>;
   end(callback: () => void): void;

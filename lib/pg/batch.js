@@ -2,11 +2,13 @@
 'use strict';
 
 const { setImmediate } = require('node:timers');
+const { hearAbort } = require('../abort-hearers.js');
 const { carriedOut, endDecides, withIndex } = require('../batch-error.js');
 const { TransactionRolledBackError, argumentError, wrongArgument } = require('../error-classes.js');
 const { oneOf, readOptions } = require('../option-rules.js');
 const { recaptured } = require('./failures.js');
 const { endOf } = require('../transaction-ends.js');
+const { withClient } = require('./by-client.js');
 const { AHEAD } = require('./for-pools.js');
 const { readQuery } = require('./query.js');
 const { limitOf } = require('./settings.js');
@@ -48,6 +50,59 @@ async function runBatch(client, queries, given) {
   if (asked.length === 0) return [];
   if (isTogether) return together(client, asked);
   return Promise.allSettled(asked.map((one) => client[AHEAD](one)));
+}
+
+/**
+ * On a client of a pool, unless none is wanted any more before there is one: of a batch of all or nothing that is so as soon as one
+ * query is given up, otherwise when all are.
+ * @param {any} pool @param {unknown} queries @param {unknown} given
+ * @returns {Promise<any[]>}
+ */
+async function runOnPool(pool, queries, given) {
+  const { asked, isTogether } = readBatch(queries, given);
+  const signals = asked.flatMap(({ signal }) => (signal instanceof AbortSignal ? signal : []));
+  const isPatient = signals.length < (isTogether ? 1 : Math.max(asked.length, 1));
+  const { signal, stop } = isPatient ? PATIENT : firedBy(signals, isTogether ? 1 : signals.length);
+  let hasClient = false;
+  try {
+    return await withClient(
+      pool,
+      (client) => {
+        hasClient = true;
+        return client.batch(queries, given);
+      },
+      signal,
+    );
+  } catch (error) {
+    if (hasClient || !signal?.aborted) throw error;
+    if (!isTogether) return signals.map(({ reason }) => ({ status: 'rejected', reason }));
+    const index = asked.findIndex((one) => one.signal?.aborted);
+    throw withIndex(asked[index]?.signal.reason, index);
+  } finally {
+    stop();
+  }
+}
+
+/** Nobody gives the wait up. @type {{ signal: AbortSignal | undefined, stop: () => void }} */
+const PATIENT = Object.freeze({ signal: undefined, stop: () => {} });
+
+/** @param {AbortSignal[]} signals @param {number} count fires when so many of them have */
+function firedBy(signals, count) {
+  const controller = new AbortController();
+  let fired = 0;
+  const hear = () => {
+    if (++fired === count) controller.abort();
+  };
+  /** @type {(() => void)[]} */
+  const stops = [];
+  for (const signal of signals) {
+    if (signal.aborted) hear();
+    else stops.push(hearAbort(signal, () => hear()));
+  }
+  const stop = () => {
+    for (const one of stops) one();
+  };
+  return { signal: controller.signal, stop };
 }
 
 /**
@@ -111,4 +166,4 @@ function settled(promise) {
   );
 }
 
-module.exports = { runBatch };
+module.exports = { runBatch, runOnPool };

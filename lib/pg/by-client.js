@@ -3,6 +3,7 @@
 'use strict';
 
 const { Client, query } = require('./client.js');
+const { ACQUIRE } = require('./for-pools.js');
 const { isVerdict } = require('./pool-failures.js');
 
 /**
@@ -30,6 +31,26 @@ function turnAway(given, error) {
   const isCopy = typeof given.destroy === 'function' && given.cursor === undefined;
   if (isCopy && given.listenerCount('error') === 0) return;
   process.nextTick(() => given.handleError(error));
+}
+
+/**
+ * @param {any} pool @param {any} text what only a client can run @param {any} values
+ * @param {(error: any, result?: any) => void} answered
+ */
+function runByPool(pool, text, values, answered) {
+  const signal = text?.signal instanceof AbortSignal ? text.signal : undefined;
+  pool[ACQUIRE]((/** @type {any} */ error, /** @type {any} */ client) => {
+    if (client === undefined) {
+      turnAway(text, error);
+      answered(error);
+    } else {
+      pool.log('dispatching query');
+      runByClient(client, text, values, (failure, result) => {
+        pool.log('query dispatched');
+        answered(failure, result);
+      });
+    }
+  }, signal);
 }
 
 /**
@@ -79,11 +100,11 @@ async function settled(start) {
 }
 
 /**
- * @param {any} pool @param {(client: any) => Promise<any>} work
+ * @param {any} pool @param {(client: any) => Promise<any>} work @param {AbortSignal} [signal] gives up the wait for a client
  * @returns {Promise<any>}
  */
-async function withClient(pool, work) {
-  const client = await pool.connect();
+async function withClient(pool, work, signal) {
+  const client = await (signal === undefined ? pool.connect() : acquired(pool, signal));
   try {
     return await work(client);
   } finally {
@@ -91,4 +112,14 @@ async function withClient(pool, work) {
   }
 }
 
-module.exports = { hasOwnQuery, isPlain, runByClient, settled, turnAway, withClient };
+/** @param {any} pool @param {AbortSignal} signal */
+function acquired(pool, signal) {
+  return new Promise((resolve, reject) => {
+    pool[ACQUIRE]((/** @type {any} */ error, /** @type {any} */ client) => {
+      if (client === undefined) reject(error);
+      else resolve(client);
+    }, signal);
+  });
+}
+
+module.exports = { hasOwnQuery, isPlain, runByClient, runByPool, settled, withClient };

@@ -17,6 +17,9 @@ const RUN = Symbol('pg-berth.run');
 /** Runs one query ahead of the answers to others that are. @type {unique symbol} */
 const AHEAD = Symbol('pg-berth.ahead');
 
+/** A client of a pool, given up when a signal fires. @type {unique symbol} */
+const ACQUIRE = Symbol('pg-berth.acquire');
+
 /** What the pool of a client has its session reset with. @type {unique symbol} */
 const RESET = Symbol('pg-berth.reset');
 
@@ -38,4 +41,4 @@ function hostOf(client) {
   return client.host && `${client.host}:${client.port}`;
 }
 
-module.exports = { AHEAD, GIVEN_UP, RESET, RUN, SETTLE, hostOf, keepReal, realOf };
+module.exports = { ACQUIRE, AHEAD, GIVEN_UP, RESET, RUN, SETTLE, hostOf, keepReal, realOf };

@@ -8,6 +8,7 @@ const { Decoders } = require('../decoders.js');
 const { load, readRequest } = require('../insert-many.js');
 const { FLAG, OPERATION, cancel } = require('../mailbox.js');
 const { PRESETS, resolveTypes } = require('../rows/types.js');
+const { withClient } = require('./by-client.js');
 const { defaults } = require('./defaults.js');
 const { describe, recaptured } = require('./failures.js');
 const { OCCUPY, placeOf } = require('./submittable.js');
@@ -39,6 +40,31 @@ async function insertMany(client, table, rows, given) {
     throw recaptured(describe(error));
   } finally {
     turn?.lane.leave();
+  }
+}
+
+/**
+ * On a client of a pool.
+ * @param {any} pool @param {string | readonly string[]} table
+ * @param {Iterable<any> | AsyncIterable<any>} rows @param {any} given
+ * @returns {Promise<number>} rows inserted
+ */
+async function insertManyOnPool(pool, table, rows, given) {
+  const signal = given?.signal instanceof AbortSignal ? given.signal : undefined;
+  let hasClient = false;
+  try {
+    return await withClient(
+      pool,
+      (client) => {
+        hasClient = true;
+        return client.insertMany(table, rows, given);
+      },
+      signal,
+    );
+  } catch (error) {
+    // As on a client, nobody reads the rows of what was given up. Those of what found no client may be given once more.
+    if (!hasClient && signal?.aborted) await readRequest(table, rows, given).source.leave();
+    throw error;
   }
 }
 
@@ -107,4 +133,4 @@ function loadIn({ lane, lost }, request) {
   });
 }
 
-module.exports = { insertMany };
+module.exports = { insertMany, insertManyOnPool };

@@ -2,7 +2,6 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
-const { withClient } = require('./by-client.js');
 const { Client } = require('./client.js');
 const { SETTLE, keepReal } = require('./for-pools.js');
 const { wrong } = require('../option-rules.js');
@@ -38,12 +37,12 @@ class PoolFields extends EventEmitter {
 
   /** @param {readonly any[]} queries texts and configs @param {unknown} [options] */
   batch(queries, options) {
-    return withClient(this, (client) => client.batch(queries, options));
+    return require('./batch.js').runOnPool(this, queries, options);
   }
 
   /** @param {string | readonly string[]} table @param {Iterable<any> | AsyncIterable<any>} rows @param {unknown} [options] */
   insertMany(table, rows, options) {
-    return withClient(this, (client) => client.insertMany(table, rows, options));
+    return require('./insert-many.js').insertManyOnPool(this, table, rows, options);
   }
 }
 

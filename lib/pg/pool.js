@@ -3,9 +3,9 @@
 
 const { setImmediate } = require('node:timers');
 const { bound } = require('./bound.js');
-const { hasOwnQuery, isPlain, runByClient, settled, turnAway } = require('./by-client.js');
+const { hasOwnQuery, isPlain, runByPool, settled } = require('./by-client.js');
 const { describe } = require('./failures.js');
-const { GIVEN_UP, SETTLE, hostOf, realOf } = require('./for-pools.js');
+const { ACQUIRE, GIVEN_UP, SETTLE, realOf } = require('./for-pools.js');
 const { Holders } = require('./holders.js');
 const { Place } = require('./place.js');
 const {
@@ -21,18 +21,13 @@ const { promiseOf } = require('./promises.js');
 const { PooledQuery, rejection } = require('./pooled-query.js');
 const { readQuery } = require('./query.js');
 const { SharedClients } = require('./shared-clients.js');
+const { Waiter, forgoing, reasonOf } = require('./waiter.js');
 const { acquiring } = require('../tracing/connecting.js');
 
 /** @typedef {InstanceType<typeof Place>} Kept */
 /** @typedef {InstanceType<typeof PooledQuery>} Pooled */
-/** @typedef {(error: Error | undefined, client?: any, release?: (error?: any) => void) => void} Acquired */
-/**
- * Someone who waits for a client; `taken` is where from, if that is recorded.
- * @typedef {{
- *   callback: Acquired, isOver: boolean, taken: string | undefined, late: NodeJS.Timeout | undefined,
- *   told: ((error: unknown, host?: string) => void) | undefined,
- * }} Waiter
- */
+/** @typedef {import('./waiter.js').Acquired} Acquired */
+/** @typedef {InstanceType<typeof Waiter> | Pooled} Waiting */
 
 const nothing = () => {};
 
@@ -41,7 +36,7 @@ class Pool extends PoolFields {
   #clients = new Map();
   /** @type {Kept[]} */
   #idle = [];
-  /** @type {Waiter[]} */
+  /** @type {Waiting[]} */
   #waiting = [];
   #holders;
   #shared;
@@ -126,19 +121,20 @@ class Pool extends PoolFields {
     return promiseOf(this.Promise, settled(start));
   }
 
-  /** @param {Acquired} callback */
-  #acquire(callback) {
-    this.#seek({
-      isOver: false,
-      taken: this.#holders.here(this.#acquire),
-      told: this.#tracing(),
-      late: undefined,
-      callback(error, client, release) {
-        clearTimeout(this.late);
-        this.told?.(error, client && hostOf(client));
-        callback(error, client, release);
-      },
-    });
+  /** @param {Acquired} callback @param {AbortSignal} [signal] has not fired yet */
+  #acquire(callback, signal) {
+    const waiter = new Waiter(callback, this.#holders.here(this.#acquire), this.#tracing());
+    if (signal !== undefined) waiter.heed(signal, () => this.#forget(waiter));
+    this.#seek(waiter);
+  }
+
+  /** As `connect`, for what a signal gives up. @param {Acquired} acquired @param {AbortSignal | undefined} signal */
+  [ACQUIRE](acquired, signal) {
+    if (signal === undefined) this.connect(acquired);
+    else if (signal.aborted) process.nextTick(bound(acquired), reasonOf(signal));
+    else if (this.connect !== connect) this.connect(forgoing(acquired, signal));
+    else if (#clients in this) this.#acquire(bound(acquired), signal);
+    else realOf(this)[ACQUIRE](acquired, signal);
   }
 
   #tracing() {
@@ -146,11 +142,13 @@ class Pool extends PoolFields {
     return acquiring({ face: 'pg', database, user, key: this });
   }
 
-  /** Serves a waiter as soon as its turn has come. @param {Waiter} waiter */
+  /** Serves a waiter as soon as its turn has come. @param {Waiting} waiter */
   #seek(waiter) {
     if (this.ending) {
       const refused = new Error('Cannot use a pool after calling end on the pool');
-      process.nextTick(() => waiter.callback(refused));
+      process.nextTick(() => {
+        if (!waiter.isOver) waiter.callback(refused);
+      });
       return;
     }
     if (!this.#isFull && this.#idle.length === 0) {
@@ -170,7 +168,7 @@ class Pool extends PoolFields {
       });
   }
 
-  /** Nobody waits longer than the pool lets them. @param {Waiter} waiter */
+  /** Nobody waits longer than the pool lets them. @param {Waiting} waiter */
   #limit(waiter) {
     const { connectionTimeoutMillis } = this.options;
     if (!connectionTimeoutMillis) return;
@@ -191,7 +189,7 @@ class Pool extends PoolFields {
     }
   }
 
-  /** @param {Waiter} waiter */
+  /** @param {Waiting} waiter */
   #forget(waiter) {
     const place = this.#waiting.indexOf(waiter);
     if (place >= 0) this.#waiting.splice(place, 1);
@@ -226,11 +224,11 @@ class Pool extends PoolFields {
         return;
       }
       client.ref?.();
-      this.#lend(idle, /** @type {Waiter} */ (this.#waiting.shift()), false);
+      this.#lend(idle, /** @type {Waiting} */ (this.#waiting.shift()), false);
       // Who waits beside idle clients gets one of those, with a pulse of their own.
       if (this.#idle.length === 0) this.#serveJoining();
     } else if (!this.#isFull) {
-      this.#open(/** @type {Waiter} */ (this.#waiting.shift()));
+      this.#open(/** @type {Waiting} */ (this.#waiting.shift()));
     }
   }
 
@@ -288,7 +286,7 @@ class Pool extends PoolFields {
     this.#remove(client, () => this.#pulse());
   }
 
-  /** @param {Waiter} waiter */
+  /** @param {Waiting} waiter */
   #open(waiter) {
     const client = new this.Client(this.options);
     const place = new Place(client, this.#heard);
@@ -333,7 +331,7 @@ class Pool extends PoolFields {
     });
   }
 
-  /** @param {Kept} place @param {Waiter} waiter */
+  /** @param {Kept} place @param {Waiting} waiter */
   #welcome(place, waiter) {
     const { maxLifetimeSeconds } = this.options;
     const { client } = place;
@@ -350,7 +348,7 @@ class Pool extends PoolFields {
     this.#lend(place, waiter, true);
   }
 
-  /** @param {Kept} place @param {Waiter} waiter @param {boolean} isNew */
+  /** @param {Kept} place @param {Waiting} waiter @param {boolean} isNew */
   #lend(place, waiter, isNew) {
     const { client } = place;
     if (isNew) this.emit('connect', client);
@@ -425,20 +423,7 @@ class Pool extends PoolFields {
     const given = isShort ? undefined : values;
     const done = isShort ? values : callback;
     if (this.connect !== connect || !isPlain(text, this.Client)) {
-      return this.#give(done, (answered) => {
-        this.connect((error, client) => {
-          if (client === undefined) {
-            turnAway(text, error);
-            answered(error);
-          } else {
-            this.log('dispatching query');
-            runByClient(client, text, given, (failure, result) => {
-              this.log('query dispatched');
-              answered(failure, result);
-            });
-          }
-        });
-      });
+      return this.#give(done, (answered) => runByPool(this, text, given, answered));
     }
     const asked = readQuery(text, given, undefined);
     const taken = this.#holders.here(this.query);

@@ -65,7 +65,8 @@ class PooledQuery {
   hasFailed = false;
 
   /**
-   * @param {Asked} asked @param {Pick<import('./pool.js').Waiter, 'taken' | 'told'> & { text: any, values: any }} from and what
+   * @param {Asked} asked
+   * @param {Pick<InstanceType<typeof import('./waiter.js').Waiter>, 'taken' | 'told'> & { text: any, values: any }} from and what
    *   `query` was called with
    * @param {SharedClients} clients @param {(result: any) => void} resolve @param {(error: any) => void} reject
    */
