@@ -57,13 +57,15 @@ class Place {
     return this.giveBack;
   }
 
-  /** A program has it, and listens to it. @returns what gives it back, once */
+  /**
+   * A program has it, and listens to it. Either gives it back, once: `release` is the program's, which hands on whatever it likes.
+   */
   lend() {
     this.stir();
     this.client.removeListener('error', this.onError);
     let isReleased = false;
-    /** @param {any} [error] @param {number} [uses] @param {boolean} [isClean] */
-    return (error, uses, isClean) => {
+    /** @type {typeof this.giveBack} */
+    const giveBack = (error, uses, isClean) => {
       if (isReleased) {
         throw new Error('Release called on client which has already been released to the pool.');
       }
@@ -71,6 +73,9 @@ class Place {
       this.client.on('error', this.onError);
       this.giveBack(error, uses, isClean);
     };
+    /** @param {any} [error] */
+    const release = (error) => giveBack(error);
+    return { giveBack, release };
   }
 
   give() {

@@ -359,7 +359,7 @@ class Pool extends PoolFields {
       waiter.callback(undefined, client, place.lendToOwn(), place.since);
       return;
     }
-    const release = place.lend();
+    const { release, giveBack } = place.lend();
     client.release = release;
     const { verify } = this.options;
     const hand = (/** @type {any} */ error = undefined) => {
@@ -369,7 +369,7 @@ class Pool extends PoolFields {
       } else if (waiter.isOver) {
         release();
       } else {
-        waiter.callback(undefined, client, release);
+        waiter.callback(undefined, client, waiter instanceof PooledQuery ? giveBack : release);
       }
     };
     if (isNew && verify) verify(client, hand);

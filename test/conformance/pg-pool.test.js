@@ -157,6 +157,38 @@ compareAll([
       }
     },
   },
+  {
+    name: 'release as the callback of a query: its result is no number of uses',
+    run: async (_, { pool: make }) => {
+      const pool = make({ max: 1, maxUses: 3 });
+      const pids = [];
+      for (let i = 0; i < 5; i++) {
+        const released = new Promise((resolve) => pool.once('release', resolve));
+        pool.connect((_error, client, release) => {
+          pids.push(client.processID);
+          client.query('select 1', release);
+        });
+        await released;
+      }
+      return [pids.map((pid) => pids.indexOf(pid)), counts(pool)];
+    },
+  },
+  {
+    name: 'release as a function for each element: what else it is given says nothing of the session',
+    differs: 'a transaction that is left open is rolled back',
+    run: async (_, { pool: make }) => {
+      const pool = make({ max: 1 });
+      const client = await pool.connect();
+      await client.query('begin');
+      [null].forEach(client.release);
+      const next = await pool.connect();
+      const status = next.getTransactionStatus();
+      await next.query('rollback');
+      next.release();
+      return [client.release.length, next === client, status];
+    },
+    expect: { value: [1, true, 'I'] },
+  },
   ...[[true], [new Error('broken')], [false], [undefined], [null]].map(([given]) => ({
     name: `release(${given instanceof Error ? 'error' : given})`,
     run: async (_, { pool: make }) => {
