@@ -92,6 +92,7 @@ export interface PoolConfig extends ClientConfig {
   allowExitOnIdle?: boolean | undefined;
   /** Runs on every new client before it is lent; a failure closes the client. */
   onConnect?: ((client: Client) => unknown) | undefined;
+  /** Asked about every new client; one that throws has refused it. */
   verify?: ((client: Client, callback: (error?: Error) => void) => void) | undefined;
   log?: ((...messages: any[]) => void) | undefined;
   /** Makes the clients. */

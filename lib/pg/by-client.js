@@ -3,6 +3,7 @@
 'use strict';
 
 const { Client, query } = require('./client.js');
+const { note } = require('./callbacks.js');
 const { ACQUIRE } = require('./for-pools.js');
 const { isVerdict } = require('./pool-failures.js');
 
@@ -44,9 +45,9 @@ function runByPool(pool, text, values, answered) {
       turnAway(text, error);
       answered(error);
     } else {
-      pool.log('dispatching query');
+      note(pool, 'dispatching query');
       runByClient(client, text, values, (failure, result) => {
-        pool.log('query dispatched');
+        note(pool, 'query dispatched');
         answered(failure, result);
       });
     }

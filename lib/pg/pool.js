@@ -4,17 +4,13 @@
 const { setImmediate } = require('node:timers');
 const { bound } = require('./bound.js');
 const { hasOwnQuery, isPlain, runByPool, settled } = require('./by-client.js');
+const { ask, note, tell } = require('./callbacks.js');
 const { describe } = require('./failures.js');
 const { ACQUIRE, GIVEN_UP, SETTLE, realOf } = require('./for-pools.js');
 const { Holders } = require('./holders.js');
+const { openClient } = require('./opening.js');
 const { Place } = require('./place.js');
-const {
-  acquireTimeout,
-  connectTimeout,
-  isDead,
-  isTimeout,
-  turnedAway,
-} = require('./pool-failures.js');
+const { acquireTimeout, isDead, turnedAway } = require('./pool-failures.js');
 const { PoolFields } = require('./pool-fields.js');
 const { settlesClients } = require('./pool-options.js');
 const { promiseOf } = require('./promises.js');
@@ -57,12 +53,12 @@ class Pool extends PoolFields {
     const { options: own } = this;
     this.#holders = new Holders(Boolean(own.trackHolders), this.#clients);
     this.#shared = new SharedClients(own, {
-      joined: (client) => this.emit('acquire', client),
-      left: (client, failure) => this.emit('release', failure, client),
+      joined: (client) => tell(this, 'acquire', client),
+      left: (client, failure) => tell(this, 'release', failure, client),
       serve: () => this.#serveJoining(),
       again: (asked) => this.#again(asked),
-      running: () => this.log('dispatching query'),
-      answered: () => this.log('query dispatched'),
+      running: () => note(this, 'dispatching query'),
+      answered: () => note(this, 'query dispatched'),
       usesOf: (client) => this.#clients.get(client)?.uses ?? 0,
     });
   }
@@ -197,13 +193,13 @@ class Pool extends PoolFields {
 
   /** Serves who waits, one at a time; ends the pool when that was asked for. */
   #pulse() {
-    this.log('pulse queue');
+    note(this, 'pulse queue');
     if (this.ended) {
-      this.log('pulse queue ended');
+      note(this, 'pulse queue ended');
       return;
     }
     if (this.ending) {
-      this.log('pulse queue on ending');
+      note(this, 'pulse queue on ending');
       for (const { client } of [...this.#idle]) this.#remove(client);
       if (this.#clients.size > 0) return;
       this.ended = true;
@@ -211,7 +207,7 @@ class Pool extends PoolFields {
       return;
     }
     if (this.#waiting.length === 0) {
-      this.log('no queued requests');
+      note(this, 'no queued requests');
       return;
     }
     const idle = this.#idle.pop();
@@ -261,7 +257,7 @@ class Pool extends PoolFields {
     place.isIdle = false;
     client[GIVEN_UP]?.();
     client.end(() => {
-      this.emit('remove', client);
+      tell(this, 'remove', client);
       done?.();
     });
   }
@@ -272,63 +268,59 @@ class Pool extends PoolFields {
     error.client = client;
     client.removeListener('error', onError);
     client.on('error', () =>
-      this.log('additional client error after disconnection due to error', error),
+      note(this, 'additional client error after disconnection due to error', error),
     );
     this.#remove(client, () => this.#pulse());
     // A lost idle connection is replaced when one is needed; without a listener that is all.
-    if (this.listenerCount('error') > 0) this.emit('error', error, client);
+    if (this.listenerCount('error') > 0) tell(this, 'error', error, client);
   }
 
   /** @param {Kept} place */
   #rested({ client }) {
     if (this.#clients.size <= this.options.min) return;
-    this.log('remove idle client');
+    note(this, 'remove idle client');
     this.#remove(client, () => this.#pulse());
   }
 
   /** @param {Waiting} waiter */
   #open(waiter) {
-    const client = new this.Client(this.options);
-    const place = new Place(client, this.#heard);
-    this.#clients.set(client, place);
-    const { connectionTimeoutMillis, onConnect } = this.options;
-    let isLate = false;
-    this.log('checking client timeout');
-    const late = connectionTimeoutMillis
-      ? setTimeout(() => {
-          if (!client.connection && client.isConnected()) return;
-          this.log('ending client due to timeout');
-          isLate = true;
-          if (client.connection) client.connection.stream.destroy();
-          else client.end();
-        }, connectionTimeoutMillis)
-      : undefined;
-    /** @param {any} error */
-    const fail = (error) => {
-      this.#clients.delete(client);
-      this.#pulse();
-      if (!waiter.isOver) waiter.callback(error, undefined, nothing);
+    /** @type {Kept | undefined} */
+    let place;
+    const made = (/** @type {any} */ client) => {
+      place = new Place(client, this.#heard);
+      this.#clients.set(client, place);
     };
-    this.log('connecting new client');
-    client.connect((/** @type {any} */ error) => {
-      clearTimeout(late);
-      client.on('error', place.onError);
-      if (error) {
-        this.log('client failed to connect', error);
-        fail(isLate || isTimeout(error) ? connectTimeout(error) : error);
-        return;
-      }
-      this.log('new client connected');
-      if (onConnect) {
-        // In ticks of their own: what listeners throw is not a rejection.
-        settled((done) => done(undefined, onConnect(client))).then(
-          () => process.nextTick(() => this.#welcome(place, waiter)),
-          (reason) => process.nextTick(() => client.end(() => fail(reason))),
-        );
-      } else {
-        this.#welcome(place, waiter);
-      }
+    openClient(this, made, (error) => {
+      if (place !== undefined) this.#opened(place, error, waiter);
+      else this.#unopened(waiter, error);
     });
+  }
+
+  /** @param {Kept} place @param {any} error @param {Waiting} waiter */
+  #opened(place, error, waiter) {
+    const { client } = place;
+    const { onConnect } = this.options;
+    const fail = (/** @type {any} */ reason) => {
+      this.#clients.delete(client);
+      this.#unopened(waiter, reason);
+    };
+    client.on('error', place.onError);
+    if (error) fail(error);
+    else if (onConnect) {
+      // In ticks of their own: what listeners throw is not a rejection.
+      settled((done) => done(undefined, onConnect(client))).then(
+        () => process.nextTick(() => this.#welcome(place, waiter)),
+        (reason) => process.nextTick(() => client.end(() => fail(reason))),
+      );
+    } else {
+      this.#welcome(place, waiter);
+    }
+  }
+
+  /** @param {Waiting} waiter @param {any} error */
+  #unopened(waiter, error) {
+    this.#pulse();
+    if (!waiter.isOver) waiter.callback(error, undefined, nothing);
   }
 
   /** @param {Kept} place @param {Waiting} waiter */
@@ -337,7 +329,7 @@ class Pool extends PoolFields {
     const { client } = place;
     if (maxLifetimeSeconds !== 0) {
       const due = setTimeout(() => {
-        this.log('ending client due to expired lifetime');
+        note(this, 'ending client due to expired lifetime');
         place.isExpired = true;
         this.#shared.retire(client);
         if (place.isIdle) this.#remove(client, () => this.#pulse());
@@ -351,8 +343,8 @@ class Pool extends PoolFields {
   /** @param {Kept} place @param {Waiting} waiter @param {boolean} isNew */
   #lend(place, waiter, isNew) {
     const { client } = place;
-    if (isNew) this.emit('connect', client);
-    this.emit('acquire', client);
+    if (isNew) tell(this, 'connect', client);
+    tell(this, 'acquire', client);
     place.take(waiter.taken);
     // Nobody else gets hold of it: less has to be seen to.
     if (!isNew && waiter instanceof PooledQuery && !hasOwnQuery(client)) {
@@ -372,7 +364,7 @@ class Pool extends PoolFields {
         waiter.callback(undefined, client, waiter instanceof PooledQuery ? giveBack : release);
       }
     };
-    if (isNew && verify) verify(client, hand);
+    if (isNew && verify) ask(verify, client, hand);
     else hand(undefined);
   }
 
@@ -381,10 +373,10 @@ class Pool extends PoolFields {
     const { client, isExpired } = place;
     place.uses += more;
     place.give();
-    this.emit('release', error, client);
+    tell(this, 'release', error, client);
     const isExpended = place.uses >= this.options.maxUses;
-    if (isExpended) this.log('remove expended client');
-    else if (isExpired) this.log('remove expired client');
+    if (isExpended) note(this, 'remove expended client');
+    else if (isExpired) note(this, 'remove expired client');
     if (error || this.ending || isExpended || isExpired || isDead(client)) {
       this.#remove(client, () => this.#pulse());
       return;
@@ -396,7 +388,7 @@ class Pool extends PoolFields {
     // What runs comes to its end, and a transaction that was left open is rolled back, before anybody else is served.
     client[SETTLE]((/** @type {any} */ failure) => {
       if (!this.#clients.has(client)) return;
-      if (failure) this.log('client could not be settled', failure);
+      if (failure) note(this, 'client could not be settled', failure);
       if (failure || this.ending || isDead(client)) this.#remove(client, () => this.#pulse());
       else this.#rest(place);
     }, this.options);
@@ -460,7 +452,7 @@ class Pool extends PoolFields {
   /** @param {(error?: Error) => void} [callback] */
   end(callback) {
     if (!(#clients in this)) return realOf(this).end(callback);
-    this.log('ending');
+    note(this, 'ending');
     if (this.ending) {
       const error = new Error('Called end on pool more than once');
       if (!callback) return this.Promise.reject(error);

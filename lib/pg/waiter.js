@@ -2,6 +2,7 @@
 'use strict';
 
 const { hearAbort } = require('../abort-hearers.js');
+const { uncaught } = require('./callbacks.js');
 const { hostOf } = require('./for-pools.js');
 
 /** @typedef {(error: any, client?: any, release?: (error?: any) => void) => void} Acquired */
@@ -30,7 +31,12 @@ class Waiter {
     this.#stopHearing();
     clearTimeout(this.late);
     this.told?.(error, client && hostOf(client));
-    this.#acquired(error, client, release);
+    try {
+      this.#acquired(error, client, release);
+    } catch (thrown) {
+      // The program's own: whoever has just given the client back is not to hear of it.
+      uncaught(thrown);
+    }
   }
 
   /** Is given up when the signal fires, which it has not yet. @param {AbortSignal} signal @param {() => void} forget */
