@@ -1,6 +1,7 @@
 // `utils` of pg: one value as a parameter, and text made safe to stand in SQL.
 'use strict';
 
+const { wrongArgument } = require('../error-classes.js');
 const { prepareValue: prepare } = require('../rows/pg-value.js');
 const { defaults } = require('./defaults.js');
 
@@ -33,14 +34,22 @@ function copyOf(config) {
 
 /** @param {string} text */
 function escapeIdentifier(text) {
+  refuseUnsendable(text, 'a name');
   return `"${text.replace(/"/g, '""')}"`;
 }
 
 /** @param {unknown} text anything but a string becomes an empty literal, as in pg */
 function escapeLiteral(text) {
   if (typeof text !== 'string') return "''";
+  refuseUnsendable(text, 'a literal');
   const escaped = `'${text.replace(/['\\]/g, '$&$&')}'`;
   return text.includes('\\') ? ` E${escaped}` : escaped;
+}
+
+/** What no statement can hold; as part of one it would be refused with the words for all of its text. @param {string} text @param {string} what */
+function refuseUnsendable(text, what) {
+  if (text.includes('\0')) throw wrongArgument(`${what} cannot contain U+0000`);
+  if (!text.isWellFormed()) throw wrongArgument(`${what} cannot contain a lone surrogate`);
 }
 
 module.exports = { escapeIdentifier, escapeLiteral, normalizeQueryConfig, prepareValue };

@@ -186,3 +186,37 @@ compareAll(
     },
   })),
 );
+
+compareAll([
+  ...[5, -5, 0n, -1n, null, undefined, true, {}, ['a'], new Date(0)].map((given) => ({
+    name: `sec_q03: what is no text is an empty literal: ${typeof given} ${given}`,
+    run: ({ escapeLiteral, Client }) => [
+      escapeLiteral(given),
+      Client.prototype.escapeLiteral(given),
+    ],
+  })),
+  ...['on', 'off'].map((setting) => ({
+    name: `sec_q03: a literal means the same with standard_conforming_strings = ${setting}`,
+    run: async ({ escapeLiteral }, { connect }) => {
+      const client = await connect({ options: `-c standard_conforming_strings=${setting}` });
+      const texts = ['\\', "\\'", "'; drop table x --", '-1', '/* ', '\\x41'];
+      const { rows } = await client.query(`select ${texts.map((text) => escapeLiteral(text))}`);
+      return [texts, Object.values(rows[0])];
+    },
+  })),
+  ...[
+    ['a\0b', 'U+0000'],
+    ['\ud800', 'a lone surrogate'],
+    ['a\udc00b', 'a lone surrogate'],
+  ].flatMap(([text, what]) =>
+    [
+      ['escapeLiteral', 'a literal'],
+      ['escapeIdentifier', 'a name'],
+    ].map(([name, of]) => ({
+      name: `sec_q03: ${name} of ${JSON.stringify(text)}`,
+      differs: 'pg passes on what no statement can hold',
+      run: (driver) => driver[name](text),
+      expect: { error: { message: `${of} cannot contain ${what}` } },
+    })),
+  ),
+]);
