@@ -1,6 +1,7 @@
 // A closure as one transaction, run again from its begin while that is harmless.
 'use strict';
 
+const { throwIfAborted } = require('./abort-hearers.js');
 const { lazy } = require('./lazy.js');
 const { TimeoutError } = require('./error-classes.js');
 const { Transaction } = require('./transaction.js');
@@ -70,7 +71,7 @@ async function runTransaction({ target, reading, retry }, fn, read, onRetry) {
   /** @type {InstanceType<typeof import('./backoff.js').Backoff> | undefined} */
   let backoff;
   for (let attempt = 1; ; attempt++) {
-    read.signal?.throwIfAborted();
+    throwIfAborted(read.signal);
     /** @type {Tx | undefined} */
     let tx;
     try {

@@ -7,6 +7,7 @@ const {
   TransactionLostError,
   wrongArgument,
 } = require('./error-classes.js');
+const { throwIfAborted } = require('./abort-hearers.js');
 const { leave, openSession, release } = require('./handles.js');
 const { stackOf, unwatch, watch } = require('./leaked-transactions.js');
 const { FLAG, flush } = require('./mailbox.js');
@@ -383,7 +384,7 @@ class Transaction {
       const read = queryable.readOptions(options);
       const end = endableOf(sql);
       if (end !== undefined) {
-        read.signal?.throwIfAborted();
+        throwIfAborted(read.signal);
         return this.#endByHand(end, read);
       }
       limited = this.#limited(read);
