@@ -181,7 +181,10 @@ export interface PoolOptions extends QueryHooks, UpkeepOptions {
    * connection, 1 to 127. Defaults 5000, 1000, 3.
    */
   keepalive?: { idleMs?: number; intervalMs?: number; count?: number };
-  /** Sent data must be acknowledged within this; 0 = the system's default. Default 8000. */
+  /**
+   * Sent data must be acknowledged within this; 0 = the system's default. Default 8000. Only Linux has such a limit: elsewhere
+   * the system gives up in its own time, and `timeoutMs` or `aliveTimeoutMs` is what ends the wait before.
+   */
   tcpUserTimeoutMs?: number;
   /**
    * Who reads answers. `'auto'`: the event loop, and while that is late the engine's thread; `'engine'`: always that, which

@@ -58,7 +58,10 @@ export interface ServerlessHooks {
   onHeartbeatFail?: (event: { gen: number; err: Error }) => void;
   /** A pass of the reaper is over. */
   onReap?: (event: Reaping) => void;
-  /** The connection was lost; exactly once per loss, never for `clean()`. */
+  /**
+   * The connection was lost; exactly once per loss, never for `clean()`. A server that hangs up without a word is an `'error'` too
+   * (`ECONNRESET`); `'end'` is the end of a `library`'s connection of which it gives no error.
+   */
   onClientDead?: (event: { source: 'error' | 'end'; err?: Error; meta?: DeathMeta }) => void;
 }
 
