@@ -100,7 +100,8 @@ async function isolated(session, reading, asked, options) {
 /** @param {StatementOptions} options @param {number | undefined} deadline @returns {StatementOptions} what is left of them */
 function leftOf(options, deadline) {
   if (deadline === undefined) return options;
-  return { ...options, timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) };
+  const timeoutMs = Math.max(1, Math.ceil(deadline - performance.now()));
+  return { ...options, timeoutMs, wholeMs: options.timeoutMs };
 }
 
 /**

@@ -16,6 +16,7 @@ const { COPY_OPTIONS, readOptions } = require('./options.js');
 const { send } = require('./request.js');
 const { PRESETS, resolveTypes } = require('./rows/types.js');
 const { unreadable } = require('./unreadable-answer.js');
+const { inFull } = require('./whole-limit.js');
 
 /** @import { Face, NativeError } from '../types/native-error.js' */
 /** @import { Answer, Target } from '../types/internal.js' */
@@ -40,7 +41,7 @@ const decoders = new Decoders(resolveTypes(undefined, PRESETS.lossless), 'object
  * }} Place
  */
 
-/** @typedef {{ timeoutMs?: number | undefined, signal?: AbortSignal | undefined, highWaterMark?: number | undefined }} CopyOptions */
+/** @typedef {{ timeoutMs?: number | undefined, wholeMs?: number | undefined, signal?: AbortSignal | undefined, highWaterMark?: number | undefined }} CopyOptions */
 
 /**
  * Told outside of the turn in which answers are taken: whatever a listener of the stream does, the others arrive.
@@ -161,8 +162,10 @@ class Transfer {
     else this.#end(notACopy());
   }
 
-  /** @param {NativeError} fields */
-  fail(fields) {
+  /** @param {NativeError} given */
+  fail(given) {
+    const { timeoutMs, wholeMs = timeoutMs } = this.#options;
+    const fields = inFull(given, wholeMs);
     this.#place?.onFail?.(fields);
     const { signal } = this.#options;
     // The signal's own reason is thrown as it is, but a doubt about the outcome is never hidden by it.

@@ -8,6 +8,7 @@ const { leave, openSession } = require('./handles.js');
 const { flush } = require('./mailbox.js');
 const { DEFAULT_POOL_SIZE } = require('./options.js');
 const queryable = require('./queryable.js');
+const { outOfTime } = require('./unanswered.js');
 
 /** @import { Reading, StatementOptions } from './queryable.js' */
 /** @import { Target } from '../types/internal.js' */
@@ -81,7 +82,7 @@ class Allowance {
     const now = performance.now();
     this.#options = options;
     this.#acquireMs = acquireMs;
-    this.#timeoutMs = options.timeoutMs;
+    this.#timeoutMs = options.wholeMs ?? options.timeoutMs;
     this.#timeoutAt = now + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
     this.#until = Math.min(now + acquireMs, this.#timeoutAt);
   }
@@ -94,7 +95,7 @@ class Allowance {
   get options() {
     if (this.#timeoutMs === undefined) return this.#options;
     const left = Math.max(1, Math.ceil(this.#timeoutAt - performance.now()));
-    return { ...this.#options, timeoutMs: left };
+    return { ...this.#options, timeoutMs: left, wholeMs: this.#timeoutMs };
   }
 
   /** Throws when the caller has given up, or nothing is left. */
@@ -103,8 +104,7 @@ class Allowance {
     throwIfAborted(signal);
     if (this.leftMs > 0) return;
     if (performance.now() < this.#timeoutAt) throw behind(this.#acquireMs);
-    const message = `query: cancelled after timeout of ${this.#timeoutMs}ms`;
-    throw new TimeoutError(message, { code: '57014', outcome: 'not-sent', transient: true });
+    throw outOfTime(this.#timeoutMs, 'not-sent');
   }
 
   /** Waits, but not for longer. @param {Promise<void>} promise @param {number} [mostMs] */
@@ -227,8 +227,8 @@ class LogPositions {
     }, patienceMs);
     let isKept = false;
     try {
-      const { timeoutMs, signal } = options;
-      const limits = { ...(timeoutMs && { timeoutMs }), ...(signal && { signal }) };
+      const { timeoutMs, wholeMs, signal } = options;
+      const limits = { ...(timeoutMs && { timeoutMs, wholeMs }), ...(signal && { signal }) };
       const plain = { types: 'lossless', rowMode: /** @type {const} */ ('object'), ...limits };
       const manner = { flags: 0 };
       const bounds = [after, lead, maxLagBytes];

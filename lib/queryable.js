@@ -49,7 +49,7 @@ const jsonTypes = lazy(() => require('./rows/json-types.js'));
  * @typedef {(limits: { timeoutMs?: number, signal?: AbortSignal }) => Promise<Target>} Near
  */
 
-/** @typedef {{ timeoutMs?: number, signal?: AbortSignal, rowMode?: 'object' | 'array', types?: any, jsonNumbers?: JsonOptions['jsonNumbers'], exactlyOnce?: boolean }} StatementOptions */
+/** `wholeMs`: the limit that `timeoutMs` is the rest of. @typedef {{ timeoutMs?: number, wholeMs?: number | undefined, signal?: AbortSignal, rowMode?: 'object' | 'array', types?: any, jsonNumbers?: JsonOptions['jsonNumbers'], exactlyOnce?: boolean }} StatementOptions */
 
 /** @type {StatementOptions} */
 const NO_OPTIONS = Object.freeze({});

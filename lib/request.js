@@ -7,6 +7,7 @@ const { lazy } = require('./lazy.js');
 const { isTraced } = require('./tracing/channels.js');
 
 const { FLAG, OPERATION } = mailbox;
+const wholeLimits = lazy(() => require('./whole-limit.js'));
 const abortHearers = lazy(() => require('./abort-hearers.js'));
 const tracing = lazy(() => require('./tracing/queries.js'));
 const { ArrayText, prepareParams } = require('./rows/prepare.js');
@@ -26,11 +27,12 @@ const { passingNumber, statementNumber } = require('./statements.js');
  *   batch?: number,
  *   portal?: number,
  *   timeoutMs?: number | undefined,
+ *   wholeMs?: number | undefined,
  *   signal?: AbortSignal | undefined,
  *   utcDates?: boolean,
  *   name?: string,
  *   attempt?: number,
- * }} Manner
+ * }} Manner `wholeMs`: the limit that `timeoutMs` is the rest of
  */
 
 /** @type {Manner} */
@@ -110,10 +112,24 @@ function hand(target, sql, params, decoders, manner, answer, more) {
  * @returns {Promise<InstanceType<typeof StatementAnswer>>} rejects with the engine's fields or with what a parser threw
  */
 function execute(target, sql, params, decoders, manner = PLAIN) {
+  if (manner.wholeMs !== undefined) return executeInTime(target, sql, params, decoders, manner);
   if (manner.signal !== undefined) return executeAbortable(target, sql, params, decoders, manner);
   return new Promise((resolve, reject) => {
     ask(target, sql, params, decoders, manner, new StatementAnswer(decoders, resolve, reject));
   });
+}
+
+/**
+ * In what is left of a limit.
+ * @param {Target} target @param {string | undefined} sql @param {readonly unknown[] | null | undefined} params
+ * @param {Decoders} decoders @param {Manner} manner
+ */
+async function executeInTime(target, sql, params, decoders, { wholeMs, ...manner }) {
+  try {
+    return await execute(target, sql, params, decoders, manner);
+  } catch (reason) {
+    throw wholeLimits().inFull(reason, wholeMs);
+  }
 }
 
 /**

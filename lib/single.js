@@ -8,6 +8,7 @@ const options = require('./options.js');
 const queryable = require('./queryable.js');
 const errors = lazy(() => require('./error-classes.js'));
 
+const wholeLimits = lazy(() => require('./whole-limit.js'));
 const tries = lazy(() => require('./tries.js'));
 
 /** @import { Policy } from './backoff.js' */
@@ -81,7 +82,7 @@ async function patiently(limitMs, read, ask) {
       // It has had no effect: without a session the engine would have moved it.
       const isLost = error instanceof TransactionLostError;
       const isLack = error instanceof AcquireTimeoutError || isLost;
-      if (hasLeft || !isLack || leftOf(limitMs) <= 0) throw error;
+      if (hasLeft || !isLack || leftOf(limitMs) <= 0) throw wholeLimits().inFull(error, timeoutMs);
     } finally {
       clearTimeout(timer);
     }

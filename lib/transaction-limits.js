@@ -4,7 +4,7 @@
 const { setImmediate } = require('node:timers');
 const { hearAbort } = require('./abort-hearers.js');
 const { anySignal } = require('./any-signal.js');
-const { TimeoutError } = require('./error-classes.js');
+const { outOfTime } = require('./unanswered.js');
 
 /** @import { StatementOptions } from './queryable.js' */
 
@@ -22,11 +22,11 @@ function deadlineOf(timeoutMs) {
  * @param {'COMMIT' | 'ROLLBACK'} word @param {StatementOptions} options of the statements
  * @returns {StatementOptions}
  */
-function limitsOfEnd(word, { timeoutMs, signal }) {
+function limitsOfEnd(word, { timeoutMs, wholeMs, signal }) {
   if (timeoutMs === undefined && signal === undefined) return {};
   if (word === 'ROLLBACK') return { timeoutMs: Math.max(PATIENCE_MS, timeoutMs ?? 0) };
   if (signal?.aborted) return { timeoutMs: timeoutMs ?? PATIENCE_MS };
-  return /** @type {StatementOptions} */ ({ timeoutMs, signal });
+  return /** @type {StatementOptions} */ ({ timeoutMs, wholeMs, signal });
 }
 
 class Limits {
@@ -73,8 +73,10 @@ class Limits {
     const limited = /** @type {StatementOptions} */ ({ ...options });
     if (this.#deadline !== undefined) {
       const left = Math.ceil(this.#deadline - performance.now());
-      if (left <= 0) throw this.#outOfTime('not-sent');
-      limited.timeoutMs = Math.min(left, options.timeoutMs ?? left);
+      if (left <= 0) throw outOfTime(this.#timeoutMs, 'not-sent');
+      const { timeoutMs = Number.POSITIVE_INFINITY } = options;
+      limited.timeoutMs = Math.min(left, timeoutMs);
+      if (left < timeoutMs) limited.wholeMs = this.#timeoutMs;
     }
     const signals = [this.#signal, options.signal].filter((signal) => signal !== undefined);
     if (signals.length > 0)
@@ -112,7 +114,7 @@ class Limits {
       const timer =
         left === undefined
           ? undefined
-          : setTimeout(leave, Math.ceil(left), () => this.#outOfTime('failed'));
+          : setTimeout(leave, Math.ceil(left), () => outOfTime(this.#timeoutMs, 'failed'));
       const stopHearing = signal && hearAbort(signal, onAbort);
       const stop = () => {
         clearTimeout(timer);
@@ -126,12 +128,6 @@ class Limits {
         )
         .finally(stop);
     });
-  }
-
-  /** @param {'not-sent' | 'failed'} outcome */
-  #outOfTime(outcome) {
-    const message = `query: cancelled after timeout of ${this.#timeoutMs}ms`;
-    return new TimeoutError(message, { code: '57014', outcome, transient: true });
   }
 }
 

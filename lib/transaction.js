@@ -235,8 +235,8 @@ class Transaction {
    * @param {T} stream @param {StatementOptions} limited
    * @returns {T}
    */
-  #copy(stream, { timeoutMs, signal }) {
-    const limits = /** @type {StatementOptions} */ ({ timeoutMs, signal });
+  #copy(stream, { timeoutMs, wholeMs, signal }) {
+    const limits = /** @type {StatementOptions} */ ({ timeoutMs, wholeMs, signal });
     const begun = this.#isBegun ? undefined : this.#run('', undefined, limits, this.#manner());
     this.#preparing = begun?.then(this.#begun, () => {});
     stream.begin({
@@ -338,7 +338,10 @@ class Transaction {
     const left =
       timeoutMs === undefined
         ? limits
-        : { timeoutMs: Math.max(1, Math.ceil(timeoutMs - (performance.now() - began))) };
+        : {
+            timeoutMs: Math.max(1, Math.ceil(timeoutMs - (performance.now() - began))),
+            wholeMs: timeoutMs,
+          };
     if (missing === undefined) return left;
     await this.#undo(left);
     const why = failed && 'a savepoint could not be rolled back to';

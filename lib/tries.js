@@ -10,6 +10,8 @@ const {
   TimeoutError,
 } = require('./errors.js');
 
+const { inFull } = require('./whole-limit.js');
+
 /** @import { Policy } from './backoff.js' */
 
 /**
@@ -75,7 +77,8 @@ async function tryUntilDone(ask, terms) {
       const hasWaited = waitsOnce && error instanceof AcquireTimeoutError;
       const delay = backoff.delay(attempt);
       const isLate = performance.now() + delay >= until;
-      if (isLast || isLate || hasWaited || !mayTryAgain(error)) throw verdict(error, open);
+      if (isLast || isLate || hasWaited || !mayTryAgain(error))
+        throw verdict(inFull(error, timeoutMs), open);
       onRetry();
       await backoff.sleep(delay, signal).catch((reason) => {
         throw verdict(reason, open);

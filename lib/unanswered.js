@@ -23,10 +23,15 @@ function rolledBackFor(cause, why = 'one of its statements was never sent') {
   return new TransactionRolledBackError(`commit: rolled back, because ${why}`, details);
 }
 
-/** @param {number} timeoutMs of a COMMIT, which was not sent */
-function outOfTime(timeoutMs) {
-  const details = { code: '57014', outcome: /** @type {const} */ ('not-sent') };
-  return new TimeoutError(`query: cancelled after timeout of ${timeoutMs}ms`, details);
+/**
+ * A limit ran out here, and not in the engine.
+ * @param {number | undefined} afterMs @param {'not-sent' | 'failed'} outcome
+ */
+function outOfTime(afterMs, outcome) {
+  // The SQLSTATE says that the server has stopped it.
+  const code = outcome === 'failed' ? '57014' : 'ERR_TIMEOUT';
+  const details = { code, outcome, phase: /** @type {const} */ ('statement'), afterMs };
+  return new TimeoutError(`query: cancelled after timeout of ${afterMs}ms`, details);
 }
 
 class Unanswered {
@@ -103,7 +108,7 @@ class Unanswered {
     /** @type {NodeJS.Timeout | undefined} */
     let timer;
     const late = new Promise((_, reject) => {
-      timer = setTimeout(() => reject(outOfTime(timeoutMs)), timeoutMs);
+      timer = setTimeout(() => reject(outOfTime(timeoutMs, 'not-sent')), timeoutMs);
     });
     try {
       return await Promise.race([this.#missing(), /** @type {Promise<never>} */ (late)]);
@@ -123,4 +128,4 @@ class Unanswered {
   }
 }
 
-module.exports = { Unanswered, rolledBackFor };
+module.exports = { Unanswered, outOfTime, rolledBackFor };

@@ -178,7 +178,11 @@ test('CP-15, CP-51: a read that no standby can serve yet is given up when its ca
   const reads = open(t, { mode: 'read-only', acquireTimeoutMs: 60_000 });
   const ask = (options) => failureOf(reads.query('select 1', [], { after: 'FFFF/0', ...options }));
   const late = await ask({ timeoutMs: 100 });
-  assert.deepEqual([late.name, late.code, late.outcome], ['TimeoutError', '57014', 'not-sent']);
+  assert.deepEqual(
+    [late.name, late.code, late.outcome],
+    ['TimeoutError', 'ERR_TIMEOUT', 'not-sent'],
+  );
+  assert.equal(late.afterMs, 100);
   assert.match(late.message, /timeout of 100ms/);
   const abort = new AbortController();
   const asked = ask({ signal: abort.signal });

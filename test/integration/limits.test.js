@@ -133,6 +133,67 @@ test('maxStatementMs holds inside a transaction, and its end has two seconds lon
   assert.deepEqual(await db.sql('select id from slow'), [{ id: 1 }]);
 });
 
+test('CP-51: an error names the limit of the caller, not what was left of it', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, retry: { baseDelayMs: 1 } });
+  await pool.query('create sequence tried');
+  const slow = 'select pg_sleep(20)';
+  const after = (/** @type {(tx: any) => Promise<any>} */ work) =>
+    pool.transaction(
+      async (tx) => {
+        await tx.query('select pg_sleep(0.05)');
+        await work(tx);
+      },
+      { timeoutMs: 200 },
+    );
+  const asked = {
+    statement: () => after((tx) => tx.query(slow)),
+    stream: () => after((tx) => tx.stream(slow).next()),
+    copy: () =>
+      after(
+        (tx) =>
+          new Promise((_, reject) => tx.copyTo(`copy (${slow}) to stdout`).on('error', reject)),
+      ),
+    'second try': () =>
+      pool.query(
+        `do $$ begin
+          if nextval('tried') = 1 then perform pg_sleep(0.05); raise sqlstate '40001'; end if;
+          perform pg_sleep(20);
+        end $$`,
+        [],
+        { timeoutMs: 200, retry: true },
+      ),
+  };
+  for (const [what, ask] of Object.entries(asked)) {
+    const error = await failureOf(ask());
+    assert.deepEqual([error.name, error.afterMs], ['TimeoutError', 200], what);
+    assert.equal(error.message, 'query: cancelled after timeout of 200ms', what);
+    assert.match(error.stack, /^TimeoutError: query: cancelled after timeout of 200ms\n/, what);
+  }
+  const own = await failureOf(
+    pool.transaction((tx) => tx.query(slow, [], { timeoutMs: 100 }), { timeoutMs: 60_000 }),
+  );
+  assert.equal(own.afterMs, 100, 'a limit of the statement');
+});
+
+test('CP-51: a statement behind the end of its transaction’s time was not sent, and says so', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  await pool.query('select 1');
+  const tx = await pool.begin({ timeoutMs: 200 });
+  await db.sql('select pg_sleep(0.25)');
+  const { name, code, outcome, phase, afterMs } = await failureOf(tx.query('select 1'));
+  assert.deepEqual(
+    { name, code, outcome, phase, afterMs },
+    {
+      name: 'TimeoutError',
+      code: 'ERR_TIMEOUT',
+      outcome: 'not-sent',
+      phase: 'statement',
+      afterMs: 200,
+    },
+  );
+  await tx.rollback();
+});
+
 test('CP-52: maxStatementMs holds for COPY and insertMany, whose own timeoutMs comes first', async (t) => {
   await db.sql(`
     create table slow_rows (id int);
