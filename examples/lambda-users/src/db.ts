@@ -1,7 +1,14 @@
 // The database: one leased connection per container, outside the handler, with credentials that may be rotated.
 
 import { readFileSync } from 'node:fs';
-import { PgError, ServerlessClient, type ServerlessConfig, type ServerlessResult } from 'pg-berth';
+import {
+  ConnectError,
+  PgError,
+  ServerlessClient,
+  type ServerlessConfig,
+  type ServerlessResult,
+} from 'pg-berth';
+import { CredentialsError } from './errors.js';
 import { log } from './log.js';
 import { type Credentials, credentials, replacementFor } from './secrets.js';
 
@@ -10,8 +17,11 @@ interface Database {
   credentials: Credentials;
 }
 
+/** For a connection, its further attempts included: whoever waits for the answer gets a 503 while he still waits. */
 const CONNECT_MS = 2000;
 const QUERY_MS = 5000;
+/** Bytes of a secret that leases are signed with. */
+const LEAST_SECRET = 16;
 /** A connection that was not used for longer is asked whether it is alive: the container may have been frozen. */
 const TRUSTED_MS = 30_000;
 
@@ -54,14 +64,16 @@ export async function close(): Promise<void> {
 async function run<Row>({ client }: Database, text: string, values: unknown[]): Promise<Row[]> {
   const wasOpen = client.getClient() !== null;
   if (wasOpen && Date.now() - usedAt > TRUSTED_MS) {
-    await client.query('SELECT 1').catch(() => client.clean());
+    const alive = { text: 'SELECT 1', query_timeout: CONNECT_MS };
+    await client.query(alive).catch(() => client.clean());
   }
   let result: ServerlessResult<Row>;
   try {
     result = await client.query<Row>(text, values);
   } catch (error) {
-    // The connection ended while nobody used it: certainly nothing was done, and a new one may serve.
-    if (!(wasOpen && error instanceof PgError && error.safeToRetry)) throw error;
+    // The connection ended while nobody used it: certainly nothing was done, and a new one may serve. If it can be had.
+    const isUnsent = error instanceof PgError && error.safeToRetry;
+    if (!wasOpen || !isUnsent || error instanceof ConnectError) throw error;
     result = await client.query<Row>(text, values);
   }
   usedAt = Date.now();
@@ -99,13 +111,20 @@ function open(found: Credentials): Database {
 
 function configOf({ version: _, ssl, ...target }: Credentials): ServerlessConfig {
   const secret = process.env.COORD_SECRET;
+  if (secret && Buffer.byteLength(secret) < LEAST_SECRET) {
+    throw new CredentialsError(`COORD_SECRET has less than ${LEAST_SECRET} bytes`);
+  }
+  const leaseTtlMs = Number(process.env.DB_LEASE_TTL_MS);
   return {
     ...target,
     ssl: ssl && tlsOptions(),
     serviceName: process.env.AWS_LAMBDA_FUNCTION_NAME ?? 'users',
     connectionTimeoutMillis: CONNECT_MS,
+    maxConnectRetryTimeMs: CONNECT_MS,
+    maxQueryRetryTimeMs: CONNECT_MS,
     defaultQueryTimeoutMs: QUERY_MS,
     ...(secret ? { secret } : { leaseMode: 'optional' as const }),
+    ...(leaseTtlMs >= 1 && { leaseTtlMs }),
   };
 }
 

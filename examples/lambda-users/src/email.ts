@@ -26,5 +26,5 @@ function isDomain(domain: string): boolean {
   const labels = domain.split('.');
   const last = labels.at(-1) ?? '';
   if (labels.length < 2 || bytes(domain) > 254) return false;
-  return TOP_LEVEL.test(last) && labels.every((label) => LABEL.test(label));
+  return TOP_LEVEL.test(last) && !/\s/.test(last) && labels.every((label) => LABEL.test(label));
 }

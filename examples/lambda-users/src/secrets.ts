@@ -25,7 +25,11 @@ let isStale = false;
 let waitMs = 0;
 let notBefore = 0;
 
-const ttlMs = () => Number(process.env.DB_SECRET_TTL_MS ?? DEFAULT_TTL_MS);
+/** Empty, or no number: the default, and not a fetch for every request. */
+export function ttlMs(given = process.env.DB_SECRET_TTL_MS): number {
+  const ms = given ? Number(given) : Number.NaN;
+  return ms >= 0 ? ms : DEFAULT_TTL_MS;
+}
 
 /**
  * The credentials, at most `DB_SECRET_TTL_MS` old; older ones when there are no newer to be had.
@@ -112,7 +116,16 @@ export function readSecret(text: string | undefined, version: string): Credentia
   const database = secret?.database ?? secret?.dbname;
   const texts = { host, user, password, database };
   for (const [name, value] of Object.entries(texts)) {
-    if (typeof value !== 'string') throw new CredentialsError(`The secret has no ${name}`);
+    // A server that trusts its clients has none.
+    const isMissing = value === '' && name !== 'password';
+    if (typeof value !== 'string' || isMissing) {
+      throw new CredentialsError(`The secret has no ${name}`);
+    }
+    if (value.includes('\0')) throw new CredentialsError(`The ${name} of the secret holds U+0000`);
+  }
+  // What is refused here is not cached, so that the next request sees the secret that was mended.
+  if (!/^\d{1,5}$/.test(String(port)) || Number(port) < 1 || Number(port) > 65_535) {
+    throw new CredentialsError('The port of the secret is no integer from 1 to 65535');
   }
   const isOn = ssl === true || ssl === 'true';
   return {

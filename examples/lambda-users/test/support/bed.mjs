@@ -41,9 +41,9 @@ export function testBed() {
       await bed.manager.send(command);
       return name;
     },
-    async putSecret(value) {
+    async putSecret(value, SecretId = SECRET_ID) {
       const SecretString = JSON.stringify(value);
-      await bed.manager.send(new PutSecretValueCommand({ SecretId: SECRET_ID, SecretString }));
+      await bed.manager.send(new PutSecretValueCommand({ SecretId, SecretString }));
     },
     environment: (more) => ({
       PATH: process.env.PATH,
@@ -142,11 +142,12 @@ async function startService(t, environment, args) {
         method: 'POST',
         body: typeof body === 'string' ? body : JSON.stringify(body),
       }),
-    /** Sends a signal and resolves to what the process ended with. */
+    /** Sends a signal and resolves to what the process ended with, and after how long. */
     async stop(signal = 'SIGTERM') {
+      const asked = performance.now();
       child.kill(signal);
       const [code, by] = await exited;
-      return { code, by };
+      return { code, by, ms: performance.now() - asked };
     },
   };
 }
