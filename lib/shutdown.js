@@ -5,6 +5,7 @@ const { messageOf } = require('./hooks.js');
 const { aboveZero, logger, number, timerMs } = require('./infra-options.js');
 const { loggerOf } = require('./infra-logger.js');
 const { callback, flag, isText, readOptions, wrong } = require('./option-rules.js');
+const { endWithin } = require('./shutdown-patience.js');
 const { isWorker, onSignals, problemOf, processOf } = require('./shutdown-signals.js');
 
 /** @import * as api from '../types/shutdown.js' */
@@ -27,7 +28,7 @@ const SHUTDOWN_OPTIONS = Object.freeze({
 const RESERVE_MS = 5000;
 const RESERVE_SHARE = 0.3;
 
-/** Part of the time left that the native pool has for cancelling what still runs, and at most so long. */
+/** Part of the time left that a pool of this package has for cancelling what still runs, and at most so long. */
 const CANCEL_SHARE = 0.2;
 const CANCEL_MS = 1000;
 
@@ -77,7 +78,7 @@ async function close(db, leftMs) {
   if (typeof db[CLOSE] === 'function') return db[CLOSE](patienceMs);
   const lifecycle = lifecycleOf(db);
   if (lifecycle) lifecycle.patienceMs = patienceMs;
-  await shutdownDatabase(db);
+  await endWithin(patienceMs, () => shutdownDatabase(db));
   return lifecycle?.report;
 }
 

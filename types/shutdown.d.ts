@@ -7,7 +7,7 @@ export type DestroyableDatabase =
   | { destroy(): Promise<unknown> | unknown }
   | { end(): Promise<unknown> | unknown };
 
-/** What became of the users of a native pool. */
+/** What became of the users of a pool of `createPool`. */
 export interface ShutdownReport {
   /** Statements under way that came to their end. */
   drained: number;
@@ -54,8 +54,9 @@ export interface ShutdownController {
 }
 
 /**
- * Runs `onShutdown`, then `db.destroy()`, or `end()` where there is no `destroy`. What still runs on a native pool
- * shortly before the limit is cancelled on the server, and what stands open is closed. Gives a report for native pools and for Kysely on one.
+ * Runs `onShutdown`, then `db.destroy()`, or `end()` where there is no `destroy`. What still runs on a pool of `createPool` or
+ * a `Pool` of the pg face shortly before the limit is cancelled on the server, and what stands open is closed, whoever ends the
+ * pool: Kysely's dialects and ORMs too. Gives a report for pools of `createPool` and for `BerthDialect`.
  * Calls for the same database, controllers and signals share one shutdown.
  * @throws {Error} `Shutdown timeout after <n>ms`, what `onShutdown` threw, or what `destroy` rejected with
  */

@@ -7,9 +7,16 @@ const { SETTLE, keepReal } = require('./for-pools.js');
 const { wrong } = require('../option-rules.js');
 const { hide } = require('./connection-parameters.js');
 const { readPoolOptions } = require('./pool-options.js');
+const { acquiring } = require('../tracing/connecting.js');
 
 /** What its traces are known by, for pg-berth/opentelemetry; its clients read it of their options. */
 const KEY = Symbol.for('pg-berth.key');
+
+/** Who is told how the wait for a client went, if anybody listens. @param {any} pool */
+function acquiringOf(pool) {
+  const { database, user } = pool.options;
+  return acquiring({ face: 'pg', database, user, key: pool });
+}
 
 class PoolFields extends EventEmitter {
   /** @param {any} [options] @param {any} [Maker] class of the clients */
@@ -46,4 +53,4 @@ class PoolFields extends EventEmitter {
   }
 }
 
-module.exports = { PoolFields };
+module.exports = { PoolFields, acquiringOf };

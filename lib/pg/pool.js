@@ -11,14 +11,14 @@ const { Holders } = require('./holders.js');
 const { openClient } = require('./opening.js');
 const { Place } = require('./place.js');
 const { acquireTimeout, isDead, turnedAway } = require('./pool-failures.js');
-const { PoolFields } = require('./pool-fields.js');
+const { endingWithin } = require('./pool-end.js');
+const { PoolFields, acquiringOf } = require('./pool-fields.js');
 const { settlesClients } = require('./pool-options.js');
 const { promiseOf } = require('./promises.js');
 const { PooledQuery, rejection } = require('./pooled-query.js');
 const { readQuery } = require('./query.js');
 const { SharedClients } = require('./shared-clients.js');
 const { Waiter, forgoing, reasonOf } = require('./waiter.js');
-const { acquiring } = require('../tracing/connecting.js');
 
 /** @typedef {InstanceType<typeof Place>} Kept */
 /** @typedef {InstanceType<typeof PooledQuery>} Pooled */
@@ -119,7 +119,7 @@ class Pool extends PoolFields {
 
   /** @param {Acquired} callback @param {AbortSignal} [signal] has not fired yet */
   #acquire(callback, signal) {
-    const waiter = new Waiter(callback, this.#holders.here(this.#acquire), this.#tracing());
+    const waiter = new Waiter(callback, this.#holders.here(this.#acquire), acquiringOf(this));
     if (signal !== undefined) waiter.heed(signal, () => this.#forget(waiter));
     this.#seek(waiter);
   }
@@ -131,11 +131,6 @@ class Pool extends PoolFields {
     else if (this.connect !== connect) this.connect(forgoing(acquired, signal));
     else if (#clients in this) this.#acquire(bound(acquired), signal);
     else realOf(this)[ACQUIRE](acquired, signal);
-  }
-
-  #tracing() {
-    const { database, user } = this.options;
-    return acquiring({ face: 'pg', database, user, key: this });
   }
 
   /** Serves a waiter as soon as its turn has come. @param {Waiting} waiter */
@@ -244,6 +239,11 @@ class Pool extends PoolFields {
     query.reason = undefined;
     this.#waiting.unshift(query);
     return true;
+  }
+
+  /** Ending a client cancels what runs on it. */
+  #cutOff() {
+    for (const client of [...this.#clients.keys()]) this.#remove(client, () => this.#pulse());
   }
 
   /** @param {any} client @param {() => void} [done] */
@@ -419,7 +419,7 @@ class Pool extends PoolFields {
     }
     const asked = readQuery(text, given, undefined);
     const taken = this.#holders.here(this.query);
-    const from = { text, values: given, taken, told: this.#tracing() };
+    const from = { text, values: given, taken, told: acquiringOf(this) };
     if (done) {
       const tell = bound(done);
       const answered = (/** @type {any} */ result) => tell(undefined, result);
@@ -462,7 +462,7 @@ class Pool extends PoolFields {
     this.ending = true;
     this.#turnAway();
     return this.#give(callback, (done) => {
-      this.#ended = () => process.nextTick(done, undefined);
+      this.#ended = endingWithin(() => this.#cutOff(), done);
       this.#pulse();
     });
   }

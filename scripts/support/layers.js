@@ -214,6 +214,7 @@ const JS = {
   ],
   pg: [
     ...BELOW,
+    'shutdown-patience',
     'query-hooks',
     'batch-error',
     'transaction-ends',
@@ -254,7 +255,8 @@ const JS = {
   health: [...INFRA, 'health-check', 'health-monitor', 'metrics'],
   'pool-metrics': INFRA,
   'shutdown-signals': INFRA,
-  shutdown: [...INFRA, 'shutdown-signals'],
+  'shutdown-patience': [],
+  shutdown: [...INFRA, 'shutdown-patience', 'shutdown-signals'],
   debug: INFRA,
   'status-page': [...INFRA, 'health-check', 'health-monitor', 'pool-metrics'],
   'otel-metrics': ['hooks'],

@@ -165,6 +165,51 @@ for (const [name, openSingle] of Object.entries(SINGLE)) {
   });
 }
 
+/** The pg face, ended by itself, by Kysely's own dialect, and by a wrapper of a program. */
+const ENDED_BY = {
+  itself: (pool) => pool,
+  "Kysely's dialect": (pool) => new Kysely({ dialect: new PostgresDialect({ pool }) }),
+  'a wrapper': (pool) => ({
+    async destroy() {
+      await new Promise((resolve) => setImmediate(resolve));
+      await pool.end();
+    },
+  }),
+};
+
+for (const [what, databaseOf] of Object.entries(ENDED_BY)) {
+  test(`S4: what still runs on a pool of the pg face is cancelled, ended by ${what}`, async () => {
+    const pool = new Pool({ connectionString: database.url, max: 2 });
+    const db = databaseOf(pool);
+    // Kysely ends only what it has used.
+    if (db instanceof Kysely) await sql`select 1`.execute(db);
+    const held = await pool.connect();
+    await held.query('begin');
+    const failed = pool.query('select pg_sleep(60) /* pg face */').catch((error) => error);
+    await database.running('pg face');
+    await gracefulShutdown(db, { timeout: 1000, logger: {} });
+    assert.equal(typeof (await failed).code, 'string');
+    await database.idle('pg face');
+    assert.equal(pool.totalCount, 0, 'what was lent is closed as well');
+    held.release();
+    const sessions = 'select from pg_stat_activity where pid = $1';
+    await waitFor(async () => (await database.sql(sessions, [held.processID])).length === 0, {
+      what: 'the end of what was lent',
+    });
+  });
+}
+
+test('S4: a pool of the pg face that has time left is waited for', async () => {
+  const pool = new Pool({ connectionString: database.url });
+  const client = await pool.connect();
+  const { rows } = await pool.query('select 1 as one');
+  assert.deepEqual(rows, [{ one: 1 }]);
+  const ended = gracefulShutdown(pool, { timeout: 60_000, logger: {} });
+  assert.deepEqual((await client.query('select 2 as two')).rows, [{ two: 2 }]);
+  client.release();
+  await ended;
+});
+
 test('S12: a shutdown says what was drained, rejected and cancelled', async () => {
   const db = openDatabase(2);
   const short = sql`select pg_sleep(2) /* short one */`.execute(db);
