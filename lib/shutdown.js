@@ -39,6 +39,9 @@ const LIFECYCLE = Symbol.for('pg-berth.lifecycle');
 /** The shutdown of a database, under way or done: signals, controllers and direct calls share it. @type {WeakMap<object, Promise<any>>} */
 const shutdowns = new WeakMap();
 
+/** Databases whose shutdown was ever begun, also if it failed. @type {WeakSet<object>} */
+const begun = new WeakSet();
+
 /** @param {unknown} given */
 function readShutdownOptions(given) {
   const read = readOptions(SHUTDOWN_OPTIONS, given);
@@ -64,9 +67,11 @@ function checkDatabase(db) {
   throw new TypeError(`db must have a method destroy or end, got ${db === null ? db : typeof db}`);
 }
 
-/** @param {any} db @returns {Promise<any>} */
-function shutdownDatabase(db) {
-  return typeof db.destroy === 'function' ? db.destroy() : db.end();
+/** @param {any} db */
+async function shutdownDatabase(db) {
+  checkDatabase(db);
+  if (typeof db.destroy === 'function') await db.destroy();
+  else await db.end();
 }
 
 /**
@@ -108,6 +113,7 @@ function shutDownOnce(db, options) {
   if (shutdown === undefined) {
     shutdown = shutDown(db, options);
     shutdowns.set(db, shutdown);
+    begun.add(db);
     // After a failure it may be tried again.
     shutdown.catch(() => shutdowns.delete(db));
   }
@@ -226,7 +232,7 @@ function createShutdownController(db, options) {
       return execution;
     },
     registerSignals: () => register(db, read),
-    isShuttingDown: () => execution !== undefined || shutdowns.has(db),
+    isShuttingDown: () => begun.has(db),
   };
 }
 

@@ -49,7 +49,7 @@ export interface ShutdownController {
   execute(): Promise<ShutdownReport | undefined>;
   /** As `registerShutdownHandlers`. */
   registerSignals(): () => void;
-  /** True from the first moment on, whoever began it, and after the end. */
+  /** True from the first moment on, whoever began it, and after the end, well or not. */
   isShuttingDown(): boolean;
 }
 
@@ -65,7 +65,10 @@ export function gracefulShutdown(
   options?: RegisterShutdownOptions,
 ): Promise<ShutdownReport | undefined>;
 
-/** `db.destroy()`, or `end()` where there is no `destroy`. */
+/**
+ * `db.destroy()`, or `end()` where there is no `destroy`.
+ * @throws {TypeError} it has neither
+ */
 export function shutdownDatabase(db: DestroyableDatabase): Promise<void>;
 
 /**

@@ -103,6 +103,20 @@ test('what cannot be closed is refused at once, and leaves nothing behind', asyn
     assert.equal(onShutdown.mock.callCount(), 0);
     assert.throws(() => registerShutdownHandlers(/** @type {any} */ (db)), wrong);
     assert.throws(() => createShutdownController(/** @type {any} */ (db)), wrong);
+    await assert.rejects(shutdownDatabase(/** @type {any} */ (db)), wrong);
+  }
+});
+
+test('shutdownDatabase gives a promise, whatever the database does', async () => {
+  const error = new Error('no');
+  const given = shutdownDatabase({ destroy: () => 'done' });
+  assert.ok(given instanceof Promise);
+  assert.equal(await given, undefined);
+  const failing = () => {
+    throw error;
+  };
+  for (const db of [{ destroy: failing }, { end: failing }]) {
+    await assert.rejects(shutdownDatabase(db), (thrown) => thrown === error);
   }
 });
 
@@ -153,6 +167,18 @@ test('S5: every execute gives the same promise', async () => {
   assert.equal(controller.execute(), first);
   assert.equal(controller.isShuttingDown(), true);
   assert.equal(calls(db), 1);
+});
+
+test('S6: what was begun elsewhere stays begun when it failed', async () => {
+  const db = stub(async () => {
+    throw new Error('no');
+  });
+  const controller = createShutdownController(db, { logger: quiet });
+  const other = createShutdownController(db, { logger: quiet });
+  await assert.rejects(gracefulShutdown(db, { logger: quiet }));
+  assert.equal(controller.isShuttingDown(), true);
+  await assert.rejects(other.execute());
+  assert.deepEqual([controller.isShuttingDown(), other.isShuttingDown()], [true, true]);
 });
 
 test("S6: a signal's shutdown and the controller's are one", async (t) => {
