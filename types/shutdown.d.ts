@@ -27,7 +27,8 @@ export interface ShutdownOptions {
   /** Milliseconds for everything, above 0. Default 30 000. */
   timeout?: number;
   /**
-   * Runs first and may still use the database. It has `timeout` less a reserve for closing: the smaller of 5 s and 30 %.
+   * Runs first and may still use the database, and so may everybody else until it has ended: it is for `server.close()`, and
+   * requests under way need the database to their end. From then on new work is refused. It has `timeout` less a reserve for closing: the smaller of 5 s and 30 %.
    * If it throws or takes longer, the database is closed all the same.
    */
   onShutdown?: () => void | Promise<void>;
