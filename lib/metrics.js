@@ -3,11 +3,14 @@
 
 const { callHook } = require('./hooks.js');
 const { notBelowZero, number, pool } = require('./infra-options.js');
-const { readOptions, text } = require('./option-rules.js');
+const { readOptions } = require('./option-rules.js');
 
 /** @import * as api from '../types/health.js' */
 
-const METRICS_OPTIONS = Object.freeze({ period: text, pool, slowQueryThreshold: number });
+/** Of any form: one that nobody knows filters nothing. @type {import('./option-rules.js').Rule} */
+const period = { accepts: (value) => typeof value === 'string', says: 'a string' };
+
+const METRICS_OPTIONS = Object.freeze({ period, pool, slowQueryThreshold: number });
 
 /** Programs match on it. */
 const NOT_AVAILABLE =

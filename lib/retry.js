@@ -42,7 +42,7 @@ function readRetryOptions(given) {
   } = read;
   checkAttempts(maxAttempts);
   notBelowZero('delayMs', delayMs);
-  notBelowZero('maxDelayMs', maxDelayMs);
+  inRange('maxDelayMs', maxDelayMs, (ms) => ms >= 0, 'a number not below 0 (milliseconds)');
   if (maxDelayMs < delayMs) {
     throw refusal(
       'maxDelayMs',
@@ -107,7 +107,7 @@ function delayAfter(attempt, { delayMs, maxDelayMs, backoff, jitterFactor }) {
   // Doubled a thousand times it is infinite, and no time at all times infinity would be no number.
   const factor = backoff ? Math.min(2 ** (attempt - 1), Number.MAX_VALUE) : 1;
   const plain = delayMs * factor;
-  const capped = Math.min(plain, maxDelayMs);
+  const capped = Math.min(plain, maxDelayMs, Number.MAX_VALUE);
   const jitter = capped * jitterFactor * (Math.random() * 2 - 1);
   return Math.min(capped + jitter, maxDelayMs);
 }

@@ -92,19 +92,20 @@ export interface HealthMonitorOptions extends HealthCheckOptions {
 export type HealthCheckCallback = (result: HealthCheckResult) => void;
 
 /**
- * Runs `select 1` and says how long that took. Never rejects because of the database or the pool.
+ * Runs `select 1` and says how long that took. Never rejects because of the database or the pool. The type parameter is that of
+ * the original, a schema, and decides nothing.
  * @throws {TypeError | RangeError} an option is wrong
  * @example
  * const { status } = await checkDatabaseHealth(db, pool, { timeoutMs: 2000 });
  */
-export function checkDatabaseHealth(
+export function checkDatabaseHealth<_DB = unknown>(
   db: HealthDatabase,
   pool?: HealthPool | null,
   limits?: HealthLimits,
 ): Promise<HealthCheckResult>;
 
 /** As `checkDatabaseHealth`, with the server's version when `verbose`. */
-export function performHealthCheck(
+export function performHealthCheck<_DB = unknown>(
   db: HealthDatabase,
   options?: HealthCheckOptions,
 ): Promise<HealthCheckResult>;

@@ -9,7 +9,7 @@ export interface RetryOptions {
   maxAttempts?: number;
   /** The first delay, from 0. Default 1000. */
   delayMs?: number;
-  /** No delay is longer; not below `delayMs`. Default: the larger of 30 000 and `delayMs`. */
+  /** No delay is longer; not below `delayMs`, perhaps `Infinity`. Default: the larger of 30 000 and `delayMs`. */
   maxDelayMs?: number;
   /** true: the delay doubles; false: it is always `delayMs`. Default true. */
   backoff?: boolean;

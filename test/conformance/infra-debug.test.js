@@ -233,6 +233,7 @@ test('M9: samples older than the period are left out', () => {
     ['1d', 2],
     ['91s', 2],
     ['forever', 2],
+    ['', 2],
   ]) {
     const report = getMetrics(old, { period });
     assert.equal(report.queries?.total, count, period);

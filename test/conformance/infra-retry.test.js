@@ -87,6 +87,14 @@ test('R1: jitter spreads over plus and minus its share', async (t) => {
   assert.deepEqual(await delaysOf(t, { maxAttempts: 2, delayMs: 400 }), [450]);
 });
 
+test('R1: without a cap the delay goes on doubling', async (t) => {
+  const options = { maxAttempts: 5, delayMs: 50_000, maxDelayMs: Number.POSITIVE_INFINITY };
+  assert.deepEqual(
+    await delaysOf(t, { ...options, jitterFactor: 0 }),
+    [50_000, 100_000, 200_000, 400_000],
+  );
+});
+
 test('R2: a first delay above the default cap raises the cap', async (t) => {
   const delays = await delaysOf(t, { maxAttempts: 3, delayMs: 60_000, jitterFactor: 0 });
   assert.deepEqual(delays, [60_000, 60_000]);

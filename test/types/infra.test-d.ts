@@ -46,6 +46,8 @@ export async function health(): Promise<void> {
   same<typeof status, HealthStatus>(true);
   same<NonNullable<typeof metrics>['eventLoopLagMs'], number | undefined>(true);
   await checkDatabaseHealth(native);
+  await checkDatabaseHealth<{ users: { id: number } }>(db, createMetricsPool(pgPool));
+  await performHealthCheck<{ users: { id: number } }>(db);
   await performHealthCheck(db, { verbose: true, logger: { warn: (line) => line.length } });
   // @ts-expect-error misspelt
   await performHealthCheck(db, { timeout: 5 });
