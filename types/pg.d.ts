@@ -394,6 +394,8 @@ export class Query extends EventEmitter<QueryEvents> implements Submittable {
   types: CustomTypesConfig | undefined;
   binary: boolean | undefined;
   portal: string;
+  /** There if it was given. */
+  signal?: AbortSignal;
   callback: Done<any> | undefined;
   submit(): void;
 }

@@ -78,6 +78,7 @@ class Query extends EventEmitter {
     this.callback = asked.callback;
     this.rowMode = asked.rowMode;
     this.query_timeout = asked.timeout;
+    if (asked.signal !== undefined) this.signal = asked.signal;
   }
 
   /** What a client knows Query objects by; it runs them itself. @returns {undefined} */

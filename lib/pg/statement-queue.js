@@ -2,10 +2,10 @@
 'use strict';
 
 const { setImmediate } = require('node:timers');
-const { hearAbort } = require('../abort-hearers.js');
 const { FLAG, cancel, wait } = require('../mailbox.js');
 const { BlockingAnswer, StatementAnswer } = require('../answer.js');
 const { isTraced } = require('../tracing/channels.js');
+const { Abortable } = require('./abortable.js');
 const { bound } = require('./bound.js');
 const { defaults } = require('./defaults.js');
 const { describe, isFatal, lastWordsOf, timedOut } = require('./failures.js');
@@ -140,38 +140,16 @@ class StatementQueue {
     }
   }
 
-  /**
-   * Before its turn it is given up at once; afterwards the answer says what came of it.
-   * @param {Asked} asked @param {number} limit @param {Resolve} resolve @param {Reject} reject
-   */
+  /** @param {Asked} asked @param {number} limit @param {Resolve} resolve @param {Reject} reject */
   #startAbortable(asked, limit, resolve, reject) {
-    /** @type {AbortSignal} */
-    const signal = asked.signal;
-    let isOver = false;
-    let giveUp = () => settle(reject, signal.reason);
-    let stopHearing = () => {};
-    const settle = (/** @type {(value: any) => void} */ how, /** @type {any} */ value) => {
-      if (isOver) return;
-      isOver = true;
-      stopHearing();
-      how(value);
-    };
-    if (signal.aborted) {
-      process.nextTick(giveUp);
-      return;
-    }
-    stopHearing = hearAbort(signal, () => giveUp());
+    const one = new Abortable(asked.signal, resolve, reject);
+    if (one.isRefused) return;
     this.#last = asked;
-    const done = (/** @type {any} */ answer) => settle(resolve, answer);
-    const failed = (/** @type {any} */ reason) => {
-      const isGivenUp = reason?.kind === 'cancelled' && reason.outcome !== 'unknown';
-      settle(reject, isGivenUp && signal.aborted ? signal.reason : reason);
-    };
-    const sent = (/** @type {() => void} */ cancelIt) => {
-      giveUp = cancelIt;
-    };
+    const done = (/** @type {any} */ answer) => one.done(answer);
+    const failed = (/** @type {any} */ reason) => one.failed(reason);
+    const sent = (/** @type {() => void} */ cancelIt) => one.sent(cancelIt);
     const begin = (/** @type {number} */ left) => {
-      if (!isOver) this.#send(asked, left, done, failed, sent);
+      if (!one.isOver) this.#send(asked, left, done, failed, sent);
     };
     if (this.#mayBegin) begin(limit);
     else this.#wait(limit, begin, failed);
@@ -392,33 +370,44 @@ class StatementQueue {
   startQuery(query, format, limit) {
     const asked = readQuery(query, undefined, undefined);
     const decoders = this.#decodersOf(asked);
-    const failed = (/** @type {any} */ reason) =>
+    const tellEnd = () => answer.run(() => query.handleEnd(answer.results()));
+    const tellFailure = (/** @type {any} */ reason) =>
       answer.run(() => query.handleError(describe(reason)));
+    const one = new Abortable(
+      asked.signal,
+      () => process.nextTick(tellEnd),
+      (reason) => process.nextTick(tellFailure, reason),
+    );
+    const failed = (/** @type {any} */ reason) => one.failed(reason);
     /** @type {InstanceType<typeof QueryAnswer>} */
     const answer = new QueryAnswer(
       query,
       decoders,
       format,
-      () => {
-        process.nextTick(() => answer.run(() => query.handleEnd(answer.results())));
+      (done) => {
+        one.done(done);
         this.answered(asked, undefined);
       },
-      (reason) => this.#failed(asked, reason, (why) => process.nextTick(failed, why)),
+      (reason) => this.#failed(asked, reason, failed),
     );
+    if (one.isRefused) return;
     const begin = (/** @type {number} */ left) => {
+      if (one.isOver) return;
       const problem = this.#complaint(asked);
       if (problem !== undefined) {
-        this.#refuse(asked, () => process.nextTick(failed, problem));
+        this.#refuse(asked, () => failed(problem));
         return;
       }
       try {
-        this.#ask(asked, left, decoders, answer);
+        const { target } = /** @type {Link} */ (this.#link);
+        const id = this.#ask(asked, left, decoders, answer);
+        one.sent(() => cancel(target, id, answer));
       } catch (error) {
-        this.#refuse(asked, () => process.nextTick(failed, error));
+        this.#refuse(asked, () => failed(error));
       }
     };
     if (this.#mayBegin) begin(limit);
-    else this.#wait(limit, begin, (reason) => process.nextTick(failed, reason));
+    else this.#wait(limit, begin, failed);
   }
 
   /** Gives the client to a submittable in its turn. @param {any} submittable @param {number} limit in ms, of its wait and of each thing it asks */

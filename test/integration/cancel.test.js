@@ -2,7 +2,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { Client, Cursor } = require('../../lib/index.js');
+const { Client, Cursor, Pool, Query } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
@@ -142,6 +142,49 @@ test('a query of a client is given up before it is sent, while it waits, and whi
   );
   const { rows } = await client.query(`select to_regclass('never') as never`);
   assert.deepEqual(rows, [{ never: null }]);
+});
+
+test('a Query is given up by its signal as a query is, on a client and on a pool', async (t) => {
+  const pool = new Pool({ connectionString: db.url, max: 1 });
+  t.after(() => pool.end());
+  const client = await pool.connect();
+  const reason = new Error('mine');
+  /** What its events say. */
+  const ended = (query) =>
+    new Promise((resolve, reject) => query.on('end', resolve).on('error', reject));
+  const early = client.query(new Query({ text: 'select 1', signal: AbortSignal.abort(reason) }));
+  await assert.rejects(ended(early), reason);
+  const cursor = client.query(new Cursor('select 1'));
+  const waiting = new AbortController();
+  const text = 'create table never (a int)';
+  const behind = ended(client.query(new Query({ text, signal: waiting.signal })));
+  waiting.abort(reason);
+  await assert.rejects(behind, reason);
+  await cursor.close();
+  const running = new AbortController();
+  const slow = ended(
+    client.query(new Query({ text: 'select pg_sleep(61)', signal: running.signal })),
+  );
+  await db.running('pg_sleep(61)');
+  running.abort(reason);
+  await assert.rejects(slow, reason);
+  await assert.rejects(ended(client.query(new Query({ text: 'select 1', signal: 'no' }))), {
+    name: 'TypeError',
+  });
+  const forClient = new AbortController();
+  const query = new Query({ text, signal: forClient.signal });
+  const [told, given] = [ended(query), pool.query(query)];
+  forClient.abort(reason);
+  await assert.rejects(told, reason);
+  await assert.rejects(given, reason);
+  const late = new AbortController();
+  const done = client.query(new Query({ text: 'select 1 as n', signal: late.signal }));
+  assert.deepEqual((await ended(done)).rowCount, 1);
+  late.abort(reason);
+  assert.deepEqual((await client.query(`select to_regclass('never') as never`)).rows, [
+    { never: null },
+  ]);
+  client.release();
 });
 
 test('a cancelled statement is over on the server, and its connection is used again', async (t) => {

@@ -140,3 +140,20 @@ test('sec_c03: a signal that fires while the parameters are made ends its own st
   assert.equal((await failureOf(pool.query(sleep, [value], abort))).name, 'AbortError');
   assert.deepEqual(await pool.query('select 1 as n'), [{ n: 1 }]);
 });
+
+test('sec_c03: on a client of the pg face too', async (t) => {
+  const client = new Client(db.url);
+  await client.connect();
+  t.after(() => client.end());
+  const abort = new AbortController();
+  const value = {
+    toJSON() {
+      abort.abort();
+      return 1;
+    },
+  };
+  const { signal } = abort;
+  const sleep = client.query({ text: 'select pg_sleep(60), $1::jsonb', values: [value], signal });
+  assert.equal((await failureOf(sleep)).name, 'AbortError');
+  assert.equal((await client.query('select 1')).rowCount, 1);
+});
