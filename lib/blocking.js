@@ -41,7 +41,7 @@ function block(target, reading, maxMs, sql, params, read) {
     const message = `querySync: the engine did not answer within ${timeoutMs + GRACE_MS}ms`;
     throw new OutcomeUnknownError(message, { code: 'IN_DOUBT' });
   }
-  if (hasFailed) throw queryable.asError(failure);
+  if (hasFailed) throw queryable.asError(failure, sql);
   answer.finish(() => {
     const left = Math.max(1, Math.ceil(until - performance.now()));
     const limits = /** @type {const} */ ({ types: 'lossless', rowMode: 'object', timeoutMs: left });
@@ -49,7 +49,7 @@ function block(target, reading, maxMs, sql, params, read) {
       block(target, reading, maxMs, text, values, limits).result.rows;
     reading.catalog?.lookUpBlocking(decoders.unknown(answer.heldShapes()), lookUp);
   });
-  if (hasFailed) throw queryable.asError(failure);
+  if (hasFailed) throw queryable.asError(failure, sql);
   return answer;
 }
 

@@ -173,7 +173,10 @@ class Transfer {
     if (isGivenUp && signal?.aborted) this.#end(signal.reason);
     else if (isGivenUp && this.#unread !== undefined)
       this.#end(fromNative({ ...this.#unread, outcome: fields.outcome }, 'cluster'));
-    else this.#end(fromNative(fields, this.#place?.face ?? 'cluster'));
+    else {
+      const face = this.#place?.face ?? 'cluster';
+      this.#end(fromNative(fields, face, face === 'cluster' ? this.#text : undefined));
+    }
   }
 
   /** @param {Error | undefined} error */

@@ -45,15 +45,19 @@ const CLUSTER_CLOSED = /** @type {Record<string, string>} */ ({
  *
  * @param {NativeError | Error} fields
  * @param {Face} face `'cluster'` for createPool; `'pg'` for everything that stands in for `pg`
+ * @param {string} [sql] the statement that the server may have refused
  * @returns {Error} errors that JavaScript made already come back unchanged
  */
-function fromNative(fields, face) {
+function fromNative(fields, face, sql) {
   if (fields instanceof Error) return fields;
   // What happened in the engine has no stack here, and what is thrown has its stack taken once. Taking them all was a third
   // of what a failure costs, which hundreds of callers pay at the same moment when their database is gone.
   const error = withStackLimit(0, () =>
     isOpen(fields) ? doubt(fields, face) : build(fields, face),
   );
+  // Logs of errors have what is enumerable, and a text may hold what is nobody else's business.
+  if (sql !== undefined && fields.kind === 'server' && !isOpen(fields))
+    Object.defineProperty(error, 'sql', { value: sql, writable: true, configurable: true });
   // Takes this file out of the stack.
   Error.captureStackTrace?.(error, fromNative);
   return error;

@@ -119,12 +119,21 @@ async function run(target, sql, params, options, reading, manner, attempt = 1) {
         : { ...manner, ...options, attempt };
     return await execute(target, sql, params, decoders, how);
   } catch (cause) {
-    throw asError(cause);
+    throw asError(cause, sql);
   }
 }
 
 /** Rows, straight into the one promise that the caller has. */
 class RowsAnswer extends StatementAnswer {
+  /**
+   * @param {InstanceType<typeof Decoders>} decoders @param {(value: any) => void} resolve @param {(reason: any) => void} reject
+   * @param {string} sql
+   */
+  constructor(decoders, resolve, reject, sql) {
+    super(decoders, resolve, reject);
+    this.sql = sql;
+  }
+
   /** @override */
   settle() {
     this.resolve(toRows(this));
@@ -137,7 +146,7 @@ class RowsAnswer extends StatementAnswer {
       Promise.resolve()
         .then(() => {})
         .then(() => {
-          throw asError(reason);
+          throw asError(reason, this.sql);
         }),
     );
   }
@@ -149,10 +158,10 @@ class FirstAnswer extends RowsAnswer {
 
   /**
    * @param {InstanceType<typeof Decoders>} decoders @param {(value: any) => void} resolve @param {(reason: any) => void} reject
-   * @param {() => void} begun
+   * @param {string} sql @param {() => void} begun
    */
-  constructor(decoders, resolve, reject, begun) {
-    super(decoders, resolve, reject);
+  constructor(decoders, resolve, reject, sql, begun) {
+    super(decoders, resolve, reject, sql);
     this.#begun = begun;
   }
 
@@ -198,8 +207,8 @@ function runPlain(target, sql, params, { decoders }, manner, refuse, begun) {
       checkText(sql);
       const answer =
         begun === undefined
-          ? new RowsAnswer(decoders, resolve, reject)
-          : new FirstAnswer(decoders, resolve, reject, begun);
+          ? new RowsAnswer(decoders, resolve, reject, sql)
+          : new FirstAnswer(decoders, resolve, reject, sql, begun);
       ask(target, sql, params, decoders, manner, answer);
     } catch (error) {
       if (refuse === undefined) throw error;
@@ -215,15 +224,15 @@ function runPlain(target, sql, params, { decoders }, manner, refuse, begun) {
  */
 function runEnd(target, sql, { decoders }, manner) {
   return new Promise((resolve, reject) => {
-    ask(target, sql, undefined, decoders, manner, new EndAnswer(decoders, resolve, reject));
+    ask(target, sql, undefined, decoders, manner, new EndAnswer(decoders, resolve, reject, sql));
   });
 }
 
-/** What a statement rejected with: fields of the engine become its error, everything else is somebody's own. @param {any} cause */
-function asError(cause) {
+/** What a statement rejected with: fields of the engine become its error, everything else is somebody's own. @param {any} cause @param {string} [sql] */
+function asError(cause, sql) {
   return cause instanceof Error || typeof cause?.kind !== 'string'
     ? cause
-    : require('./errors.js').fromNative(cause, 'cluster');
+    : require('./errors.js').fromNative(cause, 'cluster', sql);
 }
 
 /** @param {Answered} answer */

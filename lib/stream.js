@@ -142,7 +142,7 @@ class RowStream {
         await this.#nextBatch();
       } catch (error) {
         await this.#abandon();
-        throw queryable.asError(error);
+        throw queryable.asError(error, this.#source.sql);
       }
     }
     return { done: false, value: this.#take() };
@@ -218,7 +218,7 @@ class RowStream {
         await this.#ask(undefined, undefined, OPERATION.CLOSE);
       }
     } catch (error) {
-      throw queryable.asError(error);
+      throw queryable.asError(error, this.#source.sql);
     } finally {
       this.#source.onEnd?.();
     }

@@ -57,8 +57,8 @@ export class PgError extends Error implements Verdict {
 
 /**
  * The server answered with an error. The fields, their names and their order are those of `pg`'s `DatabaseError`, which
- * is another name of this class; absent ones are `undefined`. Texts are the server's own, in its language. `host`, which `pg`
- * has not, says which server it was; it is not enumerable.
+ * is another name of this class; absent ones are `undefined`. Texts are the server's own, in its language. `host` and `sql`, which
+ * `pg` has not, say which server and which statement it was; they are not enumerable, so logs of errors leave them out.
  */
 export class ServerError extends PgError {
   constructor(message: string, length?: number, name?: string);
@@ -87,6 +87,8 @@ export class ServerError extends PgError {
   file: string | undefined;
   line: string | undefined;
   routine: string | undefined;
+  /** The statement as it was given to createPool, a pool of it or Kysely, without the values of its parameters. */
+  readonly sql?: string;
 }
 export { ServerError as DatabaseError };
 

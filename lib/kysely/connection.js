@@ -201,7 +201,7 @@ class BerthConnection {
     } catch (cause) {
       if (signal?.aborted && this.#isGone) throw signal.reason;
       if (waiting?.aborted && this.#isGone) throw waiting.reason;
-      const error = this.#report(queryable.asError(cause));
+      const error = this.#report(queryable.asError(cause, sql));
       if (isStopped && error instanceof CancelledError) throw stoppedHere(error);
       const isWithin = (Number(manner.flags) & FLAG.TRANSACTION) !== 0;
       throw error instanceof TransactionLostError && !isWithin ? sessionLost(error) : error;

@@ -3,7 +3,11 @@
 
 const assert = require('node:assert/strict');
 const { createHash } = require('node:crypto');
+const { finished } = require('node:stream/promises');
+const { inspect } = require('node:util');
+const { Client, ServerError } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
+const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
 
 const db = testDatabase();
@@ -259,4 +263,33 @@ test('two statements in one text are refused by the server and leave the connect
   const pool = db.openPool(t, { poolSize: 1 });
   await assert.rejects(pool.query('select 1; select 2'), { code: '42601' });
   assert.deepEqual(await pool.query('select 3 as n;'), [{ n: 3 }]);
+});
+
+test('CP-93: errors of the server name their statement, where no log of errors shows it', async (t) => {
+  const pool = db.openPool(t);
+  const wrong = 'select $1::int4 / 0 /* the statement */';
+  const values = [815_815];
+  const copy = 'copy (select 1 / 0) to stdout';
+  /** @type {Record<string, () => any>} */
+  const ways = {
+    query: () => pool.query(wrong, values),
+    'query with options': () => pool.query(wrong, values, { timeoutMs: 60_000 }),
+    queryResult: () => pool.queryResult(wrong, values),
+    querySync: async () => pool.querySync(wrong, values),
+    stream: () => pool.stream(wrong, values).next(),
+    transaction: () => pool.transaction((tx) => tx.query(wrong, values)),
+    batch: () => pool.batch([{ sql: wrong, params: values }], { errors: 'all-or-nothing' }),
+    copyTo: () => finished(pool.copyTo(copy).resume()),
+  };
+  for (const [way, fail] of Object.entries(ways)) {
+    const error = await failureOf(fail());
+    assert.equal(error.sql, way === 'copyTo' ? copy : wrong, way);
+    for (const shown of [inspect(error), JSON.stringify(error), error.message])
+      assert.ok(!shown.includes('the statement') && !shown.includes('815'), `${way}: ${shown}`);
+  }
+  const client = new Client(db.url);
+  await client.connect();
+  t.after(() => client.end());
+  const error = await failureOf(client.query('select 1 / 0'));
+  assert.deepEqual([error.constructor, error.sql], [ServerError, undefined], 'as in pg');
 });
