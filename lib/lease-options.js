@@ -2,7 +2,7 @@
 'use strict';
 
 const rules = require('./option-rules.js');
-const { count, flag, ms, oneOf, positive } = rules;
+const { count, flag, ms, oneOf } = rules;
 
 /** @import { Rule, Table } from './option-rules.js' */
 
@@ -21,9 +21,22 @@ const seconds = {
   says: 'a number of seconds, not negative',
 };
 
+/** A fraction would be part of the signed name, where it has no room (rule A9): it is rounded. @type {Rule} */
+const lifetime = {
+  accepts: (value) => typeof value === 'number' && value >= 1 && value <= rules.MAX_MS,
+  says: 'a number of milliseconds from 1',
+  most: rules.MAX_MS,
+};
+
+/** @template {Record<string, any>} T @param {T} lease checked @returns {T} */
+function roundedTtl(lease) {
+  const { leaseTtlMs } = lease;
+  return leaseTtlMs === undefined ? lease : { ...lease, leaseTtlMs: Math.round(leaseTtlMs) };
+}
+
 /** @type {Table} As the engine knows them. */
 const LEASE_OPTIONS = Object.freeze({
-  leaseTtlMs: positive,
+  leaseTtlMs: lifetime,
   heartbeatSoftRemainingMs: count,
   heartbeatHardWaitRemainingMs: count,
   heartbeatTimeoutMs: ms,
@@ -79,7 +92,7 @@ function readPoolLease(lease, applicationName, env = process.env) {
   const serviceName = lease.serviceName ?? (env.AWS_LAMBDA_FUNCTION_NAME || 'sls_pg');
   // What a pool holds open is wanted, used or not.
   const kept = { always: true, heartbeatErrorMode: 'swallow' };
-  return { ...lease, serviceName, plainName: applicationName ?? serviceName, ...kept };
+  return { ...roundedTtl(lease), serviceName, plainName: applicationName ?? serviceName, ...kept };
 }
 
 module.exports = {
@@ -89,4 +102,5 @@ module.exports = {
   probability,
   readClientLease,
   readPoolLease,
+  roundedTtl,
 };

@@ -7,8 +7,8 @@ const errors = lazy(() => require('./error-classes.js'));
 
 /**
  * One option: which values are right, how the message goes on after `must be`, which words may be quoted back, the largest
- * number if `says` does not name it, which right words this version has to refuse, whether values are never shown, and how an
- * object is copied, so that it is read once and later changes of the caller's are not seen.
+ * number if `says` does not name it, which right words this version has to refuse, whether values are never shown, whether null
+ * counts as not given, and how an object is copied, so that it is read once and later changes of the caller's are not seen.
  * @typedef {{
  *   accepts: (value: any) => boolean,
  *   says: string,
@@ -16,6 +16,7 @@ const errors = lazy(() => require('./error-classes.js'));
  *   most?: number,
  *   refused?: readonly string[],
  *   secret?: boolean,
+ *   nullable?: boolean,
  *   copy?: (value: object, name: string) => any,
  * }} Rule
  */
@@ -55,7 +56,7 @@ function readOptions(table, options, refused = [], prefix = '') {
     const rule = Object.hasOwn(table, name) ? table[name] : undefined;
     if (rule === undefined) throw unknownOption(prefix, name, table);
     const given = /** @type {any} */ (options)[name];
-    if (given === undefined) continue;
+    if (given === undefined || (given === null && rule.nullable)) continue;
     const value =
       rule.copy && typeof given === 'object' && given !== null
         ? rule.copy(given, prefix + name)
@@ -212,6 +213,15 @@ function oneOf(...words) {
   return { accepts: (value) => words.includes(value), says, words };
 }
 
+/** The table of an interface whose options are also absent when they are null. @param {Table} table @returns {Table} */
+function nullable(table) {
+  const named = Object.entries(table).map(([name, rule]) => [
+    name,
+    rule.accepts(null) ? rule : { ...rule, nullable: true },
+  ]);
+  return Object.freeze(Object.fromEntries(named));
+}
+
 /** An object with a table of its own. @param {() => Table} table loaded when it is needed @returns {Rule} */
 function group(table) {
   return {
@@ -234,6 +244,7 @@ module.exports = {
   isText,
   ms,
   msOrNever,
+  nullable,
   oneOf,
   port,
   positive,

@@ -65,7 +65,10 @@ export interface ServerlessHooks {
   onClientDead?: (event: { source: 'error' | 'end'; err?: Error; meta?: DeathMeta }) => void;
 }
 
-/** Options of `ServerlessClient`. Connection options have the names, meanings and environment defaults of `pg`. */
+/**
+ * Options of `ServerlessClient`. Connection options have the names, meanings and environment defaults of `pg`. What is null
+ * counts as not given.
+ */
 export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   /** Signs leases: at least 16 bytes of UTF-8. Required unless `leaseMode: 'optional'`. Never shown anywhere. */
   secret?: string | null;
@@ -73,7 +76,7 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   coordinationSecret?: string | null;
   /** `'optional'`: without a secret the client works without leases. Default `'required'`. */
   leaseMode?: 'required' | 'optional';
-  /** How long a lease lasts, milliseconds from 1. Default 90 000. */
+  /** How long a lease lasts, milliseconds from 1, rounded. Default 90 000. */
   leaseTtlMs?: number;
   /** Default: `AWS_LAMBDA_FUNCTION_NAME`, else `sls_pg`. */
   serviceName?: string | null;

@@ -2,8 +2,8 @@
 'use strict';
 
 const rules = require('../option-rules.js');
-const { callback, count, flag, group, isObject, oneOf, readOptions, wrong } = rules;
-const { LEASE_OPTIONS, LEAST_SECRET, probability } = require('../lease-options.js');
+const { callback, count, flag, group, isObject, nullable, oneOf, readOptions, wrong } = rules;
+const { LEASE_OPTIONS, LEAST_SECRET, probability, roundedTtl } = require('../lease-options.js');
 const { JSON_OPTIONS } = require('../options.js');
 const { HOOK_OPTIONS, hooksOf } = require('../query-hooks.js');
 
@@ -39,7 +39,7 @@ const numeric = {
 };
 
 /** @type {Table} Handed on as they are, under pg's names. */
-const CONNECTION_OPTIONS = Object.freeze({
+const CONNECTION_OPTIONS = nullable({
   connectionString: { ...optionalText, secret: true },
   host: optionalText,
   port: numeric,
@@ -75,7 +75,7 @@ const CONNECTION_OPTIONS = Object.freeze({
 });
 
 /** @type {Table} */
-const HOOKS = {
+const HOOKS = nullable({
   onClientDead: callback,
   onConnect: callback,
   onHeartbeat: callback,
@@ -86,7 +86,7 @@ const HOOKS = {
   onQueryStart: callback,
   onReap: callback,
   onReconnect: callback,
-};
+});
 
 /** @type {Table} */
 const RETRY_OPTIONS = Object.freeze({
@@ -110,8 +110,8 @@ const RETRY_DEFAULTS = Object.freeze({
   exactlyOnce: /** @type {boolean} */ (false),
 });
 
-/** @type {Table} */
-const SERVERLESS_OPTIONS = Object.freeze({
+/** @type {Table} The predecessor takes null for absent. */
+const SERVERLESS_OPTIONS = nullable({
   ...CONNECTION_OPTIONS,
   secret,
   coordinationSecret: secret,
@@ -223,7 +223,7 @@ function readLease(read) {
   for (const name of Object.keys(LEASE_OPTIONS))
     if (read[name] !== undefined) lease[name] = read[name];
   if (read.connUtilization !== undefined) lease.reaperRunProbability ??= read.connUtilization;
-  return lease;
+  return roundedTtl(lease);
 }
 
 /** @param {Record<string, any>} read */

@@ -123,13 +123,45 @@ test('options of lease, reaper and retry reach the engine under their names', ()
   assert.equal(readServerlessOptions({ leaseMode: 'optional' }, {}).lease, undefined);
 });
 
+test('A9: a lease lasts whole milliseconds', () => {
+  const { readPoolLease } = require('../../lib/lease-options.js');
+  for (const [given, ttl] of [
+    [90_000.5, 90_001],
+    [1.4, 1],
+    [5000, 5000],
+  ]) {
+    assert.equal(read({ leaseTtlMs: given }).lease?.leaseTtlMs, ttl);
+    assert.equal(readPoolLease({ secret, leaseTtlMs: given }, 'app').leaseTtlMs, ttl);
+  }
+});
+
+test('A2: null counts as absent, as in the predecessor', () => {
+  const names = [
+    'coordinationSecret leaseMode leaseTtlMs serviceName reaper reaperRunProbability connUtilization reaperCooldownMs',
+    'reaperErrorMode minConnectionIdleTimeSec maxIdleConnectionsToKill retries minBackoff maxBackoff maxConnectRetryTimeMs',
+    'maxQueryRetryTimeMs heartbeatSoftRemainingMs heartbeatHardWaitRemainingMs heartbeatTimeoutMs heartbeatErrorMode',
+    'defaultQueryTimeoutMs application_name applicationName hooks debug library pooler types keepAlive retryMode exactlyOnce',
+  ].flatMap((line) => line.split(' '));
+  const nothing = Object.fromEntries(names.map((name) => [name, null]));
+  assert.deepEqual(read(nothing), read({}));
+  assert.deepEqual(read({ hooks: { onConnect: null } }), read({}));
+  const none = { connectionString: 'postgres://admin@h' };
+  assert.deepEqual(read({ reaperConnection: { ...none, keepAlive: null } }).reaperConnection, none);
+});
+
 test('wrong options are named', () => {
   const table = [
     [
       { leaseMode: 'maybe' },
       'option "leaseMode" must be one of "required", "optional", got "maybe"',
     ],
-    [{ leaseTtlMs: 0 }, 'option "leaseTtlMs" must be a positive integer, got 0'],
+    [{ leaseTtlMs: 0 }, 'option "leaseTtlMs" must be a number of milliseconds from 1, got 0'],
+    [{ leaseTtlMs: 0.9 }, 'option "leaseTtlMs" must be a number of milliseconds from 1, got 0.9'],
+    [
+      { leaseTtlMs: 2 ** 31 },
+      'option "leaseTtlMs" must be a number of milliseconds from 1 up to 2147483647, got 2147483648',
+    ],
+    [{ reaper: 0 }, 'option "reaper" must be true or false, got 0'],
     [
       { hooks: { onConect() {} } },
       'unknown option "hooks.onConect"; did you mean "hooks.onConnect"?',
