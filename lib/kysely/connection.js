@@ -4,7 +4,7 @@
 const { hearAbort, throwIfAborted } = require('../abort-hearers.js');
 const { anySignal } = require('../any-signal.js');
 const { StatementAnswer } = require('../answer.js');
-const { CancelledError, ClosedError, TransactionLostError } = require('../errors.js');
+const { CancelledError, ClosedError } = require('../errors.js');
 const { leave, openSession, release, serialOf } = require('../handles.js');
 const { FLAG, OPERATION, cancel, flush } = require('../mailbox.js');
 const { endOwn } = require('../own-transactions.js');
@@ -15,8 +15,8 @@ const { endTransaction, enrol, traceTransaction, within } = require('../tracing/
 const {
   isLoss,
   isReasonOf,
+  meantFor,
   pardonLoss,
-  sessionLost,
   stopped,
   stoppedHere,
   withCaller,
@@ -203,8 +203,7 @@ class BerthConnection {
       if (waiting?.aborted && this.#isGone) throw waiting.reason;
       const error = this.#report(queryable.asError(cause, sql));
       if (isStopped && error instanceof CancelledError) throw stoppedHere(error);
-      const isWithin = (Number(manner.flags) & FLAG.TRANSACTION) !== 0;
-      throw error instanceof TransactionLostError && !isWithin ? sessionLost(error) : error;
+      throw meantFor(error, (Number(manner.flags) & FLAG.TRANSACTION) !== 0);
     } finally {
       stopHearing?.();
       stopWaiting?.();
@@ -283,7 +282,7 @@ class BerthConnection {
       }
       failed = false;
     } catch (cause) {
-      const error = this.#report(queryable.asError(cause));
+      const error = meantFor(this.#report(queryable.asError(cause)), true);
       this.#noteUnsent(error, options?.signal);
       throw withCaller(error, options?.signal);
     } finally {

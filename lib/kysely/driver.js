@@ -11,6 +11,9 @@ const { abortedTransaction, savepointCommand } = require('./kysely-parts.js');
 
 /** @typedef {InstanceType<typeof BerthConnection>} Connection */
 
+/** Isolation levels that every PostgreSQL knows; Kysely has more. */
+const LEVELS = new Set(['read uncommitted', 'read committed', 'repeatable read', 'serializable']);
+
 /** Numbers of connections whose hook has run; more than any pool has open. */
 const MOST_SEEN = 4096;
 
@@ -104,6 +107,10 @@ class BerthDriver {
     if (isolationLevel || accessMode) text = 'start transaction';
     if (isolationLevel) text += ` isolation level ${isolationLevel}`;
     if (accessMode) text += ` ${accessMode}`;
+    // A BEGIN that is refused costs the place on the server: where it may be, the server is asked before.
+    if (isolationLevel && !LEVELS.has(isolationLevel)) {
+      await connection.executeQuery({ sql: `${text}; rollback`, parameters: [] });
+    }
     connection.begin(text, accessMode === 'read only');
     const { idleInTransactionMs } = this.#config;
     if (idleInTransactionMs === undefined) return;

@@ -8,16 +8,41 @@ const {
   NotReplicatedError,
   OutcomeUnknownError,
   ResultError,
+  ServerError,
   TransactionLostError,
+  TransactionRolledBackError,
 } = require('../errors.js');
+
+/**
+ * The server has refused BEGIN, and with it the place on the server was given up; the connection lives.
+ * @param {any} error
+ */
+function isRefusedBegin({ cause }) {
+  return cause instanceof ServerError && cause.severity === 'ERROR';
+}
+
+/**
+ * What the loss of a transaction means for a statement, by what the statement was part of.
+ * @param {Error} error @param {boolean} isWithin a transaction
+ */
+function meantFor(error, isWithin) {
+  if (!(error instanceof TransactionLostError)) return error;
+  if (!isWithin) return sessionLost(error);
+  if (!isRefusedBegin(error)) return error;
+  const { cause, outcome } = error;
+  const message = `the transaction was never begun: ${/** @type {Error} */ (cause).message}`;
+  return new TransactionRolledBackError(message, { code: '25P02', outcome, cause });
+}
 
 /**
  * Of a connection that is held without a transaction: what it ran before was committed by itself.
  * @param {Error} error
  */
-function sessionLost({ cause }) {
+function sessionLost(error) {
+  const { cause } = error;
   const why = cause instanceof Error ? `: ${cause.message}` : '';
-  return new ClosedError(`the connection was lost before the statement was sent${why}`, {
+  const what = isRefusedBegin(error) ? 'given up when BEGIN was refused' : 'lost';
+  return new ClosedError(`the connection was ${what} before the statement was sent${why}`, {
     code: '08006',
     outcome: 'not-sent',
     transient: true,
@@ -35,12 +60,14 @@ function stopped() {
   return Object.assign(new Error('canceling statement due to user request'), { code: '57014' });
 }
 
-/** The server rolls back what it loses the connection of. @param {Promise<unknown>} rollback */
+const HARMLESS = [TransactionLostError, TransactionRolledBackError, ClosedError];
+
+/** The server rolls back what it loses the connection of, and what was never begun. @param {Promise<unknown>} rollback */
 async function pardonLoss(rollback) {
   try {
     await rollback;
   } catch (error) {
-    if (!(error instanceof TransactionLostError || error instanceof ClosedError)) throw error;
+    if (!HARMLESS.some((harmless) => error instanceof harmless)) throw error;
   }
 }
 
@@ -54,7 +81,7 @@ function isLoss(error) {
   if (!(error instanceof OutcomeUnknownError)) {
     // One that could not be opened has another code: of that, its statement tells.
     const isBroken = error instanceof ConnectError && error.code === '08006';
-    return isBroken || error instanceof TransactionLostError;
+    return isBroken || (error instanceof TransactionLostError && !isRefusedBegin(error));
   }
   const cause = /** @type {any} */ (error.cause);
   return cause?.outcome === 'unknown' && !(cause instanceof ResultError);
@@ -78,4 +105,4 @@ function withCaller(error, ...signals) {
   return error;
 }
 
-module.exports = { isLoss, isReasonOf, pardonLoss, sessionLost, stopped, stoppedHere, withCaller };
+module.exports = { isLoss, isReasonOf, meantFor, pardonLoss, stopped, stoppedHere, withCaller };

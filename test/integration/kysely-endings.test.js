@@ -95,6 +95,58 @@ test('onConnectionError is told of connections that are lost, and of no other do
   await driver.releaseConnection(connection);
 });
 
+test('a BEGIN with an isolation level that the server does not know costs nothing', async (t) => {
+  const errors = [];
+  const connection = { connectionString: database.url, poolSize: 1 };
+  const onConnectionError = (error) => errors.push(error);
+  const db = new Kysely({ dialect: new BerthDialect({ connection, onConnectionError }) });
+  t.after(() => db.destroy());
+  const pidOf = async (on) => (await sql`select pg_backend_pid() as pid`.execute(on)).rows[0].pid;
+  await db.connection().execute(async (held) => {
+    const pid = await pidOf(held);
+    const snapshot = held.transaction().setIsolationLevel('snapshot');
+    await assert.rejects(
+      snapshot.execute(async () => assert.fail('it was never begun')),
+      { code: '42601' },
+    );
+    assert.equal(await pidOf(held), pid);
+    assert.equal(await held.transaction().execute(pidOf), pid);
+  });
+  assert.deepEqual(errors, []);
+});
+
+test('a BEGIN that is refused is told as that, and not as a lost connection', async (t) => {
+  const errors = [];
+  const driver = await driverOf(t, { onConnectionError: (error) => errors.push(error) });
+  const connection = await driver.acquireConnection();
+  await driver.beginTransaction(connection, { accessMode: 'read sideways' });
+  await assert.rejects(connection.executeQuery(one), { code: '42601' });
+  const never = {
+    name: 'TransactionRolledBackError',
+    code: '25P02',
+    message: /^the transaction was never begun: syntax error/,
+    transient: false,
+  };
+  await assert.rejects(connection.executeQuery(one), never);
+  await assert.rejects(connection.streamQuery(one, 1).next(), never);
+  await assert.rejects(driver.commitTransaction(connection), {
+    name: 'AbortedTransactionError',
+    code: '25P02',
+  });
+  await driver.releaseConnection(connection);
+  const other = await driver.acquireConnection();
+  await driver.beginTransaction(other, { accessMode: 'read sideways' });
+  await assert.rejects(other.executeQuery(one), { code: '42601' });
+  await driver.rollbackTransaction(other);
+  await assert.rejects(other.executeQuery(one), {
+    name: 'ClosedError',
+    message: /^the connection was given up when BEGIN was refused/,
+    outcome: 'not-sent',
+  });
+  await driver.releaseConnection(other);
+  assert.deepEqual(errors, []);
+});
+
 test('onConnectionError is told once of a connection, however many statements are lost with it', async (t) => {
   const errors = [];
   const driver = await driverOf(t, { onConnectionError: (error) => errors.push(error) });
