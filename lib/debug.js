@@ -19,12 +19,16 @@ const DEBUG_OPTIONS = Object.freeze({
   maxMetrics: number,
 });
 
-/** Longer parameters are kept as a note of their size. */
-const LONGEST_PARAMETER = 1024;
+/** Larger parameters are kept as a note of their size; in bytes. */
+const LARGEST_PARAMETER = 1024;
 
 /** What gives a new instance, or a new executor, with the same driver. */
 const DERIVING = {
-  instance: ['withPlugin', 'withoutPlugins', 'withSchema', 'withTables'],
+  instance: [
+    ...['withPlugin', 'withoutPlugins', 'withSchema', 'withTables'],
+    // From Kysely 0.29 on.
+    ...['$extendTables', '$omitTables', '$pickTables'],
+  ],
   executor: [
     'withConnectionProvider',
     'withPlugin',
@@ -94,15 +98,49 @@ class Recorder {
   }
 }
 
-/** @param {unknown} value a parameter */
+/** @param {any} value a parameter */
 function briefly(value) {
-  if (typeof value === 'string' && value.length > LONGEST_PARAMETER) {
-    return `[string of ${value.length} characters]`;
+  if (leftBy(LARGEST_PARAMETER, value) >= 0) return value;
+  if (typeof value === 'string') return `[string of ${value.length} characters]`;
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+  if (Array.isArray(value)) return `[array of ${value.length} elements]`;
+  return `[object of more than ${LARGEST_PARAMETER} bytes]`;
+}
+
+/**
+ * What is left of the bytes when the value has taken its own, below 0 if they are too few. It looks at no more than fits, so a
+ * large value costs no more than a small one, and a loop ends.
+ * @param {number} left @param {any} value
+ * @returns {number}
+ */
+function leftBy(left, value) {
+  if (typeof value === 'string') return leftByText(left, value);
+  if (typeof value !== 'object' || value === null) return left - 1;
+  if (ArrayBuffer.isView(value)) return left - value.byteLength;
+  if (Array.isArray(value) && value.length > left) return -1;
+  let rest = left - 1;
+  try {
+    for (const name in value) {
+      if (rest < 0) break;
+      if (!Array.isArray(value)) rest = leftByText(rest, name);
+      if (rest >= 0) rest = leftBy(rest, value[name]);
+    }
+  } catch {
+    // A getter of the program's that throws: nobody knows how large it is.
+    return -1;
   }
-  if (ArrayBuffer.isView(value) && value.byteLength > LONGEST_PARAMETER) {
-    return `[${value.byteLength} bytes]`;
+  return rest;
+}
+
+/** @param {number} left @param {string} text */
+function leftByText(left, text) {
+  let rest = left - text.length;
+  for (let at = 0; at < text.length && rest >= 0; at++) {
+    const unit = text.charCodeAt(at);
+    // As UTF-8: the halves of a pair have four bytes together.
+    if (unit > 0x7f) rest -= unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1;
   }
-  return value;
+  return rest;
 }
 
 /** @param {unknown} value */

@@ -10,7 +10,7 @@ export interface DebugOptions {
   logQuery?: boolean;
   /** Add the parameters to the first line. Default false: they may be secrets. */
   logParams?: boolean;
-  /** Keep parameters in the samples; strings and buffers over 1 KiB as a note of their size. Default true. */
+  /** Keep parameters in the samples; what is over 1 KiB as a note of its size. Default true. */
   captureParams?: boolean;
   /** Milliseconds from 0; strictly above is slow. Default 100. */
   slowQueryThreshold?: number;

@@ -190,6 +190,22 @@ test('M6: derived instances share the samples, and transactions count once', asy
   );
 });
 
+test('M6: the ways to derive an instance that came with Kysely 0.29 share the samples too', async () => {
+  const ways = ['$extendTables', '$omitTables', '$pickTables'];
+  const executor = { executeQuery: async () => ({ rows: [] }), async *stream() {} };
+  const instance = () => ({
+    getExecutor: () => executor,
+    ...Object.fromEntries(ways.map((way) => [way, instance])),
+  });
+  const db = withDebug({ withPlugin: instance }, quiet);
+  for (const [count, way] of ways.entries()) {
+    const derived = db[way]('users');
+    await derived.getExecutor().executeQuery({ sql: 'select 1', parameters: [] });
+    assert.equal(derived.getMetrics().length, count + 1, way);
+  }
+  assert.equal(getMetrics(db.$pickTables('users').$omitTables('roles')).queries.total, 3);
+});
+
 test('M7: the SQL is that of the compiled query, and nothing is compiled twice', async (t) => {
   const { db } = await open(t);
   const executor = db.getExecutor();
@@ -209,6 +225,37 @@ test('M8: large parameters are kept as a note of their size, or none at all', as
   const none = withDebug(plain, { ...quiet, captureParams: false });
   await sql`select ${1}::int`.execute(none);
   assert.deepEqual(none.getMetrics()[0].params, []);
+});
+
+test('M8: what is large inside of a parameter is not kept either', async () => {
+  const executor = { executeQuery: async () => ({ rows: [] }), async *stream() {} };
+  const db = withDebug({ withPlugin: () => ({ getExecutor: () => executor }) }, quiet);
+  const large = 'x'.repeat(1 << 20);
+  const loop = { name: 'loop' };
+  loop.self = loop;
+  const broken = {
+    get size() {
+      throw new Error('not now');
+    },
+  };
+  const small = [{ id: 1, tags: ['a', 'b'], at: new Date(0) }, [1, [2, null]], 'é'.repeat(512), 7n];
+  const parameters = {
+    '[string of 1000 characters]': '€'.repeat(1000),
+    '[string of 513 characters]': 'é'.repeat(513),
+    '[array of 1 elements]': [large],
+    '[array of 2000000 elements]': Array(2_000_000).fill(1),
+    '[array of 1025 elements]': Array(1025),
+  };
+  const objects = [{ deep: { deeper: [large] } }, { [large]: 1 }, { bytes: new Uint8Array(2000) }];
+  await db.getExecutor().executeQuery({
+    sql: 'select',
+    parameters: [...Object.values(parameters), ...objects, loop, broken, ...small],
+  });
+  assert.deepEqual(db.getMetrics()[0].params, [
+    ...Object.keys(parameters),
+    ...Array(5).fill('[object of more than 1024 bytes]'),
+    ...small,
+  ]);
 });
 
 test('O01: parameters are not logged unless asked for', async (t) => {
