@@ -8,7 +8,7 @@ const { StatementAnswer } = require('../answer.js');
 const { OPERATION } = require('../mailbox.js');
 const { describe } = require('./failures.js');
 const { toFields } = require('./result.js');
-const { OCCUPY } = require('./submittable.js');
+const { OCCUPY, cursorText } = require('./submittable.js');
 
 /** @import { Lane } from './submittable.js' */
 /** @typedef {InstanceType<typeof StatementAnswer>} Answer */
@@ -91,8 +91,9 @@ class CursorConnection extends EventEmitter {
     );
     const isOpening = operation === OPERATION.CURSOR_OPEN;
     this.#unanswered++;
-    const [text, values] = isOpening ? [this.#text, this.#values] : [];
     try {
+      const text = isOpening ? cursorText(this.#text) : undefined;
+      const values = isOpening ? this.#values : undefined;
       this.#lane.ask(text, values, this.#decoders, { operation, batch }, answer);
     } catch (error) {
       this.#later(() => {
@@ -168,9 +169,9 @@ function tagOf(command, affected) {
 
 /** @param {any} given */
 function isCursor(given) {
-  const { text, read, close, handlePortalSuspended } = given;
+  const { read, close, handlePortalSuspended } = given;
   const methods = [read, close, handlePortalSuspended];
-  return typeof text === 'string' && methods.every((method) => typeof method === 'function');
+  return 'text' in given && methods.every((method) => typeof method === 'function');
 }
 
 /** @param {any} foreign */

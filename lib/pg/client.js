@@ -26,7 +26,7 @@ const {
   toSettings,
 } = require('./settings.js');
 const { StatementQueue } = require('./statement-queue.js');
-const { adopt, objection } = require('./submittable.js');
+const { adopt, callbackOf, objection, refuse } = require('./submittable.js');
 const { Reading } = require('./types.js');
 
 /** @import { Asked } from './query.js' */
@@ -310,11 +310,11 @@ class Client extends ClientFields {
 
   /** @param {any} given @param {any} values @param {any} callback */
   #submit(given, values, callback) {
-    const done = typeof values === 'function' ? values : callback;
-    if (!given.callback && done) given.callback = bound(done);
+    const done = callbackOf(typeof values === 'function' ? values : callback);
+    if (!given.callback && done) given.callback = done;
     const refusal = this.#refusal() ?? objection(given, this.pipeline);
     if (refusal !== undefined) {
-      this.#refusals.tell(this, () => given.handleError?.(refusal));
+      this.#refusals.tell(this, () => refuse(given, done, refusal));
     } else if (given instanceof Query) {
       const asked = readQuery(given, undefined, undefined);
       this.#queue.startQuery(given, this.#formatOf(asked), this.#limitOf(asked));

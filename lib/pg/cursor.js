@@ -10,7 +10,7 @@ const { defaults } = require('./defaults.js');
 const { describe } = require('./failures.js');
 const { promiseOf } = require('./promises.js');
 const { Result, toFields } = require('./result.js');
-const { OCCUPY } = require('./submittable.js');
+const { OCCUPY, cursorText } = require('./submittable.js');
 const { prepareValue } = require('./utils.js');
 
 /** @import { Lane } from './submittable.js' */
@@ -121,7 +121,7 @@ class Cursor extends EventEmitter {
         (reason) => process.nextTick(() => this.#failed(reason, answer)),
       );
       const manner = { operation, batch, utcDates: defaults.parseInputDatesAsUTC };
-      const text = isOpening ? this.text : undefined;
+      const text = isOpening ? cursorText(this.text) : undefined;
       lane.ask(text, isOpening ? (this.values ?? undefined) : undefined, decoders, manner, answer);
     } catch (error) {
       // Of what could not be asked of it the portal is still open.

@@ -1,7 +1,10 @@
 // How a cursor, a stream or a COPY gets a client to itself.
 'use strict';
 
+const { wrongArgument } = require('../error-classes.js');
+const { bound } = require('./bound.js');
 const { Query } = require('./query.js');
+
 /**
  * Called on a submittable of this package when its turn has come. Until it calls `lane.leave()` the client's queue
  * waits. When the client refuses it, or is lost meanwhile, `handleError(error)` is called once.
@@ -83,9 +86,42 @@ function objection(given, isPipelined) {
   );
 }
 
+/** The callback that `query()` was given, to be called once. @param {any} [given] */
+function callbackOf(given) {
+  if (!given) return undefined;
+  const callback = bound(given);
+  let isCalled = false;
+  return (/** @type {any[]} */ ...told) => {
+    if (isCalled) return;
+    isCalled = true;
+    callback(...told);
+  };
+}
+
+/**
+ * Tells that a submittable cannot run. Whoever gave a callback hears of it, a pool for example, whatever the submittable makes of it.
+ * @param {any} given @param {((error: Error) => void) | undefined} callback of `query()` @param {Error} refusal
+ */
+function refuse(given, callback, refusal) {
+  try {
+    if (typeof given.handleError === 'function') given.handleError(refusal);
+    else if (typeof given.callback === 'function') given.callback(refusal);
+    else if (callback === undefined) throw refusal;
+  } finally {
+    callback?.(refusal);
+  }
+}
+
+/** The text of a cursor; none is an empty statement, as in pg. @param {unknown} given */
+function cursorText(given = '') {
+  if (given === null) return '';
+  if (typeof given === 'string') return given;
+  throw wrongArgument(`the text of a cursor must be a string, got ${typeof given}`);
+}
+
 /** Where a COPY runs that has a client to itself. @param {Lane} lane @returns {import('../copy.js').Place} */
 function placeOf(lane) {
   return { target: lane.target, face: 'pg', onFail: lane.heed, onEnd: lane.leave };
 }
 
-module.exports = { OCCUPY, adopt, objection, placeOf };
+module.exports = { OCCUPY, adopt, callbackOf, cursorText, objection, placeOf, refuse };

@@ -145,6 +145,12 @@ const ERRORS = [
   },
 }));
 
+const NO_TEXTS = [undefined, null, ''].map((text) =>
+  on(`a text that is ${JSON.stringify(text)} is an empty statement`, [text], (cursor) =>
+    cursor.read(5),
+  ),
+);
+
 const OTHERS = [
   on('close before any read', [SERIES], (cursor) => cursor.close()),
   on('close twice, then read', [SERIES], async (cursor) => {
@@ -361,6 +367,7 @@ const CASES = [
   ...CONFIGS,
   ...PARSERS,
   ...ERRORS,
+  ...NO_TEXTS,
   ...OTHERS,
 ];
 compareAll(CASES);
