@@ -270,6 +270,12 @@ const searches = new WeakMap();
 
 /** @typedef {{ nodes: NonNullable<Details['nodes']>, cause: Error | undefined }} Search */
 
+/** Sockets in folders have none that anybody could dial. @param {string} host */
+function portOf(host) {
+  const port = /^[^/@].*:(\d+)$/.exec(host)?.[1];
+  return port === undefined ? {} : { port: Number(port) };
+}
+
 /**
  * What was met at each node, one by one.
  * @param {NativeError} fields @param {Face} face
@@ -278,6 +284,7 @@ const searches = new WeakMap();
 function searchOf(fields, face) {
   const nodes = (fields.nodes ?? []).map(({ host, role, reason, tookMs, error }) => ({
     host,
+    ...portOf(host),
     tookMs,
     ...(role ? { role } : {}),
     ...(reason ? { reason } : {}),

@@ -134,6 +134,8 @@ export class AcquireTimeoutError extends PgError {
 export interface NodeFailure {
   /** `host:port` or the path of the socket. */
   readonly host: string;
+  /** That of `host`; absent for the path of a socket. */
+  readonly port?: number;
   /** What the node said it was, if it answered. */
   readonly role?: 'primary' | 'fenced' | 'standby' | 'unknown';
   /** Why that does not suit the pool's mode. */

@@ -138,6 +138,8 @@ test('CP-27, sec_m05: without a writable primary the error lists what each host 
       [two.host, 'standby', 'is a standby', undefined],
     ],
   );
+  const ports = error.nodes.map(({ port }) => port);
+  assert.deepEqual(ports, [one.server.port, 1, two.server.port]);
   assert.ok(error.message.includes(`${one.host} is a standby`), error.message);
   assert.equal(error.cause.code, 'ECONNREFUSED');
   assert.ok(took >= 390, `rejected after ${took} ms`);
