@@ -144,7 +144,7 @@ class Pool {
 
   /**
    * @param {string | readonly string[]} table @param {Record<string, unknown>} row @param {object} [given]
-   * @returns {Promise<Rows<any>>}
+   * @returns {Promise<any>}
    */
   async insert(table, row, given) {
     const began = performance.now();

@@ -40,7 +40,7 @@ export interface Field {
   readonly dataTypeSize: number;
   /** Meaning depends on the type, for example the length of `varchar(n)` plus 4; −1 for none. */
   readonly dataTypeModifier: number;
-  /** How values crossed the wire. */
+  /** Always `'text'`, as a result of `pg` has it; in which form the engine has asked for a value is not told. */
   readonly format: 'text' | 'binary';
 }
 
@@ -232,6 +232,11 @@ export interface Pool extends Queryable, NativeFigures, AsyncDisposable {
    * @param table a name, or schema and name; quoted as it is
    * @example await pool.insert('orders', { _id: id, total: '12.50' }, { idempotency: true });
    */
+  insert<T = Row>(
+    table: string | readonly string[],
+    row: Row,
+    options: InsertOptions & { lsn: true },
+  ): Promise<Rows<T> & { readonly lsn: string | null }>;
   insert<T = Row>(
     table: string | readonly string[],
     row: Row,

@@ -62,6 +62,13 @@ export async function use(): Promise<void> {
   );
   same<typeof count, number>(true);
 
+  const placed = await pool.insert<User>('users', { name: 'x' }, { lsn: true });
+  same<typeof placed.lsn, string | null>(true);
+  same<(typeof placed)[number], User>(true);
+  const plain = await pool.insert<User>('users', { name: 'x' });
+  // @ts-expect-error only with lsn: true
+  plain.lsn;
+
   await using tx = await pool.begin({ accessMode: 'read only' });
   await tx.commit({ timeoutMs: 5 });
   // @ts-expect-error only pools begin
