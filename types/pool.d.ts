@@ -75,7 +75,8 @@ export type Types = 'lossless' | 'pg' | { readonly [oidOrName: string | number]:
 /**
  * Values of parameters `$1`, `$2`, … (at most 65 535).
  *
- * - `null`, `undefined`: NULL. Booleans, strings: as they are. BigInt: decimal digits of any length.
+ * - `null`, `undefined`: NULL. Booleans, strings: as they are. BigInt: decimal digits of any length;
+ *   the server alone knows the type, and rounds what a `float8` or `float4` cannot hold.
  * - Numbers: as JavaScript prints them, so `3.7` for an `int4` is refused by the server. Integers beyond ±(2⁵³ − 1) may
  *   have lost digits already; they are sent with an exponent (`9.007199254740994e15`), which `float8` and `numeric` take
  *   and `int8` refuses. Use BigInt for those.
