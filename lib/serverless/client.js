@@ -88,14 +88,17 @@ class ServerlessClient {
     const { lease, library, secret, serviceName } = options;
     const log = (/** @type {() => string} */ message) => this.#hooks.log(message);
     const instanceId = newInstanceId();
-    this.#lease = lease && { ...lease, instanceId };
+    // What stands in the connectionString wins over what stands beside it; over that a lease does, where there is one.
+    const applicationName = this.#settings.applicationName ?? options.applicationName;
+    this.#lease = lease && { ...lease, instanceId, plainName: applicationName };
+    const own = { ...options, applicationName, lease: this.#lease };
     this._leaseManager =
       secret === undefined ? null : new LeaseManager(serviceName, instanceId, secret);
     Object.defineProperty(this, '_leaseManager', { enumerable: false });
     this.#seam =
       library === undefined
-        ? new EngineSeam(this.#settings, this.#lease, options, log)
-        : new (require('./library.js').LibrarySeam)(library, options, this._leaseManager, log);
+        ? new EngineSeam(this.#settings, this.#lease, own, log)
+        : new (require('./library.js').LibrarySeam)(library, own, this._leaseManager, log);
     if (secret !== undefined) warnOfWeak('secret', secret);
   }
 

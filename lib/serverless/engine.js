@@ -39,14 +39,12 @@ class EngineSeam {
 
   /** What the engine connects with; of the lease it makes the name in the startup packet. @param {number} limitMs */
   async #startUp(limitMs) {
-    const { applicationName: named } = this.#settings;
     const lease = this.#lease;
-    if (lease !== undefined && named !== undefined) {
-      this.#log(() => 'application_name of the connectionString ignored: the lease is there');
+    if (lease !== undefined && lease.pooler !== 'on' && this.#settings.applicationName) {
+      this.#log(() => 'application_name of the connectionString is used only without a lease');
     }
-    const name = { applicationName: named ?? this.#name };
     const given = await startUp(this.#settings, limitMs);
-    return { ...given, ...(lease === undefined ? name : { lease }) };
+    return { ...given, ...(lease === undefined ? { applicationName: this.#name } : { lease }) };
   }
 
   /**

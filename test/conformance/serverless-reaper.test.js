@@ -279,6 +279,25 @@ test('SC-12, sec_l05: behind a transaction pooler nothing is leased, renewed or 
   await client.end();
 });
 
+test('SC-12, SC-17: without a lease the name in the connectionString is that of the connection', async (t) => {
+  const name = `select current_setting('application_name') as name`;
+  const named = (/** @type {string} */ url) => `${url}?application_name=mine`;
+  const pooled = await pooler(t);
+  for (const library of [undefined, pg]) {
+    const own = { library, serviceName: 'unnamed', application_name: 'beside' };
+    const forced = open(t, { ...own, connectionString: named(db.url), pooler: 'on' });
+    const found = open(t, { ...own, connectionString: named(pooled), reaper: false });
+    for (const { client } of [forced, found]) {
+      // Found out about on the connection: what is asked meanwhile waits.
+      assert.equal((await client.query(name)).rows[0].name, 'mine');
+      await client.end();
+    }
+    const beside = open(t, { ...own, pooler: 'on' });
+    assert.equal((await beside.client.query(name)).rows[0].name, 'beside');
+    await beside.client.end();
+  }
+});
+
 test('SC-18: on a server that is full, reaperConnection makes room', async (t) => {
   await db.sql('create role crowded login connection limit 3');
   t.after(() => db.sql('drop role crowded'));
