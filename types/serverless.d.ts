@@ -85,7 +85,7 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   /** Another name of `application_name`, which wins. */
   applicationName?: string | null;
   /** Milliseconds; `query_timeout` unless that is set. Default 0: off. */
-  defaultQueryTimeoutMs?: number;
+  defaultQueryTimeoutMs?: number | string | false | null;
   /**
    * A string given for `json` or `jsonb` is the text of a document (`'text'`, the default) or a string (`'value'`), as with
    * `createPool`; arrays given for these are JSON then. Not with `library`.
@@ -167,6 +167,14 @@ export interface ServerlessConfig extends ServerlessConnection, QueryHooks {
   debug?: boolean;
 }
 
+/** Whose password is asked for, as far as the options say. */
+export interface ServerlessLogin {
+  user?: string | undefined;
+  database?: string | undefined;
+  host?: string | undefined;
+  port?: number | undefined;
+}
+
 /** Connection options under the names of `pg`. */
 export interface ServerlessConnection {
   /** `postgres://…`, or the folder of a socket; its parts win over the options beside it, as in `pg`. */
@@ -179,28 +187,28 @@ export interface ServerlessConnection {
    * A function is asked for every new connection. It has `connectionTimeoutMillis` where that is given, else what is left of
    * the limits of the call.
    */
-  password?: string | (() => string | Promise<string>) | null;
+  password?: string | ((asked: ServerlessLogin) => string | Promise<string>) | null;
   database?: string | null;
   ssl?: boolean | TlsOptions | null;
   /** Start-up options, for example `-c search_path=app`. */
   options?: string | null;
   /** Milliseconds, as the two below; limits of the server. */
   statement_timeout?: number | string | false | null;
-  lock_timeout?: number | string | null;
-  idle_in_transaction_session_timeout?: number | string | null;
+  lock_timeout?: number | string | false | null;
+  idle_in_transaction_session_timeout?: number | string | false | null;
   /** Milliseconds; limit of the client. Default 0: none. */
-  query_timeout?: number | string | null;
+  query_timeout?: number | string | false | null;
   /** Milliseconds for the whole of one attempt to connect; 0: no limit. Default 2000, with `library` that driver's. */
-  connectionTimeoutMillis?: number | null;
+  connectionTimeoutMillis?: number | string | false | null;
   /** Default true. */
   keepAlive?: boolean;
   /** Silence before the first probe, milliseconds; less than 1000 counts as 1000. Default 5000. */
-  keepAliveInitialDelayMillis?: number | null;
+  keepAliveInitialDelayMillis?: number | string | false | null;
   /** UTF-8 under one of its names; anything else is an error. */
   client_encoding?: string | null;
   fallback_application_name?: string | null;
   /** Default `'pg'`. */
-  types?: 'pg' | 'lossless' | TypeParsers;
+  types?: 'pg' | 'lossless' | TypeParsers | null;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: drivers have options, values and results of their own.
@@ -229,16 +237,17 @@ export interface LibraryClient extends PgClientLike {
 
 /** A statement with its values. */
 export interface ServerlessQuery {
-  text: string;
-  values?: readonly unknown[];
+  /** May be left out of a statement that was prepared under `name` before. */
+  text?: string;
+  values?: readonly unknown[] | null;
   /** Milliseconds, in place of the client's `query_timeout`. */
   query_timeout?: number;
   /** `'extended'`: also without values one statement at a time. */
-  queryMode?: 'extended';
+  queryMode?: 'extended' | 'simple';
   /** Prepares the statement under this name. */
   name?: string;
   rowMode?: 'array';
-  types?: TypeParsers;
+  types?: 'pg' | 'lossless' | TypeParsers;
   /** The statement may run twice: its loss is no reason not to repeat it. Default false. */
   idempotent?: boolean;
   /**
@@ -263,14 +272,18 @@ export interface ServerlessTransactionOptions {
  * (`ERR_CLOSED`) and sends nothing. A text that would end the transaction, COMMIT or ROLLBACK, is refused.
  */
 export interface ServerlessTransaction {
-  query<T = Row>(text: string, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
-  query<T = Row>(query: ServerlessQuery, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
+  query<T = Row>(text: string, values?: readonly unknown[] | null): Promise<ServerlessResult<T>>;
+  query<T = Row>(
+    query: ServerlessQuery,
+    values?: readonly unknown[] | null,
+  ): Promise<ServerlessResult<T>>;
 }
 
 /** The result in the shape of `pg`. */
 export interface ServerlessResult<T = Row> {
   rows: T[];
   rowCount: number | null;
+  /** Null, as in `pg`, where the text was empty. */
   command: string;
   fields: Field[];
   oid: number | null;
@@ -294,11 +307,15 @@ export class ServerlessClient implements AsyncDisposable {
   /** Resolves only when there is a usable connection. Concurrent calls share one attempt. */
   connect(): Promise<void>;
   /**
-   * Runs a statement, connecting first if needed. Values are sent as `pg` sends them.
+   * Runs a statement, connecting first if needed. Values are sent as `pg` sends them. A text of several statements resolves to
+   * an array with the result of each, which this type does not say, nor that of `pg`.
    * @throws {TypeError} a callback was given
    */
-  query<T = Row>(text: string, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
-  query<T = Row>(query: ServerlessQuery, values?: readonly unknown[]): Promise<ServerlessResult<T>>;
+  query<T = Row>(text: string, values?: readonly unknown[] | null): Promise<ServerlessResult<T>>;
+  query<T = Row>(
+    query: ServerlessQuery,
+    values?: readonly unknown[] | null,
+  ): Promise<ServerlessResult<T>>;
   /**
    * Runs a function in a transaction: COMMIT when it returns, ROLLBACK when it throws. It runs again from the start after
    * a conflict (40001, 40P01) and after a loss that certainly left nothing behind. A COMMIT without an answer is looked
@@ -318,8 +335,8 @@ export class ServerlessClient implements AsyncDisposable {
   clean(): Promise<void>;
   /** The same as `clean()`. */
   end(): Promise<void>;
-  /** The live low-level connection, or null. */
-  getClient(): object | null;
+  /** The live low-level connection, or null; with `library` that module's client, which `Reaper.reap` takes. */
+  getClient<C extends object = object>(): C | null;
   /** `end()`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -399,7 +416,7 @@ export class Reaper {
     client: PgClientLike,
     config: object | null | undefined,
     leases: LeaseManager,
-    strategy?: ReaperStrategy,
+    strategy?: ReaperStrategy | null,
     logger?: (...words: Anything[]) => void,
   ): Promise<ReaperOutcome>;
 }

@@ -414,6 +414,7 @@ class ServerlessClient {
     }, retry.maxQueryRetryTimeMs);
   }
 
+  /** @returns {any} */
   getClient() {
     return this.#foreign?.client ?? this.#connection ?? null;
   }

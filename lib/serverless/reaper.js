@@ -120,12 +120,12 @@ class Reaper {
    * @param {PgClientLike} client connected, and outside a transaction
    * @param {object | null | undefined} _config of the client, as in the predecessor; the database is the one it is connected to
    * @param {LeaseManager} leases
-   * @param {ReaperStrategy} [strategy]
+   * @param {ReaperStrategy | null} [strategy]
    * @param {(...words: any[]) => void} [logger]
    * @returns {Promise<ReaperOutcome>}
    */
-  static async reap(client, _config, leases, strategy = {}, logger = () => {}) {
-    const rules = rulesOf(strategy);
+  static async reap(client, _config, leases, strategy, logger = () => {}) {
+    const rules = rulesOf(strategy ?? {});
     const tell = (/** @type {string} */ words) => {
       try {
         logger(words);

@@ -375,6 +375,7 @@ test('19c a limit that is none is refused, and nothing is asked', async () => {
   const pass = await Reaper.reap(client, {}, mine, /** @type {any} */ (given), log);
   assert.equal(pass.locked, true);
   assert.match(String(client.asked[0]?.text), /statement_timeout = 2000/);
+  assert.equal((await Reaper.reap(database(true, []), null, mine, null)).locked, true);
 });
 
 // retry

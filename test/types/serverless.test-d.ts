@@ -4,6 +4,8 @@ import {
   type AequorClient,
   type Lease,
   LeaseManager,
+  type PgClientLike,
+  Reaper,
   ServerlessClient,
 } from '../../types/index.js';
 
@@ -28,6 +30,13 @@ new ServerlessClient({ hooks: { onConect() {} } });
 new ServerlessClient({ reaper: true, retryMode: 'never', reaperConnection: { user: 'admin' } });
 // @ts-expect-error not a mode
 new ServerlessClient({ heartbeatErrorMode: 'ignore' });
+new ServerlessClient({
+  password: async ({ host, user }) => `${host}/${user}`,
+  ...{ query_timeout: false, lock_timeout: false, connectionTimeoutMillis: '300' },
+  ...{ keepAliveInitialDelayMillis: '5000', defaultQueryTimeoutMs: '5', types: null },
+});
+// @ts-expect-error a password is a text
+new ServerlessClient({ password: () => 5 });
 
 export async function use(): Promise<void> {
   await client.connect();
@@ -36,6 +45,11 @@ export async function use(): Promise<void> {
   same<typeof rowCount, number | null>(true);
   await client.query({ text: 'select 1', values: [], rowMode: 'array' });
   await client.query({ text: 'select 1', query_timeout: 500, queryMode: 'extended' });
+  await client.query({ name: 'prepared before', values: [2] });
+  await client.query({ text: 'select 1', types: 'lossless', queryMode: 'simple' });
+  await client.query('select 1', null);
+  // @ts-expect-error not a mode
+  await client.query({ text: 'select 1', queryMode: 'fast' });
   // @ts-expect-error no callbacks
   await client.query('select 1', [], () => {});
   same<ReturnType<typeof client.getClient>, object | null>(true);
@@ -51,4 +65,6 @@ export async function use(): Promise<void> {
   same<ReturnType<typeof leases.parseAndVerify>, Lease | null>(true);
   same<typeof LeaseManager.APP_NAME_MAX_LEN, 63>(true);
   leases.generateAppName(Date.now()).length;
+  const driver = client.getClient<PgClientLike>();
+  if (driver !== null) await Reaper.reap(driver, null, leases, null);
 }
