@@ -88,15 +88,20 @@ function createMetricsPool(pool) {
   if (kind.end && typeof (/** @type {any} */ (pool).end) !== 'function') {
     added.end = async () => void kind.end?.(pool);
   }
-  return /** @type {MetricsPool} */ (new Proxy(pool, forwardTo(added)));
+  /** @type {any} */
+  const metrics = new Proxy(
+    pool,
+    forwardTo(added, () => metrics),
+  );
+  return metrics;
 }
 
 /**
  * A proxy whose members run on the pool itself, because private fields are not the proxy's.
- * @param {Record<PropertyKey, unknown>} added
+ * @param {Record<PropertyKey, unknown>} added @param {() => unknown} itself
  * @returns {ProxyHandler<any>}
  */
-function forwardTo(added) {
+function forwardTo(added, itself) {
   /** One function per method, so that `pool.query === pool.query`. @type {WeakMap<Function, Function>} */
   const bound = new WeakMap();
   return {
@@ -112,7 +117,13 @@ function forwardTo(added) {
         return value;
       let method = bound.get(value);
       if (method === undefined) {
-        method = value.bind(pool);
+        method = new Proxy(value, {
+          apply(target, _, args) {
+            const result = Reflect.apply(target, pool, args);
+            // Of `on` and its like, which are chained.
+            return result === pool ? itself() : result;
+          },
+        });
         bound.set(value, /** @type {Function} */ (method));
       }
       return method;

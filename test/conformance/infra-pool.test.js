@@ -84,6 +84,14 @@ test('P1: members run on the pool itself, and instanceof holds', async (t) => {
   assert.deepEqual((await real.query('select 1 as n')).rows, [{ n: 1 }]);
 });
 
+test('P1: what is chained keeps its figures', async (t) => {
+  const pool = createMetricsPool(await pgPool(t));
+  const chained = pool.on('error', () => {}).once('connect', () => {});
+  assert.equal(chained, pool);
+  assert.equal(chained.getMetrics().total, 10);
+  assert.equal(pool.listenerCount('error'), 1);
+});
+
 test('P1: the argument is not changed', () => {
   const given = Object.freeze({ totalCount: 1, idleCount: 1, end() {} });
   const pool = createMetricsPool(given);
