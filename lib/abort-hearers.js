@@ -69,4 +69,38 @@ function isAbortReason(error) {
   return reasons.has(error);
 }
 
-module.exports = { hearAbort, isAbortReason, throwIfAborted };
+/**
+ * What `fn` gives, or the signal's reason as soon as it fires; what `fn` does later is nobody's business then.
+ * @template T
+ * @param {() => Promise<T>} fn @param {AbortSignal | undefined} signal
+ * @returns {Promise<T>}
+ */
+async function settledOrAborted(fn, signal) {
+  if (signal === undefined) return fn();
+  const { promise, dispose } = aborted(signal);
+  try {
+    return await Promise.race([fn(), promise]);
+  } finally {
+    dispose();
+  }
+}
+
+/**
+ * A promise that rejects with the signal's reason, and what takes its listener away.
+ * @param {AbortSignal} signal
+ */
+function aborted(signal) {
+  let dispose = () => {};
+  const promise = /** @type {Promise<never>} */ (
+    new Promise((_, reject) => {
+      const fire = () => reject(signal.reason);
+      dispose = hearAbort(signal, fire);
+      if (signal.aborted) fire();
+    })
+  );
+  // The race may be over before it rejects.
+  promise.catch(() => {});
+  return { promise, dispose };
+}
+
+module.exports = { aborted, hearAbort, isAbortReason, settledOrAborted, throwIfAborted };

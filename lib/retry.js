@@ -1,7 +1,7 @@
 // withRetry: calls a function again while its errors are transient.
 'use strict';
 
-const { hearAbort, throwIfAborted } = require('./abort-hearers.js');
+const { aborted, settledOrAborted, throwIfAborted } = require('./abort-hearers.js');
 const { argumentError } = require('./error-classes.js');
 const { callHook, decided } = require('./hooks.js');
 const { inRange, notBelowZero, number, timerMs } = require('./infra-options.js');
@@ -112,22 +112,6 @@ function delayAfter(attempt, { delayMs, maxDelayMs, backoff, jitterFactor }) {
   return Math.min(capped + jitter, maxDelayMs);
 }
 
-/**
- * What `fn` gives, or the signal's reason as soon as it fires; what the attempt does later is nobody's business then.
- * @template T
- * @param {() => Promise<T>} fn @param {AbortSignal | undefined} signal
- * @returns {Promise<T>}
- */
-async function settledOrAborted(fn, signal) {
-  if (signal === undefined) return fn();
-  const { promise, dispose } = aborted(signal);
-  try {
-    return await Promise.race([fn(), promise]);
-  } finally {
-    dispose();
-  }
-}
-
 /** @param {number} ms @param {AbortSignal | undefined} signal */
 async function pause(ms, signal) {
   const { promise, dispose } =
@@ -143,24 +127,6 @@ async function pause(ms, signal) {
     clearTimeout(timer);
     dispose?.();
   }
-}
-
-/**
- * A promise that rejects with the signal's reason, and what takes its listener away.
- * @param {AbortSignal} signal
- */
-function aborted(signal) {
-  let dispose = () => {};
-  const promise = /** @type {Promise<never>} */ (
-    new Promise((_, reject) => {
-      const fire = () => reject(signal.reason);
-      dispose = hearAbort(signal, fire);
-      if (signal.aborted) fire();
-    })
-  );
-  // The race may be over before it rejects.
-  promise.catch(() => {});
-  return { promise, dispose };
 }
 
 /**

@@ -1,7 +1,7 @@
 // The driver of the Kysely dialect: gives out connections of the native pool and ends them all.
 'use strict';
 
-const { throwIfAborted } = require('../abort-hearers.js');
+const { settledOrAborted, throwIfAborted } = require('../abort-hearers.js');
 const { ClosedError, TimeoutError, TransactionRolledBackError } = require('../errors.js');
 const { callHook } = require('../hooks.js');
 const { wrong } = require('../option-rules.js');
@@ -24,6 +24,8 @@ class BerthDriver {
   #pool;
   /** For transactions that only read, if they may run on standbys. @type {InstanceType<typeof Pool> | undefined} */
   #readers;
+  /** What the program's function gives, which an `init` that was given up has called already. @type {Promise<any> | undefined} */
+  #making;
   #isDestroyed = false;
   /** In the order of their last use. @type {Set<number>} */
   #seen = new Set();
@@ -55,10 +57,21 @@ class BerthDriver {
       this.#pool = own;
       return;
     }
-    const made = typeof pool === 'function' ? await pool(options) : pool;
+    const made = typeof pool === 'function' ? await this.#made(options) : pool;
     if (!Pool.isPool(made)) throw new TypeError('option "pool" must be a pool of createPool');
     if (Pool.engineOf(made).reading.near !== undefined) throw lagIsNotKept();
     this.#pool = made;
+  }
+
+  /** @param {{ signal?: AbortSignal }} [options] */
+  async #made(options) {
+    this.#making ??= Promise.resolve(this.#config.pool(options));
+    const making = this.#making;
+    const again = () => {
+      if (this.#making === making) this.#making = undefined;
+    };
+    making.catch(again);
+    return settledOrAborted(() => making, options?.signal);
   }
 
   /** @param {{ signal?: AbortSignal }} [options] @returns {Promise<Connection>} */
@@ -158,10 +171,16 @@ class BerthDriver {
   /** @param {{ signal?: AbortSignal }} [options] */
   async destroy(options) {
     throwIfAborted(options?.signal);
-    if (this.#pool === undefined) return;
+    // Given up, it goes on: nobody could take it up again.
+    await settledOrAborted(() => this.#destroy(), options?.signal);
+  }
+
+  async #destroy() {
+    const pool = this.#pool ?? (await this.#making?.catch(() => undefined));
+    if (!Pool.isPool(pool)) return;
     this.#isDestroyed = true;
     const [report, read] = await Promise.all([
-      Pool.close(this.#pool, this.#lifecycle.patienceMs),
+      Pool.close(pool, this.#lifecycle.patienceMs),
       this.#readers && Pool.close(this.#readers, this.#lifecycle.patienceMs),
     ]);
     this.#lifecycle.report = read === undefined ? report : added(report, read);

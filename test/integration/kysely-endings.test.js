@@ -239,6 +239,55 @@ test('a driver whose second pool cannot be made keeps nothing of the first', asy
   assert.deepEqual(await database.sql(text), []);
 });
 
+test('init and destroy hear their signal, and what they have begun is not lost', async (t) => {
+  const pool = database.openPool(t, { poolSize: 1 });
+  let give;
+  let made = 0;
+  const makes = () => {
+    made += 1;
+    return new Promise((resolve) => {
+      give = () => resolve(pool);
+    });
+  };
+  const driver = new BerthDialect({ pool: makes }).createDriver();
+  const gone = new Error('gone');
+  const given = async (work) => {
+    const controller = new AbortController();
+    const working = work({ signal: controller.signal });
+    setImmediate(() => controller.abort(gone));
+    await assert.rejects(working, (error) => error === gone);
+  };
+  await given((options) => driver.init(options));
+  const again = driver.init();
+  give();
+  await again;
+  assert.equal(made, 1, 'the pool of the first call is taken');
+  const connection = await driver.acquireConnection();
+  const slow = connection.executeQuery(CompiledQuery.raw('select pg_sleep(0.5) /* a last one */'));
+  await database.running('a last one');
+  await given((options) => driver.destroy(options));
+  await slow;
+  await driver.destroy();
+  await assert.rejects(pool.query('select 1'), { code: 'ERR_CLOSED' });
+});
+
+test('a pool that comes when nobody waits for it any more is closed by destroy', async (t) => {
+  const pool = database.openPool(t);
+  let give;
+  const making = new Promise((resolve) => {
+    give = resolve;
+  });
+  const driver = new BerthDialect({ pool: () => making }).createDriver();
+  const controller = new AbortController();
+  const begun = driver.init({ signal: controller.signal });
+  controller.abort();
+  await assert.rejects(begun, { name: 'AbortError' });
+  const ended = driver.destroy();
+  give(pool);
+  await ended;
+  await assert.rejects(pool.query('select 1'), { code: 'ERR_CLOSED' });
+});
+
 test('a semicolon in front of a statement takes no rows from it', async (t) => {
   const driver = await driverOf(t);
   const connection = await driver.acquireConnection();
