@@ -293,19 +293,6 @@ function readPoolOptions(options) {
   return read;
 }
 
-/**
- * The mode of a pool as far as it can be read here; the engine reads a service file as well.
- * @param {Record<string, any>} given checked options @returns {string | undefined}
- */
-function modeOf({ mode, connectionString = '', service }) {
-  if (mode !== undefined) return mode;
-  const isUrl = /^postgres(ql)?:\/\//.test(connectionString);
-  const named = isUrl
-    ? new URLSearchParams(connectionString.split('?')[1]).get('target_session_attrs')
-    : /(?:^|\s)target_session_attrs\s*=\s*'?([a-z-]+)/.exec(connectionString)?.[1];
-  return named ?? (service === undefined ? process.env.PGTARGETSESSIONATTRS : undefined);
-}
-
 /** @param {unknown} options @param {Table} [table] `QUERY_OPTIONS` or `SINGLE_OPTIONS` */
 function readQueryOptions(options, table = QUERY_OPTIONS) {
   return readOptions(table, options, NOT_AVAILABLE.query);
@@ -350,7 +337,6 @@ module.exports = {
   SINGLE_OPTIONS,
   STREAM_OPTIONS,
   TRANSACTION_OPTIONS,
-  modeOf,
   readBeginOptions,
   readOptions,
   readPoolOptions,

@@ -3,7 +3,7 @@
 
 const { keepAlive } = require('./mailbox.js');
 const { lazy } = require('./lazy.js');
-const { FOLLOWING, modeOf } = require('./options.js');
+const { FOLLOWING } = require('./options.js');
 const { PoolEvents, hearEvents, leaksOf } = require('./pool-events.js');
 const queryable = require('./queryable.js');
 const { Singles } = require('./single.js');
@@ -43,7 +43,8 @@ const READS = new Set(['read-only', 'prefer-standby']);
  */
 function makeParts(target, given, tally, own) {
   const { types, rowMode = 'object', retry: policy, unref = true, maxLagBytes } = given;
-  const mode = modeOf(given) ?? 'read-write';
+  // What the engine has read from all sources, or the thread of the pool that was joined.
+  const mode = target.about.mode ?? given.mode;
   const { commitResolution = 'xid', exactlyOnce = false, commitMarkerTable } = given;
   const { acquireTimeoutMs = DEFAULT_ACQUIRE_MS, resolveTimeoutMs = DEFAULT_RESOLVE_MS } = given;
   const events = new PoolEvents(tally);

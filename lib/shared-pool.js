@@ -4,7 +4,7 @@
 const { ClosedError } = require('./error-classes.js');
 const native = require('./native.js');
 const { readOptions, wrong } = require('./option-rules.js');
-const { POOL_OPTIONS, modeOf } = require('./options.js');
+const { POOL_OPTIONS } = require('./options.js');
 
 /** @import { Target } from '../types/internal.js' */
 /** @import { Table } from './option-rules.js' */
@@ -62,7 +62,7 @@ function tokenOf({ slot, generation, about }, given) {
   const options = Object.fromEntries(
     HANDED_ON.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
   );
-  options.mode = modeOf(given);
+  options.mode = about.mode ?? given.mode;
   if (typeof given.types === 'string') options.types = given.types;
   const { database, user, hosts } = about;
   const described = /** @type {PoolToken['described']} */ ({ database, user, hosts });

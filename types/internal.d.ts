@@ -11,6 +11,8 @@ export interface About {
   readonly user: string | undefined;
   /** As configured, with their ports. */
   readonly hosts?: readonly string[];
+  /** Which nodes the pool uses. */
+  readonly mode?: string;
   /** Name of the pool. */
   readonly pool?: string;
   /** What the pool is known by. */

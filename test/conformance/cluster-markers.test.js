@@ -2,6 +2,9 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
 const { after, before } = require('node:test');
 const { Kysely } = require('kysely');
 const { CommitAbortedError, createPool } = require('../../lib/index.js');
@@ -10,6 +13,7 @@ const { startCluster } = require('../support/cluster.js');
 const { poolInDoubt, seenSession } = require('../support/doubt.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
+const { withVariables } = require('../support/variables.js');
 const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
 
@@ -183,7 +187,17 @@ test('CP-5: who writes nothing leaves no marker, exactlyOnce leaves one, and old
   assert.equal(await markers(), 0);
 });
 
-for (const mode of ['read-only', 'prefer-standby', 'any', 'in its URL', 'in its text']) {
+/** Makes a pool whose settings are those of a service. */
+function ofService(t, options, lines) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pg-berth-service-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const PGSERVICEFILE = path.join(folder, 'service.conf');
+  fs.writeFileSync(PGSERVICEFILE, ['[near]', ...lines, ''].join('\n'));
+  return withVariables({ PGSERVICEFILE }, () => createPool({ ...options, service: 'near' }));
+}
+
+const MODES = ['read-only', 'prefer-standby', 'any', 'in its URL', 'in its text', 'of its service'];
+for (const mode of MODES) {
   test(`CP-5: transactions of a pool in mode ${mode} read from standbys without a marker`, async (t) => {
     const [standby] = cluster.standbys;
     const { host, port } = standby.server;
@@ -193,7 +207,16 @@ for (const mode of ['read-only', 'prefer-standby', 'any', 'in its URL', 'in its 
       'in its text': `host=${host} port=${port} user=postgres target_session_attrs=read-only`,
     });
     const connectionString = texts[mode];
-    const pool = createPool(connectionString ? { ...MARKED, connectionString } : named);
+    const service = [
+      `host=${host}`,
+      `port=${port}`,
+      'user=postgres',
+      'target_session_attrs=standby',
+    ];
+    const pool =
+      mode === 'of its service'
+        ? ofService(t, MARKED, service)
+        : createPool(connectionString ? { ...MARKED, connectionString } : named);
     t.after(() => pool.end({ timeoutMs: 500 }));
     const ask = 'select pg_is_in_recovery() as is_standby';
     const read = await pool.transaction((tx) => tx.query(ask));

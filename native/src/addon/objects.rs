@@ -92,6 +92,7 @@ fn opened(built: &Built, handle: Handle) -> Text {
         ("database", &built.config.database),
         ("user", &built.config.user),
         ("hosts", &hosts),
+        ("mode", &built.pool.routing.mode.word()),
     ]);
     members(&[
         ("handle", &handle.to_number()),

@@ -42,6 +42,19 @@ impl Mode {
         })
     }
 
+    /// The word of it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ReadWrite => "read-write",
+            Self::ReadOnly => "read-only",
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+            Self::PreferStandby => "prefer-standby",
+            Self::Any => "any",
+        }
+    }
+
     /// What the error says when no node was found (spec 1.3 of the cluster pool).
     #[must_use]
     pub const fn lack(self) -> &'static str {
