@@ -102,15 +102,20 @@ test('SC-8: a zombie inside a transaction is ended, unless that is switched off'
   await db.sql('update t set v = v + 1 where n = 1');
 });
 
-test('SC-9, sec_l01: the verdict is by the server clock, and leaseGraceMs spares what has just expired', async (t) => {
-  const { pid } = await holder(t, { service: 'grace', ms: -1000 });
-  const { client, of } = open(t, { serviceName: 'grace', leaseGraceMs: 60_000 });
-  // A process whose idea of the time is wrong judges by the server's all the same.
-  t.mock.method(Date, 'now', () => 4_102_444_800_000);
-  await client.connect();
-  const [pass] = await passes(of);
-  assert.deepEqual([pass.candidates, await db.isBackend(pid)], [0, true]);
-});
+for (const library of [undefined, pg]) {
+  test(`SC-9, sec_l01: ${library ? 'pg' : 'the engine'}: the verdict is by the server clock, and leaseGraceMs spares what has just expired`, async (t) => {
+    const service = library ? 'grace2' : 'grace';
+    const { pid } = await holder(t, { service, ms: -1000 });
+    const own = { serviceName: service, leaseGraceMs: 60_000, library };
+    const { client, of } = open(t, own);
+    // What JavaScript thinks of the time; for the engine, which asks the system, see serverless-mixed.test.js.
+    if (library) t.mock.method(Date, 'now', () => 4_102_444_800_000);
+    await client.connect();
+    const [pass] = await passes(of);
+    assert.deepEqual([pass.candidates, await db.isBackend(pid)], [0, true]);
+    await client.end();
+  });
+}
 
 test('SC-10, sec_q05: a service whose name differs by a wildcard is left alone', async (t) => {
   const { pid } = await holder(t, { service: 'my-svc' });

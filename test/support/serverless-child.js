@@ -13,7 +13,17 @@ const hooks = Object.fromEntries(
     },
   ]),
 );
-const client = new ServerlessClient({ ...JSON.parse(process.argv[2]), hooks });
+const { library, ...options } = JSON.parse(process.argv[2]);
+const client = new ServerlessClient({
+  ...options,
+  ...(library && { library: require(library) }),
+  hooks: {
+    ...hooks,
+    onReap: ({ killed }) => {
+      counts.killed = (counts.killed ?? 0) + killed;
+    },
+  },
+});
 process.on('unhandledRejection', (error) => {
   console.error(error);
   process.exit(9);
@@ -22,7 +32,7 @@ process.on('unhandledRejection', (error) => {
 /** @param {{ id: number, text?: string, block?: number }} line */
 async function serve({ id, text, block }) {
   if (block !== undefined) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, block);
-  const answer = { id, counts };
+  const answer = { id, counts, clock: Date.now() };
   try {
     if (text !== undefined) answer.rows = (await client.query(text)).rows;
   } catch ({ name, code, message, outcomeUnknown }) {

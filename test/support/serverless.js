@@ -35,11 +35,12 @@ function openServerless(t, options) {
 /**
  * A process with one ServerlessClient, which can be frozen. It is asked `{ text?, block? }` and answers with rows or an
  * error, and how often hooks fired.
- * @param {import('node:test').TestContext} t @param {object} options
+ * @param {import('node:test').TestContext} t @param {object} options `library` by its name
+ * @param {Record<string, string>} [env]
  */
-function startMember(t, options) {
+function startMember(t, options, env) {
   const file = path.join(__dirname, 'serverless-child.js');
-  const member = new LineProcess(file, { secret: SECRET, ...options });
+  const member = new LineProcess(file, { secret: SECRET, ...options }, env);
   t.after(() => member.end());
   return member;
 }
