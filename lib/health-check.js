@@ -4,6 +4,7 @@
 const { callHook, messageOf } = require('./hooks.js');
 const { aboveZero, logger, notBelowZero, number, pool, timerMs } = require('./infra-options.js');
 const { loggerOf } = require('./infra-logger.js');
+const { lifecycleOf } = require('./lifecycle.js');
 const { flag, readOptions } = require('./option-rules.js');
 
 /** @import * as api from '../types/health.js' */
@@ -15,8 +16,9 @@ const CHECK_OPTIONS = Object.freeze({ ...LIMIT_OPTIONS, pool, verbose: flag, log
 /** A pool of createPool is probed by the engine, beside its callers and the event loop. */
 const PROBE = Symbol.for('pg-berth.probe');
 
-/** @param {any[]} candidates @returns {any} the first that can be probed */
-function nativeOf(...candidates) {
+/** @param {any} db @param {any} given pool @returns {any} the first that can be probed, also the one that Kysely is on */
+function nativeOf(db, given) {
+  const candidates = [db, given, lifecycleOf(db)?.pool];
   return candidates.find((one) => typeof one?.[PROBE] === 'function');
 }
 

@@ -4,6 +4,7 @@
 const { messageOf } = require('./hooks.js');
 const { aboveZero, logger, number, timerMs } = require('./infra-options.js');
 const { loggerOf } = require('./infra-logger.js');
+const { lifecycleOf } = require('./lifecycle.js');
 const { callback, flag, isText, readOptions, wrong } = require('./option-rules.js');
 const { endWithin } = require('./shutdown-patience.js');
 const { isWorker, onSignals, problemOf, processOf } = require('./shutdown-signals.js');
@@ -32,9 +33,8 @@ const RESERVE_SHARE = 0.3;
 const CANCEL_SHARE = 0.2;
 const CANCEL_MS = 1000;
 
-/** How a native pool is told of its time; a Kysely instance on one is known by its adapter. */
+/** How a native pool is told of its time. */
 const CLOSE = Symbol.for('pg-berth.close');
-const LIFECYCLE = Symbol.for('pg-berth.lifecycle');
 
 /** The shutdown of a database, under way or done: signals, controllers and direct calls share it. @type {WeakMap<object, Promise<any>>} */
 const shutdowns = new WeakMap();
@@ -85,16 +85,6 @@ async function close(db, leftMs) {
   if (lifecycle) lifecycle.patienceMs = patienceMs;
   await endWithin(patienceMs, () => shutdownDatabase(db));
   return lifecycle?.report;
-}
-
-/** @param {any} db */
-function lifecycleOf(db) {
-  if (typeof db.getExecutor !== 'function') return undefined;
-  try {
-    return db.getExecutor().adapter?.[LIFECYCLE];
-  } catch {
-    return undefined;
-  }
 }
 
 /**

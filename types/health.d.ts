@@ -48,7 +48,10 @@ export interface HealthMetrics {
   eventLoopLagMs?: number;
 }
 
-/** What a check asks of a database: a Kysely instance has it. A pool of createPool is asked by the engine itself. */
+/**
+ * What a check asks of a database: a Kysely instance has it. A pool of createPool is asked by the engine itself, and so is that of
+ * BerthDialect as soon as there is one.
+ */
 export type HealthDatabase =
   // biome-ignore lint/suspicious/noExplicitAny: Kysely's own builder type is not needed to be installed.
   { selectNoFrom(selection: any): any } | ClusterPool;

@@ -30,7 +30,7 @@ class BerthDriver {
   /** In the order of their last use. @type {Set<number>} */
   #seen = new Set();
 
-  /** @param {Record<string, any>} config checked @param {{ patienceMs?: number, report?: unknown }} lifecycle */
+  /** @param {Record<string, any>} config checked @param {import('../lifecycle.js').Lifecycle} lifecycle */
   constructor(config, lifecycle) {
     this.#config = config;
     this.#lifecycle = lifecycle;
@@ -55,12 +55,14 @@ class BerthDriver {
         }
       }
       this.#pool = own;
+      this.#lifecycle.pool = own;
       return;
     }
     const made = typeof pool === 'function' ? await this.#made(options) : pool;
     if (!Pool.isPool(made)) throw new TypeError('option "pool" must be a pool of createPool');
     if (Pool.engineOf(made).reading.near !== undefined) throw lagIsNotKept();
     this.#pool = made;
+    this.#lifecycle.pool = made;
   }
 
   /** @param {{ signal?: AbortSignal }} [options] */

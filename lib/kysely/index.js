@@ -2,24 +2,25 @@
 'use strict';
 
 const { PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } = require('kysely');
+const { LIFECYCLE } = require('../lifecycle.js');
 const { BerthDriver } = require('./driver.js');
 const { readDialectOptions } = require('./options.js');
 const { readFromStandby } = require('./standby-reads.js');
 
 /** @import * as api from '../../types/kysely.js' */
 
-/** By it a graceful shutdown tells the driver how long it may take, and learns what became of the statements. */
-const LIFECYCLE = Symbol.for('pg-berth.lifecycle');
-
 /** @implements {api.BerthDialect} */
 class BerthDialect {
   #config;
-  /** @type {{ patienceMs?: number, report?: unknown }} */
+  /** @type {import('../lifecycle.js').Lifecycle} */
   #lifecycle = {};
 
   /** @param {api.BerthDialectConfig} config */
   constructor(config) {
     this.#config = readDialectOptions(config);
+    const { pool } = this.#config;
+    // A function makes it at the first query.
+    if (typeof pool === 'object') this.#lifecycle.pool = pool;
   }
 
   createDriver() {

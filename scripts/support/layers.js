@@ -58,7 +58,7 @@ const ENGINE = [
 ];
 const BELOW = [...ENGINE, ...WORDS];
 /** What the modules for any driver share; it loads no native code and no module of Node. */
-const SHARED = ['hooks', 'sample-ring', 'infra-logger', 'infra-options', 'transient'];
+const SHARED = ['hooks', 'lifecycle', 'sample-ring', 'infra-logger', 'infra-options', 'transient'];
 const INFRA = [...WORDS, ...SHARED];
 
 /** Modules of lib/: a file there, or a folder with everything in it. */
@@ -243,6 +243,7 @@ const JS = {
   // these take any pool-like object, so they serve `pg` and Kysely too
   hooks: [],
   transient: [],
+  lifecycle: [],
   'sample-ring': [],
   'infra-logger': ['hooks'],
   'infra-options': ['option-rules', 'error-classes'],

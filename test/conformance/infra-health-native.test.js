@@ -8,8 +8,10 @@ const net = require('node:net');
 const readline = require('node:readline');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { promisify } = require('node:util');
+const { Kysely, sql } = require('kysely');
 const { HealthMonitor, checkDatabaseHealth, performHealthCheck } = require('../../lib/health.js');
 const { createPool } = require('../../lib/index.js');
+const { BerthDialect } = require('../../lib/kysely/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { startProxy } = require('../support/proxy.js');
 const { startNode } = require('../support/scripted-nodes.js');
@@ -158,6 +160,37 @@ test('H14: a probe that timed out leaves nothing behind', async (t) => {
     what: 'the end of the connection that was given up',
   });
 });
+
+for (const given of ['pool', 'connection']) {
+  test(`H14, H15: Kysely on BerthDialect is probed by the engine: by its ${given}`, async (t) => {
+    const connection = { connectionString: database.url, poolSize: 1 };
+    const config = given === 'pool' ? { pool: createPool(connection) } : { connection };
+    const db = new Kysely({ dialect: new BerthDialect(config) });
+    t.after(() => db.destroy());
+    assert.equal(
+      (await checkDatabaseHealth(db)).status,
+      'healthy',
+      'before its first query as well',
+    );
+    await db.connection().execute(async (held) => {
+      await sql`select 1`.execute(held);
+      const waiting = sql`select 1`.execute(db);
+      // It stands in the queue when this has been asked behind it.
+      await sql`select 1`.execute(held);
+      const { status, checks, metrics } = await checkDatabaseHealth(db.withSchema('public'));
+      assert.equal(status, 'degraded', JSON.stringify(checks));
+      assert.deepEqual(
+        checks.map(({ name, status: one }) => [name, one]),
+        [
+          ['Database Connection', 'healthy'],
+          ['Connection Pool', 'degraded'],
+        ],
+      );
+      assert.equal(metrics.poolMetrics.waitingRequests, 1, 'the probe is not in the queue');
+      waiting.catch(() => {});
+    });
+  });
+}
 
 test('a server that refuses is unhealthy, and a closed pool as well', async () => {
   const proxy = await startProxy(server());
