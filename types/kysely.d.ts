@@ -19,7 +19,10 @@ export interface AbortOptions {
 }
 
 export interface BerthDialectConfig {
-  /** A pool of `createPool`, or a function that makes one at the first query. `destroy()` closes it. */
+  /**
+   * A pool of `createPool`, or a function that makes one at the first query. `destroy()` closes it as `pool.end()` does: it waits five
+   * seconds for statements under way, then cancels them. `gracefulShutdown` of `pg-berth/shutdown` waits as long as you say.
+   */
   pool?: Pool | ((options?: AbortOptions) => Pool | Promise<Pool>);
   /** Instead of `pool`: options of `createPool`, or a connection string. `types` is `'pg'` by default here. */
   connection?: PoolOptions | string;
@@ -27,7 +30,10 @@ export interface BerthDialectConfig {
   onCreateConnection?: (connection: DatabaseConnection, options?: AbortOptions) => Promise<void>;
   /** Runs at each acquisition. */
   onReserveConnection?: (connection: DatabaseConnection, options?: AbortOptions) => Promise<void>;
-  /** Told when a connection is lost under its user, and when `idleInTransactionMs` closes one. */
+  /**
+   * Told when a connection is lost under its user, and when `idleInTransactionMs` closes one. Of an idle one that is lost, of which
+   * Kysely's own dialect is told, the pool's `retire` tells: the next query has another one.
+   */
   onConnectionError?: (error: Error) => void;
   /**
    * A transaction without a statement for so many milliseconds is closed with its connection, and reported with the
@@ -67,7 +73,8 @@ export interface BerthAdapter
 
 /**
  * Kysely on the native pool: statements are prepared once per connection, BEGIN travels with the first statement,
- * streams need no cursor class, and a cancel can only hit its own statement.
+ * streams need no cursor class, and a cancel can only hit its own statement. `'kill session'` of Kysely 0.29 cancels and then closes the
+ * connection, where Kysely's own dialect calls `pg_terminate_backend`: a function that catches the cancel runs to its end.
  * @example
  * const db = new Kysely<Database>({ dialect: new BerthDialect({ connection: process.env.DATABASE_URL }) });
  */
