@@ -10,6 +10,7 @@ const { recaptured } = require('./failures.js');
 const { endOf } = require('../transaction-ends.js');
 const { withClient } = require('./by-client.js');
 const { AHEAD } = require('./for-pools.js');
+const { heldQuery } = require('./held-values.js');
 const { readQuery } = require('./query.js');
 const { limitOf } = require('./settings.js');
 
@@ -63,13 +64,14 @@ async function runOnPool(pool, queries, given) {
   const signals = asked.flatMap(({ signal }) => (signal instanceof AbortSignal ? signal : []));
   const isPatient = signals.length < (isTogether ? 1 : Math.max(asked.length, 1));
   const { signal, stop } = isPatient ? PATIENT : firedBy(signals, isTogether ? 1 : signals.length);
+  const held = /** @type {any[]} */ (queries).map(heldQuery);
   let hasClient = false;
   try {
     return await withClient(
       pool,
       (client) => {
         hasClient = true;
-        return client.batch(queries, given);
+        return client.batch(held, given);
       },
       signal,
     );

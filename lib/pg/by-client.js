@@ -5,6 +5,7 @@
 const { Client, query } = require('./client.js');
 const { note } = require('./callbacks.js');
 const { ACQUIRE } = require('./for-pools.js');
+const { heldQuery, heldValues } = require('./held-values.js');
 const { isVerdict } = require('./pool-failures.js');
 
 /**
@@ -40,13 +41,14 @@ function turnAway(given, error) {
  */
 function runByPool(pool, text, values, answered) {
   const signal = text?.signal instanceof AbortSignal ? text.signal : undefined;
+  const [query, held] = [heldQuery(text), heldValues(values)];
   pool[ACQUIRE]((/** @type {any} */ error, /** @type {any} */ client) => {
     if (client === undefined) {
       turnAway(text, error);
       answered(error);
     } else {
       note(pool, 'dispatching query');
-      runByClient(client, text, values, (failure, result) => {
+      runByClient(client, query, held, (failure, result) => {
         note(pool, 'query dispatched');
         answered(failure, result);
       });

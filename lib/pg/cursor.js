@@ -8,6 +8,7 @@ const { OPERATION } = require('../mailbox.js');
 const { bound } = require('./bound.js');
 const { defaults } = require('./defaults.js');
 const { describe } = require('./failures.js');
+const { heldValues } = require('./held-values.js');
 const { promiseOf } = require('./promises.js');
 const { Result, toFields } = require('./result.js');
 const { OCCUPY, cursorText } = require('./submittable.js');
@@ -53,7 +54,9 @@ class Cursor extends EventEmitter {
     super();
     this.#config = config ?? {};
     this.text = text;
-    this.values = values ? values.map((value) => prepareValue(value)) : null;
+    this.values = values
+      ? heldValues(values).map((/** @type {any} */ value) => prepareValue(value))
+      : null;
     /** @type {'initialized' | 'submitted' | 'idle' | 'busy' | 'done' | 'error'} */
     this.state = 'initialized';
     this._result = new Result(this.#config.rowMode, this.#config.types);

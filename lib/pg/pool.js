@@ -7,6 +7,7 @@ const { hasOwnQuery, isPlain, runByPool, settled } = require('./by-client.js');
 const { ask, note, tell } = require('./callbacks.js');
 const { describe } = require('./failures.js');
 const { ACQUIRE, GIVEN_UP, SETTLE, realOf } = require('./for-pools.js');
+const { heldValues } = require('./held-values.js');
 const { Holders } = require('./holders.js');
 const { openClient } = require('./opening.js');
 const { Place } = require('./place.js');
@@ -418,6 +419,7 @@ class Pool extends PoolFields {
       return this.#give(done, (answered) => runByPool(this, text, given, answered));
     }
     const asked = readQuery(text, given, undefined);
+    asked.values = heldValues(asked.values);
     const taken = this.#holders.here(this.query);
     const from = { text, values: given, taken, told: acquiringOf(this) };
     if (done) {

@@ -9,6 +9,7 @@ const { Abortable } = require('./abortable.js');
 const { bound } = require('./bound.js');
 const { defaults } = require('./defaults.js');
 const { describe, isFatal, lastWordsOf, timedOut } = require('./failures.js');
+const { heldValues } = require('./held-values.js');
 const { laneOf } = require('./lane.js');
 const { PooledAnswer } = require('./pooled-query.js');
 const { Query, complaint, isSimple, readQuery } = require('./query.js');
@@ -108,7 +109,10 @@ class StatementQueue {
     }
     this.#last = asked;
     if (this.#mayBegin) this.#send(asked, limit, resolve, reject);
-    else this.#wait(limit, (left) => this.#send(asked, left, resolve, reject), reject);
+    else {
+      asked.values = heldValues(asked.values);
+      this.#wait(limit, (left) => this.#send(asked, left, resolve, reject), reject);
+    }
   }
 
   /**
@@ -152,7 +156,10 @@ class StatementQueue {
       if (!one.isOver) this.#send(asked, left, done, failed, sent);
     };
     if (this.#mayBegin) begin(limit);
-    else this.#wait(limit, begin, failed);
+    else {
+      asked.values = heldValues(asked.values);
+      this.#wait(limit, begin, failed);
+    }
   }
 
   /** @param {number} limit @param {(left: number) => void} begin @param {Reject} refuse */
@@ -407,7 +414,10 @@ class StatementQueue {
       }
     };
     if (this.#mayBegin) begin(limit);
-    else this.#wait(limit, begin, failed);
+    else {
+      asked.values = heldValues(asked.values);
+      this.#wait(limit, begin, failed);
+    }
   }
 
   /** Gives the client to a submittable in its turn. @param {any} submittable @param {number} limit in ms, of its wait and of each thing it asks */
