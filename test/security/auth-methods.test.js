@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { after, before } = require('node:test');
-const { createPool } = require('../../lib/index.js');
+const { Client, createPool } = require('../../lib/index.js');
 const { startServer } = require('../support/server.js');
 const { test } = require('../support/timed-test.js');
 
@@ -91,5 +91,18 @@ test('sec_a01: lists that libpq refuses are refused when the pool is made', () =
     ]) {
       assert.throws(() => createPool(options), { code: 'ERR_CONFIG', message: /"requireAuth"/ });
     }
+  }
+});
+
+test('sec_a01: a client of the pg face without ssl sends it as it is, and with ssl never so', async (t) => {
+  const { host, port, passwords } = server;
+  const user = 'clear_user';
+  const config = { host, port, user, password: passwords[user], database: 'postgres' };
+  const isEncrypted = 'select ssl from pg_stat_ssl where pid = pg_backend_pid()';
+  for (const ssl of [undefined, { rejectUnauthorized: false }]) {
+    const client = new Client({ ...config, ssl });
+    t.after(() => client.end());
+    await client.connect();
+    assert.deepEqual((await client.query(isEncrypted)).rows, [{ ssl: ssl !== undefined }]);
   }
 });

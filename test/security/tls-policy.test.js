@@ -6,7 +6,7 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
 const { after, before } = require('node:test');
-const { createPool } = require('../../lib/index.js');
+const { Pool, createPool } = require('../../lib/index.js');
 const { startTlsServer } = require('../support/authority.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
@@ -159,4 +159,28 @@ test('sec_t05: allow goes over to TLS only when the server refuses plain text', 
     seen.map(({ asked }) => asked),
     [false, true],
   );
+});
+
+test('sec_t05: a pool of the pg face reads the environment for each client, and its option ssl is for all', async (t) => {
+  const { port, seen } = await middleman(t, () => true);
+  const before = process.env.PGSSLMODE;
+  t.after(() => {
+    if (before === undefined) delete process.env.PGSSLMODE;
+    else process.env.PGSSLMODE = before;
+  });
+  for (const [ssl, mode, isAsked] of [
+    [undefined, 'disable', false],
+    [undefined, 'require', true],
+    [false, 'require', false],
+    [true, 'disable', true],
+  ]) {
+    delete process.env.PGSSLMODE;
+    const pool = new Pool(options(port, { ssl }));
+    process.env.PGSSLMODE = mode;
+    const from = seen.length;
+    await pool.query('select 1').catch(() => {});
+    await pool.end();
+    const asked = seen.slice(from).some((one) => one.asked);
+    assert.equal(asked, isAsked, `ssl: ${ssl}, PGSSLMODE=${mode}`);
+  }
 });
