@@ -34,6 +34,9 @@ const REFUSED = /** @type {Record<string, string>} */ ({
   secureProtocol: 'is not supported; use minVersion and maxVersion',
 });
 
+/** What is not to be printed. */
+const HIDDEN = ['key', 'passphrase'];
+
 /** A `checkServerIdentity` that only switches the check of names off: what `uselibpqcompat` stands for. @returns {undefined} */
 const acceptAnyName = () => undefined;
 
@@ -107,9 +110,11 @@ function readSsl(given) {
     if (refusal !== undefined) throw wrong(`ssl.${name}`, refusal);
     members[name] = value;
   }
-  // `pg` hides the key of the caller's object by making it not enumerable.
-  const hidden = /** @type {{ key?: unknown }} */ (given).key;
-  if (hidden !== undefined && hidden !== null) members.key = hidden;
+  // The pg face hides these of the caller's object by making them not enumerable, as `pg` does with the key.
+  for (const name of HIDDEN) {
+    const hidden = /** @type {Record<string, unknown>} */ (given)[name];
+    if (hidden !== undefined && hidden !== null) members[name] = hidden;
+  }
   const ssl = { ...readOptions(SSL_OPTIONS, members, [], 'ssl.') };
   if (isObject(ssl.key)) {
     const { pem: own, passphrase } = /** @type {{ pem: unknown, passphrase?: unknown }} */ (

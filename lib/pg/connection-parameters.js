@@ -76,6 +76,11 @@ class ConnectionParameters {
   }
 }
 
+/** Of the caller's own object, as in pg: from whoever prints it. @param {any} ssl */
+function hideSecrets(ssl) {
+  for (const name of ['key', 'passphrase']) if (ssl?.[name]) hide(ssl, name, ssl[name]);
+}
+
 /** What the option `ssl` asks for, or without it the environment. @param {any} given */
 function askedTls(given) {
   const mode = process.env.PGSSLMODE ?? '';
@@ -85,8 +90,7 @@ function askedTls(given) {
   }
   if (given === 'no-verify') return { rejectUnauthorized: false };
   if (given === 'true') return true;
-  // The caller's own object, as in pg: only the key is hidden from whoever prints it.
-  if (given?.key) hide(given, 'key', given.key);
+  hideSecrets(given);
   return given;
 }
 
@@ -102,4 +106,4 @@ function checkNegotiation(negotiation, ssl) {
   }
 }
 
-module.exports = { ConnectionParameters, askedTls, hide };
+module.exports = { ConnectionParameters, askedTls, hide, hideSecrets };

@@ -4,7 +4,7 @@
 const { wrong } = require('../option-rules.js');
 const { readClientLease } = require('../lease-options.js');
 const { readHooks } = require('../query-hooks.js');
-const { hide } = require('./connection-parameters.js');
+const { hide, hideSecrets } = require('./connection-parameters.js');
 const { defaults } = require('./defaults.js');
 const { RESET } = require('./for-pools.js');
 
@@ -34,7 +34,7 @@ function readPoolOptions(options) {
     readClientLease(given.lease, undefined);
     hide(own, 'lease', given.lease);
   }
-  if (given?.ssl?.key) hide(own.ssl, 'key', given.ssl.key);
+  hideSecrets(own.ssl);
   own.max = own.max || own.poolSize || 10;
   own.min = own.min || 0;
   own.maxUses = own.maxUses || Number.POSITIVE_INFINITY;

@@ -5,7 +5,8 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { after, before } = require('node:test');
-const { createPool } = require('../../lib/index.js');
+const { inspect } = require('node:util');
+const { Pool, createPool } = require('../../lib/index.js');
 const { Authority, startTlsServer } = require('../support/authority.js');
 const { runAsServer } = require('../support/server-account.js');
 const { test } = require('../support/timed-test.js');
@@ -109,6 +110,7 @@ test('sec_t03: encrypted keys are opened with sslpassword, keys of every form ar
   const ca = text(tls.authority.cert);
   const ssl = { ca, cert: text(cert), key: text(encrypted), passphrase: 'op3n' };
   assert.equal(await seen({ ssl }), '/CN=certuser');
+  await shownNowhere({ ...ssl });
   for (const [options, says] of [
     [{ ...base, sslkey: encrypted }, /"sslkey" is an encrypted private key: set sslpassword/],
     [{ ...base, sslkey: encrypted, sslpassword: 'canary' }, /"sslkey" cannot be decrypted/],
@@ -131,6 +133,22 @@ test('sec_t03: encrypted keys are opened with sslpassword, keys of every form ar
     );
   }
 });
+
+/** By a pool of the pg face, its options and its clients, which log in with them all the same (rule A06). @param {any} ssl */
+async function shownNowhere(ssl) {
+  const { port } = tls.server;
+  const pool = new Pool({ host: 'localhost', port, user: 'certuser', database: 'postgres', ssl });
+  const again = new Pool(pool.options);
+  for (const one of [pool, again]) {
+    const lent = await one.connect();
+    for (const shown of [one, one.options, lent]) {
+      assert.doesNotMatch(inspect(shown, { depth: 20 }), /op3n|PRIVATE KEY/);
+    }
+    assert.doesNotMatch(JSON.stringify(one.options), /op3n|PRIVATE KEY/);
+    lent.release();
+    await one.end();
+  }
+}
 
 test('CP-31: a key file that others can read is refused as libpq refuses it', () => {
   const file = path.join(tls.server.socketDir, 'open.key');
