@@ -67,6 +67,9 @@ export interface ClientConfig extends QueryHooks {
   Promise?: PromiseConstructorLike | undefined;
 }
 
+/** As in `@types/pg`. */
+export type ConnectionConfig = ClientConfig;
+
 /** What a client connects with: its config over the environment over `defaults`. */
 export interface ConnectionParameters {
   user: string;
@@ -186,6 +189,15 @@ export class Result<R = any> implements QueryResult<R> {
   parseRow(cells: (string | null)[]): any;
   addCommandComplete(message: { text?: string; command?: string }): void;
 }
+
+/** As in `@types/pg`. */
+export type ResultBuilder<R = any> = Result<R>;
+
+/** As in `@types/pg`. */
+export type QueryConfigValues<T> = T extends (infer _)[] ? T : never;
+
+/** `'I'` outside of transactions, `'T'` inside, `'E'` in a failed one; null before login. */
+export type TransactionStatus = 'I' | 'T' | 'E' | null;
 
 /** Something that has a client to itself while it runs: a cursor, a stream, a COPY. */
 export interface Submittable {
@@ -315,11 +327,12 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
   /** Runs a statement while JavaScript is blocked, on a client where nothing else runs. Ends after 30 s by default. */
   querySync<R = any, I = any[]>(config: string | QueryConfig<I>, values?: I): QueryResult<R>;
   end(): Promise<void>;
-  end(callback: () => void): void;
+  /** Never called with an error. */
+  end(callback: (error: Error) => void): void;
   ref(): void;
   unref(): void;
   /** With the server's last answer; null before login. */
-  getTransactionStatus(): 'I' | 'T' | 'E' | null;
+  getTransactionStatus(): TransactionStatus;
   isConnected(): boolean;
   setTypeParser(oid: number, parser: (text: string) => any): void;
   setTypeParser(oid: number, format: 'text', parser: (text: string) => any): void;
@@ -331,6 +344,9 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
 
 /** There to be imported; `new` throws, because the engine owns the socket. */
 export class Connection extends EventEmitter {}
+
+/** What parameters of type `ClientBase` take with `@types/pg`: a client, or one of a pool. There is no such class. */
+export type ClientBase = Client;
 
 /** A client lent by a pool. */
 export interface PoolClient extends Client {
@@ -375,7 +391,8 @@ export class Pool extends EventEmitter<PoolEvents> implements Queries {
   /** As `insertMany` of a client, on one that is free; its signal gives up the wait too. */
   insertMany: Queries['insertMany'];
   end(): Promise<void>;
-  end(callback: () => void): void;
+  /** With an error if the pool is being ended already. */
+  end(callback: (error?: Error) => void): void;
 }
 
 export interface QueryEvents {

@@ -6,12 +6,17 @@ import { Registry } from 'prom-client';
 import {
   CircuitBreaker,
   Client,
+  type ClientBase,
+  type ConnectionConfig,
   Cursor,
   createPool,
   type DatabaseError,
   defaults,
   Pool,
   type PoolClient,
+  type QueryConfigValues,
+  type ResultBuilder,
+  type TransactionStatus,
   types,
 } from '../../types/index.js';
 import { BerthDialect, readFromStandby } from '../../types/kysely.js';
@@ -48,6 +53,21 @@ export async function pgFace(): Promise<void> {
   new Pool({ onSlowQuery: 5 });
   same<typeof pool.totalCount, number>(true);
   await pool.end();
+}
+
+/** Names that programs have of `@types/pg`. */
+export function named(
+  client: ClientBase,
+  config: ConnectionConfig,
+  values: QueryConfigValues<[number]>,
+  lent: PoolClient,
+  result: ResultBuilder<{ n: number }>,
+): TransactionStatus {
+  new Client(config).end((error) => error?.message);
+  new Pool(config).end((error) => error?.message);
+  client.query('select $1', values, () => named(lent, config, values, lent, result));
+  result.addRow({ n: 1 });
+  return client.getTransactionStatus();
 }
 
 export async function kysely(): Promise<void> {
