@@ -65,21 +65,14 @@ async function runOnPool(pool, queries, given) {
   const isPatient = signals.length < (isTogether ? 1 : Math.max(asked.length, 1));
   const { signal, stop } = isPatient ? PATIENT : firedBy(signals, isTogether ? 1 : signals.length);
   const held = /** @type {any[]} */ (queries).map(heldQuery);
-  let hasClient = false;
-  try {
-    return await withClient(
-      pool,
-      (client) => {
-        hasClient = true;
-        return client.batch(held, given);
-      },
-      signal,
-    );
-  } catch (error) {
-    if (hasClient || !signal?.aborted) throw error;
+  const run = (/** @type {any} */ client) => client.batch(held, given);
+  const givenUp = () => {
     if (!isTogether) return signals.map(({ reason }) => ({ status: 'rejected', reason }));
     const index = asked.findIndex((one) => one.signal?.aborted);
     throw withIndex(asked[index]?.signal.reason, index);
+  };
+  try {
+    return await withClient(pool, run, signal, givenUp);
   } finally {
     stop();
   }

@@ -104,10 +104,18 @@ async function settled(start) {
 
 /**
  * @param {any} pool @param {(client: any) => Promise<any>} work @param {AbortSignal} [signal] gives up the wait for a client
+ * @param {(error: unknown) => any} [givenUp] what comes of it then; without it the error
  * @returns {Promise<any>}
  */
-async function withClient(pool, work, signal) {
-  const client = await (signal === undefined ? pool.connect() : acquired(pool, signal));
+async function withClient(pool, work, signal, givenUp) {
+  /** @type {any} */
+  let client;
+  try {
+    client = await (signal === undefined ? pool.connect() : acquired(pool, signal));
+  } catch (error) {
+    if (givenUp !== undefined && signal?.aborted) return givenUp(error);
+    throw error;
+  }
   try {
     return await work(client);
   } finally {

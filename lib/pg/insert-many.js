@@ -51,21 +51,12 @@ async function insertMany(client, table, rows, given) {
  */
 async function insertManyOnPool(pool, table, rows, given) {
   const signal = given?.signal instanceof AbortSignal ? given.signal : undefined;
-  let hasClient = false;
-  try {
-    return await withClient(
-      pool,
-      (client) => {
-        hasClient = true;
-        return client.insertMany(table, rows, given);
-      },
-      signal,
-    );
-  } catch (error) {
+  const load = (/** @type {any} */ client) => client.insertMany(table, rows, given);
+  return withClient(pool, load, signal, async (error) => {
     // As on a client, nobody reads the rows of what was given up. Those of what found no client may be given once more.
-    if (!hasClient && signal?.aborted) await readRequest(table, rows, given).source.leave();
+    await readRequest(table, rows, given).source.leave();
     throw error;
-  }
+  });
 }
 
 /**
