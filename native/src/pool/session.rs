@@ -257,7 +257,8 @@ impl Session {
         Ok(())
     }
 
-    /// The node of its connection must not serve it. It waits again, with `first` and what it has asked since; `None`: it has left.
+    /// The node of its connection must not serve it. It waits again, with `first` and what it has asked since. `false`: it has left,
+    /// and `first` has failed.
     pub(super) fn move_from(self: &Arc<Self>, connection: &Connection, first: Request) -> bool {
         let mut state = self.lock();
         if !matches!(&*state, State::Active(_) | State::Finishing(_)) {
