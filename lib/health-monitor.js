@@ -35,8 +35,8 @@ class HealthMonitor {
   #logger;
   /** Ends the checks of this run. @type {(() => void) | undefined} */
   #stop;
-  /** Joins the engine's first check of the last run, if that is under way. @type {() => Promise<api.HealthCheckResult> | undefined} */
-  #join = () => undefined;
+  /** The engine's check of the last run that is under way or begins at once. @type {() => Promise<api.HealthCheckResult> | undefined} */
+  #now = () => undefined;
   /** @type {api.HealthCheckCallback | undefined} */
   #onCheck;
   /** Counts starts and stops: a check belongs to the run it began in. */
@@ -91,17 +91,21 @@ class HealthMonitor {
     const run = this.#run;
     const { timeoutMs } = this.#limits;
     const before = this.#stats.skipped;
-    const hear = (/** @type {any} */ report, /** @type {number} */ skipped) => {
+    const hear = (
+      /** @type {any} */ report,
+      /** @type {number} */ skipped,
+      /** @type {boolean} */ isRegular,
+    ) => {
       const result = judged(report, native, this.#limits, this.#options.verbose === true);
       this.#last = result;
       this.#stats.checks++;
       this.#stats.skipped = before + skipped;
-      this.#tell(run, result);
+      if (isRegular) this.#tell(run, result);
       return result;
     };
     const keepsAlive = this.#options.keepAlive === true;
-    const { stop, join } = native[MONITOR](this.#intervalMs, timeoutMs, keepsAlive, hear);
-    this.#join = join;
+    const { stop, now } = native[MONITOR](this.#intervalMs, timeoutMs, keepsAlive, hear);
+    this.#now = now;
     return stop;
   }
 
@@ -133,12 +137,12 @@ class HealthMonitor {
   }
 
   checkNow() {
-    this.#probe ??= this.#joined() ?? this.#check();
+    this.#probe ??= this.#byEngine() ?? this.#check();
     return this.#probe;
   }
 
-  #joined() {
-    const result = this.#join();
+  #byEngine() {
+    const result = this.#now();
     result?.then(() => {
       this.#probe = undefined;
     });

@@ -16,12 +16,14 @@ const whole = (ms) => Math.min(Math.max(1, Math.round(ms)), 2 ** 31 - 1);
  */
 
 /**
- * `skipped`: probes left out so far; `stop`: what is to be done behind the first report, `undefined` when that was heard;
- * `joined`: who else waits for that one.
+ * `last`: number of the probe behind which nothing more is heard; `joined`: who waits for which probe, at least.
  * @typedef {{
- *   hear: (report: Report, skipped: number) => unknown, skipped: number, stop: (() => void) | undefined,
- *   joined: ((heard: any) => void)[],
+ *   hear: Hear, skipped: number, last: number, joined: { number: number, tell: (result: any) => void }[],
  * }} Monitor
+ *
+ * What is made of the newest report. `skipped`: probes left out so far; `isRegular`: it came at its time, not because
+ * somebody asked for it.
+ * @typedef {(report: Report, skipped: number, isRegular: boolean) => unknown} Hear
  */
 
 /** @param {any} report @returns {Report} */
@@ -30,23 +32,26 @@ function read(report) {
   return error === undefined ? report : { ...report, error: fromNative(error, 'cluster') };
 }
 
-/** @param {Report} report @param {Monitor} monitor */
-function hand(report, monitor) {
-  const { stop } = monitor;
-  monitor.stop = undefined;
-  const heard = monitor.hear(report, monitor.skipped);
-  for (const tell of monitor.joined.splice(0)) tell(heard);
-  stop?.();
+/** @param {Monitor} monitor @param {Report} report @param {number} number @param {boolean} isRegular */
+function hand(monitor, report, number, isRegular) {
+  const result = monitor.hear(report, monitor.skipped, isRegular);
+  const { joined } = monitor;
+  monitor.joined = joined.filter((one) => one.number > number);
+  for (const one of joined) if (one.number <= number) one.tell(result);
 }
 
-/** Whoever waits for a check of his own expects the process to wait too. @param {Monitor} monitor @returns {Promise<any>} */
-function joined(monitor) {
+/**
+ * Whoever waits for a check of his own expects the process to wait too.
+ * @param {Monitor} monitor @param {number} number @returns {Promise<any>}
+ */
+function joined(monitor, number) {
   const letGo = keepAlive();
   return new Promise((resolve) => {
-    monitor.joined.push((heard) => {
+    const tell = (/** @type {any} */ result) => {
       letGo();
-      resolve(heard);
-    });
+      resolve(result);
+    };
+    monitor.joined.push({ number, tell });
   });
 }
 
@@ -75,32 +80,32 @@ class Probes {
 
   /**
    * At once and then every `intervalMs`, whatever the event loop does.
-   * @param {number} intervalMs @param {number} timeoutMs @param {boolean} keepsAlive
-   * @param {(report: Report, skipped: number) => unknown} hear the newest report, and how many probes were left out so far
-   * @returns {{ stop: () => void, join: () => Promise<any> | undefined }} `stop`: behind the first report, because that one is
-   *   under way; `join`: to what `hear` makes of that one, nothing when it was heard
+   * @param {number} intervalMs @param {number} timeoutMs @param {boolean} keepsAlive @param {Hear} hear
+   * @returns {{ stop: () => void, now: () => Promise<any> | undefined }} `stop`: behind the probe under way, whose report is
+   *   heard; `now`: what `hear` makes of the probe under way, or of one that begins at once; nothing if there will be none
    */
   repeat(intervalMs, timeoutMs, keepsAlive, hear) {
     const { slot, generation } = this.#pool;
     const id = this.#begin(intervalMs, timeoutMs);
     /** @type {Monitor} */
-    const monitor = { hear, skipped: 0, stop: () => {}, joined: [] };
-    if (id === undefined) this.#report(monitor);
-    else this.#monitors.set(id, monitor);
+    const monitor = { hear, skipped: 0, last: Number.POSITIVE_INFINITY, joined: [] };
     const letGo = keepsAlive ? keepAlive() : undefined;
-    const stop = () => {
-      monitor.hear = () => {};
-      if (id === undefined) return;
-      this.#monitors.delete(id);
-      native.poolUnmonitor(slot, generation, id);
-    };
+    if (id === undefined) {
+      this.#report(monitor);
+      return { stop: () => letGo?.(), now: () => undefined };
+    }
+    this.#monitors.set(id, monitor);
     return {
-      stop() {
+      stop: () => {
         letGo?.();
-        if (monitor.stop === undefined) stop();
-        else monitor.stop = stop;
+        const last = native.poolUnmonitor(slot, generation, id);
+        if (last === null) this.#monitors.delete(id);
+        else monitor.last = last;
       },
-      join: () => (monitor.stop === undefined ? undefined : joined(monitor)),
+      now() {
+        const number = native.poolProbeNow(slot, generation, id);
+        return number === null ? undefined : joined(monitor, number);
+      },
     };
   }
 
@@ -118,7 +123,7 @@ class Probes {
 
   /** What a probe says of a pool that has ended. @param {Monitor} monitor */
   async #report(monitor) {
-    hand(await this.once(1), monitor);
+    hand(monitor, await this.once(1), Number.POSITIVE_INFINITY, true);
   }
 
   /** The engine says that a monitor has a report. @param {number} id */
@@ -127,14 +132,16 @@ class Probes {
     const monitor = this.#monitors.get(id);
     const text = monitor && native.poolProbed(slot, generation, id);
     if (!monitor || !text) return;
-    const { report, skipped } = JSON.parse(text);
+    const { report, number, isRegular, skipped } = JSON.parse(text);
     monitor.skipped = skipped;
-    hand(read(report), monitor);
+    if (number >= monitor.last) this.#monitors.delete(id);
+    hand(monitor, read(report), number, isRegular);
   }
 
   /** The engine's monitors have ended with the pool; the last word of each must not be that all is well. */
   #ended() {
     for (const monitor of this.#monitors.values()) this.#report(monitor);
+    this.#monitors.clear();
   }
 }
 

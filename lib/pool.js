@@ -394,7 +394,7 @@ class Pool {
 
   /**
    * @param {number} intervalMs @param {number} timeoutMs @param {boolean} keepsAlive
-   * @param {(report: any, skipped: number) => void} hear
+   * @param {(report: any, skipped: number, isRegular: boolean) => void} hear
    */
   [Symbol.for('pg-berth.monitor')](intervalMs, timeoutMs, keepsAlive, hear) {
     return this.#parts().probed().repeat(intervalMs, timeoutMs, keepsAlive, hear);

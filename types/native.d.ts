@@ -54,8 +54,11 @@ export function poolMonitor(
   intervalMs: number,
   patienceMs: number,
 ): number;
-export function poolUnmonitor(slot: number, generation: number, monitor: number): void;
-/** JSON `{report, skipped}`: the newest report that was not taken yet; else null. */
+/** Number of the probe under way, or of one that begins at once; null if there will be none. */
+export function poolProbeNow(slot: number, generation: number, monitor: number): number | null;
+/** Stops it; number of the probe whose report is still to come, else null. */
+export function poolUnmonitor(slot: number, generation: number, monitor: number): number | null;
+/** JSON `{report, number, isRegular, skipped}`: the newest report that was not taken yet; else null. */
 export function poolProbed(slot: number, generation: number, monitor: number): string | null;
 /** Handle of a session that takes its connection with its first request. */
 export function sessionOpen(slot: number, generation: number): number;

@@ -292,6 +292,57 @@ test('H13: checkNow joins the first check of a monitor of the engine, and waits 
   assert.equal(stdout, 'healthy\n', 'the process lives until it is there');
 });
 
+test('H13: checkNow joins any check of the engine that is under way, and asks for one where none is', async (t) => {
+  const proxy = await startProxy(server());
+  t.after(() => proxy.close());
+  const pool = createPool(proxy.url(database.url));
+  t.after(() => pool.end());
+  const monitor = new HealthMonitor(pool, { logger: {}, intervalMs: 200 });
+  t.after(() => monitor.stop());
+  const told = [];
+  monitor.start((result) => told.push(result));
+  await waitFor(() => told.length === 1);
+  proxy.delay(50);
+  const sent = proxy.counts.toServer;
+  await waitFor(() => proxy.counts.toServer > sent, { what: 'the second check' });
+  const [one, other] = await Promise.all([monitor.checkNow(), monitor.checkNow()]);
+  assert.equal(one, other);
+  assert.deepEqual([told.length, told[1]], [2, one]);
+  assert.deepEqual(monitor.getStats().checks, 2);
+  // Between two checks, and nobody but who asks hears of it.
+  const own = await monitor.checkNow();
+  assert.ok(!told.includes(own));
+  assert.equal(monitor.getLastCheck(), own);
+  assert.deepEqual([told.length, monitor.getStats().checks], [2, 3]);
+  await waitFor(() => told.length > 2, { what: 'a check at its time' });
+});
+
+test('H7: the result of a later check of the engine that is under way at stop() is kept', async (t) => {
+  const proxy = await startProxy(server());
+  t.after(() => proxy.close());
+  const pool = createPool(proxy.url(database.url));
+  t.after(() => pool.end());
+  const monitor = new HealthMonitor(pool, { logger: {}, intervalMs: 20 });
+  t.after(() => monitor.stop());
+  let told = 0;
+  monitor.start(() => {
+    told++;
+  });
+  await waitFor(() => told > 1);
+  proxy.delay(50, ['toClient']);
+  const sent = proxy.counts.toServer;
+  await waitFor(() => proxy.counts.toServer > sent, { what: 'a later check' });
+  const before = monitor.getLastCheck();
+  const { checks } = monitor.getStats();
+  monitor.stop();
+  await waitFor(() => monitor.getLastCheck() !== before, { what: 'its result' });
+  const last = monitor.getLastCheck();
+  assert.deepEqual([last.status, told, monitor.getStats().checks], ['healthy', checks, checks + 1]);
+  proxy.heal();
+  for (let n = 0; n < 5; n++) await checkDatabaseHealth(pool);
+  assert.equal(monitor.getLastCheck(), last, 'it was the last one');
+});
+
 test('H8: the monitor of the engine keeps no process alive, unless it is told to', async () => {
   const script = (keepAlive, intervalMs) => `
     const { createPool, HealthMonitor } = require(${JSON.stringify(LIBRARY)});

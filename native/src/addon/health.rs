@@ -66,21 +66,40 @@ pub(super) fn monitor(mut cx: FunctionContext) -> JsResult<JsNumber> {
     Ok(cx.number(id))
 }
 
-/// `poolUnmonitor(slot, generation, monitor)`: stops it.
-pub(super) fn unmonitor(mut cx: FunctionContext) -> JsResult<JsUndefined> {
-    let id = whole(&mut cx, 2)?;
-    if let Some(pool) = pool(&mut cx)? {
-        pool.unmonitor(id);
-    }
-    Ok(cx.undefined())
+/// `poolProbeNow(slot, generation, monitor) → number | null`: of the probe under way, or of one that begins at once; nothing
+/// if there will be none.
+pub(super) fn probe_now(mut cx: FunctionContext) -> JsResult<JsValue> {
+    number(&mut cx, Pool::probe_now)
 }
 
-/// `poolProbed(slot, generation, monitor) → JSON | null`: the newest report that was not taken, with `skipped`.
+/// `poolUnmonitor(slot, generation, monitor) → number | null`: stops it, and tells which report is still to come.
+pub(super) fn unmonitor(mut cx: FunctionContext) -> JsResult<JsValue> {
+    number(&mut cx, Pool::unmonitor)
+}
+
+fn number<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    ask: impl FnOnce(&Pool, u32) -> Option<u32>,
+) -> JsResult<'cx, JsValue> {
+    let id = whole(cx, 2)?;
+    Ok(match pool(cx)?.and_then(|pool| ask(&pool, id)) {
+        Some(number) => cx.number(number).upcast(),
+        None => cx.null().upcast(),
+    })
+}
+
+/// `poolProbed(slot, generation, monitor) → JSON | null`: the newest report that was not taken, with `number`, `isRegular` and
+/// `skipped`.
 pub(super) fn probed(mut cx: FunctionContext) -> JsResult<JsValue> {
     let id = whole(&mut cx, 2)?;
-    let Some((report, skipped)) = pool(&mut cx)?.and_then(|pool| pool.probed(id)) else {
+    let Some(heard) = pool(&mut cx)?.and_then(|pool| pool.probed(id)) else {
         return Ok(cx.null().upcast());
     };
-    let text = members(&[("report", &to_json(&report)), ("skipped", &skipped)]);
+    let text = members(&[
+        ("report", &to_json(&heard.report)),
+        ("number", &heard.number),
+        ("isRegular", &heard.is_regular),
+        ("skipped", &heard.skipped),
+    ]);
     Ok(cx.string(text.into_string()).upcast())
 }

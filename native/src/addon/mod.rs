@@ -57,6 +57,7 @@ fn main(mut cx: ModuleContext) -> NeonResult<()> {
     cx.export_function("poolExpect", objects::pool_expect)?;
     cx.export_function("poolProbe", health::probe)?;
     cx.export_function("poolMonitor", health::monitor)?;
+    cx.export_function("poolProbeNow", health::probe_now)?;
     cx.export_function("poolUnmonitor", health::unmonitor)?;
     cx.export_function("poolProbed", health::probed)?;
     cx.export_function("sessionOpen", objects::session_open)?;

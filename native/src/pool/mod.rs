@@ -9,6 +9,7 @@ pub mod health;
 pub mod host;
 mod janitor;
 mod judge;
+pub mod monitor;
 mod moving;
 mod opener;
 mod owner;
