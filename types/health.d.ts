@@ -130,10 +130,7 @@ export class HealthMonitor implements Disposable {
   [Symbol.dispose](): void;
   isRunning(): boolean;
   getLastCheck(): HealthCheckResult | undefined;
-  /**
-   * Checks, or joins the check under way; does not call `onCheck`. Of the checks that the engine makes of a pool of createPool
-   * only the first one after `start()` can be joined; others are waited for, and one of its own follows.
-   */
+  /** Checks, or joins the check under way; does not call `onCheck` for a check of its own. */
   checkNow(): Promise<HealthCheckResult>;
   /** Checks made, and ticks that found one still under way. */
   getStats(): { checks: number; skipped: number };
