@@ -133,8 +133,8 @@ test('CP-10: SHOW and COPY tell nothing of a fenced primary either', async (t) =
   const copied = async () => {
     for await (const chunk of await pool.copyTo('copy (select 1) to stdout')) chunks.push(chunk);
   };
-  for (const asked of [pool.query('show server_version'), copied()]) {
-    const error = await failureOf(asked);
+  const asked = [pool.query('show server_version'), copied()];
+  for (const error of await Promise.all(asked.map(failureOf))) {
     assert.ok(error instanceof NoPrimaryError, error.stack);
     assert.equal(error.outcome, 'not-sent');
   }
