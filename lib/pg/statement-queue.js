@@ -14,6 +14,7 @@ const { laneOf } = require('./lane.js');
 const { PooledAnswer } = require('./pooled-query.js');
 const { Query, complaint, isSimple, readQuery } = require('./query.js');
 const { QueryAnswer } = require('./query-answer.js');
+const { StatementNames } = require('./statement-names.js');
 const { OCCUPY } = require('./submittable.js');
 
 /** @import { Asked } from './query.js' */
@@ -43,18 +44,15 @@ class StatementQueue {
   #refusals = [];
   /** The statement asked last. @type {(Asked & { mirror?: any }) | undefined} */
   #last;
-  /** Texts of named statements, for queries that leave theirs out. @type {Map<string, string>} */
-  #named = new Map();
-  /** Names the server knows, as programs find them at `client.connection`: what they delete there is parsed anew. */
-  parsed = /** @type {Record<string, string>} */ ({});
-  /** Names that were put there. @type {Set<string>} */
-  #everParsed = new Set();
+  #names = new StatementNames();
   /** @type {(() => void)[]} */
   #whenQuiet = [];
   #reading;
   #client;
   #isPipelined = false;
   #heard;
+  /** A statement failed with the end of the connection. */
+  #isEnding = false;
   /** A statement was told why the server ended the session. */
   hasToldWhy = false;
 
@@ -77,6 +75,11 @@ class StatementQueue {
     this.#isPipelined = this.#client.pipeline;
     if (this.#isPipelined) link.prepareNothing();
     this.#proceed();
+  }
+
+  /** Names the server knows, as programs find them at `client.connection`. */
+  get parsed() {
+    return this.#names.parsed;
   }
 
   get #unanswered() {
@@ -287,14 +290,8 @@ class StatementQueue {
   #ask(asked, timeoutMs, decoders, answer) {
     const link = /** @type {Link} */ (this.#link);
     const { name, values } = asked;
-    const isRenewed = name && this.#isGivenUp(name);
-    const known = name && this.#named.get(name);
-    if (known && asked.text && asked.text !== known) {
-      throw new Error(
-        `Prepared statements must be unique - '${name}' was used for a different statement`,
-      );
-    }
-    const text = asked.text || known || '';
+    const isRenewed = name && this.#names.isGivenUp(name);
+    const text = name ? this.#names.textFor(name, asked.text) : asked.text || '';
     const simple = isSimple(asked);
     const isAhead = this.#isPipelined || asked.isAhead;
     const manners = simple ? link.simple : link.extended;
@@ -311,30 +308,19 @@ class StatementQueue {
       }
     }
     const id = link.ask(text, simple ? undefined : values || undefined, decoders, manner, answer);
-    if (name && asked.text) this.#named.set(name, asked.text);
+    if (name) this.#names.sent(name, asked.text);
     this.#asked++;
     return id;
-  }
-
-  /** Has the program taken a name out of those that are parsed? It has deallocated it then. @param {string} name */
-  #isGivenUp(name) {
-    if (!this.#everParsed.has(name) || this.parsed[name] !== undefined) return false;
-    this.#everParsed.delete(name);
-    this.#named.delete(name);
-    return true;
   }
 
   /** @param {Asked & { mirror?: any }} asked @param {any} reason why it failed */
   answered(asked, reason) {
     this.#answered++;
     const { name } = asked;
-    if (name && reason === undefined && !this.#everParsed.has(name)) {
-      this.#everParsed.add(name);
-      this.parsed[name] = asked.text ?? this.#named.get(name) ?? '';
-    }
+    if (name && reason === undefined) this.#names.parse(name, asked.text);
     if (this.#refusals.length > 0) this.#tellRefusals(this.#answered);
     this.#heed(reason);
-    if (reason !== undefined && asked.name) this.#named.delete(asked.name);
+    if (name && reason !== undefined) this.#names.forget(name);
     if (asked.mirror) {
       if (reason === undefined) process.nextTick(() => asked.mirror.emit('end'));
       else process.nextTick(() => asked.mirror.handleError(describe(reason)));
@@ -352,16 +338,22 @@ class StatementQueue {
 
   /** @param {any} reason what the engine says of a failure */
   #heed(reason) {
-    if (isFatal(reason)) this.#heard.ending();
+    if (isFatal(reason)) {
+      this.#isEnding = true;
+      this.#heard.ending();
+    }
     if (reason?.kind === 'lost' && reason.cause?.kind === 'server') this.hasToldWhy = true;
   }
 
-  /** Tells that everything was done, if it was. @param {boolean} hasFailed the last of it */
+  /**
+   * Tells that everything was done, if it was; of a connection that comes to its end, that is told.
+   * @param {boolean} hasFailed the last of it
+   */
   #rest(hasFailed) {
     if (this.isBusy) return;
     this.#last = undefined;
     for (const heard of this.#whenQuiet.splice(0)) process.nextTick(heard);
-    if (this.#link !== undefined) this.#heard.drained(hasFailed);
+    if (this.#link !== undefined && !this.#isEnding) this.#heard.drained(hasFailed);
   }
 
   /** Begins what waits, up to the next submittable. */
