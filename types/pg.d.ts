@@ -32,7 +32,10 @@ export interface ClientConfig extends QueryHooks {
   keepAlive?: boolean | undefined;
   /** Silence before the first probe; less than 1000 counts as 1000. Default 5000. */
   keepAliveInitialDelayMillis?: number | undefined;
-  /** Milliseconds, sent at start-up; as the next two limits of the server. Default: the server's own. */
+  /**
+   * Milliseconds, sent at start-up; as the next two limits of the server. Default: the server's own. Connecting fails with
+   * what is no number from 0 to 2147483647.
+   */
   statement_timeout?: false | number | string | undefined;
   lock_timeout?: false | number | string | undefined;
   idle_in_transaction_session_timeout?: false | number | string | undefined;

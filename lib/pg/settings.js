@@ -13,6 +13,9 @@ const LIMITS = /** @type {const} */ (['lock_timeout', 'idle_in_transaction_sessi
 
 const MAX_SCRAM_ITERATIONS = 100_000;
 
+/** Of the name of a session. */
+const MAX_NAME_BYTES = 255;
+
 /**
  * @param {{ connectionParameters: ConnectionParameters, enableChannelBinding: any, scramMaxIterations: any }} client
  * @param {any} config of the client @param {any} password text, or a function the engine asks
@@ -28,8 +31,7 @@ function toSettings(client, config, password) {
   /** @type {Record<string, string>} */
   const session = {};
   for (const name of LIMITS) {
-    const ms = wholeMs(parameters[name]);
-    if (ms > 0) session[name] = String(ms);
+    if (parameters[name]) session[name] = String(wholeMs(name, parameters[name]));
   }
   return {
     host,
@@ -38,12 +40,12 @@ function toSettings(client, config, password) {
     password,
     database,
     options: parameters.options || undefined,
-    applicationName: parameters.application_name || undefined,
-    fallbackApplicationName: parameters.fallback_application_name || undefined,
+    applicationName: sessionName('application_name', parameters),
+    fallbackApplicationName: sessionName('fallback_application_name', parameters),
     parameters: session,
     lease: parameters.lease,
     resetQuery: config[RESET],
-    statementTimeoutMs: wholeMs(parameters.statement_timeout) || undefined,
+    statementTimeoutMs: wholeMs('statement_timeout', parameters.statement_timeout) || undefined,
     ssl: toTls(parameters.ssl, parameters.sslnegotiation, host),
     channelBinding: enableChannelBinding ? 'prefer' : 'disable',
     // As pg: whoever asks for plain text gets it.
@@ -54,9 +56,29 @@ function toSettings(client, config, password) {
   };
 }
 
-/** Fractions are cut off, text counts. @param {any} given */
-function wholeMs(given) {
-  return given ? Number.parseInt(given, 10) : 0;
+/**
+ * Fractions are cut off, text counts. What is no time the server refuses in pg, and here nobody asks it.
+ * @param {string} option @param {any} given
+ */
+function wholeMs(option, given) {
+  if (!given) return 0;
+  const ms = Number.parseInt(given, 10);
+  if (ms >= 0 && ms <= MAX_MS) return ms;
+  const shown = Number.isNaN(ms) ? 'what is no number' : ms;
+  throw wrong(option, `must be from 0 to ${MAX_MS} (milliseconds), got ${shown}`);
+}
+
+/**
+ * What the engine refuses in a name is refused here, by the name that the program gave the option.
+ * @param {'application_name' | 'fallback_application_name'} option @param {ConnectionParameters} parameters
+ */
+function sessionName(option, { [option]: given }) {
+  if (!given) return undefined;
+  if (typeof given !== 'string') throw wrong(option, 'must be a string');
+  if (/\p{Cc}/u.test(given)) throw wrong(option, 'must not contain control characters');
+  if (Buffer.byteLength(given) > MAX_NAME_BYTES)
+    throw wrong(option, `must not be longer than ${MAX_NAME_BYTES} bytes`);
+  return given;
 }
 
 /** @param {unknown} given pg takes anything; what is no time is none */
