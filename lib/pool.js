@@ -451,7 +451,7 @@ function engineOptions({ types, rowMode, retry, commitResolution, exactlyOnce, .
 }
 
 /**
- * @param {import('../types/pool-options.js').PoolOptions | string | undefined} given
+ * @param {import('../types/pool-options.js').ClusterPoolOptions | string | undefined} given
  * @returns {Pool}
  */
 function createPool(given) {

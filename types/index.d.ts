@@ -10,6 +10,7 @@ export type { Logger } from './logger.js';
 export * from './pg.js';
 export { Pool, type QueryResult } from './pg.js';
 export * from './pg-companions.js';
+export type * from './pg-names.js';
 // Names that both faces have belong to pg's; those of createPool are these.
 export type {
   Field as RowField,

@@ -11,7 +11,7 @@ import type {
   QueryCompiler,
 } from 'kysely';
 import type { Pool } from './pool.js';
-import type { PoolOptions } from './pool-options.js';
+import type { ClusterPoolOptions } from './pool-options.js';
 
 /** What Kysely hands to hooks, from 0.29 on. */
 export interface AbortOptions {
@@ -25,7 +25,7 @@ export interface BerthDialectConfig {
    */
   pool?: Pool | ((options?: AbortOptions) => Pool | Promise<Pool>);
   /** Instead of `pool`: options of `createPool`, or a connection string. `types` is `'pg'` by default here. */
-  connection?: PoolOptions | string;
+  connection?: ClusterPoolOptions | string;
   /** Runs once per connection, before its first use. If it throws, the connection is closed. */
   onCreateConnection?: (connection: DatabaseConnection, options?: AbortOptions) => Promise<void>;
   /** Runs at each acquisition. */

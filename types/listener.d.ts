@@ -1,7 +1,7 @@
 // Listener: LISTEN on a connection of its own.
 
 import type { EventEmitter } from 'node:events';
-import type { PoolOptions } from './pool-options.js';
+import type { ClusterPoolOptions } from './pool-options.js';
 
 /** What NOTIFY sent. */
 export interface Notification {
@@ -72,7 +72,7 @@ export function createListener(options: ListenerOptions | string | undefined): L
 
 /** Options of `createListener`. */
 export type ListenerOptions = Omit<
-  PoolOptions,
+  ClusterPoolOptions,
   | 'poolSize'
   | 'minIdle'
   | 'idleTimeoutMs'

@@ -2,11 +2,12 @@
 // The pg face: what `require('pg')` gives, with the same names and shapes.
 
 import type { EventEmitter } from 'node:events';
-import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { CopyFromStream, CopyOptions, CopyToStream } from './copy.js';
 import type { ServerError } from './errors.js';
 import type { BuiltinType } from './pg-builtins.js';
+import type { Defaults, PoolOptions, TransactionStatus } from './pg-names.js';
 import type { InsertManyOptions, PoolLease, QueryHooks } from './pool-extras.js';
+import type { SslOptions } from './ssl.js';
 
 type Format = 'text' | 'binary';
 
@@ -44,7 +45,7 @@ export interface ClientConfig extends QueryHooks {
   /** Milliseconds for all of connecting, login included; of a pool for waiting too. Default 0: no limit. */
   connectionTimeoutMillis?: number | undefined;
   /** Default false, or `PGSSLMODE`. */
-  ssl?: boolean | string | TlsOptions | undefined;
+  ssl?: boolean | string | SslOptions | undefined;
   sslnegotiation?: 'postgres' | 'direct' | undefined;
   types?: CustomTypesConfig | 'pg' | 'lossless' | Record<string, (text: string) => any> | undefined;
   application_name?: string | undefined;
@@ -70,9 +71,6 @@ export interface ClientConfig extends QueryHooks {
   Promise?: PromiseConstructorLike | undefined;
 }
 
-/** As in `@types/pg`. */
-export type ConnectionConfig = ClientConfig;
-
 /** What a client connects with: its config over the environment over `defaults`. */
 export interface ConnectionParameters {
   user: string;
@@ -88,8 +86,8 @@ export interface PoolConfig extends ClientConfig {
   max?: number | undefined;
   /** Idle clients are closed down to so many; nothing is opened in advance. Default 0. */
   min?: number | undefined;
-  /** Milliseconds after which an idle client is closed; 0 = never. Default 10 000. */
-  idleTimeoutMillis?: number | undefined;
+  /** Milliseconds after which an idle client is closed; 0 or null = never. Default 10 000. */
+  idleTimeoutMillis?: number | null | undefined;
   /** Checkouts after which a client is closed. Default: no limit. */
   maxUses?: number | undefined;
   /** Age after which a client is closed when it comes back. Default 0: no limit. */
@@ -193,15 +191,6 @@ export class Result<R = any> implements QueryResult<R> {
   addCommandComplete(message: { text?: string; command?: string }): void;
 }
 
-/** As in `@types/pg`. */
-export type ResultBuilder<R = any> = Result<R>;
-
-/** As in `@types/pg`. */
-export type QueryConfigValues<T> = T extends (infer _)[] ? T : never;
-
-/** `'I'` outside of transactions, `'T'` inside, `'E'` in a failed one; null before login. */
-export type TransactionStatus = 'I' | 'T' | 'E' | null;
-
 /** Something that has a client to itself while it runs: a cursor, a stream, a COPY. */
 export interface Submittable {
   submit(connection: any): void;
@@ -298,7 +287,7 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
   host: string;
   port: number;
   password: string | PgPasswordFunction | null;
-  ssl: boolean | string | TlsOptions;
+  ssl: boolean | string | SslOptions;
   binary: boolean;
   pipeline: boolean;
   enableChannelBinding: boolean;
@@ -348,9 +337,6 @@ export class Client extends EventEmitter<ClientEvents> implements Queries {
 /** There to be imported; `new` throws, because the engine owns the socket. */
 export class Connection extends EventEmitter {}
 
-/** What parameters of type `ClientBase` take with `@types/pg`: a client, or one of a pool. There is no such class. */
-export type ClientBase = Client;
-
 /** A client lent by a pool. */
 export interface PoolClient extends Client {
   /** Gives it back; with an error or `true` it is closed. */
@@ -368,7 +354,7 @@ export interface PoolEvents {
 /** Clients, lent one at a time. */
 export class Pool extends EventEmitter<PoolEvents> implements Queries {
   constructor(config?: string | PoolConfig, Client?: new (config?: any) => any);
-  readonly options: PoolConfig & { max: number; min: number; idleTimeoutMillis: number };
+  readonly options: PoolOptions;
   readonly totalCount: number;
   readonly idleCount: number;
   readonly waitingCount: number;
@@ -398,17 +384,21 @@ export class Pool extends EventEmitter<PoolEvents> implements Queries {
   end(callback: (error?: Error) => void): void;
 }
 
-export interface QueryEvents {
-  row: [row: any, result: Result];
+export interface QueryEvents<R = any> {
+  row: [row: R, result: Result<R>];
   end: [results: any];
   error: [error: Error];
 }
 
 /** A query that tells of its rows by events. */
-export class Query extends EventEmitter<QueryEvents> implements Submittable {
-  constructor(config: string | QueryConfig, values?: any, callback?: Done<any>);
+export class Query<R = any, I extends any[] = any[]>
+  extends EventEmitter<QueryEvents<R>>
+  implements Submittable
+{
+  constructor(config: string | QueryConfig<I>, callback?: Done<Result<R>>);
+  constructor(config: string | QueryConfig<I>, values?: I, callback?: Done<Result<R>>);
   text: string;
-  values: any[] | undefined;
+  values: I | undefined;
   name: string | undefined;
   rows: number | undefined;
   types: CustomTypesConfig | undefined;
@@ -443,7 +433,7 @@ export const types: ParserSet & {
 };
 
 /** Read whenever a client is made. */
-export const defaults: Record<string, any>;
+export const defaults: Defaults;
 
 export function escapeIdentifier(text: string): string;
 export function escapeLiteral(text: string): string;

@@ -1,7 +1,7 @@
 // What a pool offers beside plain statements: options of single statements, and events.
 
 import type { Params, Pool, QueryOptions } from './pool.js';
-import type { PoolOptions } from './pool-options.js';
+import type { ClusterPoolOptions } from './pool-options.js';
 import type { ServerlessConfig } from './serverless.js';
 
 /** The option `lease` of a pool; all but the first two mean what they mean for `ServerlessClient`. */
@@ -352,7 +352,7 @@ export interface PoolToken {
 
 /** Options of `joinPool`: what each thread has for itself. By default as the pool was made, but for functions. */
 export type JoinOptions = Pick<
-  PoolOptions,
+  ClusterPoolOptions,
   | 'types'
   | 'rowMode'
   | 'json'

@@ -15,7 +15,7 @@ import type { SslOptions } from './ssl.js';
  * 2 147 483 647 (24.8 days); names have at most 255 bytes. Unknown names, wrong values and contradictions throw a `TypeError`
  * (`ERR_CONFIG`) that has the name as `option`; `undefined` counts as not given.
  */
-export interface PoolOptions extends QueryHooks, UpkeepOptions {
+export interface ClusterPoolOptions extends QueryHooks, UpkeepOptions {
   /** `postgres://…` or `key=value …`, in the words of libpq. Options beside it win. */
   connectionString?: string;
   /** One entry per node, at most 64: `'name'`, `'name:port'`, `'[v6]:port'` or the folder of a socket. Not beside `host`. */

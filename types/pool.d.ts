@@ -13,7 +13,7 @@ import type {
   StreamOptions,
 } from './pool-extras.js';
 import type { NativeFigures, PoolStats } from './pool-figures.js';
-import type { PoolOptions } from './pool-options.js';
+import type { ClusterPoolOptions } from './pool-options.js';
 
 /** A row: column name → value. Of two columns with the same name the later wins; `rowMode: 'array'` keeps both. */
 // biome-ignore lint/suspicious/noExplicitAny: what a column holds depends on the statement; give `query` a type argument.
@@ -299,4 +299,4 @@ export interface Transaction extends Queryable, AsyncDisposable {
  * const pool = createPool({ host: 'localhost', user: 'app', database: 'app' });
  * const [user] = await pool.query('select * from users where id = $1', [1]);
  */
-export function createPool(options: PoolOptions | string | undefined): Pool;
+export function createPool(options: ClusterPoolOptions | string | undefined): Pool;

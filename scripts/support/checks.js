@@ -7,6 +7,7 @@ const node =
   (script, ...args) =>
   () =>
     run(process.execPath, [`scripts/${script}`, ...args]);
+const tsc = (config) => () => run(tool('tsc'), ['-p', config, '--pretty', 'false']);
 const cargo =
   (...args) =>
   () =>
@@ -19,7 +20,10 @@ const CHECKS = [
   ['api reference', node('api-reference.js', '--check')],
   ['biome', () => run(tool('biome'), ['check', '--error-on-warnings', '--colors=off'])],
   ['cargo fmt', cargo('fmt', '--all', '--check', '--', '-l')],
-  ['tsc', () => run(tool('tsc'), ['-p', 'tsconfig.json', '--pretty', 'false'])],
+  ['tsc', tsc('tsconfig.json')],
+  // The same programs twice: what compiles with @types/pg compiles with ours in their place.
+  ['tsc, @types/pg', tsc('test/types/in-place-of-pg/tsconfig.json')],
+  ['tsc, in its place', tsc('test/types/in-place-of-pg/tsconfig.ours.json')],
   ['clippy', cargo('clippy', '--locked', '--all-targets', '--', '-D', 'warnings')],
 ];
 

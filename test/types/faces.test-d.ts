@@ -49,6 +49,8 @@ export async function pgFace(): Promise<void> {
   defaults.parseInt8 = true;
   const error = new Error() as DatabaseError;
   same<typeof error.constraint, string | undefined>(true);
+  // @ts-expect-error what the engine refuses
+  new Client({ ssl: { pfx: Buffer.of() } });
   // @ts-expect-error no such option of ours is a number
   new Pool({ onSlowQuery: 5 });
   same<typeof pool.totalCount, number>(true);

@@ -1,6 +1,7 @@
 // The declared types of createPool, Pool and Transaction, checked by tsc alone.
 
 import {
+  type ClusterPoolOptions,
   createPool,
   type ClusterPool as Pool,
   type ClusterResult as QueryResult,
@@ -27,6 +28,8 @@ const pool = createPool({
 same<typeof pool, Pool>(true);
 createPool('postgres://localhost/app');
 createPool(process.env.DATABASE_URL);
+const options: ClusterPoolOptions = { hosts: ['db'], poolSize: 5 };
+createPool(options);
 
 // @ts-expect-error misspelt
 createPool({ poolsize: 3 });

@@ -81,7 +81,7 @@ const database = { destroy: async () => {} };
 
 /** Each type, and who reads it. @type {Record<string, () => unknown>} */
 const READERS = {
-  PoolOptions: () => berth.createPool(nowhere).end(),
+  ClusterPoolOptions: () => berth.createPool(nowhere).end(),
   JoinOptions: () => berth.joinPool(pool.share(), {}).end(),
   SingleOptions: () => pool.query(sql, [], {}),
   InsertOptions: () => pool.insert('t', { a: 1 }, {}),
@@ -152,13 +152,13 @@ test('a listener takes what its type declares, and refuses the other options of 
     }
     return false;
   };
-  const refused = declared('PoolOptions').filter(isRefused);
+  const refused = declared('ClusterPoolOptions').filter(isRefused);
   const taken = declared('ListenerOptions');
   assert.deepEqual(
     refused.filter((name) => taken.includes(name)),
     [],
   );
-  const others = declared('PoolOptions').filter((name) => !taken.includes(name));
+  const others = declared('ClusterPoolOptions').filter((name) => !taken.includes(name));
   assert.deepEqual(
     others.filter((name) => !refused.includes(name)),
     [],
