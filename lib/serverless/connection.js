@@ -1,6 +1,8 @@
 // One connection of a ServerlessClient: what was asked of it and not answered, and the moment it is lost.
 'use strict';
 
+// Taken now: a test may put another clock in its place.
+const { clearTimeout, setTimeout } = require('node:timers');
 const native = require('../native.js');
 const { fromNative } = require('../errors.js');
 const { end, openClient, release } = require('../handles.js');
@@ -22,6 +24,9 @@ const { handOver, mannerOf, toResult } = require('./query.js');
 
 /** How long a polite end waits for statements in flight before it cancels them. */
 const PATIENCE_MS = 2000;
+
+/** How far the news of an end may be behind a refusal for it. */
+const NEWS_MS = 1000;
 
 /** Kinds of failures behind which the connection goes on, whatever became of the statement. */
 const GOES_ON = new Set(['internal', 'notReplicated', 'result']);
@@ -58,6 +63,8 @@ class Connection {
   #unanswered = new Set();
   #watcher;
   #unlisten;
+  /** Calls that wait to hear what ended it. @type {(() => void)[]} */
+  #waiting = [];
 
   /**
    * @param {Awaited<ReturnType<typeof openClient>>} opened @param {Watcher} watcher
@@ -148,13 +155,17 @@ class Connection {
     try {
       return await execute(this.#target, request.text, values, decoders, manner);
     } catch (error) {
-      // The end itself is announced a moment later; until then nothing more must be sent here.
       const { kind, outcome, cause, isAnswered } = /** @type {Partial<NativeError>} */ (
         error ?? {}
       );
+      // Refused, because the engine knows of a loss that it has not told of yet: what stands behind a BEGIN must not be tried
+      // again apart from it.
+      if (kind === 'closed' && this.#state === 'open') await this.#news();
+      // The end itself is announced a moment later; until then nothing more must be sent here.
       if (kind === 'doubt') this.#lost(cause?.cause);
-      const isGone = kind === 'lost' || kind === 'protocol';
-      if (isGone) this.#lost(kind === 'lost' ? cause : /** @type {NativeError} */ (error));
+      const isGone = kind === 'lost' || kind === 'closed';
+      if (isGone) this.#lost(cause);
+      else if (kind === 'protocol') this.#lost(/** @type {NativeError} */ (error));
       else if (outcome === 'unknown' && !isAnswered && !GOES_ON.has(kind ?? ''))
         this.#lost(undefined);
       throw error;
@@ -163,12 +174,25 @@ class Connection {
     }
   }
 
+  /** What ended it is on its way. @returns {Promise<void>} */
+  #news() {
+    return new Promise((resolve) => {
+      // The call is over for the engine, and keeps the process alive by this alone.
+      const timer = setTimeout(resolve, NEWS_MS);
+      this.#waiting.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
   /** The engine announces every end once. @param {NativeError | null} error */
   #ended(error) {
     this.#lost(error);
     this.#state = 'over';
     this.#unlisten();
     release(this.#target);
+    for (const go of this.#waiting.splice(0)) go();
   }
 
   /** @param {NativeError | null | undefined} cause */
