@@ -64,9 +64,20 @@ async function zombie(t) {
   });
   client.on('error', () => {});
   await client.connect();
-  t.after(() => client.end().catch(() => {}));
   const [{ pid }] = (await client.query('select pg_backend_pid() as pid')).rows;
+  // The next test must not find it among its candidates.
+  t.after(async () => {
+    await client.end().catch(() => {});
+    await ended(pid);
+  });
   return { client, pid };
+}
+
+/** The server has no such backend any more. */
+function ended(pid) {
+  const isGone = async () =>
+    (await db.sql('select from pg_stat_activity where pid = $1', [pid])).length === 0;
+  return waitFor(isGone, { what: `the end of backend ${pid}` });
 }
 
 const EAGER = { secret: SECRET, serviceName: 'reader', minConnectionIdleTimeSec: 0 };
@@ -85,24 +96,30 @@ async function reapSlowly(t) {
   return pass;
 }
 
+/** Goes on for as long as the observer has the lock. */
+const BUSY = 'insert into t select 1 from pg_advisory_xact_lock(11)';
+
 for (const [does, act] of Object.entries({
   'is renewed and busy': async ({ client }) => {
     await client.query(`select set_config('application_name', $1, false)`, [
       leases.generateAppName(Date.now() + 60_000),
     ]);
-    return client.query('insert into t select 1 from pg_sleep(0.5)');
+    return client.query(BUSY);
   },
-  'is busy': ({ client }) => client.query('insert into t select 1 from pg_sleep(0.5)'),
+  'is busy': ({ client }) => client.query(BUSY),
   'was used, and is idle again': ({ client }) => client.query('select 1'),
   'is inside a transaction now': ({ client }) => client.query('begin'),
 })) {
   test(`SC-11: a backend that ${does} when the signal is due lives on`, async (t) => {
     const victim = await zombie(t);
     const pass = await reapSlowly(t);
+    await db.sql('select pg_advisory_lock(11)');
+    t.after(() => db.sql('select pg_advisory_unlock_all()'));
     const work = act(victim);
     if (does.endsWith('busy')) await db.running('insert into t');
     else await work;
     const { locked, killed, candidates } = await pass();
+    await db.sql('select pg_advisory_unlock(11)');
     assert.deepEqual({ locked, killed, candidates }, { locked: true, killed: 0, candidates: 1 });
     await work;
     assert.equal((await victim.client.query('select 1 as x')).rows[0].x, 1);
@@ -113,11 +130,7 @@ test('SC-11: a backend that is gone when the signal is due is not counted as end
   const victim = await zombie(t);
   const pass = await reapSlowly(t);
   await victim.client.end();
-  await waitFor(
-    async () =>
-      (await db.sql('select from pg_stat_activity where pid = $1', [victim.pid])).length === 0,
-    { what: 'the end of the victim' },
-  );
+  await ended(victim.pid);
   const { killed, candidates } = await pass();
   assert.deepEqual({ killed, candidates }, { killed: 0, candidates: 1 });
 });
@@ -142,17 +155,27 @@ test('SC-11: nothing is sent under a verdict; who is ended by it loses no statem
     ...SHORT,
   });
   const [{ pid }] = (await client.query('select pg_backend_pid() as pid')).rows;
-  await db.sql(`select pg_advisory_lock(${VERDICT}, $1)`, [pid]);
+  const reaper = new Client({ connectionString: db.url });
+  await reaper.connect();
+  t.after(() => reaper.end());
+  const locked = once(reaper, 'notice');
+  // All of it on the server: nobody waits longer than 250 ms for a verdict.
+  const verdict = reaper.query(`do $$ declare since timestamptz; begin
+    perform pg_advisory_lock(${VERDICT}, ${pid});
+    since := clock_timestamp();
+    raise notice 'locked';
+    loop
+      perform pg_stat_clear_snapshot();
+      exit when exists (select from pg_stat_activity where pid = ${pid} and query_start > since
+        and query like '%pg_try_advisory_xact_lock_shared%');
+      perform pg_sleep(0.001);
+    end loop;
+    perform pg_terminate_backend(${pid});
+    perform pg_advisory_unlock(${VERDICT}, ${pid});
+  end $$`);
+  await locked;
   const writing = client.query('insert into t values (7) returning n');
-  await waitFor(
-    async () => {
-      const [row] = await db.sql('select query from pg_stat_activity where pid = $1', [pid]);
-      return row.query.includes('pg_try_advisory_xact_lock_shared');
-    },
-    { what: 'a renewal that looks for the verdict' },
-  );
-  await db.sql('select pg_terminate_backend($1)', [pid]);
-  await db.sql(`select pg_advisory_unlock(${VERDICT}, $1)`, [pid]);
+  await verdict;
   assert.deepEqual((await writing).rows, [{ n: 7 }]);
   assert.equal((await db.sql('select from t where n = 7')).length, 1);
   assert.equal(count('onConnect'), 2);
