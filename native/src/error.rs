@@ -369,7 +369,9 @@ impl Error {
     #[must_use]
     pub fn transient(&self) -> bool {
         match self {
-            Self::Server(server) | Self::Refused(server) => sqlstate::is_transient(&server.code),
+            Self::Server(server) | Self::Refused(server) => {
+                sqlstate::is_transient(&server.code, &server.severity)
+            }
             // Everything but the network: the same certificate or method would come again.
             Self::Connect { code, .. } => !is_final(code),
             Self::Acquire { .. }

@@ -9,11 +9,15 @@ fn is_one_of(code: &str, states: &[SqlState]) -> bool {
 /// May the same statement succeed later without any change by the caller?
 ///
 /// Connection exceptions, resource exhaustion, shutdown and start-up, serialization failures, lock timeouts and a
-/// read-only server (a failover in progress).
+/// read-only server (a failover in progress). A protocol violation counts where it ends the session, as poolers do that
+/// are full or shut down; as the answer to a statement it tells of wrong parameters.
 ///
 /// Source: `src/backend/utils/errcodes.txt` of the server.
 #[must_use]
-pub fn is_transient(code: &str) -> bool {
+pub fn is_transient(code: &str, severity: &str) -> bool {
+    if code == SqlState::PROTOCOL_VIOLATION.code() && severity == "ERROR" {
+        return false;
+    }
     code.starts_with("08")
         || code.starts_with("53")
         || is_one_of(

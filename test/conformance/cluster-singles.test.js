@@ -50,6 +50,8 @@ test('CP-84: retry runs a statement again whose answer was lost, and only then',
   assert.equal((await db.sql('select from applied where n = 2')).length, 2);
   const refused = await failureOf(eager.query('select 1/0', [], { retry: true }));
   assert.equal(refused.code, '22012');
+  const incomplete = await failureOf(eager.query('select $1::int', [], { retry: true }));
+  assert.deepEqual([incomplete.code, incomplete.transient], ['08P01', false]);
   assert.equal(eager.status().counters.retries, 1, 'what stays wrong is not run again');
 });
 

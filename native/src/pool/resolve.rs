@@ -133,7 +133,9 @@ pub async fn find_out(witness: &impl Witness, trace: &Trace, until: Instant) -> 
                 Fate::Open => last = "in progress",
             },
             Err(Error::Closed { .. }) => return (Fate::Unknown, "closed before it was known"),
-            Err(Error::Server(error)) if !crate::sqlstate::is_transient(&error.code) => {
+            Err(Error::Server(error))
+                if !crate::sqlstate::is_transient(&error.code, &error.severity) =>
+            {
                 return (Fate::Unknown, "the server refuses to say");
             }
             Err(Error::NotReplicated) => last = "committed, and no standby has confirmed it",
