@@ -224,17 +224,23 @@ Object.defineProperty(ServerError, 'name', { value: 'DatabaseError' });
  * @returns {E & api.ArgumentError}
  */
 function argumentError(error, details) {
-  const properties = {
-    ...details,
-    outcome: 'not-sent',
-    outcomeUnknown: false,
-    safeToRetry: true,
-    transient: false,
-  };
-  for (const [name, value] of Object.entries(properties)) {
+  return /** @type {E & api.ArgumentError} */ (
+    markNotSent(error, { ...details, transient: false })
+  );
+}
+
+/**
+ * Says of an error of somebody else's that nothing was sent, and adds what else is known; none of it is enumerable.
+ * @template {Error} E
+ * @param {E} error @param {Record<string, unknown>} details
+ * @returns {E}
+ */
+function markNotSent(error, details) {
+  const known = { outcome: 'not-sent', outcomeUnknown: false, safeToRetry: true };
+  for (const [name, value] of Object.entries({ ...details, ...known })) {
     Object.defineProperty(error, name, { value, writable: true, configurable: true });
   }
-  return /** @type {E & api.ArgumentError} */ (error);
+  return error;
 }
 
 /** What a method was called with is no such thing. @param {string} message must not contain a value */
@@ -258,6 +264,7 @@ module.exports = {
   ...classes,
   DatabaseError: ServerError,
   argumentError,
+  markNotSent,
   parameterError,
   wrongArgument,
 };

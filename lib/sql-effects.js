@@ -172,10 +172,31 @@ function mayCommit(text) {
   return effectsOf(text).includes('commit');
 }
 
+/**
+ * May a text that was asked inside a transaction, and lost with it, have left something behind?
+ * @param {string} text
+ */
+function mayOutliveTransaction(text) {
+  let isOpen = true;
+  return effectsOf(text).some((effect) => {
+    // What stands behind a ROLLBACK commits by itself.
+    if (effect === 'commit' || (effect === 'other' && !isOpen)) return true;
+    if (effect !== 'other') isOpen = effect === 'begin';
+    return false;
+  });
+}
+
 /** Does the text roll back, and nothing else? @param {string} text */
 function isRollback(text) {
   const effects = effectsOf(text);
   return effects.length === 1 && effects[0] === 'rollback';
 }
 
-module.exports = { effectsOf, firstWord, isOpenAfter, isRollback, mayCommit };
+module.exports = {
+  effectsOf,
+  firstWord,
+  isOpenAfter,
+  isRollback,
+  mayCommit,
+  mayOutliveTransaction,
+};

@@ -316,6 +316,7 @@ class ServerlessClient {
           connection = await again(this.#open(budget()), open);
         } finally {
           this.#waiting.delete(request);
+          if (scope !== undefined) scope.isUnreached = connection === undefined;
         }
       }
       if (scope !== undefined) {
@@ -329,7 +330,7 @@ class ServerlessClient {
         this.#names.remember(asked, true);
         return connection instanceof Connection ? Connection.toResult(answer) : answer;
       } catch (cause) {
-        const error = verdict(/** @type {NativeError | Error} */ (cause), request);
+        const error = verdict(/** @type {NativeError | Error} */ (cause), request, closing.aborted);
         if (doubt !== undefined && hasWritten(error)) throw doubt;
         const isUnsent =
           /** @type {Partial<NativeError> | undefined} */ (cause)?.outcome === 'not-sent';

@@ -197,10 +197,12 @@ class Connection {
 
   /** @param {NativeError | null | undefined} cause */
   #lost(cause) {
-    if (this.#state !== 'open') return;
+    if (this.#state === 'over') return;
+    const isClosing = this.#state === 'closing';
     this.#state = 'over';
     const error = cause ? fromNative(cause, 'pg') : undefined;
-    this.#watcher.lost(this, lossOf(this.#unanswered, this.#isWithin, error));
+    const loss = lossOf(this.#unanswered, this.#isWithin, error);
+    if (!isClosing) this.#watcher.lost(this, loss);
   }
 
   /** What waits in it is lost with it. @param {Error} error */

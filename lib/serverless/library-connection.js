@@ -8,7 +8,7 @@ const { FLAG } = require('../mailbox.js');
 const { effectsOf, isOpenAfter } = require('../sql-effects.js');
 const { isOpenBehind, lossOf } = require('./loss.js');
 const { handOver } = require('./query.js');
-const { RetryStrategy } = require('./retry.js');
+const { RetryStrategy, mayConnectAgain } = require('./retry.js');
 const upkeep = require('./upkeep.js');
 
 /** @import { LibraryClient, ServerlessLibrary } from '../../types/serverless.js' */
@@ -91,7 +91,7 @@ class LibraryConnection {
     } catch (error) {
       this.#state = 'over';
       this.#destroy();
-      throw error;
+      throw unsent(error);
     } finally {
       clearTimeout(timer);
       failed.catch(() => {});
@@ -346,6 +346,7 @@ class LibraryConnection {
       outcome: 'not-sent',
       transient: false,
     });
+    lossOf(this.#unanswered, this.#isOpen, this.#end);
     return this.close();
   }
 
@@ -399,6 +400,12 @@ async function patiently(work) {
 /** What it says to that is nobody's business. @param {LibraryClient} client */
 async function sayGoodbye(client) {
   await (async () => client.end())().catch(() => {});
+}
+
+/** Of connecting: nothing was sent. @template E @param {E} error of the driver, as it is @returns {E} */
+function unsent(error) {
+  if (!(error instanceof Error) || 'outcome' in error || !Object.isExtensible(error)) return error;
+  return errors.markNotSent(error, { transient: mayConnectAgain(error) });
 }
 
 /** What the engine would say of it. @param {'not-sent' | 'unknown'} outcome @param {Error | undefined} origin */

@@ -4,7 +4,7 @@
 const { resolveCommit } = require('../commit-resolver.js');
 const errors = require('../errors.js');
 const { Connection } = require('./connection.js');
-const { mayCommit } = require('../sql-effects.js');
+const { mayCommit, mayOutliveTransaction } = require('../sql-effects.js');
 
 /** @import { CommitTrace } from '../../types/errors.js' */
 /** @import { NativeError } from '../../types/native-error.js' */
@@ -57,9 +57,15 @@ function closed() {
  */
 function stillWithin({ connection }, present) {
   if (present !== undefined && present === connection) return present;
-  throw new errors.ClosedError(
+  throw closedWithin(undefined);
+}
+
+/** @param {unknown} cause what the statement failed with that the end of the client has cut off */
+function closedWithin(cause) {
+  const details = { code: 'ERR_CLIENT_CLOSED', transient: false, cause };
+  return new errors.ClosedError(
     'the client was closed inside this transaction, and nothing of it was committed',
-    { code: 'ERR_CLIENT_CLOSED', outcome: 'failed', transient: false },
+    { ...details, outcome: /** @type {const} */ ('failed') },
   );
 }
 
@@ -76,17 +82,21 @@ function transactionLost(error) {
 
 /** @param {ForeignLoss} loss @returns {Error & { cause?: unknown }} */
 function foreign({ outcome, origin }) {
-  if (outcome === 'not-sent') return origin;
   const details = { code: origin.code, transient: true, cause: origin };
+  if (outcome === 'not-sent') {
+    const isTold = origin instanceof errors.PgError && origin.outcome === outcome;
+    return isTold ? origin : new errors.ConnectError(origin.message, { ...details, outcome });
+  }
   return new errors.OutcomeUnknownError(origin.message, details);
 }
 
 /**
  * What a failed statement rejects with.
  * @param {NativeError | ForeignLoss | Error} cause @param {Request} request
+ * @param {boolean} [isClosed] the client was closed meanwhile
  * @returns {Error}
  */
-function verdict(cause, request) {
+function verdict(cause, request, isClosed = false) {
   // What a parser threw, which may be anything.
   if (!Object.hasOwn(Object(cause), 'kind') || cause instanceof Error) {
     return /** @type {Error} */ (cause);
@@ -99,9 +109,12 @@ function verdict(cause, request) {
   if (kind === 'timeout' && phase === 'statement') {
     return Object.assign(error, { code: 'ERR_QUERY_TIMEOUT' });
   }
+  const isKept = !request.isWithin || mayOutliveTransaction(request.text);
+  if (isClosed && outcome === 'unknown' && !isKept) return closedWithin(error);
   const isGone = kind === 'lost' || kind === 'closed';
   if (!isGone || outcome === 'failed') return error;
-  if (request.isWithin && (outcome === 'not-sent' || !mayCommit(request.text))) {
+  // Of what was closed there is nothing to be ended.
+  if (request.isWithin && !isClosed && (outcome === 'not-sent' || !isKept)) {
     return transactionLost(/** @type {Error} */ (error.cause ?? error));
   }
   return outcome === 'unknown' && mayCommit(request.text)

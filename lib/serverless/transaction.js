@@ -18,9 +18,9 @@ const { Budget } = require('./retry.js');
 /** @typedef {InstanceType<typeof Budget>} CallBudget */
 
 /**
- * One try: the connection that its BEGIN went over, which no statement of it may leave, whether its end was asked for, and
- * what all tries of the transaction may take together (rule SC-20).
- * @typedef {{ connection: { refusesLate: boolean } | undefined, isBegun: boolean, isOver: boolean, budget: CallBudget }} Scope
+ * One try: the connection that its BEGIN went over, which no statement of it may leave, whether there was none to be had,
+ * whether its end was asked for, and what all tries of the transaction may take together (rule SC-20).
+ * @typedef {{ connection: { refusesLate: boolean } | undefined, isUnreached: boolean, isBegun: boolean, isOver: boolean, budget: CallBudget }} Scope
  */
 
 /**
@@ -51,7 +51,7 @@ const CONFLICTS = new Set(['40001', '40P01']);
 /** Errors of a BEGIN without an answer: it has written nothing. @type {WeakSet<object>} */
 const harmless = new WeakSet();
 
-/** Of a BEGIN that was refused because somebody has not ended a transaction that was lost: no try of ours helps. @type {WeakSet<object>} */
+/** Of a BEGIN that no try of ours helps: somebody has not ended a transaction that was lost, or there is no connection. @type {WeakSet<object>} */
 const hindered = new WeakSet();
 
 /** Statements of the transaction, with what their outcome can be found out by (CP-4). */
@@ -155,8 +155,9 @@ async function attempt(runner, fn, options, budget) {
  * @param {Record<string, any>} options @param {CallBudget} budget @param {() => void} onLeft rolled back
  */
 async function through(runner, begin, fn, options, budget, onLeft) {
+  const begun = { isUnreached: false, isBegun: false, isOver: false };
   /** @type {Scope} */
-  const scope = { connection: undefined, isBegun: false, isOver: false, budget };
+  const scope = { connection: undefined, ...begun, budget };
   const { turns } = runner;
   const run = (/** @type {readonly any[]} */ args, part = 0) =>
     turns.during(() => runner.run(args, part, scope));
@@ -165,7 +166,8 @@ async function through(runner, begin, fn, options, budget, onLeft) {
     scope.isBegun = true;
   } catch (error) {
     const { outcomeUnknown, transactionLost } = /** @type {any} */ (error);
-    if (transactionLost && scope.connection === undefined) {
+    // Connecting has tries of its own, and has given up.
+    if (scope.isUnreached || (transactionLost && scope.connection === undefined)) {
       hindered.add(/** @type {Error} */ (error));
     } else if (outcomeUnknown || transactionLost) {
       harmless.add(/** @type {Error} */ (error));

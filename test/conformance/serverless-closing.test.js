@@ -80,6 +80,42 @@ for (const library of [undefined, pg]) {
     await Promise.all([cut, waits]);
     assert.deepEqual(await db.sql('select from t where n = 3'), []);
   });
+
+  test(`${driver}: what clean() cuts inside a transaction had no effect, and says so unless it may have committed`, async (t) => {
+    const { client } = open(t, { library });
+    const cutWith = async (text, expected, isRolledBack) => {
+      await client.query('begin');
+      await client.query('insert into t values (4)');
+      const slow = assert.rejects(client.query(`${text} /* cut inside */`), expected);
+      const rollback = client.query('rollback');
+      rollback.catch(() => {});
+      const [pid] = await db.running('cut inside', 1, { asleep: true });
+      await client.clean();
+      await slow;
+      if (isRolledBack) assert.equal((await rollback).command, 'ROLLBACK');
+      // Nobody cancels what a library has left behind.
+      await db.sql('select pg_terminate_backend($1, 5000)', [pid]);
+    };
+    await cutWith('select pg_sleep(600)', { outcome: 'failed', safeToRetry: false }, true);
+    await cutWith('select pg_sleep(600); commit', { outcomeUnknown: true });
+    await cutWith('rollback; insert into t select 4 from pg_sleep(600)', { outcomeUnknown: true });
+    assert.deepEqual(await db.sql('select from t where n = 4'), []);
+  });
+
+  test(`${driver}: what never had a connection was not sent, and a transaction is not begun again for it`, async (t) => {
+    const { port } = new URL(db.url);
+    const refused = { code: 'ECONNREFUSED', outcome: 'not-sent', safeToRetry: true };
+    const unreachable = { connectionString: 'postgres://u@127.0.0.1:1/d', retries: 0 };
+    const nobody = open(t, { ...unreachable, library }).client;
+    await assert.rejects(nobody.connect(), { ...refused, transient: true });
+    await assert.rejects(nobody.query('select 1'), refused);
+    const connectionString = `postgres://postgres@127.0.0.1:${port}/no_such_database`;
+    const { client, count } = open(t, { connectionString, library, minBackoff: 1, maxBackoff: 1 });
+    const unknown = { code: '3D000', outcome: 'not-sent', transient: false };
+    const moved = client.transaction(() => assert.fail('must not begin'));
+    await assert.rejects(moved, unknown);
+    assert.equal(count('onQueryError'), 1);
+  });
 }
 
 test('end() between two tries of a transaction ends it with the error of the first', async (t) => {

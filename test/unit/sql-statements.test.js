@@ -10,6 +10,7 @@ const {
   isOpenAfter,
   isRollback,
   mayCommit,
+  mayOutliveTransaction,
 } = require('../../lib/sql-effects.js');
 
 const EFFECTS = {
@@ -137,4 +138,11 @@ test('whether a text holds more than one statement', () => {
   ]) {
     assert.equal(hasSeveral(text), text !== "select e1'; select 2; '", text);
   }
+});
+
+test('what a lost text of a transaction may have left behind', () => {
+  const texts = ['commit', 'insert; end', 'rollback; insert', 'rollback; begin; commit'];
+  for (const text of texts) assert.equal(mayOutliveTransaction(text), true, text);
+  const gone = ['', 'insert', 'rollback', 'rollback and chain; insert', 'rollback; begin; insert'];
+  for (const text of gone) assert.equal(mayOutliveTransaction(text), false, text);
 });
