@@ -29,7 +29,10 @@ export class Cursor<R = any> extends EventEmitter<CursorEvents> implements Submi
   readonly text: string;
   readonly values: any[] | null;
   readonly state: 'initialized' | 'submitted' | 'idle' | 'busy' | 'done' | 'error';
-  /** At most `count` rows, with 0 or none all that are left; none past the end. After an error every read gets that error. */
+  /**
+   * At most `count` rows, with 0 or none all that are left; none past the end. Of a fraction its whole part counts. After an
+   * error every read gets that error; a `count` that is negative or no number fails that read alone, with a `RangeError`.
+   */
   read(count?: number): Promise<R[]>;
   read(
     count: number | undefined,

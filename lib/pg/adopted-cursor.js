@@ -8,7 +8,7 @@ const { StatementAnswer } = require('../answer.js');
 const { OPERATION } = require('../mailbox.js');
 const { describe } = require('./failures.js');
 const { toFields } = require('./result.js');
-const { OCCUPY, cursorText } = require('./submittable.js');
+const { MOST_ROWS, OCCUPY, cursorText } = require('./submittable.js');
 
 /** @import { Lane } from './submittable.js' */
 /** @typedef {InstanceType<typeof StatementAnswer>} Answer */
@@ -61,7 +61,7 @@ class CursorConnection extends EventEmitter {
 
   /** @param {{ rows?: number }} message */
   execute({ rows }) {
-    this.#wanted = { operation: OPERATION.CURSOR_FETCH, batch: rows || 0 };
+    this.#wanted = { operation: OPERATION.CURSOR_FETCH, batch: Math.min(rows || 0, MOST_ROWS) };
   }
 
   flush() {

@@ -11,13 +11,24 @@ const { describe } = require('./failures.js');
 const { heldValues } = require('./held-values.js');
 const { promiseOf } = require('./promises.js');
 const { Result, toFields } = require('./result.js');
-const { OCCUPY, cursorText } = require('./submittable.js');
+const { MOST_ROWS, OCCUPY, cursorText } = require('./submittable.js');
 const { prepareValue } = require('./utils.js');
 
 /** @import { Lane } from './submittable.js' */
 
-/** As many as a server can be asked for. */
-const MOST_ROWS = 2 ** 31 - 1;
+/**
+ * How many rows a read is for: as pg sends it to the server, for which nothing and more than it can count are all.
+ * @param {any} wanted @returns {number} NaN for what is no number of rows
+ */
+function countOf(wanted) {
+  if (!wanted) return MOST_ROWS;
+  const isNumber = ['number', 'string', 'bigint', 'boolean'].includes(typeof wanted);
+  const count = isNumber ? Math.trunc(Number(wanted)) : Number.NaN;
+  if (count < 0) return Number.NaN;
+  return count === 0 ? MOST_ROWS : Math.min(count, MOST_ROWS);
+}
+
+const noCount = () => new RangeError('the number of rows to read must be a number from 0 upwards');
 
 /** What a read comes to; `isFailed` because anything may be thrown. @typedef {{ rows?: any[], isFailed?: boolean }} Read */
 /** @typedef {(read: Read) => void} Done */
@@ -239,21 +250,20 @@ class Cursor extends EventEmitter {
   }
 
   /**
-   * @param {number} [wanted] 0, or left out: all that are left
+   * @param {any} [wanted] 0, or left out: all that are left
    * @param {(error: Error | null, rows?: any[], result?: InstanceType<typeof Result>) => void} [callback]
    */
   read(wanted, callback) {
-    const count = wanted || MOST_ROWS;
-    if (!Number.isInteger(count) || count < 1 || count > MOST_ROWS) {
-      throw new RangeError('the number of rows to read must be an integer from 0 to 2147483647');
-    }
+    const count = countOf(wanted);
     if (callback) {
       const done = bound(callback);
-      this.#start(count, (read) => {
-        if (read.isFailed) done(this.#described());
-        else if (read === PAST) done(null, []);
-        else done(null, read.rows, this._result);
-      });
+      if (Number.isNaN(count)) setImmediate(() => done(noCount()));
+      else
+        this.#start(count, (read) => {
+          if (read.isFailed) done(this.#described());
+          else if (read === PAST) done(null, []);
+          else done(null, read.rows, this._result);
+        });
       return undefined;
     }
     return promiseOf(this.#config.Promise, this.#read(count));
@@ -261,6 +271,7 @@ class Cursor extends EventEmitter {
 
   /** @param {number} count @returns {Promise<any[]>} */
   async #read(count) {
+    if (Number.isNaN(count)) throw noCount();
     const { rows = [], isFailed } = await new Promise((/** @type {Done} */ resolve) => {
       this.#start(count, resolve);
     });

@@ -11,6 +11,9 @@ const { Query } = require('./query.js');
  */
 const OCCUPY = Symbol('pg-berth.occupy');
 
+/** As many as a server can be asked for at once: all. */
+const MOST_ROWS = 2 ** 31 - 1;
+
 /** @typedef {InstanceType<typeof import('../decoders.js').Decoders>} Decoders */
 /** @import { Answer, Target } from '../../types/internal.js' */
 /** @import { Manner } from '../request.js' */
@@ -124,4 +127,4 @@ function placeOf(lane) {
   return { target: lane.target, face: 'pg', onFail: lane.heed, onEnd: lane.leave };
 }
 
-module.exports = { OCCUPY, adopt, callbackOf, cursorText, objection, placeOf, refuse };
+module.exports = { MOST_ROWS, OCCUPY, adopt, callbackOf, cursorText, objection, placeOf, refuse };
