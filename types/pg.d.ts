@@ -141,7 +141,9 @@ export interface QueryConfig<I = any[]> {
   signal?: AbortSignal | undefined;
   queryMode?: 'extended' | undefined;
   binary?: boolean | undefined;
+  /** Asks for the extended protocol, as in pg, and for nothing else: all rows come. */
   rows?: number | undefined;
+  /** Not heeded: the engine names its portals. */
   portal?: string | undefined;
 }
 

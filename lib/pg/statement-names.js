@@ -1,6 +1,9 @@
 // The names under which a client's program has statements prepared, and their texts.
 'use strict';
 
+/** Loaded for the first name. */
+const utils = () => require('./utils.js');
+
 class StatementNames {
   /** For queries that leave their text out. @type {Map<string, string>} */
   #texts = new Map();
@@ -19,10 +22,11 @@ class StatementNames {
 
   /**
    * @param {string} name @param {string | undefined} given
-   * @throws {Error} of a name that has another text
+   * @throws {Error} of a name that has another text, or that no message can hold
    */
   textFor(name, given) {
     const known = this.#texts.get(name);
+    if (known === undefined) utils().refuseUnsendable(String(name), 'the name of a statement');
     if (known && given && given !== known) {
       throw new Error(
         `Prepared statements must be unique - '${name}' was used for a different statement`,

@@ -46,10 +46,16 @@ function escapeLiteral(text) {
   return text.includes('\\') ? ` E${escaped}` : escaped;
 }
 
-/** What no statement can hold; as part of one it would be refused with the words for all of its text. @param {string} text @param {string} what */
+/** What no message can hold; in one it would be refused with the words for its SQL text. @param {string} text @param {string} what */
 function refuseUnsendable(text, what) {
   if (text.includes('\0')) throw wrongArgument(`${what} cannot contain U+0000`);
   if (!text.isWellFormed()) throw wrongArgument(`${what} cannot contain a lone surrogate`);
 }
 
-module.exports = { escapeIdentifier, escapeLiteral, normalizeQueryConfig, prepareValue };
+module.exports = {
+  escapeIdentifier,
+  escapeLiteral,
+  normalizeQueryConfig,
+  prepareValue,
+  refuseUnsendable,
+};

@@ -40,6 +40,24 @@ compareAll([
     [{ name: 'n'.repeat(70), text: 'select 1 as a' }],
     [{ name: 'n'.repeat(70), text: 'select 1 as a' }],
   ),
+  ...[
+    ['a\0b', 'U+0000'],
+    ['\ud800', 'a lone surrogate'],
+  ].map(([name, what]) => ({
+    name: `a name that no message can hold: ${what}`,
+    differs: 'pg sends it as it is, or as another one',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      const failure = await client
+        .query({ name, text: 'select 1 as a' })
+        .catch(({ message }) => message);
+      const { rows } = await client
+        .query('select 2 as b')
+        .catch(({ message }) => ({ rows: message }));
+      return [typeof failure === 'string' ? failure : 'sent', rows];
+    },
+    expect: { value: [`the name of a statement cannot contain ${what}`, [{ b: 2 }]] },
+  })),
   row('a name with another text', NAMED, [{ name: 'mine', text: 'select 2 as a' }], NAMED),
   row(
     'a name whose execution failed',
