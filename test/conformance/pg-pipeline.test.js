@@ -49,6 +49,18 @@ compareAll([
     client.pipeline = true;
     return connected;
   }),
+  {
+    name: 'a late query fails alone',
+    differs: 'pg cuts the connection, and all that was sent fails',
+    run: async (_, { connect }) => {
+      const client = await connect({ pipeline: true });
+      client.on('error', () => {});
+      const late = { text: 'select pg_sleep(600)', query_timeout: 100 };
+      const answers = await settled([client.query(late), client.query('select 1 as a')]);
+      return answers.map(({ message, rows }) => message ?? rows);
+    },
+    expect: { value: ['Query read timeout', [{ a: 1 }]] },
+  },
   row('texts', 'select 1 as a', 'select 2 as a', 'select 3 as a'),
   row('with values', ...Array.from({ length: 30 }, (_, n) => [BY_ID, [n]])),
   row('an error stays with its own query', 'select 1', 'select 1/0', 'selec', 'select 4 as a'),

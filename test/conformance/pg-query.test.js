@@ -129,6 +129,19 @@ compareAll([
     [{ name: 'n', text: 'selec 1' }],
     [{ name: 'n', text: 'select 1 as a' }],
   ),
+  ...[{ rows: 2 }, { rows: 2, portal: 'mine' }].map((asked) => ({
+    name: `all rows are counted with ${Object.keys(asked)}`,
+    differs: 'pg counts the rows that came last, and names the portal',
+    run: async (_, { connect }) => {
+      const client = await connect();
+      const { rowCount, rows } = await client.query({
+        text: 'select generate_series(1, 5)',
+        ...asked,
+      });
+      return [rowCount, rows.length];
+    },
+    expect: { value: [5, 5] },
+  })),
   row('values as second argument win', [{ text: 'select $1::int as a', values: [1] }, [2]]),
   row('an empty values array with a name', [{ name: 'e', text: 'select 1 as a', values: [] }]),
   row('neither text nor name', [{}], 'select 1 as ok'),
