@@ -12,6 +12,9 @@ const ROUNDS = 5;
 /** A clock further off than this deserves a word; leases follow the server's clock all the same. */
 const TOLERATED_MS = 1000;
 
+/** The first version that reports its own demotion and promotion; those before it get no fixes any more either. */
+const OLDEST = 140_000;
+
 const SQL = `select pg_catalog.current_setting('server_version') as version,
     pg_catalog.current_setting('server_version_num')::int as number, pg_catalog.pg_backend_pid() as pid,
     (select rolsuper from pg_catalog.pg_roles where rolname operator(pg_catalog.=) current_user) as super,
@@ -31,7 +34,7 @@ async function doctor({ connection }, open) {
     isWell ? 'ok' : '!',
     check,
     found,
-    isWell ? '' : advice,
+    advice,
   ]);
   const isWell = findings.every((/** @type {Finding} */ finding) => finding.isWell);
   return { data: findings, text: table(['', 'check', 'found', 'what to do'], lines), isWell };
@@ -48,7 +51,7 @@ async function look(client) {
     finding(
       'server',
       `PostgreSQL ${facts.version} at ${host}`,
-      facts.number >= 140_000,
+      facts.number >= OLDEST,
       'upgrade: it gets no fixes any more, and does not report when it is demoted or promoted',
     ),
     finding(
@@ -114,9 +117,12 @@ async function driver() {
   return finding('driver', `${used}: ${why}`, true, '');
 }
 
-/** @param {string} check @param {string} found @param {boolean} isWell @param {string} advice @returns {Finding} */
+/**
+ * Whoever reads JSON takes advice for advice: where all is well there is none.
+ * @param {string} check @param {string} found @param {boolean} isWell @param {string} advice @returns {Finding}
+ */
 function finding(check, found, isWell, advice) {
-  return { check, found, isWell, advice };
+  return { check, found, isWell, advice: isWell ? '' : advice };
 }
 
 /**

@@ -124,6 +124,9 @@ test('doctor looks at everything leases depend on', async () => {
     findings.slice(1, 5).map(({ isWell }) => isWell),
     [true, true, true, true],
   );
+  // Programs read JSON: what is well has no advice, and a server that is new enough none to upgrade.
+  for (const { check, isWell, advice } of findings) assert.equal(isWell, advice === '', check);
+  assert.deepEqual([findings[0].isWell, findings[0].advice], [true, '']);
   // Of parameters that only some faces know.
   const text = await run(['doctor'], { DATABASE_URL: `${db.url}?ssl=false` });
   assert.match(text.stdout, /check +found/);
