@@ -64,6 +64,8 @@ class StatementAnswer {
     this.session = undefined;
     /** @type {number | undefined} */
     this.flags = undefined;
+    /** Its transaction asked for no writes. */
+    this.readsOnly = false;
     /** When its time is over, by `performance.now`. @type {number | undefined} */
     this.until = undefined;
     this.lookups = 0;
@@ -76,9 +78,10 @@ class StatementAnswer {
    * What its types mean is asked where it runs, in its transaction and within its time.
    * @param {Target} target @param {Manner} manner
    */
-  askedOf(target, { flags, timeoutMs }) {
+  askedOf(target, { flags, timeoutMs, readsOnly }) {
     if (target.about.isSession) this.session = target;
     this.flags = flags;
+    if (readsOnly) this.readsOnly = true;
     if (timeoutMs) this.until = performance.now() + timeoutMs;
   }
 
@@ -219,8 +222,18 @@ class StatementAnswer {
   /** @param {NativeError} fields */
   fail(fields) {
     this.isDone = true;
-    this.refuse(fields);
+    this.refuse(this.readsOnly ? asAskedFor(fields) : fields);
   }
+}
+
+/**
+ * Where no writes were asked for, a write is the program's mistake: no other server, and no later time, takes it.
+ * @param {NativeError} fields
+ */
+function asAskedFor(fields) {
+  return fields.code === '25006' && fields.kind === 'server'
+    ? { ...fields, transient: false }
+    : fields;
 }
 
 /**
@@ -264,4 +277,4 @@ class BlockingAnswer extends StatementAnswer {
   }
 }
 
-module.exports = { BlockingAnswer, StatementAnswer };
+module.exports = { BlockingAnswer, StatementAnswer, asAskedFor };

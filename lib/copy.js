@@ -6,6 +6,7 @@ const { nextTick } = process;
 const { AsyncResource } = require('node:async_hooks');
 const { Readable, Writable } = require('node:stream');
 const { hearAbort, throwIfAborted } = require('./abort-hearers.js');
+const { asAskedFor } = require('./answer.js');
 const { Decoders } = require('./decoders.js');
 const { CancelledError, OutcomeUnknownError } = require('./error-classes.js');
 const { fromNative } = require('./errors.js');
@@ -29,12 +30,13 @@ const PATIENCE_MS = 2000;
 const decoders = new Decoders(resolveTypes(undefined, PRESETS.lossless), 'object', undefined);
 
 /**
- * Where a COPY runs. `prepare` comes before it; `onFail` hears what
+ * Where a COPY runs. `readsOnly`: its transaction asked for no writes; `prepare` comes before it; `onFail` hears what
  * the engine says of a failure; `onEnd` comes behind the answer, with the connection usable again.
  * @typedef {{
  *   target: Target,
  *   face: Face,
  *   flags?: number,
+ *   readsOnly?: boolean | undefined,
  *   prepare?: () => Promise<unknown>,
  *   onFail?: (reason: NativeError) => void,
  *   onEnd?: (error: Error | undefined) => void,
@@ -165,7 +167,8 @@ class Transfer {
   /** @param {NativeError} given */
   fail(given) {
     const { timeoutMs, wholeMs = timeoutMs } = this.#options;
-    const fields = inFull(given, wholeMs);
+    const known = this.#place?.readsOnly ? asAskedFor(given) : given;
+    const fields = inFull(known, wholeMs);
     this.#place?.onFail?.(fields);
     const { signal } = this.#options;
     // The signal's own reason is thrown as it is, but a doubt about the outcome is never hidden by it.

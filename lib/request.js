@@ -32,7 +32,8 @@ const { passingNumber, statementNumber } = require('./statements.js');
  *   utcDates?: boolean,
  *   name?: string,
  *   attempt?: number,
- * }} Manner `wholeMs`: the limit that `timeoutMs` is the rest of
+ *   readsOnly?: boolean,
+ * }} Manner `wholeMs`: the limit that `timeoutMs` is the rest of; `readsOnly`: whoever asks has asked for no writes
  */
 
 /** @type {Manner} */

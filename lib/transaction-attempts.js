@@ -13,8 +13,8 @@ const backoffs = lazy(() => require('./backoff.js'));
 /** @import { Target } from '../types/internal.js' */
 /** @typedef {InstanceType<typeof Transaction>} Tx */
 
-/** Conflicts, a read-only server, a connection that has lost its statements. */
-const AGAIN = new Set(['40001', '40P01', '25006', '26000']);
+/** Conflicts, a connection that has lost its statements. */
+const AGAIN = new Set(['40001', '40P01', '26000']);
 /** What a server answers that cannot serve now, of itself or of another one that a statement asks (postgres_fdw, dblink). */
 const UNSERVED = new Set([
   ...['08000', '08001', '08003', '08004', '08006', '08007'],
@@ -31,6 +31,8 @@ function mayRunAgain(error) {
   if (error instanceof TimeoutError) return false;
   if (typeof error?.code !== 'string' || error.outcome === undefined || error.outcome === 'unknown')
     return false;
+  // Where the transaction itself asked for no writes, the server has nothing to do with it.
+  if (error.code === '25006') return error.transient === true;
   if (AGAIN.has(error.code)) return true;
   // Of what a server answered, a lock that is not to be had (55P03) and a full disk (53100) are the statement's own.
   const isAnswer = error.name === 'error';

@@ -36,6 +36,8 @@ const effects = lazy(() => require('./sql-effects.js'));
 const INSIDE = Object.freeze({ flags: FLAG.TRANSACTION });
 /** The same, with what their outcome can be found out by. @type {Manner} */
 const PROBED = Object.freeze({ flags: FLAG.TRANSACTION | FLAG.PROBE });
+/** The same in a transaction that asked for no writes. @type {Manner} */
+const READING = Object.freeze({ flags: FLAG.TRANSACTION, readsOnly: true });
 
 /** @param {Begin} options */
 function beginText({ isolation, accessMode, deferrable }) {
@@ -90,7 +92,8 @@ class Transaction {
     const writes = options.accessMode !== 'read-only';
     const isMarked = writes && (!reading.resolves || options.accessMode === 'read-write');
     this.#markers = isMarked ? reading.markers : undefined;
-    this.#inside = reading.resolves && writes && this.#markers === undefined ? PROBED : INSIDE;
+    const isProbed = reading.resolves && writes && this.#markers === undefined;
+    this.#inside = isProbed ? PROBED : writes ? INSIDE : READING;
     this.#limits = Limits.of(options);
     this.#trace = traceTransaction(this.#target.about, this.#begin);
     enrol(this.#target, this.#trace);
@@ -243,6 +246,7 @@ class Transaction {
       target: this.#target,
       face: 'cluster',
       flags: FLAG.TRANSACTION,
+      readsOnly: this.#inside.readsOnly,
       onEnd: this.#owed().noteCopy(stream, signal),
       ...(begun === undefined ? {} : { prepare: () => begun }),
     });

@@ -111,7 +111,11 @@ export interface QueryOptions {
 export interface BeginOptions {
   /** Default: the server's `default_transaction_isolation`. */
   isolation?: 'read-committed' | 'repeatable-read' | 'serializable';
-  /** Default: the server's `default_transaction_read_only`. */
+  /**
+   * Default: the server's `default_transaction_read_only`. What writes in a transaction that is `'read-only'` by this option fails with
+   * 25006, which is not `transient` there; one that a text makes read-only (`SET TRANSACTION READ ONLY`) counts as a server that takes
+   * no writes.
+   */
   accessMode?: 'read-write' | 'read-only' | 'read write' | 'read only';
   /** Waits for a moment without serialization risk; of use with `'serializable'` and `'read-only'` only. */
   deferrable?: boolean;

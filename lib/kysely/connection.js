@@ -23,6 +23,7 @@ const {
 } = require('./failures.js');
 const { IdleWatch } = require('./idle-watch.js');
 const { isLogged, logged, workOf } = require('./kysely-log.js');
+const { Running, deferred } = require('./running.js');
 const { hasSeveral } = require('./several.js');
 const { mayReadFromStandby } = require('./standby-reads.js');
 const { TransactionState, failureBehindEnd } = require('./transaction-state.js');
@@ -61,8 +62,7 @@ class BerthConnection {
   /** The statement that was to bring it was never sent. */
   #isUnsent = false;
   #onError;
-  /** What stops the statements that run: a stream goes on around others. @type {Set<{ stop: () => void, ended: Promise<unknown> }>} */
-  #running = new Set();
+  #running = new Running();
   /** The place on the server whose loss was told of. @type {Target | undefined} */
   #lost;
   /** Its place on the server was given up for good. */
@@ -107,10 +107,13 @@ class BerthConnection {
     this.#markers = this.#markers?.behind(sql);
     const isAway = this.#goToStandby(compiled);
     try {
-      const manner = this.#transaction.manner(this.#engine.reading.exactlyOnce);
+      const { exactlyOnce } = this.#engine.reading;
+      const here = this.#transaction.manner(exactlyOnce);
+      const manner = isAway ? { ...here, readsOnly: true } : here;
       if (parameters.length === 0 && hasSeveral(sql)) {
         await this.#beginAlone(options?.signal);
-        const simple = { ...this.#transaction.manner(), operation: OPERATION.SIMPLE };
+        const { readsOnly = false } = manner;
+        const simple = { ...this.#transaction.manner(), operation: OPERATION.SIMPLE, readsOnly };
         this.#transaction.heed(sql);
         await this.#run(sql, [], simple, options?.signal, asked);
         return { rows: [] };
@@ -185,8 +188,7 @@ class BerthConnection {
       isStopped = true;
       cancel(session, id, answer);
     };
-    const running = { stop, ended: promise };
-    this.#running.add(running);
+    const over = this.#running.add({ stop, ended: promise });
     const leaveQueue = () => {
       // What the statement does on its connection is Kysely's decision; a place in the queue is of no use any more.
       flush();
@@ -207,14 +209,9 @@ class BerthConnection {
     } finally {
       stopHearing?.();
       stopWaiting?.();
-      this.#over(running);
+      over();
+      this.#idle.touch();
     }
-  }
-
-  /** @param {{ stop: () => void, ended: Promise<unknown> }} running has ended: what is idle is idle from now on */
-  #over(running) {
-    this.#running.delete(running);
-    this.#idle.touch();
   }
 
   /** @template E @param {E} error @returns {E} */
@@ -254,9 +251,9 @@ class BerthConnection {
     const signal = options?.signal ? anySignal([stopper.signal, options.signal]) : stopper.signal;
     // A portal lives in a transaction: outside of one the stream has its own.
     const isOwn = !this.#transaction.holdsPortals;
-    this.#goToStandby(compiled);
+    const isAway = this.#goToStandby(compiled);
     this.#isUnsent = false;
-    if (isOwn) this.#transaction.begin('begin', this.#engine.reading.resolves === true);
+    if (isOwn) this.#transaction.begin('begin', this.#engine.reading.resolves === true, isAway);
     const stream = new RowStream({
       target: this.#place(),
       sql,
@@ -271,8 +268,7 @@ class BerthConnection {
       },
     });
     const { promise: ended, resolve: end } = deferred();
-    const running = { stop: () => stopper.abort(stopped()), ended };
-    this.#running.add(running);
+    const over = this.#running.add({ stop: () => stopper.abort(stopped()), ended });
     let failed = true;
     try {
       for (;;) {
@@ -290,7 +286,8 @@ class BerthConnection {
         await this.#close(stream, { isOwn, hasFailed: failed, signal });
       } finally {
         end(undefined);
-        this.#over(running);
+        over();
+        this.#idle.touch();
       }
     }
   }
@@ -331,7 +328,7 @@ class BerthConnection {
 
   /**
    * Begins a transaction with its first statement.
-   * @param {string} text @param {boolean} reads it may run on a standby, if the connection was not used yet
+   * @param {string} text @param {boolean} reads it asks for no writes: it may run on a standby, if the connection was not used yet
    */
   begin(text, reads) {
     if (reads && this.#readers !== undefined && this.#session === undefined) {
@@ -340,7 +337,8 @@ class BerthConnection {
     const { resolves, markers } = this.#engine.reading;
     const isMarked = !reads && (!resolves || text.endsWith(' read write'));
     this.#markers = isMarked ? markers : undefined;
-    this.#transaction.begin(text, resolves === true && !reads && this.#markers === undefined);
+    const isProbed = resolves === true && !reads && this.#markers === undefined;
+    this.#transaction.begin(text, isProbed, reads);
     this.#unlogged = isLogged(this) ? text : undefined;
     this.#told.trace = traceTransaction(this.#engine.target.about, text);
     if (this.#session !== undefined) enrol(this.#session, this.#told.trace);
@@ -436,7 +434,7 @@ class BerthConnection {
       this.discard();
       this.#onError(report);
     };
-    this.#idle.start(limitMs, () => this.#running.size > 0, end);
+    this.#idle.start(limitMs, () => !this.#running.isEmpty, end);
   }
 
   /** Takes a connection now. @param {AbortSignal | undefined} signal @returns {Promise<number>} its number in this process */
@@ -450,10 +448,7 @@ class BerthConnection {
 
   /** Resolves when the statement has ended, the last of several; does nothing when none runs. */
   async cancelQuery() {
-    const running = [...this.#running].at(-1);
-    if (running === undefined) return;
-    running.stop();
-    await running.ended.catch(() => {});
+    await this.#running.stopLast();
   }
 
   async killSession() {
@@ -486,13 +481,6 @@ class BerthConnection {
     endTransaction(this.#told.trace, 'rolled-back');
     forgotten.unregister(this);
   }
-}
-
-function deferred() {
-  const parts =
-    /** @type {{ promise: Promise<any>, resolve: (value: any) => void, reject: (reason: any) => void }} */ ({});
-  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
-  return parts;
 }
 
 module.exports = { BerthConnection };

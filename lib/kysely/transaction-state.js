@@ -31,15 +31,18 @@ class TransactionState {
   /** Such a text has begun one that is open. */
   #isOpenByHand = false;
 
-  /** @param {string} text of BEGIN @param {boolean} isProbed what becomes of its COMMIT is to be found out if the answer is lost */
-  begin(text, isProbed) {
+  /**
+   * @param {string} text of BEGIN @param {boolean} isProbed what becomes of its COMMIT is to be found out if the answer is lost
+   * @param {boolean} readsOnly it asks for no writes
+   */
+  begin(text, isProbed, readsOnly) {
     const flags = FLAG.TRANSACTION | (isProbed ? FLAG.PROBE : 0);
     this.#phase = 'fresh';
     this.#isLeft = false;
     this.#isOpenByHand = false;
-    this.#inside = Object.freeze({ flags });
+    this.#inside = Object.freeze({ flags, readsOnly });
     this.#beginning = {
-      flags,
+      ...this.#inside,
       begin: text,
       onAsked: () => {
         if (this.#phase === 'fresh') this.#phase = 'asked';

@@ -71,7 +71,7 @@ test('transactions with access mode read only run on a standby when asked to, al
       .transaction()
       .setAccessMode('read only')
       .execute((tx) => tx.insertInto('note').values({ id: 1 }).execute()),
-    { code: '25006' },
+    { code: '25006', transient: false },
   );
 });
 
@@ -89,7 +89,11 @@ test('single queries read from a standby where that is asked for, and writes nev
   for await (const row of query.stream(1)) streamed.push(row.standby);
   assert.deepEqual(streamed, [true]);
   await reports.insertInto('note').values({ id: 7 }).execute();
-  await assert.rejects(sql`insert into note values (8)`.execute(reports), { code: '25006' });
+  // No other server and no later time takes it: that it reads was asked for.
+  const refused = { code: '25006', transient: false };
+  await assert.rejects(sql`insert into note values (8)`.execute(reports), refused);
+  const several = sql`select 1; insert into note values (8)`.execute(reports);
+  await assert.rejects(several, refused);
   // Inside a transaction, and on a connection that was used, reads stay where they are.
   assert.equal(await reports.transaction().execute(isStandby), false);
   await reports.connection().execute(async (one) => {

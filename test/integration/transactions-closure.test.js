@@ -3,7 +3,9 @@
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
+const { pipeline } = require('node:stream/promises');
 const { promisify } = require('node:util');
+const { isTransientError } = require('../../lib/resilience.js');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
@@ -436,6 +438,35 @@ test('CP-83: a transaction begins again where a server answers that it cannot se
   for (const state of codes.split(' ')) assert.equal(await runsOf(state), 3, state);
   for (const state of ['23505', '55P03', '53100', '57014'])
     assert.equal(await runsOf(state), 1, state);
+});
+
+test('CP-83: what writes in a transaction that asked for no writes is not begun again', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1, retry: { maxAttempts: 3, baseDelayMs: 1 } });
+  const write = 'insert into rows values (1) returning n';
+  const ways = {
+    query: (tx) => tx.query(write),
+    queryResult: (tx) => tx.queryResult(write),
+    stream: async (tx) => {
+      for await (const _row of tx.stream(write));
+    },
+    copyFrom: async (tx) => pipeline(['1\n'], tx.copyFrom('copy rows from stdin')),
+    'behind another': async (tx) => {
+      await tx.query('select 1');
+      await tx.query(write, [], { timeoutMs: 60_000 });
+    },
+  };
+  for (const accessMode of /** @type {const} */ (['read-only', 'read only'])) {
+    for (const [way, work] of Object.entries(ways)) {
+      let runs = 0;
+      const counted = (tx) => {
+        runs += 1;
+        return work(tx);
+      };
+      const error = await failureOf(pool.transaction(counted, { accessMode }));
+      assert.deepEqual([error.code, error.transient, runs], ['25006', false, 1], way);
+      assert.equal(isTransientError(error), false);
+    }
+  }
 });
 
 test('CP-80: a transaction whose signal has fired already does not call its function', async (t) => {
