@@ -73,8 +73,10 @@ export interface BerthAdapter
 
 /**
  * Kysely on the native pool: statements are prepared once per connection, BEGIN travels with the first statement,
- * streams need no cursor class, and a cancel can only hit its own statement. `'kill session'` of Kysely 0.29 cancels and then closes the
- * connection, where Kysely's own dialect calls `pg_terminate_backend`: a function that catches the cancel runs to its end.
+ * streams need no cursor class, and a cancel can only hit its own statement. `'kill session'` of Kysely 0.29 cancels, waits two seconds at
+ * most, and closes the connection, where Kysely's own dialect calls `pg_terminate_backend`. What a cancel does not stop, a function that
+ * catches `query_canceled`, runs to its end, unless the server looks for its client: `options: '-c client_connection_check_interval=1s'`
+ * of `connection` (PostgreSQL 14 or newer) ends its session within that time.
  * @example
  * const db = new Kysely<Database>({ dialect: new BerthDialect({ connection: process.env.DATABASE_URL }) });
  */

@@ -8,6 +8,7 @@ const { BerthDialect } = require('../../lib/kysely/index.js');
 const { testDatabase } = require('../support/pools.js');
 const { failureOf } = require('../support/script-replies.js');
 const { test } = require('../support/timed-test.js');
+const { waitFor } = require('../support/wait.js');
 require('../support/stray-errors.js');
 
 const database = testDatabase();
@@ -380,4 +381,26 @@ test('the COMMIT of a stream is waited for no longer than its signal says', asyn
   assert.deepEqual([error.name, error.outcome], ['OutcomeUnknownError', 'unknown']);
   await database.sql('select pg_advisory_unlock(78)');
   await driver.releaseConnection(connection);
+});
+
+test('killSession ends what catches the cancel where the server looks for its client', async (t) => {
+  const options = '-c client_connection_check_interval=100ms';
+  const connection = { connectionString: database.url, poolSize: 1, options };
+  const driver = await driverOf(t, { connection });
+  const killed = await driver.acquireConnection();
+  const text = `do $$ begin loop
+      begin perform pg_sleep(60); exception when query_canceled then null; end;
+    end loop; end $$ /* stubborn */`;
+  const running = failureOf(killed.executeQuery(CompiledQuery.raw(text)));
+  const [pid] = await database.running('stubborn', 1, { asleep: true });
+  await killed.killSession();
+  // Nobody was there to say how it ended.
+  assert.equal((await running).outcome, 'unknown');
+  const isGone = async () =>
+    (await database.sql('select 1 from pg_stat_activity where pid = $1', [pid])).length === 0;
+  await waitFor(isGone, { what: 'the end of the session' });
+  await driver.releaseConnection(killed);
+  const next = await driver.acquireConnection();
+  assert.deepEqual((await next.executeQuery(one)).rows, [{ n: 1 }]);
+  await driver.releaseConnection(next);
 });
