@@ -43,7 +43,8 @@ export interface BerthDialectConfig {
   /**
    * Where transactions with access mode `read only` run. `'standby'`: on a standby, and on the primary while there is none, by
    * a second pool of the same `connection` with `mode: 'prefer-standby'`. A standby may be behind: what was just written may
-   * not be there yet. Default `'primary'`. Not together with the two hooks, which take a connection before anybody knows what it is for.
+   * not be there yet. Serializable ones run on the primary: no standby has that level. Default `'primary'`. Not together with the two
+   * hooks, which take a connection before anybody knows what it is for.
    */
   readOnlyTransactions?: 'primary' | 'standby';
 }

@@ -326,12 +326,20 @@ class BerthConnection {
     return rows;
   }
 
+  /** Has it a place on a server that may be a standby? In a transaction of the program's own no BEGIN is sent. */
+  get isHeldOnStandby() {
+    const { about } = this.#engine.target;
+    const isHeld = this.#session !== undefined && !this.#transaction.holdsPortals;
+    return isHeld && about.mode !== 'read-write';
+  }
+
   /**
    * Begins a transaction with its first statement.
-   * @param {string} text @param {boolean} reads it asks for no writes: it may run on a standby, if the connection was not used yet
+   * @param {string} text @param {boolean} reads it asks for no writes
+   * @param {boolean} mayMove it may run on a standby, if the connection was not used yet
    */
-  begin(text, reads) {
-    if (reads && this.#readers !== undefined && this.#session === undefined) {
+  begin(text, reads, mayMove) {
+    if (mayMove && this.#readers !== undefined && this.#session === undefined) {
       this.#engine = this.#readers;
     }
     const { resolves, markers } = this.#engine.reading;

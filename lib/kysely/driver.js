@@ -122,11 +122,15 @@ class BerthDriver {
     if (isolationLevel || accessMode) text = 'start transaction';
     if (isolationLevel) text += ` isolation level ${isolationLevel}`;
     if (accessMode) text += ` ${accessMode}`;
+    // No standby takes these.
+    const needsPrimary = isolationLevel === 'serializable' || accessMode === 'read write';
     // A BEGIN that is refused costs the place on the server: where it may be, the server is asked before.
-    if (isolationLevel && !LEVELS.has(isolationLevel)) {
+    const isUnknown = isolationLevel !== undefined && !LEVELS.has(isolationLevel);
+    if (isUnknown || (needsPrimary && connection.isHeldOnStandby)) {
       await connection.executeQuery({ sql: `${text}; rollback`, parameters: [] });
     }
-    connection.begin(text, accessMode === 'read only');
+    const reads = accessMode === 'read only';
+    connection.begin(text, reads, reads && !needsPrimary);
     const { idleInTransactionMs } = this.#config;
     if (idleInTransactionMs === undefined) return;
     const message = `transaction: closed after ${idleInTransactionMs}ms without a statement; it was begun here`;

@@ -75,6 +75,32 @@ test('transactions with access mode read only run on a standby when asked to, al
   );
 });
 
+test('a serializable transaction runs on the primary though it only reads: no standby has that level', async (t) => {
+  const db = open(t, { readOnlyTransactions: 'standby' });
+  const only = () => db.transaction().setAccessMode('read only');
+  assert.equal(await only().setIsolationLevel('serializable').execute(isStandby), false);
+  assert.equal(await only().setIsolationLevel('repeatable read').execute(isStandby), true);
+});
+
+test('a connection outlives a BEGIN that its standby refuses', async (t) => {
+  const db = open(t, { connection: cluster.options({ mode: 'prefer-standby' }) });
+  const begun = async () => assert.fail('it was never begun');
+  await db.connection().execute(async (one) => {
+    await sql`set search_path = kept`.execute(one);
+    assert.equal(await isStandby(one), true);
+    const writing = one.transaction().setAccessMode('read write');
+    await assert.rejects(writing.execute(begun), { code: '0A000', transient: false });
+    const exact = one.transaction().setIsolationLevel('serializable');
+    await assert.rejects(exact.execute(begun), { code: '0A000', transient: false });
+    const { rows } = await sql`show search_path`.execute(one);
+    assert.deepEqual(rows, [{ search_path: 'kept' }]);
+    assert.equal(await one.transaction().execute(isStandby), true);
+    // A transaction of the program's own is open: there is none to be begun, and none to be ended to find that out.
+    await sql`begin isolation level repeatable read`.execute(one);
+    assert.equal(await one.transaction().setAccessMode('read write').execute(isStandby), true);
+  });
+});
+
 test('single queries read from a standby where that is asked for, and writes never do', async (t) => {
   const db = open(t, { readOnlyTransactions: 'standby' });
   const reports = db.withPlugin(readFromStandby());
