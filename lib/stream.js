@@ -1,6 +1,7 @@
 // Rows of one statement in batches: a portal inside a transaction, the next batch asked for ahead of its use.
 'use strict';
 
+const { ClosedError } = require('./error-classes.js');
 const { OPERATION } = require('./mailbox.js');
 const { endOwn, insideOf } = require('./own-transactions.js');
 const queryable = require('./queryable.js');
@@ -215,7 +216,7 @@ class RowStream {
       }
       if (this.#source.isOwner) await this.#end('COMMIT');
       else if (state === 'open' && !this.#hasFailed) {
-        await this.#ask(undefined, undefined, OPERATION.CLOSE);
+        await this.#ask(undefined, undefined, OPERATION.CLOSE).catch(unlessOver);
       }
     } catch (error) {
       throw queryable.asError(error, this.#source.sql);
@@ -239,6 +240,11 @@ class RowStream {
     const { reading, options } = this.#source;
     return endOwn(this.#target, reading, word, options);
   }
+}
+
+/** What it was read in is over, and its portal with it: there is nothing left to be closed. @param {any} error */
+function unlessOver(error) {
+  if (error?.kind !== 'closed' && !(error instanceof ClosedError)) throw error;
 }
 
 module.exports = { RowStream, insideOf };

@@ -4,7 +4,7 @@
 const { hearAbort, throwIfAborted } = require('../abort-hearers.js');
 const { anySignal } = require('../any-signal.js');
 const { StatementAnswer } = require('../answer.js');
-const { CancelledError, ClosedError } = require('../errors.js');
+const { CancelledError } = require('../errors.js');
 const { leave, openSession, release, serialOf } = require('../handles.js');
 const { FLAG, OPERATION, cancel, flush } = require('../mailbox.js');
 const { endOwn } = require('../own-transactions.js');
@@ -19,6 +19,7 @@ const {
   pardonLoss,
   stopped,
   stoppedHere,
+  tooLate,
   withCaller,
 } = require('./failures.js');
 const { IdleWatch } = require('./idle-watch.js');
@@ -226,12 +227,7 @@ class BerthConnection {
 
   /** @returns {Target} */
   #place() {
-    if (this.#isGone) {
-      throw new ClosedError('query: the connection was given back', {
-        code: 'ERR_CLOSED',
-        outcome: 'not-sent',
-      });
-    }
+    if (this.#isGone) throw tooLate('query: the connection was given back');
     if (this.#session === undefined) {
       this.#session = openSession(this.#engine.target, 'cluster');
       enrol(this.#session, this.#told.trace);
@@ -254,6 +250,7 @@ class BerthConnection {
     const isAway = this.#goToStandby(compiled);
     this.#isUnsent = false;
     if (isOwn) this.#transaction.begin('begin', this.#engine.reading.resolves === true, isAway);
+    const { number } = this.#transaction;
     const stream = new RowStream({
       target: this.#place(),
       sql,
@@ -261,7 +258,12 @@ class BerthConnection {
       batchSize: chunkSize,
       options: { signal },
       reading: this.#engine.reading,
-      manner: () => ({ ...this.#transaction.manner(), signal }),
+      manner: () => {
+        // Its portal went with the transaction; asked for in the next one it would fail that.
+        if (this.#isGone || number !== this.#transaction.number)
+          throw tooLate('stream: the transaction it was read in is over');
+        return { ...this.#transaction.manner(), signal };
+      },
       isOwner: false,
       onOpen: (answer, isRefused) => {
         return isOwn ? answer : this.#transaction.noted(answer, signal, isRefused);

@@ -50,6 +50,11 @@ function sessionLost(error) {
   });
 }
 
+/** For what is asked of something that is over. @param {string} message */
+function tooLate(message) {
+  return new ClosedError(message, { code: 'ERR_CLOSED', outcome: 'not-sent' });
+}
+
 /** By cancelQuery or killSession, not by the end of the pool. @param {InstanceType<typeof CancelledError>} error */
 function stoppedHere({ code, outcome, transient }) {
   const message = 'query: cancelled through its connection';
@@ -105,4 +110,13 @@ function withCaller(error, ...signals) {
   return error;
 }
 
-module.exports = { isLoss, isReasonOf, meantFor, pardonLoss, stopped, stoppedHere, withCaller };
+module.exports = {
+  isLoss,
+  isReasonOf,
+  meantFor,
+  pardonLoss,
+  stopped,
+  stoppedHere,
+  tooLate,
+  withCaller,
+};

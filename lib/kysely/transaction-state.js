@@ -26,6 +26,8 @@ class TransactionState {
   #inside = PLAIN;
   /** @type {InstanceType<typeof Unanswered> | undefined} */
   #unanswered;
+  /** Unlike that of any other on this connection. */
+  number = 0;
   /** A text of the program's own has ended it: what follows stands outside. */
   #isLeft = false;
   /** Such a text has begun one that is open. */
@@ -38,6 +40,7 @@ class TransactionState {
   begin(text, isProbed, readsOnly) {
     const flags = FLAG.TRANSACTION | (isProbed ? FLAG.PROBE : 0);
     this.#phase = 'fresh';
+    this.number += 1;
     this.#isLeft = false;
     this.#isOpenByHand = false;
     this.#inside = Object.freeze({ flags, readsOnly });
@@ -104,6 +107,7 @@ class TransactionState {
     const commit = commits ? FLAG.COMMIT : 0;
     const last = isLeft ? commit || FLAG.TRANSACTION : flags | commit;
     this.#phase = 'none';
+    this.number += 1;
     this.#unanswered = undefined;
     this.#isLeft = false;
     this.#isOpenByHand = false;

@@ -404,3 +404,33 @@ test('killSession ends what catches the cancel where the server looks for its cl
   assert.deepEqual((await next.executeQuery(one)).rows, [{ n: 1 }]);
   await driver.releaseConnection(next);
 });
+
+test('a stream that outlives its transaction says so, and harms no later one', async (t) => {
+  const connection = { connectionString: database.url, poolSize: 1 };
+  const db = new Kysely({ dialect: new BerthDialect({ connection }) });
+  t.after(() => db.destroy());
+  const begin = async (on) => {
+    const rows = on.selectFrom(sql`generate_series(1, 9)`.as('n')).selectAll().stream(2);
+    assert.equal((await rows.next()).done, false);
+    return rows;
+  };
+  const drain = async (rows) => {
+    for await (const _row of rows);
+  };
+  const gone = { code: 'ERR_CLOSED', message: 'stream: the transaction it was read in is over' };
+  await assert.rejects(drain(await db.transaction().execute(begin)), gone);
+  // Whoever leaves it has got what he wanted.
+  assert.equal((await (await db.transaction().execute(begin)).return()).done, true);
+  const driver = await driverOf(t);
+  const held = await driver.acquireConnection();
+  await driver.beginTransaction(held, {});
+  const rows = held.streamQuery(CompiledQuery.raw('select generate_series(1, 9) as n'), 2);
+  await rows.next();
+  await driver.commitTransaction(held);
+  await driver.beginTransaction(held, {});
+  await held.executeQuery(one);
+  await assert.rejects(drain(rows), gone);
+  assert.deepEqual((await held.executeQuery(one)).rows, [{ n: 1 }]);
+  await driver.commitTransaction(held);
+  await driver.releaseConnection(held);
+});

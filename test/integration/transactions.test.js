@@ -292,3 +292,25 @@ test('CP-76, sec_f06: what is streamed does not fill the memory', async (t) => {
   t.diagnostic(`at most ${most - before} bytes more`);
   assert.ok(most - before < 120_000_000, `grew by ${most - before}`);
 });
+
+test('a stream that is left behind the end of its transaction has nothing to close', async (t) => {
+  const pool = db.openPool(t, { poolSize: 1 });
+  const begun = async (tx) => {
+    const rows = tx.stream('select generate_series(1, 9) as n', [], { batchSize: 2 });
+    await rows.next();
+    return rows;
+  };
+  const rows = await pool.transaction(begun);
+  assert.deepEqual(await rows.return('enough'), { done: true, value: 'enough' });
+  // What it has not read is gone, and whoever wants it hears of that.
+  const wanted = await pool.transaction(begun);
+  const drain = async () => {
+    for await (const _row of wanted);
+  };
+  await assert.rejects(drain(), { code: 'ERR_CLOSED', outcome: 'not-sent' });
+  const tx = await pool.begin();
+  for await (const _row of tx.stream('select generate_series(1, 9) as n', [], { batchSize: 2 })) {
+    await tx.commit();
+    break;
+  }
+});
