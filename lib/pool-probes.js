@@ -18,7 +18,7 @@ const whole = (ms) => Math.min(Math.max(1, Math.round(ms)), 2 ** 31 - 1);
 /**
  * `last`: number of the probe behind which nothing more is heard; `joined`: who waits for which probe, at least.
  * @typedef {{
- *   hear: Hear, skipped: number, last: number, joined: { number: number, tell: (result: any) => void }[],
+ *   hear: Hear, timeoutMs: number, skipped: number, last: number, joined: { number: number, tell: (result: any) => void }[],
  * }} Monitor
  *
  * What is made of the newest report. `skipped`: probes left out so far; `isRegular`: it came at its time, not because
@@ -88,7 +88,7 @@ class Probes {
     const { slot, generation } = this.#pool;
     const id = this.#begin(intervalMs, timeoutMs);
     /** @type {Monitor} */
-    const monitor = { hear, skipped: 0, last: Number.POSITIVE_INFINITY, joined: [] };
+    const monitor = { hear, timeoutMs, skipped: 0, last: Number.POSITIVE_INFINITY, joined: [] };
     const letGo = keepsAlive ? keepAlive() : undefined;
     if (id === undefined) {
       this.#report(monitor);
@@ -99,7 +99,7 @@ class Probes {
       stop: () => {
         letGo?.();
         const last = native.poolUnmonitor(slot, generation, id);
-        if (last === null) this.#monitors.delete(id);
+        if (last === null) this.#drop(id, monitor);
         else monitor.last = last;
       },
       now() {
@@ -134,8 +134,19 @@ class Probes {
     if (!monitor || !text) return;
     const { report, number, isRegular, skipped } = JSON.parse(text);
     monitor.skipped = skipped;
-    if (number >= monitor.last) this.#monitors.delete(id);
+    const isLast = number >= monitor.last;
     hand(monitor, read(report), number, isRegular);
+    if (isLast) this.#drop(id, monitor);
+  }
+
+  /**
+   * The engine probes for it no more. Whoever waits for a probe that was still to begin gets one of his own.
+   * @param {number} id @param {Monitor} monitor
+   */
+  async #drop(id, monitor) {
+    this.#monitors.delete(id);
+    if (monitor.joined.length === 0) return;
+    hand(monitor, await this.once(monitor.timeoutMs), Number.POSITIVE_INFINITY, false);
   }
 
   /** The engine's monitors have ended with the pool; the last word of each must not be that all is well. */

@@ -317,6 +317,30 @@ test('H13: checkNow joins any check of the engine that is under way, and asks fo
   await waitFor(() => told.length > 2, { what: 'a check at its time' });
 });
 
+test('H13: a checkNow whose check has not begun at stop() is answered, and no check begins in its place', async (t) => {
+  const pool = createPool(database.url);
+  t.after(() => pool.end());
+  const monitor = new HealthMonitor(pool, { logger: {}, intervalMs: 3_600_000 });
+  t.after(() => monitor.stop());
+  for (let round = 0; round < 20; round++) {
+    let told = 0;
+    const first = new Promise((resolve) => {
+      monitor.start(() => {
+        told++;
+        resolve(undefined);
+      });
+    });
+    await first;
+    // The engine is asked for one, and told at once that none is wanted any more.
+    const asked = monitor.checkNow();
+    monitor.stop();
+    const result = await asked;
+    assert.deepEqual([result.status, told], ['healthy', 1]);
+    assert.equal(monitor.getLastCheck(), result);
+    assert.notEqual(await monitor.checkNow(), result, 'the next one is another');
+  }
+});
+
 test('H7: the result of a later check of the engine that is under way at stop() is kept', async (t) => {
   const proxy = await startProxy(server());
   t.after(() => proxy.close());
