@@ -19,7 +19,16 @@ const PROBE = Symbol.for('pg-berth.probe');
 /** @param {any} db @param {any} given pool @returns {any} the first that can be probed, also the one that Kysely is on */
 function nativeOf(db, given) {
   const candidates = [db, given, lifecycleOf(db)?.pool];
-  return candidates.find((one) => typeof one?.[PROBE] === 'function');
+  return candidates.find(isNative);
+}
+
+/** What throws when it is looked at, as a stand-in for a database that is not there yet, is for the ping to tell of. @param {any} one */
+function isNative(one) {
+  try {
+    return typeof one?.[PROBE] === 'function';
+  } catch {
+    return false;
+  }
 }
 
 /** @param {number} timeoutMs */

@@ -7,8 +7,8 @@ const LIFECYCLE = Symbol.for('pg-berth.lifecycle');
 
 /** The instance is known by its adapter. @param {any} db @returns {Lifecycle | undefined} */
 function lifecycleOf(db) {
-  if (typeof db?.getExecutor !== 'function') return undefined;
   try {
+    if (typeof db?.getExecutor !== 'function') return undefined;
     return db.getExecutor().adapter?.[LIFECYCLE];
   } catch {
     return undefined;

@@ -4,7 +4,7 @@
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
 const { mock, test } = require('node:test');
-const { checkDatabaseHealth } = require('../../lib/health.js');
+const { HealthMonitor, checkDatabaseHealth, performHealthCheck } = require('../../lib/health.js');
 const { CircuitBreaker, withRetry } = require('../../lib/resilience.js');
 require('../support/stray-errors.js');
 
@@ -113,4 +113,26 @@ test('what shouldRetry and isFailure throw or reject with hides no error and end
   await assert.rejects(breaker.execute(refuse), refused);
   assert.equal(breaker.isOpen(), true);
   await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('H3: a database that throws when it is looked at is unhealthy, and no check rejects', async () => {
+  const problem = new Error('not initialised yet');
+  const absent = new Proxy(
+    {},
+    {
+      get() {
+        throw problem;
+      },
+    },
+  );
+  const result = await checkDatabaseHealth(absent, absent);
+  assert.deepEqual([result.status, result.errors], ['unhealthy', [problem.message]]);
+  const verbose = await performHealthCheck(absent, { pool: absent, verbose: true, logger: {} });
+  assert.deepEqual(verbose.errors, [problem.message]);
+  const monitor = new HealthMonitor(absent, { logger: {}, intervalMs: 3_600_000 });
+  const seen = await new Promise((resolve) => {
+    monitor.start(resolve);
+  });
+  monitor.stop();
+  assert.equal(seen.status, 'unhealthy');
 });
