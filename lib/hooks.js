@@ -18,7 +18,7 @@ function callHook(hook, args, onError = () => {}) {
 }
 
 /**
- * What a hook decides; one that throws decides nothing.
+ * What a hook decides; one that throws, or gives a promise, decides nothing.
  * @param {(...args: any[]) => unknown} hook @param {readonly unknown[]} args @param {boolean} otherwise
  * @param {(error: unknown) => void} [onError] as of `callHook`
  */
@@ -26,12 +26,19 @@ function decided(hook, args, otherwise, onError) {
   let decision = otherwise;
   const ask = (/** @type {unknown[]} */ ...given) => {
     const said = hook(...given);
-    decision = Boolean(said);
+    // Which a promise always is, whatever it comes to.
+    if (typeof (/** @type {any} */ (said)?.then) === 'function') onError?.(noDecision());
+    else decision = Boolean(said);
     return said;
   };
   callHook(ask, args, onError);
   return decision;
 }
+
+function noDecision() {
+  return new TypeError('it gave a promise, and what it decides is wanted at once');
+}
+
 /**
  * The text of an error, whatever was thrown.
  * @param {unknown} error

@@ -15,7 +15,7 @@ export interface RetryOptions {
   backoff?: boolean;
   /** The delay is spread evenly over plus or minus this share, 0 to 1. Default 0.25. */
   jitterFactor?: number;
-  /** May this error go away? Default `isTransientError`. */
+  /** May this error go away? Default `isTransientError`. What throws, or gives a promise, says no. */
   shouldRetry?: (error: unknown) => boolean;
   /** Before a wait; `attempt` is the number of the one that failed, from 1. What it throws is dropped. */
   onRetry?: (attempt: number, error: unknown) => void;
@@ -77,7 +77,8 @@ export interface CircuitBreakerOptions {
    * Does this error speak against the server? Default: of errors with an SQLSTATE only those of classes 08, 53, 57, 58,
    * F0 and XX; an abort by the caller's own signal does not; every other error does. An error that does not count is an
    * answer: it clears the count, and closes a half-open breaker. An abort is known by the name `AbortError`, by the codes of
-   * this package, and by the signal's own reason, if that is an object and this package waited for the signal.
+   * this package, and by the signal's own reason, if that is an object and this package waited for the signal. What throws, or gives a
+   * promise, counts the error, and is logged when there is a `logger`.
    */
   isFailure?: (error: unknown) => boolean;
   /** Only when the state really changes. What it throws is dropped, and logged when there is a `logger`. */

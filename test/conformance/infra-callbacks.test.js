@@ -115,6 +115,22 @@ test('what shouldRetry and isFailure throw or reject with hides no error and end
   await new Promise((resolve) => setImmediate(resolve));
 });
 
+test('a promise of shouldRetry or isFailure decides nothing: it was taken for yes, whatever it came to', async () => {
+  for (const said of [async () => false, async () => true, () => Promise.reject(new Error('no'))]) {
+    const fn = mock.fn(refuse);
+    await assert.rejects(withRetry(fn, { delayMs: 0, shouldRetry: said }), {
+      code: 'ECONNREFUSED',
+    });
+    assert.equal(fn.mock.callCount(), 1);
+    const logged = [];
+    const logger = { error: (message) => logged.push(message) };
+    const breaker = new CircuitBreaker({ threshold: 1, isFailure: said, logger });
+    await assert.rejects(breaker.execute(refuse), { code: 'ECONNREFUSED' });
+    assert.equal(breaker.isOpen(), true);
+    assert.match(logged[0], /^isFailure threw: it gave a promise/);
+  }
+});
+
 test('H3: a database that throws when it is looked at is unhealthy, and no check rejects', async () => {
   const problem = new Error('not initialised yet');
   const absent = new Proxy(
