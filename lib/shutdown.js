@@ -101,11 +101,17 @@ async function gracefulShutdown(db, options) {
 function shutDownOnce(db, options) {
   let shutdown = shutdowns.get(db);
   if (shutdown === undefined) {
-    shutdown = shutDown(db, options);
+    /** @type {(work: Promise<any>) => void} */
+    let follow = () => {};
+    shutdown = new Promise((resolve) => {
+      follow = resolve;
+    });
+    // Known before onShutdown runs, which may ask for a shutdown too.
     shutdowns.set(db, shutdown);
     begun.add(db);
     // After a failure it may be tried again.
     shutdown.catch(() => shutdowns.delete(db));
+    follow(shutDown(db, options));
   }
   return shutdown;
 }

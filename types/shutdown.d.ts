@@ -29,7 +29,8 @@ export interface ShutdownOptions {
   /**
    * Runs first and may still use the database, and so may everybody else until it has ended: it is for `server.close()`, and
    * requests under way need the database to their end. From then on new work is refused. It has `timeout` less a reserve for closing: the smaller of 5 s and 30 %.
-   * If it throws or takes longer, the database is closed all the same.
+   * If it throws or takes longer, the database is closed all the same. It must not wait for a shutdown of the same database, which is
+   * the one that waits for it.
    */
   onShutdown?: () => void | Promise<void>;
   logger?: Logger;

@@ -169,6 +169,22 @@ test('S5: every execute gives the same promise', async () => {
   assert.equal(calls(db), 1);
 });
 
+test('S6: what onShutdown asks for is the shutdown that it is part of', async () => {
+  const db = stub();
+  const seen = [];
+  const controller = createShutdownController(db, {
+    logger: quiet,
+    onShutdown() {
+      seen.push(controller.isShuttingDown(), controller.execute(), gracefulShutdown(db));
+    },
+  });
+  const shutdown = controller.execute();
+  await shutdown;
+  assert.deepEqual([seen.length, seen[0], seen[1] === shutdown], [3, true, true]);
+  await seen[2];
+  assert.equal(calls(db), 1);
+});
+
 test('S6: what was begun elsewhere stays begun when it failed', async () => {
   const db = stub(async () => {
     throw new Error('no');
