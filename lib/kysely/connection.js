@@ -68,6 +68,7 @@ class BerthConnection {
   #lost;
   /** Its place on the server was given up for good. */
   #isGone = false;
+  #why = 'the connection was given back';
   /** Gives up the wait for a place on the server. @type {AbortSignal | undefined} */
   #acquiring;
   /** The transaction that is told of. @type {Told} */
@@ -227,7 +228,7 @@ class BerthConnection {
 
   /** @returns {Target} */
   #place() {
-    if (this.#isGone) throw tooLate('query: the connection was given back');
+    if (this.#isGone) throw tooLate(`query: ${this.#why}`);
     if (this.#session === undefined) {
       this.#session = openSession(this.#engine.target, 'cluster');
       enrol(this.#session, this.#told.trace);
@@ -441,7 +442,7 @@ class BerthConnection {
    */
   watch(limitMs, report) {
     const end = () => {
-      this.discard();
+      this.discard(`the transaction was closed after ${limitMs}ms without a statement`);
       this.#onError(report);
     };
     this.#idle.start(limitMs, () => !this.#running.isEmpty, end);
@@ -463,7 +464,7 @@ class BerthConnection {
 
   async killSession() {
     await this.cancelQuery();
-    this.discard();
+    this.discard('the connection was closed by killSession()');
   }
 
   /** Gives the connection back; one that is not idle is brought to rest first. */
@@ -476,11 +477,12 @@ class BerthConnection {
     leave(session);
   }
 
-  /** Closes the connection; one that no statement has taken yet takes none any more. */
-  discard() {
+  /** Closes the connection; one that no statement has taken yet takes none any more. @param {string} [why] */
+  discard(why) {
     this.#idle.stop();
     const session = this.#session;
     if (this.#isGone) return;
+    this.#why = why ?? this.#why;
     this.#forget();
     if (session !== undefined) release(session);
   }

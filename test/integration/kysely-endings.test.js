@@ -399,6 +399,8 @@ test('killSession ends what catches the cancel where the server looks for its cl
   const isGone = async () =>
     (await database.sql('select 1 from pg_stat_activity where pid = $1', [pid])).length === 0;
   await waitFor(isGone, { what: 'the end of the session' });
+  const message = 'query: the connection was closed by killSession()';
+  await assert.rejects(killed.executeQuery(one), { code: 'ERR_CLOSED', message });
   await driver.releaseConnection(killed);
   const next = await driver.acquireConnection();
   assert.deepEqual((await next.executeQuery(one)).rows, [{ n: 1 }]);

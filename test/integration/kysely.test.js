@@ -435,7 +435,8 @@ test('a forgotten transaction is closed after idleInTransactionMs and reported w
   await waitFor(() => errors.length > 0);
   assert.equal(errors[0].code, '25P03');
   assert.match(errors[0].stack, /kysely\.test\.js/);
-  await assert.rejects(sql`select 1`.execute(trx), { code: 'ERR_CLOSED' });
+  const message = 'query: the transaction was closed after 50ms without a statement';
+  await assert.rejects(sql`select 1`.execute(trx), { code: 'ERR_CLOSED', message });
   assert.deepEqual(await namesOf(), []);
 });
 
