@@ -12,7 +12,6 @@ const { AHEAD, GIVEN_UP, RUN, SETTLE, keepReal, realOf } = require('./for-pools.
 const { describe, lossOf, recaptured, terminated, timedOut, unusable } = require('./failures.js');
 const { Link } = require('./link.js');
 const { parameterOf, tellNews } = require('./messages.js');
-const { ROLLBACK, settlingText } = require('./pool-options.js');
 const { promiseOf } = require('./promises.js');
 const { Query, isSimple, readQuery } = require('./query.js');
 const { Refusals } = require('./refusals.js');
@@ -25,6 +24,7 @@ const {
   refuseFunctions,
   toSettings,
 } = require('./settings.js');
+const { settle } = require('./settling.js');
 const { StatementQueue } = require('./statement-queue.js');
 const { adopt, callbackOf, objection, refuse } = require('./submittable.js');
 const { Reading } = require('./types.js');
@@ -36,9 +36,6 @@ const { Reading } = require('./types.js');
 
 /** A blocking call without a time limit of its own ends after this. */
 const BLOCKING_MS = 30_000;
-
-/** How long the ROLLBACK of a transaction that was left open may take, and the reset of the session. */
-const SETTLE_MS = 5000;
 
 class Client extends ClientFields {
   /** @type {'new' | 'connecting' | 'open' | 'over'} */
@@ -471,23 +468,8 @@ class Client extends ClientFields {
   }
 
   /** @param {(error?: Error) => void} done @param {{ resetQuery?: string, rollbackOnRelease?: boolean }} options of the pool */
-  [SETTLE](done, options, isRolledBack = false) {
-    const again = (was = isRolledBack) => /** @type {any} */ (this)[SETTLE](done, options, was);
-    const link = this.#state === 'open' ? this.#link : undefined;
-    if (link !== undefined && this.#queue.isBusy) {
-      this.#queue.whenQuiet(() => again());
-      return;
-    }
-    const text = settlingText(options, link, isRolledBack);
-    if (text === undefined) {
-      done();
-      return;
-    }
-    const asked = readQuery(text, undefined, undefined);
-    const failed = (/** @type {any} */ reason) => done(describe(reason));
-    // What the reset itself leaves is wanted.
-    const settled = () => (text === ROLLBACK ? again(true) : done(void link?.takeResidue()));
-    this.#queue.start(asked, SETTLE_MS, settled, failed);
+  [SETTLE](done, options) {
+    settle(this.#queue, () => (this.#state === 'open' ? this.#link : undefined), options, done);
   }
 }
 

@@ -5,7 +5,6 @@ const { wrong } = require('../option-rules.js');
 const { readClientLease } = require('../lease-options.js');
 const { readHooks } = require('../query-hooks.js');
 const { hide, hideSecrets } = require('./connection-parameters.js');
-const { defaults } = require('./defaults.js');
 const { RESET } = require('./for-pools.js');
 
 const DEFAULT_IDLE_MS = 10_000;
@@ -18,9 +17,6 @@ const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
 /** What stands in the place of a password. */
 const MASK = '***';
-
-/** Ends a transaction that was left open. */
-const ROLLBACK = 'ROLLBACK';
 
 /**
  * A copy; what is secret cannot be printed.
@@ -88,32 +84,4 @@ function checkReset(given) {
   throw wrong('resetQuery', 'must be a statement, for example DISCARD ALL');
 }
 
-/**
- * Are transactions left open for the next one, as in pg? Asked at each release: programs set `defaults` late.
- * @param {{ rollbackOnRelease?: boolean }} options
- */
-function keepsTransactions({ rollbackOnRelease = defaults.rollbackOnRelease }) {
-  return rollbackOnRelease === false;
-}
-
-/**
- * What is left to do before the next user has a connection that nobody uses any more.
- * @param {{ rollbackOnRelease?: boolean, resetQuery?: string }} options
- * @param {{ status: string | null, takeResidue: () => boolean } | undefined} link none: it is over
- * @param {boolean} isRolledBack once is enough
- */
-function settlingText(options, link, isRolledBack) {
-  if (link === undefined) return undefined;
-  if (link.status !== 'I') {
-    return isRolledBack || keepsTransactions(options) ? undefined : ROLLBACK;
-  }
-  const { resetQuery } = options;
-  return resetQuery !== undefined && link.takeResidue() ? resetQuery : undefined;
-}
-
-/** Is there something to do at a release? @param {{ rollbackOnRelease?: boolean, resetQuery?: string }} options */
-function settlesClients(options) {
-  return options.resetQuery !== undefined || !keepsTransactions(options);
-}
-
-module.exports = { DEFAULT_DEPTH, ROLLBACK, readPoolOptions, settlesClients, settlingText };
+module.exports = { DEFAULT_DEPTH, readPoolOptions };

@@ -14,10 +14,10 @@ const { Place } = require('./place.js');
 const { acquireTimeout, isDead, turnedAway } = require('./pool-failures.js');
 const { endingWithin } = require('./pool-end.js');
 const { PoolFields, acquiringOf } = require('./pool-fields.js');
-const { settlesClients } = require('./pool-options.js');
 const { promiseOf } = require('./promises.js');
 const { PooledQuery, rejection } = require('./pooled-query.js');
 const { readQuery } = require('./query.js');
+const { settlesClients } = require('./settling.js');
 const { SharedClients } = require('./shared-clients.js');
 const { Waiter, forgoing, reasonOf } = require('./waiter.js');
 
