@@ -146,6 +146,7 @@ class PasswordSource {
   failure;
   /** @type {Promise<string> | undefined} */
   #asked;
+  #isEmpty = false;
   #password;
   #parameters;
 
@@ -171,7 +172,11 @@ class PasswordSource {
 
   /** What an attempt to connect failed with, in the words of pg. @param {any} error */
   failureOf(error) {
-    if (this.failure !== undefined) return this.failure;
+    // What is thrown without being anything would be no failure to whoever waits for the connection.
+    if (this.failure) return this.failure;
+    if (this.#isEmpty && error?.code === '28P01') {
+      error.cause ??= new Error('the password function returned an empty string');
+    }
     const lacks = error?.code === 'ERR_AUTH' && this.value === undefined;
     return lacks && error.message.includes('SCRAM')
       ? new AuthError(NO_PASSWORD, { code: error.code, host: error.host, cause: error })
@@ -181,8 +186,12 @@ class PasswordSource {
   async #ask() {
     try {
       const given = await this.#password(this.#parameters);
-      if (given === undefined) throw new Error(NO_PASSWORD);
+      if (given === undefined) {
+        const message = `${NO_PASSWORD}: the password function returned undefined`;
+        throw new AuthError(message, { code: 'ERR_AUTH' });
+      }
       if (typeof given !== 'string') throw new TypeError('Password must be a string');
+      this.#isEmpty = given === '';
       return given;
     } catch (error) {
       this.failure = error;

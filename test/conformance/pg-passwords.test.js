@@ -68,7 +68,6 @@ const CASES = {
   'it rejects': (driver) => connects(driver, () => Promise.reject(new RangeError('no vault'))),
   'a number': (driver) => connects(driver, () => 12),
   'a Buffer, by promise': (driver) => connects(driver, async () => Buffer.from('right')),
-  undefined: (driver) => connects(driver, () => undefined),
   'each connection of a pool asks': async (driver) => {
     let asked = 0;
     const pool = new driver.Pool(
@@ -139,3 +138,38 @@ test('a refused password is not asked for again: one question for each connectio
   assert.deepEqual([there.asked.length, there.came.code], [1, '28P01']);
   assert.deepEqual(here, there);
 });
+
+for (const user of ['scram', 'md5er', 'clear']) {
+  test(`a function that returns undefined is told of, for ${user} (differs: pg says so of SCRAM alone)`, async () => {
+    const message = 'SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string';
+    const here = await connects(ours, () => undefined, { user });
+    const there = await connects(reference, () => undefined, { user });
+    assert.equal(there.came.message === message, user === 'scram');
+    assert.deepEqual(here.came, {
+      message: `${message}: the password function returned undefined`,
+      code: 'ERR_AUTH',
+      severity: undefined,
+    });
+    assert.deepEqual(here.asked, there.asked);
+  });
+
+  test(`an empty string of a function is what the server refuses, for ${user}, and told of`, async () => {
+    const client = new ours.Client(target({ user, password: () => '' }));
+    const error = await client.connect().then(assert.fail, (reason) => reason);
+    assert.equal(error.code, '28P01');
+    assert.equal(error.cause.message, 'the password function returned an empty string');
+    await client.end();
+  });
+}
+
+for (const thrown of [null, undefined, 0, '']) {
+  test(`a function that throws ${JSON.stringify(thrown)} has failed (differs: pg resolves)`, async () => {
+    const password = () => {
+      throw thrown;
+    };
+    const client = new ours.Client(target({ password }));
+    const message = `the password function failed: ${thrown}`;
+    await assert.rejects(client.connect(), { code: 'ERR_AUTH', message });
+    await client.end();
+  });
+}
