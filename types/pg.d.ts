@@ -35,7 +35,7 @@ export interface ClientConfig extends QueryHooks {
   keepAliveInitialDelayMillis?: number | undefined;
   /**
    * Milliseconds, sent at start-up; as the next two limits of the server. Default: the server's own. Connecting fails with
-   * what is no number from 0 to 2147483647.
+   * what is no number from 0 to 2147483647. `'0'` lifts it, the number 0 leaves it.
    */
   statement_timeout?: false | number | string | undefined;
   lock_timeout?: false | number | string | undefined;

@@ -33,19 +33,20 @@ function toSettings(client, config, password) {
   for (const name of LIMITS) {
     if (parameters[name]) session[name] = String(wholeMs(name, parameters[name]));
   }
+  const statementTimeoutMs = wholeMs('statement_timeout', parameters.statement_timeout);
   return {
     host,
     port,
     user,
     password,
     database,
-    options: parameters.options || undefined,
+    options: startOptions(parameters, statementTimeoutMs),
     applicationName: sessionName('application_name', parameters),
     fallbackApplicationName: sessionName('fallback_application_name', parameters),
     parameters: session,
     lease: parameters.lease,
     resetQuery: config[RESET],
-    statementTimeoutMs: wholeMs('statement_timeout', parameters.statement_timeout) || undefined,
+    statementTimeoutMs: statementTimeoutMs || undefined,
     ssl: toTls(parameters.ssl, parameters.sslnegotiation, host),
     channelBinding: enableChannelBinding ? 'prefer' : 'disable',
     // As pg: whoever asks for plain text gets it.
@@ -66,6 +67,15 @@ function wholeMs(option, given) {
   if (ms >= 0 && ms <= MAX_MS) return ms;
   const shown = Number.isNaN(ms) ? 'what is no number' : ms;
   throw wrong(option, `must be from 0 to ${MAX_MS} (milliseconds), got ${shown}`);
+}
+
+/**
+ * A limit of 0 that is text pg sends, and the server takes back with it what the role or the database has; the engine sends none.
+ * @param {ConnectionParameters} parameters @param {number} statementTimeoutMs
+ */
+function startOptions({ options, statement_timeout: given }, statementTimeoutMs) {
+  const isLifted = given && statementTimeoutMs === 0;
+  return [options, isLifted && '-c statement_timeout=0'].filter(Boolean).join(' ') || undefined;
 }
 
 /**

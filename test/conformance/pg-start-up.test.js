@@ -47,10 +47,34 @@ compareAll([
     run: shownBy('statement_timeout', { statement_timeout: 2 ** 31 }),
     ...refused('statement_timeout', `${RANGE} 2147483648`),
   },
-  ...['lock_timeout', 'idle_in_transaction_session_timeout'].map((name) => ({
-    name: `${name}: 0 as text wins over what else is set`,
-    run: shownBy(name, { [name]: '0', options: `-c ${name}=5s` }),
-  })),
+  ...LIMITS.flatMap((name) => [
+    ...['0', 0.5, '0x', 0, false, undefined].map((given) => ({
+      name: `${name}: ${typeof given} ${given}, with an option that sets it`,
+      run: shownBy(name, { [name]: given, options: `-c ${name}=5s` }),
+    })),
+    ...['0', 0].map((given) => ({
+      name: `${name}: ${typeof given} ${given}, where the database sets it`,
+      run: async (driver, context) => {
+        const { rows } = await context.observer.query('select current_database() as name');
+        await context.observer.query(`alter database ${rows[0].name} set ${name} = '7s'`);
+        try {
+          return await shownBy(name, { [name]: given })(driver, context);
+        } finally {
+          await context.observer.query(`alter database ${rows[0].name} reset ${name}`);
+        }
+      },
+    })),
+    {
+      name: `${name}: of the connection string`,
+      run: async (driver, { url }) => {
+        const client = new driver.Client(`${url}?${name}=0&options=-c%20${name}%3D5s`);
+        await client.connect();
+        const { rows } = await client.query(`select current_setting('${name}') as value`);
+        await client.end();
+        return rows[0].value;
+      },
+    },
+  ]),
   ...['application_name', 'fallback_application_name'].flatMap((name) => [
     ...['é', 'x'.repeat(70), ' '].map((given) => ({
       name: `${name}: "${given}"`,
