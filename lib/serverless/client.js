@@ -97,7 +97,7 @@ class ServerlessClient {
     Object.defineProperty(this, '_leaseManager', { enumerable: false });
     this.#seam =
       library === undefined
-        ? new EngineSeam(this.#settings, this.#lease, own, log)
+        ? new EngineSeam(this.#settings, this.#lease, own, this._leaseManager, log)
         : new (require('./library.js').LibrarySeam)(library, own, this._leaseManager, log);
     if (secret !== undefined) warnOfWeak('secret', secret);
   }

@@ -8,7 +8,9 @@ const { fromNative } = require('../errors.js');
 const { end, openClient, release } = require('../handles.js');
 const { listen } = require('../hearers.js');
 const { FLAG, OPERATION, flush } = require('../mailbox.js');
+const { decodersFor } = require('../queryable.js');
 const { execute } = require('../request.js');
+const { PRESETS, resolveTypes } = require('../rows/types.js');
 const { connecting } = require('../tracing/connecting.js');
 const { hearLease } = require('../tracing/index.js');
 const { isOpenBehind, lossOf } = require('./loss.js');
@@ -21,6 +23,9 @@ const { handOver, mannerOf, toResult } = require('./query.js');
 /** @import { Query } from './query.js' */
 /** @typedef {import('../handles.js').Hooks} Hooks */
 /** @typedef {InstanceType<typeof import('../decoders.js').Decoders>} Decoders */
+
+const PLAIN = decodersFor(resolveTypes(undefined, PRESETS.pg), 'object', undefined);
+const UNNAMED = Object.freeze({ operation: OPERATION.EXECUTE, flags: FLAG.UNNAMED });
 
 /** How long a polite end waits for statements in flight before it cancels them. */
 const PATIENCE_MS = 2000;
@@ -140,6 +145,17 @@ class Connection {
     return answer;
   }
 
+  /** Asks as a client of `pg` is asked, for the client's own statements. @param {Connection} connection */
+  static queryOf(connection) {
+    return async (
+      /** @type {string} */ text,
+      /** @type {readonly unknown[] | undefined} */ values,
+    ) => {
+      const manner = values === undefined ? { operation: OPERATION.SIMPLE } : UNNAMED;
+      return toResult(await execute(connection.#target, text, values, PLAIN, manner));
+    };
+  }
+
   /** @param {Awaited<ReturnType<typeof execute>>} answer */
   static toResult(answer) {
     return toResult(answer);
@@ -216,10 +232,10 @@ class Connection {
     return this.close();
   }
 
-  /** Says goodbye behind the statements in flight. Never rejects. */
-  async close() {
+  /** Says goodbye behind the statements in flight. Never rejects. @param {number} [patienceMs] */
+  async close(patienceMs = PATIENCE_MS) {
     if (this.#state === 'open') this.#state = 'closing';
-    await end(this.#target, PATIENCE_MS).catch(() => {
+    await end(this.#target, patienceMs).catch(() => {
       // The environment is being torn down, and its connections with it.
     });
   }

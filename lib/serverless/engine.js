@@ -3,18 +3,18 @@
 
 const { readConnection, startUp } = require('./config.js');
 const { Connection } = require('./connection.js');
-const { cooldownOf } = require('./cooldown.js');
-const { reapOnce } = require('./emergency.js');
 
 /** @import { ConnectionSettings } from './config.js' */
 /** @import { News, Watcher } from './connection.js' */
+/** @typedef {InstanceType<typeof import('./lease.js').LeaseManager>} LeaseManager */
 
-/** Default of `reaperCooldownMs` (native/src/config/lease.rs). */
-const COOLDOWN_MS = 30_000;
+/** How long the goodbye of a pass of its own may take, which a call waits for. */
+const PATIENCE_MS = 500;
 
 class EngineSeam {
   #settings;
   #lease;
+  #leases;
   #name;
   #hooks;
   #log;
@@ -22,11 +22,13 @@ class EngineSeam {
   /**
    * @param {ConnectionSettings} settings @param {Record<string, any> | undefined} lease with its instance
    * @param {{ applicationName: string, watching: import('../handles.js').Hooks }} options
+   * @param {LeaseManager | null} leases
    * @param {(message: () => string) => void} log
    */
-  constructor(settings, lease, { applicationName, watching }, log) {
+  constructor(settings, lease, { applicationName, watching }, leases, log) {
     this.#settings = settings;
     this.#lease = lease;
+    this.#leases = leases;
     this.#name = applicationName;
     this.#hooks = watching;
     this.#log = log;
@@ -50,21 +52,32 @@ class EngineSeam {
   /**
    * One pass over a connection of its own, when the server has no room for another (rule SC-18).
    * @param {Record<string, any>} given under pg's names @param {number} limitMs
-   * @returns {Promise<News | undefined>} nothing when another pass of this process was not long ago
+   * @returns {Promise<News | undefined>} nothing when there was none
    */
   async reapOnce(given, limitMs) {
-    if (this.#lease === undefined) return undefined;
+    const [lease, leases] = [this.#lease, this.#leases];
+    if (lease === undefined || leases === null) return undefined;
     const { database, host, port } = this.#settings.engine;
-    const { serviceName, reaperCooldownMs = COOLDOWN_MS } = this.#lease;
-    // Asked before anything is opened: what it takes is one of few slots, which all others of the fleet want as well.
-    const cooldown = cooldownOf(`${host ?? ''}:${port ?? ''}/${database ?? ''}/${serviceName}`);
-    if (!cooldown.claim(reaperCooldownMs)) return undefined;
-    const began = performance.now();
+    const place = `${host ?? ''}:${port ?? ''}/${database ?? ''}`;
     const settings = readConnection({ database, host, port, ...given });
-    const pass = await reapOnce(settings, this.#lease, limitMs);
-    if (pass !== undefined) cooldown.finish(began, pass.locked && !pass.error);
-    return pass;
+    // Here, because hardly any process ever does this.
+    const { reapOnce } = require('./emergency.js');
+    return reapOnce({ place, leases, lease, open: (...args) => alone(settings, ...args) }, limitMs);
   }
+}
+
+/**
+ * A connection without upkeep, for somebody who knows clients of `pg`'s shape.
+ * @param {ConnectionSettings} settings @param {string} applicationName @param {number} limitMs
+ */
+async function alone(settings, applicationName, limitMs) {
+  const given = { ...(await startUp(settings, limitMs)), applicationName };
+  const connection = await Connection.open(given, { lost() {}, news() {} }, {});
+  const { processID } = connection;
+  return {
+    client: { processID, query: Connection.queryOf(connection) },
+    close: () => connection.close(PATIENCE_MS),
+  };
 }
 
 module.exports = { EngineSeam };

@@ -2,9 +2,8 @@
 'use strict';
 
 const { parseConnectionString } = require('./connection-string.js');
-const { cooldownOf } = require('./cooldown.js');
+const { reapOnce } = require('./emergency.js');
 const { LibraryConnection } = require('./library-connection.js');
-const { Reaper } = require('./reaper.js');
 const { ServerClock } = require('./server-clock.js');
 const upkeep = require('./upkeep.js');
 
@@ -29,6 +28,7 @@ class LibrarySeam {
   #Client;
   #connection;
   #name;
+  #given;
   #lease;
   #leases;
   #clock = new ServerClock();
@@ -44,6 +44,7 @@ class LibrarySeam {
     this.#Client = library.Client;
     this.#connection = connection;
     this.#name = applicationName;
+    this.#given = lease;
     this.#lease = lease === undefined ? undefined : upkeep.withDefaults(lease);
     this.#leases = leases;
     this.#log = log;
@@ -77,34 +78,28 @@ class LibrarySeam {
   /**
    * One pass over a connection of its own, when the server has no room for another (rule SC-18).
    * @param {Record<string, any>} settings under pg's names @param {number} limitMs
-   * @returns {Promise<News | undefined>} nothing when another pass of this process was not long ago
+   * @returns {Promise<News | undefined>} nothing when there was none
    */
   async reapOnce(settings, limitMs) {
-    const [lease, leases] = [this.#lease, this.#leases];
+    const [lease, leases] = [this.#given, this.#leases];
     if (lease === undefined || leases === null) return undefined;
-    const cooldown = cooldownOf(`${placeOf(this.#connection)}/${leases.serviceName}`);
-    if (!cooldown.claim(lease.cooldownMs)) return undefined;
-    const began = performance.now();
-    const connection = new LibraryConnection(
-      this.#Client,
-      { ...placeIn(this.#connection), ...settings, application_name: leases.serviceName },
-      { lost() {}, news() {} },
-    );
-    try {
-      await connection.connect(limitMs);
-      const pass = Reaper.reap(connection.client, null, leases, lease.strategy);
-      const left = limitMs - (performance.now() - began);
-      const found = await upkeep.within(pass, left, 'the pass was not over in time');
-      cooldown.finish(began, found.locked);
-      const durationMs = Math.round(performance.now() - began);
-      return { event: 'reaped', ...found, error: null, durationMs, refused: 0 };
-    } catch (error) {
+    const config = { ...placeIn(this.#connection), ...settings };
+    const open = (/** @type {string} */ name, /** @type {number} */ ms) =>
+      this.#alone({ ...config, application_name: name }, ms);
+    return reapOnce({ place: placeOf(this.#connection), leases, lease, open }, limitMs);
+  }
+
+  /** @param {Record<string, any>} config @param {number} limitMs */
+  async #alone(config, limitMs) {
+    if (config.connectionString) config.connectionString = withoutName(config.connectionString);
+    const connection = new LibraryConnection(this.#Client, config, { lost() {}, news() {} });
+    await connection.connect(limitMs);
+    const close = async (/** @type {boolean} */ isStuck) => {
       // A server that says nothing more would not say goodbye either.
-      connection.cut();
-      throw error;
-    } finally {
+      if (isStuck) connection.cut();
       await connection.close();
-    }
+    };
+    return { client: connection.client, close };
   }
 }
 

@@ -3,17 +3,13 @@
 
 require('../support/stray-errors.js');
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
-const net = require('node:net');
-const { setTimeout: sleep } = require('node:timers/promises');
 const pg = require('pg');
-const { LeaseManager } = require('../../lib/index.js');
 const { testDatabase } = require('../support/pools.js');
-const { SECRET, openServerless, startMember } = require('../support/serverless.js');
+const support = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 
-const { Client } = pg;
+const { openServerless, startMember } = support;
 const db = testDatabase('create table t (n int primary key, v int); insert into t values (1, 0)');
 const LOCK = 0x50474151;
 
@@ -21,24 +17,11 @@ const LOCK = 0x50474151;
 const EAGER = { minConnectionIdleTimeSec: 0, reaperCooldownMs: 0 };
 const open = (t, options) => openServerless(t, { connectionString: db.url, ...EAGER, ...options });
 
-/** The database for another role; what a URL says wins over the option beside it. */
-const urlOf = (user) => {
-  const url = new URL(db.url);
-  if (user !== undefined) url.username = user;
-  return url.href;
-};
-
+/** The database for another role. */
+const urlOf = (/** @type {string} */ user) => support.urlFor(db.url, user);
 /** A connection of another process, as far as the server can see: named by a lease that ends in `ms`. */
-async function holder(t, { service, secret = SECRET, ms = -1000, user }) {
-  const leases = new LeaseManager(service, 'AbCd_-19', secret);
-  const name = leases.generateAppName(Date.now() + ms);
-  const client = new Client({ connectionString: urlOf(user), application_name: name });
-  client.on('error', () => {});
-  await client.connect();
-  t.after(() => client.end().catch(() => {}));
-  // Not asked for by a query: an eager reaper may end the connection before that is answered.
-  return { client, pid: /** @type {any} */ (client).processID, name };
-}
+const holder = (/** @type {any} */ t, /** @type {any} */ { user, ...lease }) =>
+  support.holdLease(t, user === undefined ? db.url : urlOf(user), lease);
 
 const ended = (pid) =>
   waitFor(async () => !(await db.isBackend(pid)), { what: 'the end of a zombie' });
@@ -243,33 +226,10 @@ test('SC-24, sec_q06: a hostile search_path changes nothing', async (t) => {
   assert.equal(rows[0].search_path, 'evil,pg_catalog');
 });
 
-/** A relay that shows another process number than the server's, as a transaction pooler does. */
-async function pooler(t) {
-  const { hostname, port } = new URL(db.url);
-  const relay = net.createServer((client) => {
-    const upstream = net.connect(Number(port), hostname);
-    for (const socket of [client, upstream]) socket.on('error', () => {});
-    client.pipe(upstream);
-    upstream.on('data', (bytes) => {
-      // BackendKeyData: 'K', length 12, process number, key.
-      const at = bytes.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]));
-      if (at >= 0) bytes.writeInt32BE(1, at + 5);
-      client.write(bytes);
-    });
-    upstream.on('end', () => client.end());
-  });
-  relay.listen(0, '127.0.0.1');
-  await once(relay, 'listening');
-  t.after(() => relay.close());
-  const url = new URL(db.url);
-  url.port = String(/** @type {net.AddressInfo} */ (relay.address()).port);
-  return url.href;
-}
-
 test('SC-12, sec_l05: behind a transaction pooler nothing is leased, renewed or reaped', async (t) => {
   const { pid } = await holder(t, { service: 'pooled' });
   const { client, count } = open(t, {
-    connectionString: await pooler(t),
+    connectionString: await support.lookLikePooler(t, db.url),
     serviceName: 'pooled',
     leaseTtlMs: 300,
   });
@@ -287,7 +247,7 @@ test('SC-12, sec_l05: behind a transaction pooler nothing is leased, renewed or 
 test('SC-12, SC-17: without a lease the name in the connectionString is that of the connection', async (t) => {
   const name = `select current_setting('application_name') as name`;
   const named = (/** @type {string} */ url) => `${url}?application_name=mine`;
-  const pooled = await pooler(t);
+  const pooled = await support.lookLikePooler(t, db.url);
   for (const library of [undefined, pg]) {
     const own = { library, serviceName: 'unnamed', application_name: 'beside' };
     const forced = open(t, { ...own, connectionString: named(db.url), pooler: 'on' });
@@ -301,101 +261,6 @@ test('SC-12, SC-17: without a lease the name in the connectionString is that of 
     assert.equal((await beside.client.query(name)).rows[0].name, 'beside');
     await beside.client.end();
   }
-});
-
-test('SC-18: on a server that is full, reaperConnection makes room', async (t) => {
-  await db.sql('create role crowded login connection limit 3');
-  t.after(() => db.sql('drop role crowded'));
-  for (let i = 0; i < 3; i++) await holder(t, { service: 'crowd', user: 'crowded' });
-  const { client, of } = open(t, {
-    serviceName: 'crowd',
-    connectionString: urlOf('crowded'),
-    reaperConnection: { connectionString: db.url },
-  });
-  const { rows } = await client.query('select current_user::text as role');
-  assert.equal(rows[0].role, 'crowded');
-  assert.equal(of('onReap')[0].killed, 3);
-  await client.end();
-});
-
-test('SC-18: reaperConnection is opened once per cooldown on a server that stays full', async (t) => {
-  await db.sql('create role stuffed login connection limit 1');
-  t.after(() => db.sql('drop role stuffed'));
-  const stuffed = { connectionString: urlOf('stuffed') };
-  const living = open(t, { ...stuffed, reaper: false });
-  await living.client.connect();
-  const counter = await db.openProxy(t);
-  const reaperConnection = counter.url(db.url);
-  for (const library of [undefined, pg]) {
-    const own = { ...stuffed, library, serviceName: library ? 'stuffed2' : 'stuffed' };
-    const before = counter.counts.connections;
-    for (const passes of [1, 0, 0]) {
-      const { client, count } = open(t, {
-        ...{ ...own, reaperConnection, reaperCooldownMs: 600_000 },
-        ...{ retries: 3, minBackoff: 1, maxBackoff: 1, maxQueryRetryTimeMs: 4000 },
-      });
-      await assert.rejects(client.query('select 1'), { code: '53300' });
-      assert.deepEqual([count('onReap'), count('onReconnect')], [passes, 3]);
-      assert.equal(counter.counts.connections - before, 1);
-    }
-  }
-  await living.client.end();
-});
-
-test('SC-18, SC-20: a reaperConnection that never opens, or never answers, holds up no call', async (t) => {
-  await db.sql('create role crammed login connection limit 1');
-  t.after(() => db.sql('drop role crammed'));
-  const silent = net.createServer((socket) => socket.on('error', () => {}));
-  silent.listen(0, '127.0.0.1');
-  await once(silent, 'listening');
-  t.after(() => silent.close());
-  const { port } = /** @type {net.AddressInfo} */ (silent.address());
-  const own = { connectionString: urlOf('crammed'), reaper: false };
-  const living = open(t, own);
-  await living.client.connect();
-  class Frozen extends Client {
-    query(text, ...rest) {
-      // A pass that the server never answers.
-      return /pg_try_advisory/.test(text) ? new Promise(() => {}) : super.query(text, ...rest);
-    }
-  }
-  for (const [serviceName, options] of Object.entries({
-    shut: { reaperConnection: { host: '127.0.0.1', port, connectionTimeoutMillis: 0 } },
-    mute: { reaperConnection: db.url, library: { ...pg, Client: Frozen } },
-  })) {
-    const { client } = open(t, {
-      ...{ ...own, ...options, serviceName },
-      ...{ retries: 100, minBackoff: 10, maxBackoff: 10, maxConnectRetryTimeMs: 1000 },
-    });
-    await assert.rejects(client.connect(), { code: '53300' });
-  }
-  await living.client.end();
-});
-
-test('SC-18: on a server that is full, a warm member of the fleet makes room', async (t) => {
-  await db.sql('create role packed login connection limit 10');
-  t.after(() => db.sql('drop role packed'));
-  const own = { serviceName: 'packed', connectionString: urlOf('packed') };
-  const warm = open(t, { ...own, reaperCooldownMs: 20, reaperRunProbability: 0 });
-  await warm.client.connect();
-  for (let i = 0; i < 9; i++) await holder(t, { service: 'packed', user: 'packed' });
-  const { client, of } = open(t, { ...own, reaper: false, retries: 100 });
-  const answer = client.query('select current_user::text as role');
-  let isOver = false;
-  const warming = (async () => {
-    // It has not met the full server before its neighbour has.
-    await waitFor(() => of('onReconnect').length > 0, { what: 'a refusal' });
-    while (!isOver) {
-      await warm.client.query('select 1');
-      await sleep(20);
-    }
-  })();
-  assert.equal((await answer).rows[0].role, 'packed');
-  isOver = true;
-  await warming;
-  assert.equal(of('onReconnect')[0].err.code, '53300');
-  assert.ok(warm.of('onReap').some(({ killed }) => killed > 0));
-  await Promise.all([client.end(), warm.client.end()]);
 });
 
 test('SC-19: a pass that may not end anybody fails with its reason, and connect() does not', async (t) => {
