@@ -5,7 +5,7 @@ const { nextTick } = require('node:process');
 const { setTimeout: sleep, setImmediate: turnOfTheLoop } = require('node:timers/promises');
 const errors = require('../errors.js');
 const { FLAG } = require('../mailbox.js');
-const { effectsOf, isOpenAfter } = require('../sql-effects.js');
+const { effectsOf, isOpenAfter, mayCommit } = require('../sql-effects.js');
 const { isOpenBehind, lossOf } = require('./loss.js');
 const { handOver } = require('./query.js');
 const { RetryStrategy, mayConnectAgain } = require('./retry.js');
@@ -19,9 +19,13 @@ const upkeep = require('./upkeep.js');
 
 /** How long a polite end may take. */
 const PATIENCE_MS = 2000;
+/** How long a statement that was cancelled at the end is waited for. */
+const CANCEL_MS = 1000;
 /** Unused for so long, a connection is looked at before something is sent (rule SC-5). */
 const UNUSED_MS = 1000;
 
+/** The server's answer for what was cancelled. */
+const CANCELLED = '57014';
 const TERMINATED = 'Connection terminated unexpectedly';
 /** What drivers say of a connection that is over; in the second case they have sent nothing. */
 const GONE = /^Connection terminated|is not queryable$/;
@@ -266,7 +270,10 @@ class LibraryConnection {
 
   /** @param {Request} request @param {any} error */
   #failed(request, error) {
-    if (!this.#isUsable || isLoss(error)) {
+    const isAnswered = error?.severity === 'ERROR';
+    // By the end of its client, as far as anybody knows.
+    if (this.#state === 'closing' && error?.code === CANCELLED) return lost('failed', error);
+    if (!(this.#isUsable || isAnswered) || isLoss(error)) {
       this.#lost(error);
       return lost(UNSENT.test(String(error?.message)) ? 'not-sent' : 'unknown', error);
     }
@@ -301,18 +308,26 @@ class LibraryConnection {
     this.#lost(error);
   }
 
-  /** Ends the statement that nobody waits for any more, over another connection (rule SC-21). */
+  /**
+   * Ends the statement that nobody waits for any more, over another connection (rule SC-21). Never rejects.
+   * @returns {Promise<boolean>} was the server told?
+   */
   async #cancel() {
     const { processID } = this.client;
-    if (typeof processID !== 'number') return;
-    const other = new LibraryConnection(this.#Client, this.#config, { lost() {}, news() {} });
+    if (typeof processID !== 'number') return false;
+    /** @type {LibraryConnection | undefined} */
+    let other;
     try {
+      other = new LibraryConnection(this.#Client, this.#config, { lost() {}, news() {} });
       await other.connect(PATIENCE_MS);
-      await other.client.query('select pg_catalog.pg_cancel_backend($1)', [processID]);
+      const told = other.client.query('select pg_catalog.pg_cancel_backend($1)', [processID]);
+      await upkeep.within(told, PATIENCE_MS, 'the server did not answer in time');
+      other.close();
+      return true;
     } catch {
       // The statement ends by itself then.
-    } finally {
-      await other.close();
+      other?.cut();
+      return false;
     }
   }
 
@@ -347,7 +362,19 @@ class LibraryConnection {
       transient: false,
     });
     lossOf(this.#unanswered, this.#isOpen, this.#end);
+    // From here on nothing more is sent.
+    this.#state = 'closing';
+    await this.#stop();
     return this.close();
+  }
+
+  /** What runs on the server is not left there, and its caller hears what became of it. */
+  async #stop() {
+    const [running] = this.#unanswered;
+    // A COMMIT on the wire is never cancelled.
+    if (!this.#isSending || running === undefined || mayCommit(running.text)) return;
+    const stopped = this.#cancel().then((isTold) => (isTold ? this.#line : undefined));
+    await patiently(stopped, CANCEL_MS);
   }
 
   /** Says goodbye. Never rejects. */
@@ -388,10 +415,10 @@ async function handed(args, answer) {
   }
 }
 
-/** Waits, but not for ever. @param {Promise<unknown>} work that never rejects */
-async function patiently(work) {
+/** Waits, but not for ever. @param {Promise<unknown>} work that never rejects @param {number} [ms] */
+async function patiently(work, ms = PATIENCE_MS) {
   const over = new AbortController();
-  const patience = sleep(PATIENCE_MS, undefined, { ref: false, signal: over.signal });
+  const patience = sleep(ms, undefined, { ref: false, signal: over.signal });
   await Promise.race([work, patience]);
   over.abort();
   patience.catch(() => {});
@@ -408,7 +435,7 @@ function unsent(error) {
   return errors.markNotSent(error, { transient: mayConnectAgain(error) });
 }
 
-/** What the engine would say of it. @param {'not-sent' | 'unknown'} outcome @param {Error | undefined} origin */
+/** What the engine would say of it. @param {'not-sent' | 'failed' | 'unknown'} outcome @param {Error | undefined} origin */
 function lost(outcome, origin) {
   return { kind: 'lost', outcome, origin: origin ?? new Error(TERMINATED) };
 }

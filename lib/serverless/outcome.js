@@ -78,7 +78,7 @@ function transactionLost(error) {
   );
 }
 
-/** A loss under another driver: what that driver said of it. @typedef {{ kind: 'lost', outcome: 'not-sent' | 'unknown', phase?: undefined, origin: Error & { code?: string } }} ForeignLoss */
+/** A loss under another driver: what that driver said of it. @typedef {{ kind: 'lost', outcome: 'not-sent' | 'failed' | 'unknown', phase?: undefined, origin: Error & { code?: string } }} ForeignLoss */
 
 /** @param {ForeignLoss} loss @returns {Error & { cause?: unknown }} */
 function foreign({ outcome, origin }) {
@@ -86,6 +86,11 @@ function foreign({ outcome, origin }) {
   if (outcome === 'not-sent') {
     const isTold = origin instanceof errors.PgError && origin.outcome === outcome;
     return isTold ? origin : new errors.ConnectError(origin.message, { ...details, outcome });
+  }
+  if (outcome === 'failed') {
+    const message = 'the client was closed while this statement ran, and the server cancelled it';
+    const known = { code: 'ERR_CLIENT_CLOSED', outcome, transient: false, cause: origin };
+    return new errors.ClosedError(message, known);
   }
   return new errors.OutcomeUnknownError(origin.message, details);
 }
@@ -110,16 +115,16 @@ function verdict(cause, request, isClosed = false) {
     return Object.assign(error, { code: 'ERR_QUERY_TIMEOUT' });
   }
   const isKept = !request.isWithin || mayOutliveTransaction(request.text);
-  if (isClosed && outcome === 'unknown' && !isKept) return closedWithin(error);
+  const isCut = outcome === 'unknown' || ('origin' in cause && outcome === 'failed');
+  if (isClosed && isCut && !isKept) return closedWithin(error);
   const isGone = kind === 'lost' || kind === 'closed';
+  if (outcome === 'unknown' && mayCommit(request.text)) Object.assign(error, { phase: 'commit' });
   if (!isGone || outcome === 'failed') return error;
   // Of what was closed there is nothing to be ended.
   if (request.isWithin && !isClosed && (outcome === 'not-sent' || !isKept)) {
     return transactionLost(/** @type {Error} */ (error.cause ?? error));
   }
-  return outcome === 'unknown' && mayCommit(request.text)
-    ? Object.assign(error, { phase: 'commit' })
-    : error;
+  return error;
 }
 
 /**

@@ -11,7 +11,12 @@ const { openServerless } = require('../support/serverless.js');
 const { test } = require('../support/timed-test.js');
 const { waitFor } = require('../support/wait.js');
 
-const db = testDatabase('create table t (n int primary key)');
+const db = testDatabase(`create table t (n int primary key);
+  create table late (n int primary key);
+  create function wait() returns trigger language plpgsql as
+    'begin perform pg_sleep(4); return null; end';
+  create constraint trigger wait after insert on late deferrable initially deferred
+    for each row execute function wait()`);
 /** Nothing ends such a wait but the end of the client. */
 const PATIENT = { minBackoff: 600_000, maxBackoff: 600_000, maxQueryRetryTimeMs: 0 };
 const open = (t, options = {}) =>
@@ -25,6 +30,11 @@ async function kill(mark) {
 
 for (const library of [undefined, pg]) {
   const driver = library === undefined ? 'the engine' : 'a library';
+  // The engine ends its connection behind the request to cancel; a driver is waited for.
+  const cutOff =
+    library === undefined
+      ? { outcomeUnknown: true }
+      : { name: 'ClosedError', code: 'ERR_CLIENT_CLOSED', outcome: 'failed' };
 
   test(`${driver}: end() during the wait for another try ends the statement and opens nothing`, async (t) => {
     const { client, count } = open(t, { library });
@@ -69,15 +79,16 @@ for (const library of [undefined, pg]) {
     const { client } = open(t, { library });
     await client.connect();
     const slow = client.query('select pg_sleep(600) /* outlasts the end */');
-    const cut = assert.rejects(slow, { outcomeUnknown: true });
+    const cut = assert.rejects(slow, cutOff);
     const waits = assert.rejects(client.query('insert into t values (3)'), {
       name: 'ClosedError',
       code: 'ERR_CLIENT_CLOSED',
       outcome: 'not-sent',
     });
-    await db.running('outlasts the end', 1, { asleep: true });
+    const [pid] = await db.running('outlasts the end', 1, { asleep: true });
     await client.clean();
     await Promise.all([cut, waits]);
+    await waitFor(async () => !(await db.isBackend(pid)), { what: 'the end of its backend' });
     assert.deepEqual(await db.sql('select from t where n = 3'), []);
   });
 
@@ -93,13 +104,33 @@ for (const library of [undefined, pg]) {
       await client.clean();
       await slow;
       if (isRolledBack) assert.equal((await rollback).command, 'ROLLBACK');
-      // Nobody cancels what a library has left behind.
-      await db.sql('select pg_terminate_backend($1, 5000)', [pid]);
+      // What may commit is not cancelled.
+      if (expected.outcomeUnknown) await db.sql('select pg_terminate_backend($1, 5000)', [pid]);
+      else
+        await waitFor(async () => !(await db.isBackend(pid)), { what: 'the end of its backend' });
     };
     await cutWith('select pg_sleep(600)', { outcome: 'failed', safeToRetry: false }, true);
     await cutWith('select pg_sleep(600); commit', { outcomeUnknown: true });
-    await cutWith('rollback; insert into t select 4 from pg_sleep(600)', { outcomeUnknown: true });
+    await cutWith('rollback; insert into t select 4 from pg_sleep(600)', cutOff);
     assert.deepEqual(await db.sql('select from t where n = 4'), []);
+  });
+
+  test(`${driver}: a COMMIT that runs when the patience of clean() ends is in doubt`, async (t) => {
+    const { client } = open(t, { library });
+    const n = library ? 2 : 1;
+    await client.query('begin');
+    await client.query(`insert into late values (${n})`);
+    const commit = assert.rejects(client.query('commit'), {
+      outcomeUnknown: true,
+      phase: 'commit',
+    });
+    await db.running('commit', 1, { asleep: true });
+    await client.clean();
+    await commit;
+    // A driver's connection is left alone with it.
+    if (library === undefined) return;
+    const kept = () => db.sql(`select from late where n = ${n}`);
+    await waitFor(async () => (await kept()).length === 1, { what: 'the COMMIT' });
   });
 
   test(`${driver}: what never had a connection was not sent, and a transaction is not begun again for it`, async (t) => {
